@@ -1,0 +1,1 @@
+"""Convert the source to a dataset, with Apache Beam."""

@@ -1,0 +1,1 @@
+"""Judge a candidate on the test split, against thresholds and the baseline."""

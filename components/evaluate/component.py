@@ -1,0 +1,37 @@
+"""The KFP face of evaluate."""
+
+from kfp import dsl
+
+from petalflow.images import CPU
+
+
+@dsl.component(base_image=CPU, install_kfp_package=False)
+def evaluate(
+    model: dsl.Input[dsl.Model],
+    dataset: dsl.Input[dsl.Dataset],
+    registry: str,
+    name: str,
+    record_uri: str,
+    run_id: str,
+    job_id: str,
+    evaluate_config: str,
+    evaluation: dsl.Output[dsl.Artifact],
+) -> bool:
+    """Returns whether the candidate is accepted."""
+    from components.evaluate.settings import EvaluateSettings
+    from petalflow import runs
+    from petalflow.registry import live
+    from petalflow.step import running
+
+    with running("evaluate"):
+        from components.evaluate.evaluate import evaluate as work
+
+        run = run_id or job_id
+        # A run that is resumed after it released must not be compared with itself.
+        baseline = live(registry, name, besides_run=run)
+        verdict = work(
+            model.path, dataset.path, evaluation.path, EvaluateSettings.from_json(evaluate_config), baseline
+        )
+        runs.write(record_uri, run, runs.VERDICT, {**verdict.to_json(), "evaluation": evaluation.path})
+    evaluation.metadata["accepted"] = verdict.accepted
+    return verdict.accepted

@@ -1,0 +1,37 @@
+"""python -m components.export"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from petalflow import commandline
+
+app = commandline.new_app(__doc__)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Option(help="Folder of the model, as train makes it.")],
+    dataset: Annotated[Path, typer.Option(help="Folder of the dataset it was evaluated on.")],
+    evaluation: Annotated[Path, typer.Option(help="Folder of the evaluation, as evaluate makes it.")],
+    out: Annotated[Path, typer.Option(help="Folder to make for the export.")],
+    config: commandline.Config = None,
+    set: commandline.Set = None,
+    debug: commandline.Debug = False,
+) -> None:
+    """Export an accepted model as a SavedModel, proven equal to the model evaluated."""
+    from components.export.settings import ExportSettings
+
+    settings = ExportSettings.of(commandline.read_settings("export", config, set))
+
+    def work() -> None:
+        from components.export.export import export
+
+        export(model, dataset, evaluation, out, settings)
+
+    commandline.run_step("export", work)
+
+
+if __name__ == "__main__":
+    commandline.main(app)

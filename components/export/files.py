@@ -1,0 +1,5 @@
+"""Names of the files that an export holds beside the SavedModel."""
+
+LABELS_FILE = "labels.txt"
+LITERT_FILE = "model.tflite"
+MODEL_CARD_FILE = "model_card.md"

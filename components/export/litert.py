@@ -1,0 +1,45 @@
+"""The model for phones and small devices (LiteRT, formerly TensorFlow Lite)."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from components.export.serving import SCORES_SIGNATURE
+
+
+def write_litert(saved_model: Path, path: Path) -> None:
+    """Converts a SavedModel to LiteRT: pixels, uint8 [1, size, size, 3], to scores, float32 [1, classes].
+
+    From the SavedModel and not from a traced function: that way lost the weights (all NaN,
+    seen with TensorFlow 2.21).
+
+    Args:
+        saved_model: What `write_saved_model` wrote.
+        path: The file to write.
+    """
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SCORES_SIGNATURE])
+    path.write_bytes(converter.convert())
+
+
+def score_litert(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Returns the scores [n, classes] that a LiteRT model gives to pixels [n, size, size, 3]."""
+    with _silenced():  # it greets, and recommends a successor, on every start
+        interpreter = tf.lite.Interpreter(str(path))
+        run = interpreter.get_signature_runner(SCORES_SIGNATURE)
+        return np.concatenate([run(pixels=image[None])["scores"] for image in pixels])
+
+
+def litert_size_px(path: Path) -> int:
+    """Returns the height and width of a LiteRT model's input."""
+    with _silenced():
+        return int(tf.lite.Interpreter(str(path)).get_input_details()[0]["shape"][1])
+
+
+@contextlib.contextmanager
+def _silenced():  # type: ignore[no-untyped-def]
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield

@@ -1,0 +1,42 @@
+"""python -m components.predict"""
+
+from typing import Annotated
+
+import typer
+
+from petalflow import commandline
+from petalflow.errors import FAILED
+
+app = commandline.new_app(__doc__)
+
+
+@app.command()
+def predict(
+    release: Annotated[str, typer.Argument(help="REGISTRY/NAME for the live release, or REGISTRY/NAME/VERSION.")],
+    files: Annotated[list[str], typer.Argument(help="Images, local or remote.")],
+    json: Annotated[bool, typer.Option("--json", help="A JSON object a line, with every class's score.")] = False,
+    config: commandline.Config = None,
+    set: commandline.Set = None,
+    debug: commandline.Debug = False,
+) -> None:
+    """Classify images: file, label and score, or "abstains", a line each; exit 1 if one was unreadable."""
+    import json as json_module
+    import os
+
+    from components.predict.settings import PredictSettings
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    settings = PredictSettings.of(commandline.read_settings("predict", config, set))
+    from components.predict.predict import find_release
+    from components.predict.predict import predict as work
+
+    unreadable = False
+    for prediction in work(find_release(release), files, settings):
+        unreadable |= bool(prediction.error)
+        print(json_module.dumps(prediction.to_json(), ensure_ascii=False) if json else prediction)
+    if unreadable:
+        raise typer.Exit(FAILED)
+
+
+if __name__ == "__main__":
+    commandline.main(app)

@@ -1,0 +1,26 @@
+"""The KFP face of predict: classify every image below a folder with the live release."""
+
+from kfp import dsl
+
+from petalflow.images import CPU
+
+
+@dsl.component(base_image=CPU, install_kfp_package=False)
+def predict(registry: str, name: str, images: str, predict_config: str, predictions: dsl.Output[dsl.Artifact]):
+    """Writes a JSON line an image; not part of the retraining pipeline, but runs wherever it does."""
+    import json
+
+    from components.predict.settings import PredictSettings
+    from petalflow import storage
+    from petalflow.step import running
+
+    with running("predict"):
+        from components.predict.predict import find_release
+        from components.predict.predict import predict as work
+
+        release = find_release(storage.join(registry, name))
+        files = [storage.join(images, file.name) for file in storage.list_files(images)]
+        results = work(release, files, PredictSettings.from_json(predict_config))
+        lines = [json.dumps(result.to_json(), ensure_ascii=False) + "\n" for result in results]
+        storage.write_bytes(predictions.path, "".join(lines).encode())
+    predictions.metadata.update({"images": len(lines), "version": release.version})

@@ -1,0 +1,13 @@
+"""Settings of predict."""
+
+from pydantic import Field
+
+from petalflow.settings import StepSettings
+
+
+class PredictSettings(StepSettings):
+    """How images are classified."""
+
+    section = "predict"
+
+    batch_size: int = Field(32, ge=1, description="images sent to the model at once")

@@ -1,0 +1,1 @@
+"""Publish an export as the next version in the registry."""

@@ -1,0 +1,33 @@
+"""python -m components.release"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from petalflow import commandline
+
+app = commandline.new_app(__doc__)
+
+
+@app.command()
+def release(
+    export: Annotated[Path, typer.Option(help="Folder of the export, as export makes it.")],
+    registry: Annotated[str, typer.Option(help="Folder or URI of the registry.")],
+    name: Annotated[str, typer.Option(help="Name to release under.")],
+    run_id: Annotated[str, typer.Option(help="Names this release; the same again makes no second one.")],
+    debug: commandline.Debug = False,
+) -> None:
+    """Publish an export as the next version in the registry."""
+    from components.release.release import release as work
+
+    commandline.run_step(
+        "release",
+        lambda: print(
+            work(export, registry, name, run_id=run_id, source="by hand", settings={}, code_version="by hand").uri
+        ),
+    )
+
+
+if __name__ == "__main__":
+    commandline.main(app)

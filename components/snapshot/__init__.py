@@ -1,0 +1,1 @@
+"""List the source and take its fingerprint."""

@@ -1,0 +1,26 @@
+"""python -m components.snapshot"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from petalflow import commandline
+
+app = commandline.new_app(__doc__)
+
+
+@app.command()
+def snapshot(
+    source: Annotated[str, typer.Argument(help="Folder or URI of the source.")],
+    out: Annotated[Path, typer.Option(help="JSON Lines file to write: an image a line.")],
+    debug: commandline.Debug = False,
+) -> None:
+    """List the source and take its fingerprint."""
+    from components.snapshot.snapshot import snapshot as work
+
+    commandline.run_step("snapshot", lambda: print(work(source, str(out))["fingerprint"]))
+
+
+if __name__ == "__main__":
+    commandline.main(app)

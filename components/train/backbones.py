@@ -1,0 +1,139 @@
+"""The backbones of keras.applications: their names, and what each expects of its input."""
+
+import ast
+import importlib.util
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from petalflow.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    import keras
+
+# The families' preprocess_input, by the module they live in. Those left out scale inside.
+_PREPROCESSING = {
+    "mobilenet": "tf",
+    "mobilenet_v2": "tf",
+    "inception_v3": "tf",
+    "inception_resnet_v2": "tf",
+    "xception": "tf",
+    "nasnet": "tf",
+    "resnet_v2": "tf",
+    "densenet": "torch",
+    "resnet": "caffe",
+    "vgg16": "caffe",
+    "vgg19": "caffe",
+}
+# Mean and standard deviation of ImageNet's training images, of values 0..1 (RGB) and 0..255 (BGR):
+# https://github.com/keras-team/keras/blob/master/keras/src/applications/imagenet_utils.py
+_TORCH_MEAN, _TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_CAFFE_MEAN = (103.939, 116.779, 123.68)
+# The smallest input of each family without top; 32 px where not named.
+_MIN_SIZE_PX = {"xception": 71, "inception_v3": 75, "inception_resnet_v2": 75}
+_DEFAULT_MIN_SIZE_PX = 32
+
+
+@cache
+def backbone_modules() -> dict[str, str]:
+    """Returns the classifiers of the installed keras.applications and their modules.
+
+    Read from the package's text: importing Keras takes seconds, and a mistyped name should
+    be answered at once.
+    """
+    spec = importlib.util.find_spec("keras")
+    if spec is None or spec.origin is None:
+        raise UsageError("Keras is not installed; pip install 'petalflow[cpu]'")
+    tree = ast.parse((Path(spec.origin).parent / "applications" / "__init__.py").read_text())
+    return {
+        alias.name: node.module.rsplit(".", 1)[-1]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("keras.src.applications.")
+        for alias in node.names
+    }
+
+
+def check_backbone(name: str, image_size_px: int, channels: int, weights: str) -> None:
+    """Checks a backbone's name and what is asked of it, without importing Keras.
+
+    Raises:
+        UsageError: If there is no such backbone, the images are too small for it, or grey.
+    """
+    modules = backbone_modules()
+    if name not in modules:
+        raise UsageError(f"train.backbone={name!r} does not exist; {did_you_mean(name, ['dense', 'cnn', *modules])}")
+    smallest = _MIN_SIZE_PX.get(modules[name], _DEFAULT_MIN_SIZE_PX)
+    if image_size_px < smallest:
+        raise UsageError(f"train.image_size_px={image_size_px} is too small for {name}; it needs {smallest} or more")
+    if channels != 3:
+        raise UsageError(f"train.channels={channels}: {name} takes colour; use 3, or the backbone cnn or dense")
+    if weights != "imagenet" and not Path(weights).is_file():
+        raise UsageError(f"train.weights={weights!r} is no file; give a weights file without top, or 'imagenet'")
+
+
+def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
+    """Returns a pretrained backbone, frozen, that ends in average pooling.
+
+    Args:
+        name: Of keras.applications.
+        image_size_px: Height and width of its input.
+        weights: "imagenet" (downloaded by Keras) or a weights file without top.
+
+    Raises:
+        UsageError: If the weights are another backbone's, or cannot be had.
+    """
+    import keras
+
+    shape = (image_size_px, image_size_px, 3)
+    try:
+        backbone = getattr(keras.applications, name)(
+            include_top=False, weights=weights, input_shape=shape, pooling="avg"
+        )
+    except Exception as error:  # h5py, urllib and Keras each raise their own kind
+        first = " ".join(str(error).split())[:200]
+        raise UsageError(
+            f"train.weights={weights!r} cannot be loaded into {name} at {image_size_px} px: {first}; "
+            "give the weights of this backbone, saved without top"
+        ) from None
+    backbone.trainable = False
+    return backbone
+
+
+def preprocessing_layers(name: str) -> "list[Any]":
+    """Returns layers that do what the family's `preprocess_input` does.
+
+    Layers that Keras has, with plain numbers, so that the saved model needs none of our code.
+
+    Args:
+        name: Of keras.applications.
+    """
+    import keras
+
+    mode = _PREPROCESSING.get(backbone_modules()[name])
+    if mode == "tf":  # to -1..1
+        return [keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")]
+    if mode == "torch":
+        scale = [1 / (255 * std) for std in _TORCH_STD]
+        offset = [-mean / std for mean, std in zip(_TORCH_MEAN, _TORCH_STD, strict=True)]
+        return [keras.layers.Rescaling(scale, offset=offset, name="scale")]
+    if mode == "caffe":
+        flip = mix_channels([[0, 0, 1], [0, 1, 0], [1, 0, 0]], name="rgb_to_bgr")
+        return [flip, keras.layers.Rescaling(1.0, offset=[-mean for mean in _CAFFE_MEAN], name="scale")]
+    return []
+
+
+def mix_channels(matrix: list[list[float]], name: str) -> "keras.layers.Layer":
+    """Returns a fixed layer that makes each new channel a weighted sum of the old ones.
+
+    Args:
+        matrix: A row an input channel, a column an output channel.
+        name: The layer's name.
+    """
+    import keras
+    import numpy as np
+
+    kernel = np.asarray(matrix, np.float32)[None, None]  # a 1×1 convolution
+    layer = keras.layers.Conv2D(kernel.shape[-1], 1, use_bias=False, trainable=False, name=name)
+    layer.build((None, None, None, kernel.shape[-2]))
+    layer.set_weights([kernel])
+    return layer

@@ -1,0 +1,1 @@
+"""Check a dataset against limits, before anything is trained on it."""

@@ -1,0 +1,30 @@
+"""python -m components.validate"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from petalflow import commandline
+
+app = commandline.new_app(__doc__)
+
+
+@app.command()
+def validate(
+    dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
+    out: Annotated[Path, typer.Option(help="Folder for validation.json.")],
+    config: commandline.Config = None,
+    set: commandline.Set = None,
+    debug: commandline.Debug = False,
+) -> None:
+    """Check a dataset against limits; exit 1 if it breaks one."""
+    from components.validate.settings import ValidateSettings
+    from components.validate.validate import validate as work
+
+    settings = ValidateSettings.of(commandline.read_settings("validate", config, set))
+    commandline.run_step("validate", lambda: work(dataset, out, settings))
+
+
+if __name__ == "__main__":
+    commandline.main(app)

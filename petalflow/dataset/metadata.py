@@ -1,0 +1,134 @@
+"""What a dataset says of itself: TFDS's two JSON files and our statistics."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from petalflow import storage
+from petalflow.dataset.record import Record
+from petalflow.dataset.shards import read_shard, shard_name
+
+_FILE_PATTERN = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
+_STATISTICS = "statistics.json"
+_VERSION = "1.0.0"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of records.
+
+    Attributes:
+        records: How many it holds.
+        size_bytes: Its size.
+    """
+
+    records: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A complete dataset on this machine.
+
+    Attributes:
+        root: Its folder.
+        fingerprint: Of the source that it was made from.
+        classes: Class names; a record's label is an index into them.
+        counts: Split -> class name -> number of images.
+        shards: Split -> number of files.
+        statistics: All of statistics.json.
+    """
+
+    root: Path
+    fingerprint: str
+    classes: tuple[str, ...]
+    counts: Mapping[str, Mapping[str, int]]
+    shards: Mapping[str, int]
+    statistics: Mapping[str, Any]
+
+    def size(self, split: str) -> int:
+        """Returns the number of images in a split; 0 if there is none of that name."""
+        return sum(self.counts.get(split, {}).values())
+
+    def paths(self, split: str) -> list[Path]:
+        """Returns the files of a split, in order."""
+        count = self.shards.get(split, 0)
+        return [self.root / shard_name(split, index, count) for index in range(count)]
+
+    def records(self, split: str) -> Iterator[Record]:
+        """Yields the records of a split, in order."""
+        for path in self.paths(split):
+            yield from map(Record.from_bytes, read_shard(path))
+
+
+def open_dataset(root: str | Path) -> Dataset:
+    """Returns the dataset in a folder.
+
+    Raises:
+        PetalflowError: If it is not a complete dataset.
+    """
+    storage.check_complete(root, "dataset")
+    statistics = storage.read_json(str(Path(root) / _STATISTICS))
+    return Dataset(
+        root=Path(root),
+        fingerprint=statistics["fingerprint"],
+        classes=tuple(statistics["classes"]),
+        counts=statistics["counts"],
+        shards=statistics["shards"],
+        statistics=statistics,
+    )
+
+
+def write_metadata(
+    root: Path, *, classes: Sequence[str], shards: Mapping[str, Sequence[Shard]], statistics: Mapping[str, Any]
+) -> None:
+    """Writes everything of a dataset but its records.
+
+    Args:
+        root: The dataset's folder.
+        classes: Class names, in the order of the labels.
+        shards: Split -> its files.
+        statistics: What else to keep: at least "fingerprint" and "counts".
+    """
+    _write_features(root, classes)
+    _write_info(root, shards)
+    mine = {"classes": list(classes), "shards": {split: len(files) for split, files in shards.items()}}
+    storage.write_json(str(root / _STATISTICS), {**statistics, **mine})
+
+
+def _write_features(root: Path, classes: Sequence[str]) -> None:
+    from tensorflow_datasets import features  # loads TensorFlow only when asked to decode
+
+    text = features.Text
+    features.FeaturesDict(
+        {
+            "image": features.Image(shape=(None, None, 3)),
+            "label": features.ClassLabel(names=list(classes)),
+            "filename": text(),
+            "sha256": text(),
+            "group": text(),
+        }
+    ).save_config(root)
+
+
+def _write_info(root: Path, shards: Mapping[str, Sequence[Shard]]) -> None:
+    splits = [
+        {
+            "name": split,
+            # Without the template in every split, TFDS looks for files named after the data set.
+            "filepathTemplate": _FILE_PATTERN,
+            "shardLengths": [str(file.records) for file in files],
+            "numBytes": str(sum(file.size_bytes for file in files)),
+        }
+        for split, files in shards.items()
+    ]
+    info = {
+        "name": "petalflow",
+        "version": _VERSION,
+        "description": "Labelled images converted by Petalflow.",
+        "fileFormat": "tfrecord",
+        "supervisedKeys": {"tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}},
+        "splits": splits,
+    }
+    storage.write_json(str(root / "dataset_info.json"), info)

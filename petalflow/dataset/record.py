@@ -1,0 +1,51 @@
+"""One labelled image as a tf.train.Example, the schema of the TFRecords."""
+
+from dataclasses import dataclass
+
+# TFDS ships the protos, so that writing records needs no TensorFlow.
+from tensorflow_datasets.proto import tf_example_pb2
+
+IMAGE, LABEL, FILENAME, SHA256, GROUP = "image", "label", "filename", "sha256", "group"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One labelled image.
+
+    Attributes:
+        image: An encoded JPEG or PNG, upright.
+        label: Index of its class in the sorted class names.
+        filename: Its address in the source.
+        sha256: Hash of its content in the source, as listed.
+        group: What must stay in one split, or "".
+    """
+
+    image: bytes
+    label: int
+    filename: str
+    sha256: str
+    group: str = ""
+
+    def to_bytes(self) -> bytes:
+        """Returns the serialized Example; equal records give equal bytes."""
+        example = tf_example_pb2.Example()
+        feature = example.features.feature
+        feature[IMAGE].bytes_list.value.append(self.image)
+        feature[LABEL].int64_list.value.append(self.label)
+        feature[FILENAME].bytes_list.value.append(self.filename.encode())
+        feature[SHA256].bytes_list.value.append(self.sha256.encode())
+        feature[GROUP].bytes_list.value.append(self.group.encode())
+        # Maps have no order of their own; without this, equal records could differ.
+        return bytes(example.SerializeToString(deterministic=True))
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Record":
+        """Returns the record that `to_bytes` wrote."""
+        feature = tf_example_pb2.Example.FromString(data).features.feature
+        return cls(
+            image=feature[IMAGE].bytes_list.value[0],
+            label=feature[LABEL].int64_list.value[0],
+            filename=feature[FILENAME].bytes_list.value[0].decode(),
+            sha256=feature[SHA256].bytes_list.value[0].decode(),
+            group=feature[GROUP].bytes_list.value[0].decode(),
+        )

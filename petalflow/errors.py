@@ -1,0 +1,40 @@
+"""What goes wrong, said in one line: what, where, how to mend it."""
+
+import difflib
+from collections.abc import Iterable
+
+ACCEPTED = 0  # also "nothing new"
+FAILED = 1
+USAGE = 2
+REFUSED = 3
+
+
+class PetalflowError(Exception):
+    """A failure whose message is meant for a person: one line, no traceback.
+
+    Attributes:
+        exit_code: What the process ends with when this reaches the top.
+    """
+
+    exit_code = FAILED
+
+
+class UsageError(PetalflowError):
+    """Wrong usage or configuration, found before any work was done."""
+
+    exit_code = USAGE
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """Returns a remedy for a mistyped name: the nearest known names, or else all of them.
+
+    >>> did_you_mean("MobileNetv2", ["MobileNetV2", "VGG16"])
+    'did you mean MobileNetV2?'
+    """
+    known = sorted(known)
+    # Case is the commonest slip, so compare without it.
+    by_lower = {name.lower(): name for name in known}
+    near = [by_lower[name] for name in difflib.get_close_matches(wrong.lower(), by_lower, n=3)]
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known are {', '.join(known)}"

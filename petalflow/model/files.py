@@ -1,0 +1,51 @@
+"""A trained model's folder: `model.keras` and, beside it, what a reader must know of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from petalflow import storage
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_FILE = "model.keras"
+INFO_FILE = "model.json"
+HISTORY_FILE = "history.json"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model and what it is.
+
+    Attributes:
+        keras_model: Images [batch, size, size, 3] of 0..255 to probabilities [batch, classes].
+        classes: Class names, in the order of its outputs.
+        image_size_px: Height and width of its input.
+        info: All of model.json.
+    """
+
+    keras_model: "keras.Model"
+    classes: tuple[str, ...]
+    image_size_px: int
+    info: dict[str, Any]
+
+
+def write_model_info(folder: Path, info: dict[str, Any]) -> None:
+    """Writes model.json; it needs "classes" and "image_size_px"."""
+    storage.write_json(str(folder / INFO_FILE), info)
+
+
+def load_model(folder: str | Path) -> TrainedModel:
+    """Returns the model in a folder that train made.
+
+    Raises:
+        PetalflowError: If the folder is not complete.
+    """
+    import keras
+
+    storage.check_complete(folder, "model")
+    info = storage.read_json(str(Path(folder) / INFO_FILE))
+    # safe_mode refuses models that would run code of their own when loaded.
+    model = keras.models.load_model(Path(folder) / MODEL_FILE, compile=False, safe_mode=True)
+    return TrainedModel(model, tuple(info["classes"]), info["image_size_px"], info)

@@ -1,0 +1,52 @@
+"""The scores that a model, or a released one, gives to a split of a dataset."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from petalflow.dataset import Dataset
+from petalflow.dataset.reading import decoded_images, encoded_examples
+from petalflow.model.files import TrainedModel
+from petalflow.progress import Counter
+
+_BATCH = 64
+
+Scores = NDArray[np.float32]
+
+
+def score_model(model: TrainedModel, dataset: Dataset, split: str, counter: Counter | None = None) -> Scores:
+    """Returns the probabilities [n, classes] of every image of a split, in record order."""
+    forward = tf.function(lambda images: model.keras_model(tf.cast(images, tf.float32), training=False))
+    images = decoded_images(dataset, split, model.image_size_px).map(lambda image, _: image)
+    return _score(forward, images, counter)
+
+
+def score_saved_model(
+    folder: Path, dataset: Dataset, split: str, counter: Counter | None = None, limit: int = -1
+) -> Scores:
+    """Returns the probabilities [n, classes] that a SavedModel's `serving_default` gives to encoded images.
+
+    Args:
+        folder: The SavedModel: an export, or a release.
+        dataset: Whose images are sent as they are stored.
+        split: Which of them.
+        counter: Counts the images.
+        limit: How many images, from the first; -1 for all.
+    """
+    saved = tf.saved_model.load(str(folder))
+    serve = saved.signatures["serving_default"]
+    images = encoded_examples(dataset, split).map(lambda example: example["image"]).take(limit)
+    return _score(lambda data: serve(image_bytes=data)["scores"], images, counter)
+
+
+def _score(forward: Callable[[tf.Tensor], tf.Tensor], images: tf.data.Dataset, counter: Counter | None) -> Scores:
+    parts = []
+    # The last, partial batch counts too: every image of the split is scored.
+    for batch in images.batch(_BATCH).prefetch(tf.data.AUTOTUNE):
+        parts.append(forward(batch).numpy())
+        if counter:
+            counter.add(len(parts[-1]))
+    return np.concatenate(parts)

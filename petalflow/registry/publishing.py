@@ -1,0 +1,83 @@
+"""Making a new version visible in one step."""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.registry.releases import RELEASE_FILE, VISIBLE_BY, Release, open_release, releases
+
+
+def publish(folder: str, lineage: Mapping[str, Any], registry_uri: str, name: str) -> Release:
+    """Publishes a folder as the next version; once a run, however often it is called.
+
+    Args:
+        folder: What to publish; `saved_model.pb` at its top.
+        lineage: What release.json is to hold; "run_id" and "class_names" at least.
+        registry_uri: The registry.
+        name: The name to release under.
+
+    Returns:
+        The new release, or the one that this run made before.
+    """
+    for release in releases(registry_uri, name):
+        if release.run_id == lineage["run_id"]:
+            return release
+    try:
+        while True:
+            uri = _publish_next(folder, lineage, registry_uri, name)
+            if uri:
+                return open_release(uri)
+    except PermissionError as error:
+        raise UsageError(f"cannot write to the registry {registry_uri}: {error.strerror}") from None
+
+
+def roll_back(registry_uri: str, name: str, version: int, run_id: str) -> Release:
+    """Publishes the bytes of an earlier version as the next one.
+
+    Args:
+        registry_uri: The registry.
+        name: The name.
+        version: The version to return to.
+        run_id: Names this rollback; called again with it, nothing happens.
+
+    Raises:
+        UsageError: If there is no such version.
+    """
+    old = open_release(storage.join(registry_uri, name, str(version)))
+    return publish(old.uri, {**old.lineage, "run_id": run_id, "rolled_back_from": version}, registry_uri, name)
+
+
+def _publish_next(folder: str, lineage: Mapping[str, Any], registry_uri: str, name: str) -> str | None:
+    """Returns the new release's URI, or None if another run took its number meanwhile."""
+    home = storage.join(registry_uri, name)
+    version = _next_version(home, lineage["run_id"])
+    uri = storage.join(home, str(version))
+    made = {**lineage, "version": version, "name": name}
+    if not storage.is_local(registry_uri):
+        storage.write_json(storage.join(uri, RELEASE_FILE), made)
+        storage.copy_tree(folder, uri, besides=(RELEASE_FILE,), last=VISIBLE_BY)
+        return uri
+    # The dot keeps TF Serving from taking it for a version; the run id, other runs from it.
+    aside = storage.join(home, f".{lineage['run_id']}")
+    storage.remove(aside)  # left by an attempt that was killed
+    storage.copy_tree(folder, aside, besides=(RELEASE_FILE,))
+    storage.write_json(storage.join(aside, RELEASE_FILE), made)
+    try:
+        os.rename(storage.local_path(aside), storage.local_path(uri))
+    except OSError:
+        if not storage.exists(uri):
+            raise
+        storage.remove(aside)
+        return None
+    return uri
+
+
+def _next_version(home: str, run_id: str) -> int:
+    taken = sorted(int(version) for version in storage.list_folders(home) if version.isdecimal())
+    for version in taken:
+        lineage = storage.join(home, str(version), RELEASE_FILE)
+        if storage.exists(lineage) and storage.read_json(lineage)["run_id"] == run_id:
+            return version  # an upload of this run that was killed: it goes on there
+    return taken[-1] + 1 if taken else 1

@@ -1,0 +1,67 @@
+"""The base of every step's settings: frozen, validated, and errors that a person can act on."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import pydantic
+
+from petalflow.errors import UsageError, did_you_mean
+
+
+class StepSettings(pydantic.BaseModel):
+    """Settings of one step; every field carries a description with its unit.
+
+    Attributes:
+        section: The step's name, which is also the section's name in a configuration.
+    """
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    section: ClassVar[str]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Returns validated settings.
+
+        Raises:
+            UsageError: If a setting is unknown or out of range; one line that names each.
+        """
+        try:
+            return cls(**values)
+        except pydantic.ValidationError as error:
+            raise UsageError("; ".join(_sentence(cls, problem) for problem in error.errors())) from None
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Returns the settings that `to_json` wrote; how a compiled pipeline hands them over.
+
+        Raises:
+            UsageError: If `text` is not a JSON object of this section's settings.
+        """
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"{cls.section}_config is not JSON ({error}); it was {text[:80]!r}") from None
+        if not isinstance(values, dict):
+            raise UsageError(f"{cls.section}_config must be a JSON object, not {text[:80]!r}")
+        return cls.of(values)
+
+    def to_json(self) -> str:
+        """Returns the settings as canonical JSON, so that equal settings are equal strings."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+def sections(**configs: str) -> dict[str, Any]:
+    """Returns the settings of several steps by section, from their JSON; what a release keeps as lineage."""
+    return {section: json.loads(config) for section, config in configs.items()}
+
+
+def _sentence(cls: type[StepSettings], problem: Mapping[str, Any]) -> str:
+    where = ".".join([cls.section, *(str(part) for part in problem["loc"])])
+    if problem["type"] == "extra_forbidden":
+        wrong = str(problem["loc"][-1])
+        return f"unknown setting {where}: {did_you_mean(wrong, cls.model_fields)}"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    if not problem["loc"]:
+        return f"{cls.section}: {message}"
+    return f"{where}={problem['input']!r}: {message[0].lower()}{message[1:]}"

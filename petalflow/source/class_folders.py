@@ -1,0 +1,90 @@
+"""A folder a class, or class folders under split folders.
+
+```
+source/                     source/
+  daisy/a.jpg                 train/daisy/a.jpg
+  daisy/deeper/b.jpg          test/daisy/b.jpg
+  tulips/c.png                ...
+```
+"""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
+
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.source.listing import Item, Listing
+
+# Folder names that mean a split, when all top folders are such names.
+_SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_HASHING_THREADS = 8
+_CHUNK_BYTES = 1 << 20
+
+
+def check(address: str) -> None:
+    """Raises UsageError if there are no two class folders; a look at folder names only."""
+    tops = [name for name in storage.list_folders(address) if not _is_hidden(name)]
+    if not tops:
+        raise UsageError(f"source {address} holds no class folders; put the images of each class in a folder of its own")
+    classes = set(tops)
+    if _are_splits(tops):
+        classes = {name for top in tops for name in storage.list_folders(storage.join(address, top))}
+    if len(classes) < 2:
+        found = ", ".join(sorted(classes)) or "none"
+        raise UsageError(f"source {address} has fewer than two classes ({found}); add a folder for each other class")
+
+
+def list_items(address: str) -> Listing:
+    """Returns the listing; every file in a class folder is an item, whatever its name says it is."""
+    files = storage.list_files(address)
+    splits = _are_splits([name for name in storage.list_folders(address) if not _is_hidden(name)])
+    depth = 3 if splits else 2  # [split/] class / file
+    wanted = [file for file in files if _depth(file) >= depth and not _is_hidden(file.name)]
+    if not wanted:
+        raise UsageError(f"source {address} holds no files in its class folders")
+    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
+        hashes = list(pool.map(lambda file: _sha256(storage.join(address, file.name)), wanted))
+    items = tuple(_item(file, sha256, splits) for file, sha256 in zip(wanted, hashes, strict=True))
+    taken = {file.name for file in wanted}
+    return Listing("class folders", items, tuple(file.name for file in files if file.name not in taken))
+
+
+def open_reader(address: str) -> Callable[[Item], bytes]:
+    """Returns a reader of the source's files."""
+    return lambda item: storage.read_bytes(storage.join(address, item.address))
+
+
+def _item(file: storage.File, sha256: str, splits: bool) -> Item:
+    parts = PurePosixPath(file.name).parts
+    split, label = (_SPLIT_NAMES[parts[0].lower()], parts[1]) if splits else (None, parts[0])
+    return Item(file.name, label, sha256, file.size_bytes, split)
+
+
+def _are_splits(folders: list[str]) -> bool:
+    return bool(folders) and all(name.lower() in _SPLIT_NAMES for name in folders)
+
+
+def _depth(file: storage.File) -> int:
+    return len(PurePosixPath(file.name).parts)
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") or part in ("Thumbs.db", "__MACOSX") for part in PurePosixPath(name).parts)
+
+
+def _sha256(address: str) -> str:
+    digest = hashlib.sha256()
+    with storage.open_file(address) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,75 @@
+"""What every running step does the same: log, fail in one line, and not outlive its run."""
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+from petalflow.errors import PetalflowError
+
+# A local run that is killed with SIGKILL cannot end its steps, so they watch for it.
+RUNNER_PID = "PETALFLOW_RUNNER_PID"
+_OUR_LOGGERS = ("components", "petalflow")
+_ERROR = re.compile(r"petalflow: (?P<step>[a-z]+): error: (?P<message>.*)")
+
+
+@contextlib.contextmanager
+def running(step: str) -> Iterator[None]:
+    """Runs a step's work inside a pipeline.
+
+    Args:
+        step: The step's name, for its log lines.
+
+    Raises:
+        SystemExit: With the error's exit code, after one line on the output, when the work
+            raises a PetalflowError. Anything else passes through with its traceback.
+    """
+    log_as(step)
+    if RUNNER_PID in os.environ:
+        _end_with(int(os.environ[RUNNER_PID]))
+    try:
+        yield
+    except PetalflowError as error:
+        print(f"petalflow: {step}: error: {error}", flush=True)
+        raise SystemExit(error.exit_code) from None
+
+
+def log_as(step: str) -> None:
+    """Sends our own log to stdout, each line beginning with the step's name; libraries keep to warnings."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(logging.Formatter(f"{step}: %(message)s"))
+    for name in _OUR_LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers[:] = [handler]
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow is imported later, if at all
+
+
+def error_in(line: str) -> str | None:
+    """Returns the message of a line that `running` printed when a step failed, or None."""
+    match = _ERROR.fullmatch(line.strip())
+    return f"{match['step']}: {match['message']}" if match else None
+
+
+def last_error(output: str) -> str | None:
+    """Returns the message of the last such line in a step's output, or None."""
+    return next(filter(None, map(error_in, reversed(output.splitlines()))), None)
+
+
+def _end_with(pid: int) -> None:
+    """Ends this process soon after the process `pid` is gone."""
+
+    def watch() -> None:
+        while True:
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                os._exit(1)  # from a thread, sys.exit would end the thread only
+            time.sleep(0.2)
+
+    threading.Thread(target=watch, daemon=True, name="watch-runner").start()

@@ -1,0 +1,53 @@
+"""The verdict: accepted or refused, with every check."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from petalflow.verdict.checks import Check
+
+# What an evaluation's folder holds; export reads them.
+VERDICT_FILE = "verdict.json"
+METRICS_FILE = "metrics.json"
+PREDICTIONS_FILE = "predictions.parquet"
+REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What evaluate decided.
+
+    Attributes:
+        checks: Every check made.
+        candidate: Facts of the model judged.
+        baseline: Facts of the live release, or why there is none to compare with.
+        fingerprint: Of the dataset.
+        class_names: In the order of the scores.
+        test_images: How many images it rests on.
+        temperature: What logits are divided by in the export; 1 leaves the scores as they are.
+        abstain_threshold: Scores below it are not answered, 0..1.
+    """
+
+    checks: Sequence[Check]
+    candidate: Mapping[str, Any]
+    baseline: Mapping[str, Any]
+    fingerprint: str
+    class_names: Sequence[str]
+    test_images: int
+    temperature: float
+    abstain_threshold: float
+
+    @property
+    def accepted(self) -> bool:
+        """True if no check failed and at least one passed: nothing is accepted for want of checks."""
+        passed = [check.passed for check in self.checks]
+        return True in passed and False not in passed
+
+    @property
+    def failed(self) -> list[Check]:
+        """The checks that failed."""
+        return [check for check in self.checks if check.passed is False]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what verdict.json holds."""
+        return {"accepted": self.accepted, **asdict(self)}

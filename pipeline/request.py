@@ -1,0 +1,72 @@
+"""What is asked for: one run of the pipeline, on whatever target."""
+
+from dataclasses import dataclass
+
+from petalflow import storage
+from petalflow.errors import UsageError
+from pipeline.code_version import code_version
+from pipeline.config import Configuration
+
+# Release folders lie below the name, and object stores and TF Serving are strict about those.
+_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One run that is asked for.
+
+    Attributes:
+        source: Where the labelled images are.
+        registry: Where releases go.
+        name: The name to release under.
+        configuration: Settings of the steps.
+        state_uri: What must survive a run.
+        record_uri: Where the records of runs go.
+    """
+
+    source: str
+    registry: str
+    name: str
+    configuration: Configuration
+    state_uri: str
+    record_uri: str
+
+    @classmethod
+    def of(
+        cls,
+        source: str,
+        registry: str,
+        name: str,
+        configuration: Configuration,
+        state_uri: str | None = None,
+        record_uri: str | None = None,
+    ) -> "Request":
+        """Returns a request with absolute addresses; state and record go beside the releases if not said.
+
+        Raises:
+            UsageError: If the name cannot be a folder everywhere.
+        """
+        if not name or not set(name) <= _NAME_CHARACTERS:
+            raise UsageError(f"--name {name!r} may hold letters, digits, - and _ only")
+        registry = storage.absolute(registry)
+        # Dot folders, which a server of the registry does not take for models.
+        return cls(
+            source=storage.absolute(source),
+            registry=registry,
+            name=name,
+            configuration=configuration,
+            state_uri=storage.absolute(state_uri or storage.join(registry, ".state", name)),
+            record_uri=storage.absolute(record_uri or storage.join(registry, ".records", name)),
+        )
+
+    def parameters(self) -> dict[str, str]:
+        """Returns the pipeline's parameters, all but the run's id."""
+        return {
+            "source": self.source,
+            "registry": self.registry,
+            "name": self.name,
+            "state_uri": self.state_uri,
+            "record_uri": self.record_uri,
+            "code_version": code_version(),
+            **self.configuration.parameters(),
+        }

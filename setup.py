@@ -1,0 +1,68 @@
+"""The distribution `petalflow`. Beam workers are set up from this file too (`--setup_file`)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+
+class BuildWithPipeline(build_py):
+    """Puts the compiled pipeline into the package `pipeline`, where an installed Petalflow finds it."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            self.copy_file("pipeline.yaml", f"{self.build_lib}/pipeline/pipeline.yaml")
+
+
+# Without TensorFlow: enough for snapshot, convert, validate, release and notify.
+BASE = [
+    "apache-beam>=2.77,<3",
+    "fsspec>=2026.1",
+    "google-cloud-storage>=3.4",
+    "google-crc32c>=1.6",
+    "importlib-resources>=6",  # tensorflow-datasets imports it without naming it
+    "jinja2>=3.1",
+    "kfp>=2.17,<3",
+    "matplotlib>=3.9",
+    "numpy>=2",
+    "pillow>=11",
+    "protobuf>=6.31",
+    "pyarrow>=18",
+    "pydantic>=2.10",
+    "pyyaml>=6",
+    "rich>=14",
+    "scikit-learn>=1.6",
+    "scipy>=1.14",
+    "tensorflow-datasets>=4.9.10",
+    "typer>=0.20",
+]
+
+# One TensorFlow an environment: the variants install the same module.
+CPU = ["tensorflow-cpu==2.21.*; sys_platform != 'darwin'", "tensorflow==2.21.*; sys_platform == 'darwin'"]
+GPU = ["tensorflow[and-cuda]==2.21.*"]
+TPU = ["tensorflow-tpu==2.20.*"]
+KERAS = ["keras>=3.12,<4"]
+
+setup(
+    name="petalflow",
+    version=Path(__file__).with_name("VERSION").read_text().strip(),
+    description="Retrain image classifiers and let only good ones out",
+    long_description=Path(__file__).with_name("README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=[f"{name}{rest}" for name in ("petalflow", "components", "pipeline") for rest in ("", ".*")]),
+    package_data={"": ["*.j2"]},
+    cmdclass={"build_py": BuildWithPipeline},
+    install_requires=BASE,
+    extras_require={
+        "cpu": CPU + KERAS,
+        "gpu": GPU + KERAS,
+        "tpu": TPU + KERAS,
+        "gcp": ["apache-beam[gcp]>=2.77,<3", "gcsfs>=2026.1", "google-cloud-aiplatform>=1.120,<2"],
+        "s3": ["s3fs>=2026.1"],
+        "dev": ["hypothesis", "import-linter", "mypy", "pytest", "pytest-xdist", "ruff", "types-PyYAML", "uv"],
+    },
+    entry_points={"console_scripts": ["petalflow=pipeline.cli:main"]},
+)
