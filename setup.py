@@ -10,6 +10,7 @@ class BuildWithPipeline(build_py):
     """Puts the compiled pipeline into the package `pipeline`, where an installed Petalflow finds it."""
 
     def run(self) -> None:
+        """Builds as always, and copies one file more."""
         super().run()
         if not self.editable_mode:
             self.copy_file("pipeline.yaml", f"{self.build_lib}/pipeline/pipeline.yaml")
@@ -52,7 +53,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11,<3.14",
-    packages=find_packages(include=[f"{name}{rest}" for name in ("petalflow", "components", "pipeline") for rest in ("", ".*")]),
+    packages=find_packages(
+        include=[f"{name}{rest}" for name in ("petalflow", "components", "pipeline") for rest in ("", ".*")]
+    ),
     package_data={"": ["*.j2"]},
     cmdclass={"build_py": BuildWithPipeline},
     install_requires=BASE,

@@ -24,9 +24,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", metavar="STEP.SETTING=VA
 
 def new_app(help: str, **options: Any) -> typer.Typer:
     """Returns an app with our defaults: no completion commands, errors shown by `main`."""
-    return typer.Typer(
-        help=help, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, **options
-    )
+    return typer.Typer(help=help, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, **options)
 
 
 def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
@@ -46,7 +44,7 @@ def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
         _fail(error, f"{type(error).__name__}: {first} (--debug shows where)", FAILED)
 
 
-def run_step(step: str, work: Callable[[], None]) -> None:
+def run_step(step: str, work: Callable[[], object]) -> None:
     """Runs a step's work with its log on the terminal."""
     from petalflow.step import log_as
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from components.convert.settings import ConvertSettings
 from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
 from components.snapshot.settings import SnapshotSettings
+from components.train.check import pinned
 from components.train.settings import TrainSettings
 from components.validate.settings import ValidateSettings
 from petalflow.errors import UsageError, did_you_mean
@@ -37,7 +38,9 @@ class Configuration:
             UsageError: Naming every setting that is unknown or out of range.
         """
         problems = [
-            f"unknown section {section}: {did_you_mean(section, SECTIONS)}" for section in values if section not in SECTIONS
+            f"unknown section {section}: {did_you_mean(section, SECTIONS)}"
+            for section in values
+            if section not in SECTIONS
         ]
         sections = {}
         for section, settings in SECTIONS.items():
@@ -47,7 +50,12 @@ class Configuration:
                 problems.append(str(error))
         if problems:
             raise UsageError("; ".join(problems))
-        return cls(sections)
+        return cls({**sections, "train": pinned(cast(TrainSettings, sections["train"]))})
+
+    @property
+    def train(self) -> TrainSettings:
+        """The settings of train."""
+        return cast(TrainSettings, self.sections["train"])
 
     def parameters(self) -> dict[str, str]:
         """Returns the pipeline's `<step>_config` parameters, canonical JSON each."""

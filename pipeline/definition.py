@@ -1,8 +1,8 @@
 """The pipeline: snapshot -> convert -> validate -> train -> evaluate -> export -> release, and notify.
 
-    source --> snapshot --[something new]--> convert --> validate --> train --> evaluate
-                                                                                   |
-    notify, whatever happens                       release <-- export <--[accepted]+
+source --> snapshot --[something new]--> convert --> validate --> train --> evaluate
+                                                                               |
+notify, whatever happens                       release <-- export <--[accepted]+
 """
 
 from typing import NamedTuple
@@ -46,7 +46,7 @@ def petalflow_pipeline(
     train_config: str = "{}",
     export_config: str = "{}",
     run_id: str = "",
-):
+) -> None:
     """Chains the steps.
 
     Args:
@@ -102,7 +102,11 @@ def petalflow_pipeline(
                     code_version=code_version,
                 )
                 released = release(
-                    exported=exported.outputs["exported"], source=source, code_version=code_version,
-                    **settings, **home, **run,
+                    exported=exported.outputs["exported"],
+                    source=source,
+                    code_version=code_version,
+                    **settings,
+                    **home,
+                    **run,
                 )
                 released.set_caching_options(False)

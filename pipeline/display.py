@@ -13,7 +13,14 @@ from rich.text import Text
 from petalflow.progress import Progress
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, RunFile
 
-_MARKS = {RAN: "[green]✓", CACHED: "[cyan]✓", SKIPPED: "[dim]-", FAILED: "[red]✗", RUNNING: "[yellow]•", WAITING: "[dim]·"}
+_MARKS = {
+    RAN: "[green]✓",
+    CACHED: "[cyan]✓",
+    SKIPPED: "[dim]-",
+    FAILED: "[red]✗",
+    RUNNING: "[yellow]•",
+    WAITING: "[dim]·",
+}
 
 
 class Display:
@@ -66,7 +73,9 @@ class Display:
             if step.state == RUNNING:
                 seconds = time.monotonic() - self._since.get(step.name, time.monotonic())
             shown = f"{seconds:.1f} s" if seconds else ""
-            table.add_row(_MARKS[step.state], step.name, Text(shown, justify="right"), self._detail(step.name, step.state))
+            table.add_row(
+                _MARKS[step.state], step.name, Text(shown, justify="right"), self._detail(step.name, step.state)
+            )
         return Group(table)
 
     def _detail(self, step: str, state: str) -> Table | str:

@@ -8,7 +8,7 @@ from petalflow.images import BASE
 @dsl.component(base_image=BASE, install_kfp_package=False)
 def convert(
     source: str, fingerprint: str, convert_config: str, code_version: str, dataset: dsl.Output[dsl.Dataset]
-):
+) -> None:
     """Converts the source of that fingerprint to a dataset; code_version is there for the cache."""
     from components.convert.convert import convert as work
     from components.convert.settings import ConvertSettings

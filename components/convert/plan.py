@@ -76,6 +76,4 @@ def _cut(split: str, by_hash: dict[str, Item], shard_bytes: int) -> Sequence[Sha
         return []
     count = min(len(items), max(1, round(sum(item.size_bytes for item in items) / shard_bytes)))
     bounds = [len(items) * index // count for index in range(count + 1)]
-    return [
-        ShardPlan(split, index, count, tuple(items[bounds[index] : bounds[index + 1]])) for index in range(count)
-    ]
+    return [ShardPlan(split, index, count, tuple(items[bounds[index] : bounds[index + 1]])) for index in range(count)]

@@ -7,6 +7,7 @@ import typer
 
 from petalflow import commandline
 from petalflow.errors import REFUSED
+from petalflow.model.quiet import quiet_start
 
 app = commandline.new_app(__doc__)
 
@@ -16,7 +17,9 @@ def evaluate(
     model: Annotated[Path, typer.Option(help="Folder of the model, as train makes it.")],
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     out: Annotated[Path, typer.Option(help="Folder to make for verdict and report.")],
-    baseline: Annotated[str | None, typer.Option(help="Release to compare with: its folder REGISTRY/NAME/VERSION.")] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Release to compare with: its folder REGISTRY/NAME/VERSION.")
+    ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
@@ -29,7 +32,8 @@ def evaluate(
     release = open_release(baseline) if baseline else None
 
     def work() -> None:
-        from components.evaluate.evaluate import evaluate
+        with quiet_start():
+            from components.evaluate.evaluate import evaluate
 
         if not evaluate(model, dataset, out, settings, release).accepted:
             raise typer.Exit(REFUSED)

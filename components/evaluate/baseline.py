@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from petalflow import registry, storage
+from petalflow import storage
 from petalflow.dataset import Dataset
 from petalflow.model.scoring import score_saved_model
 from petalflow.progress import Counter

@@ -29,9 +29,7 @@ def evaluate(
         run = run_id or job_id
         # A run that is resumed after it released must not be compared with itself.
         baseline = live(registry, name, besides_run=run)
-        verdict = work(
-            model.path, dataset.path, evaluation.path, EvaluateSettings.from_json(evaluate_config), baseline
-        )
+        verdict = work(model.path, dataset.path, evaluation.path, EvaluateSettings.from_json(evaluate_config), baseline)
         runs.write(record_uri, run, runs.VERDICT, {**verdict.to_json(), "evaluation": evaluation.path})
     evaluation.metadata["accepted"] = verdict.accepted
     return verdict.accepted

@@ -73,7 +73,9 @@ def evaluate(
         metrics = {"candidate": mine.to_json(), "baseline": theirs.to_json() if theirs else None}
         storage.write_json(str(folder / METRICS_FILE), metrics)
         _write_predictions(folder / PREDICTIONS_FILE, dataset, labels, scores, baseline)
-        write_report(folder / REPORT_FILE, verdict, mine, theirs, dataset, model, model_folder, labels, scores, settings)
+        write_report(
+            folder / REPORT_FILE, verdict, mine, theirs, dataset, model, model_folder, labels, scores, settings
+        )
     log.info("%s: %s", "accepted" if verdict.accepted else "refused", "; ".join(map(str, verdict.checks)))
     return verdict
 
@@ -83,7 +85,9 @@ def _check_fit(model: TrainedModel, dataset: Dataset) -> None:
         raise PetalflowError(f"{dataset.root} has no test images, so nothing can be said of the model; add images")
     if model.classes != dataset.classes:
         differ = sorted(set(model.classes) ^ set(dataset.classes))
-        raise PetalflowError(f"the model and the dataset have other classes ({', '.join(differ)}); train on this dataset")
+        raise PetalflowError(
+            f"the model and the dataset have other classes ({', '.join(differ)}); train on this dataset"
+        )
 
 
 def _judge(
@@ -125,7 +129,9 @@ def _compare(labels: NDArray[np.int64], scores: Scores, baseline: Baseline | Non
     if baseline is None:
         return Check(name, "", None, None, -margin, None, "does not apply: there is no release to compare with")
     if not baseline.comparable.any():
-        return Check(name, "", None, None, -margin, None, "does not apply: the release shares no class with the dataset")
+        return Check(
+            name, "", None, None, -margin, None, "does not apply: the release shares no class with the dataset"
+        )
     right = (scores.argmax(axis=1) == labels)[baseline.comparable]
     was_right = (baseline.predicted == labels)[baseline.comparable]
     return check_accuracy_drop(

@@ -62,6 +62,7 @@ def write_report(
         mistake_count=int((scores.argmax(axis=1) != labels).sum()),
         curves=_curves(history, model.info["best_epoch"]),
         statistics=dataset.statistics,
+        sizes={split: dataset.size(split) for split in dataset.counts},
         model=model.info,
         version=__version__,
     )
@@ -81,9 +82,7 @@ def _shaded(confusion: NDArray[np.int64]) -> list[list[dict[str, Any]]]:
     ]
 
 
-def _mistakes(
-    dataset: Dataset, labels: NDArray[np.int64], scores: Scores, limit: int
-) -> Iterator[Mapping[str, Any]]:
+def _mistakes(dataset: Dataset, labels: NDArray[np.int64], scores: Scores, limit: int) -> Iterator[Mapping[str, Any]]:
     order = most_confident_mistakes(labels, scores, limit)
     wanted = set(order)
     # Pictures are read again rather than kept: memory must not grow with the test split.

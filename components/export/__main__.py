@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from petalflow import commandline
+from petalflow.model.quiet import quiet_start
 
 app = commandline.new_app(__doc__)
 
@@ -26,7 +27,8 @@ def export(
     settings = ExportSettings.of(commandline.read_settings("export", config, set))
 
     def work() -> None:
-        from components.export.export import export
+        with quiet_start():
+            from components.export.export import export
 
         export(model, dataset, evaluation, out, settings)
 

@@ -13,7 +13,7 @@ def export(
     export_config: str,
     code_version: str,
     exported: dsl.Output[dsl.Model],
-):
+) -> None:
     """Exports an accepted model; code_version is there for the cache."""
     from components.export.settings import ExportSettings
     from petalflow.step import running

@@ -1,9 +1,11 @@
 """Export an accepted candidate, and prove that the export answers as the model did."""
 
+import contextlib
 import logging
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ from petalflow.step import last_error
 from petalflow.verdict import METRICS_FILE, VERDICT_FILE
 
 log = logging.getLogger(__name__)
-
 
 
 def export(
@@ -49,9 +50,9 @@ def export(
         raise PetalflowError(f"the verdict in {evaluation} is a refusal; only accepted models are exported")
     metrics = storage.read_json(str(Path(evaluation) / METRICS_FILE))["candidate"]
     dataset, model = open_dataset(dataset_root), load_model(model_folder)
-    with storage.building(out) as folder:
+    with storage.building(out) as folder, _prover(folder, Path(evaluation), dataset, settings) as prover:
         _write_models(folder, model, Path(model_folder), verdict, settings)
-        checked = _prove(folder, Path(evaluation), dataset, settings)
+        checked = _prove(prover)
         log.info("equal to the evaluated model on %(checked_images)d images, within %(largest_difference).1e", checked)
         (folder / LABELS_FILE).write_text("".join(f"{name}\n" for name in model.classes))
         shutil.copy(Path(evaluation) / VERDICT_FILE, folder)
@@ -65,20 +66,31 @@ def _write_models(
     from components.export.litert import write_litert
     from components.export.serving import write_saved_model
 
-    write_saved_model(
-        model.keras_model, folder, model.classes, verdict["temperature"], verdict["abstain_threshold"]
-    )
+    write_saved_model(model.keras_model, folder, model.classes, verdict["temperature"], verdict["abstain_threshold"])
     shutil.copy(model_folder / MODEL_FILE, folder)
     if settings.litert:
         write_litert(folder, folder / LITERT_FILE)
 
 
-def _prove(folder: Path, evaluation: Path, dataset: Dataset, settings: ExportSettings) -> dict[str, Any]:
-    """Compares the export with the evaluation's predictions, in a process that knows nothing of the model."""
+@contextlib.contextmanager
+def _prover(
+    folder: Path, evaluation: Path, dataset: Dataset, settings: ExportSettings
+) -> Iterator["subprocess.Popen[str]"]:
+    """Starts a process that knows nothing of the model; it imports while the export is written."""
     command = [sys.executable, "-m", "components.export.prove", str(folder), str(evaluation), str(dataset.root)]
-    images, tolerance = str(settings.checked_images), str(settings.tolerance)
-    done = subprocess.run([*command, images, tolerance], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise PetalflowError(last_error(done.stdout) or f"the proof of the export failed: {done.stderr.strip()[-500:]}")
-    images_checked, difference = done.stdout.split()[-2:]
-    return {"checked_images": int(images_checked), "largest_difference": float(difference)}
+    limits = [str(settings.checked_images), str(settings.tolerance)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*command, *limits], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _prove(prover: "subprocess.Popen[str]") -> dict[str, Any]:
+    """Has the export compared with the evaluation's predictions, now that it is written."""
+    output, errors = prover.communicate("go\n")
+    if prover.returncode:
+        raise PetalflowError(last_error(output) or f"the proof of the export failed: {errors.strip()[-500:]}")
+    images, difference = output.split()[-2:]
+    return {"checked_images": int(images), "largest_difference": float(difference)}

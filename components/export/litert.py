@@ -1,7 +1,5 @@
 """The model for phones and small devices (LiteRT, formerly TensorFlow Lite)."""
 
-import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +7,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.export.serving import SCORES_SIGNATURE
+from petalflow.model.quiet import quiet_start
 
 
 def write_litert(saved_model: Path, path: Path) -> None:
@@ -27,7 +26,7 @@ def write_litert(saved_model: Path, path: Path) -> None:
 
 def score_litert(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Returns the scores [n, classes] that a LiteRT model gives to pixels [n, size, size, 3]."""
-    with _silenced():  # it greets, and recommends a successor, on every start
+    with quiet_start():  # it greets, and recommends a successor
         interpreter = tf.lite.Interpreter(str(path))
         run = interpreter.get_signature_runner(SCORES_SIGNATURE)
         return np.concatenate([run(pixels=image[None])["scores"] for image in pixels])
@@ -35,11 +34,5 @@ def score_litert(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def litert_size_px(path: Path) -> int:
     """Returns the height and width of a LiteRT model's input."""
-    with _silenced():
+    with quiet_start():
         return int(tf.lite.Interpreter(str(path)).get_input_details()[0]["shape"][1])
-
-
-@contextlib.contextmanager
-def _silenced():  # type: ignore[no-untyped-def]
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-        yield

@@ -21,10 +21,12 @@ def model_card(
         dataset: The dataset.
         checked: The proof of the export.
     """
-    environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    # Markdown shows HTML; a class name must not.
+    # Markdown, so not HTML's escapes; but Markdown shows HTML, and a class name must not be any.
+    environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True)  # noqa: S701
     environment.filters["plain"] = lambda text: str(text).translate({ord(c): f"\\{c}" for c in "<>|*_`[]\\"})
     template = environment.from_string(files(__package__).joinpath("model_card.md.j2").read_text())
-    return template.render(
-        verdict=verdict, metrics=metrics, model=info, dataset=dataset, checked=checked, version=__version__
+    return str(
+        template.render(
+            verdict=verdict, metrics=metrics, model=info, dataset=dataset, checked=checked, version=__version__
+        )
     )

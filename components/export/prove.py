@@ -1,4 +1,4 @@
-"""python -m components.export.prove EXPORT EVALUATION DATASET IMAGES TOLERANCE
+"""echo go | python -m components.export.prove EXPORT EVALUATION DATASET IMAGES TOLERANCE
 
 Loads an export in a fresh process, where nothing but its files can answer, and compares its
 scores with those that were evaluated.
@@ -56,9 +56,10 @@ def _expected(evaluation: Path, images: int) -> "Scores":
     from petalflow.verdict import PREDICTIONS_FILE, VERDICT_FILE
 
     table = pq.read_table(evaluation / PREDICTIONS_FILE, columns=["scores"])
-    scores = np.array(table["scores"].to_pylist()[:images])
+    scores: Scores = np.array(table["scores"].to_pylist()[:images])
     powers = scores ** (1 / storage.read_json(str(evaluation / VERDICT_FILE))["temperature"])
-    return powers / powers.sum(axis=1, keepdims=True)
+    normalised: Scores = powers / powers.sum(axis=1, keepdims=True)
+    return normalised
 
 
 def _litert_scores(path: Path, dataset: "Dataset") -> "Scores":
@@ -83,5 +84,8 @@ def _compare(what: str, scores: "Scores", expected: "Scores", tolerance: float) 
 
 if __name__ == "__main__":
     with running("export"):
+        import petalflow.model.scoring  # noqa: F401  (takes seconds, while the export is still being written)
+
+        sys.stdin.readline()  # told that it is written
         folder, evaluation, dataset_root, images, tolerance = sys.argv[1:]
         print(*prove(Path(folder), Path(evaluation), Path(dataset_root), int(images), float(tolerance)))

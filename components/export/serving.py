@@ -33,6 +33,9 @@ def write_saved_model(
     size_px = model.input_shape[1]
     names = tf.constant(list(classes))
 
+    pixels_spec = tf.TensorSpec([None, size_px, size_px, 3], tf.uint8, name="pixels")
+
+    @tf.function(input_signature=[pixels_spec])  # traced once, for all three
     def scores_only(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"scores": _cooled(model(tf.cast(pixels, tf.float32), training=False), temperature)}
 
@@ -53,10 +56,9 @@ def write_saved_model(
 
     archive = keras.export.ExportArchive()
     archive.track(model)
-    pixels = tf.TensorSpec([None, size_px, size_px, 3], tf.uint8, name="pixels")
     archive.add_endpoint("serving_default", answer_bytes, [tf.TensorSpec([None], tf.string, name="image_bytes")])
-    archive.add_endpoint("pixels", answer, [pixels])
-    archive.add_endpoint(SCORES_SIGNATURE, scores_only, [pixels])
+    archive.add_endpoint("pixels", answer, [pixels_spec])
+    archive.add_endpoint(SCORES_SIGNATURE, scores_only)
     archive.write_out(str(folder), verbose=False)
 
 

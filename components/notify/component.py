@@ -6,7 +6,7 @@ from petalflow.images import BASE
 
 
 @dsl.component(base_image=BASE, install_kfp_package=False)
-def notify(name: str, record_uri: str, run_id: str, job_id: str, status: dsl.PipelineTaskFinalStatus):
+def notify(name: str, record_uri: str, run_id: str, job_id: str, status: dsl.PipelineTaskFinalStatus) -> None:
     """Says how the run ended."""
     from components.notify.notify import summary
     from petalflow.step import running

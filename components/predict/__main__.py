@@ -21,11 +21,9 @@ def predict(
 ) -> None:
     """Classify images: file, label and score, or "abstains", a line each; exit 1 if one was unreadable."""
     import json as json_module
-    import os
 
     from components.predict.settings import PredictSettings
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     settings = PredictSettings.of(commandline.read_settings("predict", config, set))
     from components.predict.predict import find_release
     from components.predict.predict import predict as work

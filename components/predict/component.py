@@ -6,7 +6,7 @@ from petalflow.images import CPU
 
 
 @dsl.component(base_image=CPU, install_kfp_package=False)
-def predict(registry: str, name: str, images: str, predict_config: str, predictions: dsl.Output[dsl.Artifact]):
+def predict(registry: str, name: str, images: str, predict_config: str, predictions: dsl.Output[dsl.Artifact]) -> None:
     """Writes a JSON line an image; not part of the retraining pipeline, but runs wherever it does."""
     import json
 

@@ -7,6 +7,7 @@ from typing import Any
 from components.predict.settings import PredictSettings
 from petalflow import imaging, storage
 from petalflow.errors import UsageError
+from petalflow.model.quiet import quiet_start
 from petalflow.registry import Release, open_release, releases
 
 
@@ -62,7 +63,8 @@ def predict(release: Release, files: Sequence[str], settings: PredictSettings) -
         files: Addresses of images.
         settings: How to send them.
     """
-    import tensorflow as tf
+    with quiet_start():
+        import tensorflow as tf
 
     with storage.local_copy(release.uri) as folder:
         saved = tf.saved_model.load(str(folder))

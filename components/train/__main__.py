@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from petalflow import commandline
+from petalflow.model.quiet import quiet_start
 
 app = commandline.new_app(__doc__)
 
@@ -24,7 +25,8 @@ def train(
     settings = TrainSettings.of(commandline.read_settings("train", config, set))
 
     def work() -> None:
-        from components.train.train import train
+        with quiet_start():
+            from components.train.train import train
 
         train(dataset, out, settings)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petalflow.errors import UsageError, did_you_mean
+from petalflow.model.quiet import quiet_start
 
 if TYPE_CHECKING:
     import keras
@@ -82,7 +83,8 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
     Raises:
         UsageError: If the weights are another backbone's, or cannot be had.
     """
-    import keras
+    with quiet_start():
+        import keras
 
     shape = (image_size_px, image_size_px, 3)
     try:

@@ -6,7 +6,7 @@ from petalflow.images import CPU
 
 
 @dsl.component(base_image=CPU, install_kfp_package=False)
-def train(dataset: dsl.Input[dsl.Dataset], train_config: str, code_version: str, model: dsl.Output[dsl.Model]):
+def train(dataset: dsl.Input[dsl.Dataset], train_config: str, code_version: str, model: dsl.Output[dsl.Model]) -> None:
     """Trains a model on the dataset; code_version is there for the cache."""
     from components.train.settings import TrainSettings
     from petalflow.step import running

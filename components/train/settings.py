@@ -16,6 +16,9 @@ class TrainSettings(StepSettings):
     weights: str = Field(
         "imagenet", description='"imagenet" or a weights file without top, for a keras.applications backbone'
     )
+    weights_sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="what a weights file must hash to; a run fills it in"
+    )
     image_size_px: int = Field(64, ge=4, le=2048, description="height and width that images are resized to, in pixels")
     channels: Literal[1, 3] = Field(3, description="3 for colour, 1 to make images grey inside the model")
     hidden_units: int | None = Field(

@@ -84,17 +84,15 @@ def train(dataset_root: str | Path, out: str | Path, settings: TrainSettings) ->
             "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
         }
         write_model_info(folder, info)
-    log.info(
-        "best epoch %d of %d: validation accuracy %.4f", best + 1, info["epochs"], info["validation_accuracy"]
-    )
+    log.info("best epoch %d of %d: validation accuracy %.4f", best + 1, info["epochs"], info["validation_accuracy"])
     return info
 
 
 def _train_from_scratch(dataset: Dataset, settings: TrainSettings) -> tuple[keras.Model, dict[str, list[float]]]:
     model = networks.build_from_scratch(settings, len(dataset.classes))
     log.info("%s from scratch, %s parameters", settings.backbone, f"{model.count_params():,}")
-    splits = [_image_batches(dataset, split, settings) for split in ("train", "validation")]
-    return model, _fit(model, *splits, settings)
+    train, validation = (_image_batches(dataset, split, settings) for split in ("train", "validation"))
+    return model, _fit(model, train, validation, settings)
 
 
 def _train_on_features(dataset: Dataset, settings: TrainSettings) -> tuple[keras.Model, dict[str, list[float]]]:
@@ -108,11 +106,13 @@ def _train_on_features(dataset: Dataset, settings: TrainSettings) -> tuple[keras
     inputs = keras.Input(extractor.output_shape[1:], name="features")
     outputs = networks.build_head(inputs, settings.hidden_units or 0, settings.dropout, len(dataset.classes))
     head = keras.Model(inputs, outputs, name="head")
-    splits = []
-    for (values, labels), shuffle in zip(features, (True, False), strict=True):
-        examples = tf.data.Dataset.from_tensor_slices((values, labels))
-        splits.append(Split(_batched(examples, len(labels), settings, shuffle=shuffle), len(labels)))
-    history = _fit(head, *splits, settings)
+    train, validation = (
+        Split(
+            _batched(tf.data.Dataset.from_tensor_slices(split), len(split[1]), settings, shuffle=shuffle), len(split[1])
+        )
+        for split, shuffle in zip(features, (True, False), strict=True)
+    )
+    history = _fit(head, train, validation, settings)
     return networks.join(extractor, head, settings.backbone), history
 
 

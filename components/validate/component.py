@@ -8,7 +8,7 @@ from petalflow.images import BASE
 @dsl.component(base_image=BASE, install_kfp_package=False)
 def validate(
     dataset: dsl.Input[dsl.Dataset], validate_config: str, code_version: str, validation: dsl.Output[dsl.Artifact]
-):
+) -> None:
     """Fails if the dataset breaks a limit; code_version is there for the cache."""
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work

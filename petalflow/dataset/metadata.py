@@ -8,6 +8,7 @@ from typing import Any
 from petalflow import storage
 from petalflow.dataset.record import Record
 from petalflow.dataset.shards import read_shard, shard_name
+from petalflow.source.listing import SPLITS
 
 _FILE_PATTERN = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
 _STATISTICS = "statistics.json"
@@ -74,10 +75,15 @@ def open_dataset(root: str | Path) -> Dataset:
         root=Path(root),
         fingerprint=statistics["fingerprint"],
         classes=tuple(statistics["classes"]),
-        counts=statistics["counts"],
-        shards=statistics["shards"],
+        counts=_in_order(statistics["counts"]),
+        shards=_in_order(statistics["shards"]),
         statistics=statistics,
     )
+
+
+def _in_order(by_split: Mapping[str, Any]) -> dict[str, Any]:
+    # JSON sorts them; people read train first.
+    return {split: by_split[split] for split in SPLITS if split in by_split}
 
 
 def write_metadata(

@@ -72,7 +72,9 @@ def exif_orientation(data: tf.Tensor) -> tf.Tensor:
         return (at < limit) & (head[at] == 0xFF) & (head[at + 1] != 0xDA)
 
     def step(at: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        is_exif = tf.reduce_all(head[at : at + 10] * [1, 1, 0, 0, 1, 1, 1, 1, 1, 1] == [255, 225, 0, 0, 69, 120, 105, 102, 0, 0])
+        is_exif = tf.reduce_all(
+            head[at : at + 10] * [1, 1, 0, 0, 1, 1, 1, 1, 1, 1] == [255, 225, 0, 0, 69, 120, 105, 102, 0, 0]
+        )
         length = head[at + 2] * 256 + head[at + 3]
         found = tf.cond(is_exif & (found == 0), lambda: _orientation_in_tiff(head, at + 10, limit), lambda: found)
         return tf.cond(found == 0, lambda: at + 2 + tf.maximum(length, 2), lambda: limit), found

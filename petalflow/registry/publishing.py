@@ -7,6 +7,10 @@ from typing import Any
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.registry.releases import RELEASE_FILE, VISIBLE_BY, Release, open_release, releases
+from petalflow.storage.complete import MARKER
+
+# The lineage is written anew; the marker would list a folder that this is not.
+_LEFT_OUT = (RELEASE_FILE, MARKER)
 
 
 def publish(folder: str, lineage: Mapping[str, Any], registry_uri: str, name: str) -> Release:
@@ -57,12 +61,12 @@ def _publish_next(folder: str, lineage: Mapping[str, Any], registry_uri: str, na
     made = {**lineage, "version": version, "name": name}
     if not storage.is_local(registry_uri):
         storage.write_json(storage.join(uri, RELEASE_FILE), made)
-        storage.copy_tree(folder, uri, besides=(RELEASE_FILE,), last=VISIBLE_BY)
+        storage.copy_tree(folder, uri, besides=_LEFT_OUT, last=VISIBLE_BY)
         return uri
     # The dot keeps TF Serving from taking it for a version; the run id, other runs from it.
     aside = storage.join(home, f".{lineage['run_id']}")
     storage.remove(aside)  # left by an attempt that was killed
-    storage.copy_tree(folder, aside, besides=(RELEASE_FILE,))
+    storage.copy_tree(folder, aside, besides=_LEFT_OUT)
     storage.write_json(storage.join(aside, RELEASE_FILE), made)
     try:
         os.rename(storage.local_path(aside), storage.local_path(uri))

@@ -35,7 +35,9 @@ def check(address: str) -> None:
     """Raises UsageError if there are no two class folders; a look at folder names only."""
     tops = [name for name in storage.list_folders(address) if not _is_hidden(name)]
     if not tops:
-        raise UsageError(f"source {address} holds no class folders; put the images of each class in a folder of its own")
+        raise UsageError(
+            f"source {address} holds no class folders; put the images of each class in a folder of its own"
+        )
     classes = set(tops)
     if _are_splits(tops):
         classes = {name for top in tops for name in storage.list_folders(storage.join(address, top))}

@@ -76,9 +76,7 @@ def _items_of(address: str, name: str, class_names: list[str]) -> list[Item]:
         raise UsageError(f"{name} holds {len(images)} images but {_labels_of(name)} {len(labels)} labels")
     if class_names and labels.max(initial=0) >= len(class_names):
         raise UsageError(f"{_CLASS_NAMES} names {len(class_names)} classes but a label is {labels.max()}")
-    part = _IMAGES.fullmatch(name)
-    assert part is not None  # `name` came from _image_files
-    split = _SPLITS[part["part"]]
+    split = _SPLITS[name.partition("-")[0]]
     width = len(str(max(len(images) - 1, 0)))  # so that addresses sort as numbers do
     return [
         Item(

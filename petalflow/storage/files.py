@@ -51,7 +51,7 @@ def local_path(address: str) -> Path:
 
 def absolute(address: str) -> str:
     """Returns a local address made absolute, so that it holds in any working folder; a URI as it is."""
-    return str(local_path(address).expanduser().absolute()) if is_local(address) else address
+    return os.path.abspath(local_path(address).expanduser()) if is_local(address) else address
 
 
 def join(address: str, *parts: str) -> str:

@@ -54,7 +54,7 @@ def tango_lower(better: int, worse: int, pairs: int) -> float:
 
     if pairs == 0:
         return -1.0
-    z = stats.norm.ppf(CONFIDENCE)
+    z = float(stats.norm.ppf(CONFIDENCE))
     difference = (better - worse) / pairs
 
     def excess(delta: float) -> float:

@@ -17,7 +17,6 @@ from petalflow.errors import UsageError
 from petalflow.step import RUNNER_PID, error_in
 from petalflow.verdict import REPORT_FILE, VERDICT_FILE
 from pipeline.compile import pipeline_file
-from pipeline.definition import STEPS
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, RunFile
@@ -42,9 +41,9 @@ def check(request: Request, out: Path) -> None:
     from components.train.check import check_settings
 
     source.check_source(request.source)
-    check_settings(request.configuration.sections["train"])
     for what, address in (("--out", str(out)), ("--registry", request.registry)):
         _check_writable(what, address)
+    check_settings(request.configuration.train, try_weights=True)
 
 
 @contextlib.contextmanager
@@ -223,5 +222,3 @@ def _check_writable(what: str, address: str) -> None:
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{what} {address} cannot be written ({folder} is no writable folder); choose another")
-
-
