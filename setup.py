@@ -35,6 +35,7 @@ BASE = [
     "rich>=14",
     "scikit-learn>=1.6",
     "scipy>=1.14",
+    "setuptools>=75",  # a runner that sends this package to its workers builds it
     "tensorflow-datasets>=4.9.10",
     "typer>=0.20",
 ]
@@ -52,6 +53,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
+    license_files=["LICENSE"],
     python_requires=">=3.11,<3.14",
     packages=find_packages(
         include=[f"{name}{rest}" for name in ("petalflow", "components", "pipeline") for rest in ("", ".*")]

@@ -85,9 +85,11 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
     import yaml
 
     try:
-        values = yaml.safe_load(path.read_text()) or {}
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise UsageError(f"--config {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"--config {path} is not UTF-8") from None
     except yaml.YAMLError as error:
         raise UsageError(f"--config {path} is not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict) or not all(isinstance(value, dict) for value in values.values()):

@@ -27,7 +27,7 @@ class StepSettings(pydantic.BaseModel):
             UsageError: If a setting is unknown or out of range; one line that names each.
         """
         try:
-            return cls(**values)
+            return cls.model_validate(dict(values))
         except pydantic.ValidationError as error:
             raise UsageError("; ".join(_sentence(cls, problem) for problem in error.errors())) from None
 

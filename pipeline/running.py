@@ -31,8 +31,9 @@ def run_here(request: Request, out: Path) -> str:
         run = RunFile.begin(out, request.parameters(), STEPS)
         console.print(f"{'resuming' if run.resumed else 'run'} {run.run_id}", highlight=False)
         local.run(request, out, run, Display(run, console))
-    for line in _summary(run):
-        print(line)
+    # Where errors belong, so that a script finds them there.
+    stream = sys.stderr if run.outcome == "failed" else sys.stdout
+    print("\n".join(_summary(run)), file=stream)
     return str(run.outcome)
 
 

@@ -1,6 +1,6 @@
 """Reading, checking and writing the images of one shard: what a Beam worker does."""
 
-import hashlib
+import uuid
 from collections import Counter as Count
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,6 @@ from pathlib import Path
 from components.convert.plan import ShardPlan
 from petalflow import imaging, source
 from petalflow.dataset import Record, shard_name, write_shard
-from petalflow.errors import PetalflowError
 from petalflow.progress import Counter
 from petalflow.source import Item
 
@@ -59,6 +58,10 @@ class ShardResult:
     rejects: tuple[Reject, ...]
 
 
+# Shards of a conversion share a counter, which Beam could not ship with the writer.
+_counters: dict[str, Counter] = {}
+
+
 class ShardWriter:
     """Writes shards of one dataset; a plain callable, so that Beam can ship it to a worker.
 
@@ -76,6 +79,7 @@ class ShardWriter:
     ) -> None:
         self.source, self.root, self.classes = source, root, classes
         self.limits, self.threads, self.total = limits, threads, total
+        self._conversion = uuid.uuid4().hex
 
     def __call__(self, plan: ShardPlan) -> ShardResult:
         """Writes one shard and returns what became of its images, in order."""
@@ -100,34 +104,21 @@ class ShardWriter:
             plan.split, plan.index, path.stat().st_size, dict(sorted(counts.items())), rewritten, tuple(rejects)
         )
 
+    def _progress(self) -> Counter:
+        return _counters.setdefault(self._conversion, Counter("convert", self.total, "images"))
+
     def _prepare_all(self, items: tuple[Item, ...]) -> Iterator[tuple[Item, Outcome]]:
         read = source.open_source(self.source)
 
         def prepare(item: Item) -> Outcome:
             try:
-                data = read(item)
-                _check_unchanged(item, data)
-                return imaging.prepare(data, self.limits)
+                return imaging.prepare(read(item), self.limits)
             except imaging.Rejected as rejected:
                 return rejected
             finally:
-                _progress(self.total).add()
+                self._progress().add()
 
         with ThreadPoolExecutor(self.threads) as pool:
             for start in range(0, len(items), _WINDOW):
                 window = items[start : start + _WINDOW]
                 yield from zip(window, pool.map(prepare, window), strict=True)
-
-
-def _check_unchanged(item: Item, data: bytes) -> None:
-    # An image inside a file (`file#3`) is listed by its pixels, not by the bytes that stand for them.
-    if "#" not in item.address and hashlib.sha256(data).hexdigest() != item.sha256:
-        raise PetalflowError(f"{item.address} changed while the source was read; run again when nothing writes to it")
-
-
-_counters: dict[int, Counter] = {}
-
-
-def _progress(total: int) -> Counter:
-    # Shards of one process share a counter, which Beam could not ship with the writer.
-    return _counters.setdefault(total, Counter("convert", total, "images"))

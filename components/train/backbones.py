@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import warnings
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,9 +89,12 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
 
     shape = (image_size_px, image_size_px, 3)
     try:
-        backbone = getattr(keras.applications, name)(
-            include_top=False, weights=weights, input_shape=shape, pooling="avg"
-        )
+        with warnings.catch_warnings():
+            # Keras only warns when a file lacks some layers, and leaves them at random values.
+            warnings.filterwarnings("error", module=r"keras\.src\.(legacy\.)?saving")
+            backbone = getattr(keras.applications, name)(
+                include_top=False, weights=weights, input_shape=shape, pooling="avg"
+            )
     except Exception as error:  # h5py, urllib and Keras each raise their own kind
         first = " ".join(str(error).split())[:200]
         raise UsageError(

@@ -129,6 +129,8 @@ def _batched(examples: tf.data.Dataset, images: int, settings: TrainSettings, *,
     if shuffle:
         # A buffer of all: records lie sorted by hash, and a small one would repeat nearly that order.
         examples = examples.shuffle(images, seed=settings.seed, reshuffle_each_iteration=True)
+    # Said, since a reader of records cannot know it, and Keras shows and checks it.
+    examples = examples.apply(tf.data.experimental.assert_cardinality(images))
     return examples.batch(settings.batch_size).prefetch(tf.data.AUTOTUNE)
 
 
@@ -162,7 +164,12 @@ def _fit(model: keras.Model, train: Split, validation: Split, settings: TrainSet
         keras.callbacks.EarlyStopping("val_loss", patience=settings.patience_epochs, restore_best_weights=True),
     ]
     fitted = model.fit(
-        train.batches, validation_data=validation.batches, epochs=settings.max_epochs, callbacks=callbacks, verbose=0
+        train.batches,
+        validation_data=validation.batches,
+        epochs=settings.max_epochs,
+        callbacks=callbacks,
+        shuffle=False,  # the batches are
+        verbose=0,
     )
     return {name: [float(value) for value in values] for name, values in fitted.history.items()}
 

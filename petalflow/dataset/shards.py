@@ -44,8 +44,10 @@ def read_shard(path: Path) -> Iterator[bytes]:
     """
     with path.open("rb") as file:
         while head := file.read(12):
-            data = file.read(struct.unpack("<Q", head[:8])[0]) if head[8:] == _masked_crc(head[:8]) else b""
-            if not data or file.read(4) != _masked_crc(data):
+            # The length's own checksum first: a wrong length could ask for all the memory there is.
+            sound = len(head) == 12 and head[8:] == _masked_crc(head[:8])
+            data = file.read(struct.unpack("<Q", head[:8])[0]) if sound else b""
+            if not sound or file.read(4) != _masked_crc(data):
                 raise PetalflowError(f"{path} is damaged near byte {file.tell():,}; convert again")
             yield data
 

@@ -137,7 +137,9 @@ def _is_clean(data: bytes, image: Image.Image, orientation: int) -> bool:
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16 bits in various disguises; Pillow's own conversion would clip
-        grey = np.clip(np.asarray(image, dtype=np.int64) >> 8, 0, 255).astype(np.uint8)
+        values = np.asarray(image, dtype=np.int64)
+        grey = np.clip(values >> 8, 0, 255).astype(np.uint8)
+        grey[values == image.info.get("transparency", -1)] = 255
         return Image.fromarray(grey).convert("RGB")
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from petalflow import storage
-from petalflow.errors import UsageError
+from petalflow.errors import PetalflowError, UsageError
 from petalflow.registry.releases import RELEASE_FILE, VISIBLE_BY, Release, open_release, releases
 from petalflow.storage.complete import MARKER
 
@@ -24,7 +24,13 @@ def publish(folder: str, lineage: Mapping[str, Any], registry_uri: str, name: st
 
     Returns:
         The new release, or the one that this run made before.
+
+    Raises:
+        PetalflowError: If the folder is no export.
+        UsageError: If the registry cannot be written.
     """
+    if not storage.exists(storage.join(folder, VISIBLE_BY)):
+        raise PetalflowError(f"{folder} has no {VISIBLE_BY}, so it is no export; export again")
     for release in releases(registry_uri, name):
         if release.run_id == lineage["run_id"]:
             return release
@@ -33,7 +39,7 @@ def publish(folder: str, lineage: Mapping[str, Any], registry_uri: str, name: st
             uri = _publish_next(folder, lineage, registry_uri, name)
             if uri:
                 return open_release(uri)
-    except PermissionError as error:
+    except OSError as error:
         raise UsageError(f"cannot write to the registry {registry_uri}: {error.strerror}") from None
 
 
@@ -60,7 +66,10 @@ def _publish_next(folder: str, lineage: Mapping[str, Any], registry_uri: str, na
     uri = storage.join(home, str(version))
     made = {**lineage, "version": version, "name": name}
     if not storage.is_local(registry_uri):
-        storage.write_json(storage.join(uri, RELEASE_FILE), made)
+        # Who writes the lineage first has the number.
+        claim = storage.join(uri, RELEASE_FILE)
+        if not storage.create_json(claim, made) and storage.read_json(claim)["run_id"] != lineage["run_id"]:
+            return None
         storage.copy_tree(folder, uri, besides=_LEFT_OUT, last=VISIBLE_BY)
         return uri
     # The dot keeps TF Serving from taking it for a version; the run id, other runs from it.

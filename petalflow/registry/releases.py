@@ -64,6 +64,7 @@ def open_release(uri: str) -> Release:
     """
     lineage = storage.join(uri, RELEASE_FILE)
     version = uri.rstrip("/").rsplit("/", 1)[-1]
-    if not storage.exists(lineage) or not version.isdecimal():
+    whole = all(storage.exists(storage.join(uri, name)) for name in (RELEASE_FILE, VISIBLE_BY))
+    if not whole or not version.isdecimal():
         raise UsageError(f"{uri} is no release; give REGISTRY/NAME/VERSION, a folder that holds {RELEASE_FILE}")
     return Release(uri, int(version), storage.read_json(lineage))

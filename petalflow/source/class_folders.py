@@ -9,13 +9,13 @@ source/                     source/
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source.listing import Item, Listing
+from petalflow.source.listing import Item, Listing, changed
 
 # Folder names that mean a split, when all top folders are such names.
 _SPLIT_NAMES = {
@@ -40,10 +40,13 @@ def check(address: str) -> None:
         )
     classes = set(tops)
     if _are_splits(tops):
-        classes = {name for top in tops for name in storage.list_folders(storage.join(address, top))}
+        below = {name for top in tops for name in storage.list_folders(storage.join(address, top))}
+        classes = {name for name in below if not _is_hidden(name)}
     if len(classes) < 2:
         found = ", ".join(sorted(classes)) or "none"
         raise UsageError(f"source {address} has fewer than two classes ({found}); add a folder for each other class")
+    if not any(storage.has_files(storage.join(address, top)) for top in tops):
+        raise UsageError(f"source {address} holds no files in its class folders; put the images of each class there")
 
 
 def list_items(address: str) -> Listing:
@@ -52,8 +55,7 @@ def list_items(address: str) -> Listing:
     splits = _are_splits([name for name in storage.list_folders(address) if not _is_hidden(name)])
     depth = 3 if splits else 2  # [split/] class / file
     wanted = [file for file in files if _depth(file) >= depth and not _is_hidden(file.name)]
-    if not wanted:
-        raise UsageError(f"source {address} holds no files in its class folders")
+    _check_names(file.name for file in wanted)
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
         hashes = list(pool.map(lambda file: _sha256(storage.join(address, file.name)), wanted))
     items = tuple(_item(file, sha256, splits) for file, sha256 in zip(wanted, hashes, strict=True))
@@ -62,8 +64,23 @@ def list_items(address: str) -> Listing:
 
 
 def open_reader(address: str) -> Callable[[Item], bytes]:
-    """Returns a reader of the source's files."""
-    return lambda item: storage.read_bytes(storage.join(address, item.address))
+    """Returns a reader of the source's files, which fails if one is no longer as it was listed."""
+
+    def read(item: Item) -> bytes:
+        data = storage.read_bytes(storage.join(address, item.address))
+        if hashlib.sha256(data).hexdigest() != item.sha256:
+            raise changed(item)
+        return data
+
+    return read
+
+
+def _check_names(names: Iterable[str]) -> None:
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"the name of {name!r} is not UTF-8; rename the file") from None
 
 
 def _item(file: storage.File, sha256: str, splits: bool) -> Item:

@@ -17,6 +17,7 @@ import hashlib
 import io
 import re
 import struct
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -25,7 +26,7 @@ from PIL import Image
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source.listing import Item, Listing
+from petalflow.source.listing import Item, Listing, changed
 
 _IMAGES = re.compile(r"(?P<part>train|t10k|test|validation)-images[.-]idx3-ubyte(?:\.gz)?")
 _SPLITS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
@@ -58,12 +59,19 @@ def list_items(address: str) -> Listing:
 
 
 def open_reader(address: str) -> Callable[[Item], bytes]:
-    """Returns a reader that writes an item's pixels as a PNG file."""
+    """Returns a reader that gives an item's pixels as a PNG file, and fails if they are no longer as listed."""
+
+    @functools.cache  # a file's images, once a reader
+    def images_of(name: str) -> NDArray[np.uint8]:
+        return read_idx(storage.join(address, name), dimensions=3)
 
     def read(item: Item) -> bytes:
         name, _, index = item.address.partition("#")
+        images = images_of(name)
+        if int(index) >= len(images) or _sha256(images[int(index)]) != item.sha256:
+            raise changed(item)
         buffer = io.BytesIO()
-        Image.fromarray(_read_once(storage.join(address, name))[int(index)]).save(buffer, "PNG")
+        Image.fromarray(images[int(index)]).save(buffer, "PNG")
         return buffer.getvalue()
 
     return read
@@ -82,7 +90,7 @@ def _items_of(address: str, name: str, class_names: list[str]) -> list[Item]:
         Item(
             address=f"{name}#{index:0{width}d}",
             label=class_names[label] if class_names else str(label),
-            sha256=hashlib.sha256(image.tobytes()).hexdigest(),
+            sha256=_sha256(image),
             size_bytes=image.nbytes,
             split=split,
         )
@@ -106,7 +114,7 @@ def read_idx(address: str, dimensions: int) -> NDArray[np.uint8]:
             data = gzip.decompress(data)
         zero, kind, rank = struct.unpack_from(">HBB", data)
         shape = struct.unpack_from(f">{dimensions}I", data, 4)
-    except (OSError, EOFError, struct.error) as error:
+    except (OSError, EOFError, zlib.error, struct.error) as error:
         raise UsageError(f"{address} is not a whole IDX file: {error}") from None
     if (zero, kind, rank) != (0, _UINT8, dimensions):
         raise UsageError(f"{address} is not an IDX file of unsigned bytes in {dimensions} dimensions")
@@ -116,9 +124,8 @@ def read_idx(address: str, dimensions: int) -> NDArray[np.uint8]:
     return values.reshape(shape)
 
 
-@functools.lru_cache(maxsize=4)
-def _read_once(address: str) -> NDArray[np.uint8]:
-    return read_idx(address, dimensions=3)
+def _sha256(image: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(image.tobytes()).hexdigest()
 
 
 def _image_files(address: str) -> list[str]:
@@ -133,4 +140,8 @@ def _class_names(address: str) -> list[str]:
     names = storage.join(address, _CLASS_NAMES)
     if not storage.exists(names):
         return []
-    return [line.strip() for line in storage.read_bytes(names).decode().splitlines() if line.strip()]
+    try:
+        text = storage.read_bytes(names).decode()
+    except UnicodeDecodeError:
+        raise UsageError(f"{names} is not UTF-8; save it as UTF-8") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 
+from petalflow.errors import PetalflowError
+
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 
 
@@ -25,6 +27,11 @@ class Item:
     size_bytes: int
     split: str | None = None
     group: str | None = None
+
+
+def changed(item: Item) -> PetalflowError:
+    """Returns the error for an image that is no longer as it was listed."""
+    return PetalflowError(f"{item.address} changed while the source was read; run again when nothing writes to it")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from petalflow.errors import PetalflowError, UsageError
 from petalflow.storage.files import list_files, write_json
 
 MARKER = "complete.json"
+_BEING_BUILT: dict[str, object] = {}
 
 
 @contextlib.contextmanager
@@ -29,7 +30,7 @@ def building(out: str | Path) -> Iterator[Path]:
     _clear_unfinished(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / MARKER).write_text("{}")  # "being built": lets the next attempt clear it away
+        write_json(str(folder / MARKER), _BEING_BUILT)  # lets the next attempt clear it away
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}; choose another --out") from None
     try:
@@ -66,17 +67,27 @@ def _mark(folder: Path) -> None:
 
 
 def _missing(folder: Path) -> str:
-    marker = folder / MARKER
-    if not marker.is_file():
+    if not (folder / MARKER).is_file():
         return f"it has no {MARKER}"
-    try:
-        sizes = json.loads(marker.read_text()).get("files")
-    except (json.JSONDecodeError, AttributeError):
-        sizes = None
+    sizes = _sizes(folder)
     if sizes is None:
         return "it was not finished"
     wrong = [name for name, size in sizes.items() if not _has_size(folder / name, size)]
     return f"{wrong[0]} is missing or cut short" if wrong else ""
+
+
+def _sizes(folder: Path) -> dict[str, int] | None:
+    """Returns what the marker lists, or None if it is not a whole marker of ours."""
+    marker = _read_marker(folder)
+    sizes = marker.get("files") if isinstance(marker, dict) else None
+    return sizes if isinstance(sizes, dict) else None
+
+
+def _read_marker(folder: Path) -> object:
+    try:
+        return json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _has_size(path: Path, size_bytes: int) -> bool:
@@ -88,7 +99,7 @@ def _clear_unfinished(folder: Path) -> None:
         raise UsageError(f"{folder} is a file; choose another --out")
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    marker = folder / MARKER
-    if not marker.is_file() or is_complete(folder):
+    ours = _read_marker(folder) == _BEING_BUILT or (_sizes(folder) is not None and not is_complete(folder))
+    if not ours:
         raise UsageError(f"{folder} already holds something; remove it or choose another --out")
     shutil.rmtree(folder)

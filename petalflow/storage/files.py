@@ -71,23 +71,62 @@ def list_files(address: str, *, deep: bool = True) -> list[File]:
     Args:
         address: The folder.
         deep: At any depth; else only those directly in it.
+
+    Raises:
+        UsageError: If a file is a link to nowhere.
     """
     system, path = _system(address)
+    if isinstance(system, LocalFileSystem):
+        local = (_local_file(name, entry) for name, entry in _walk(Path(path), deep=deep))
+        return sorted(local, key=lambda file: file.name)
     found = system.find(path, maxdepth=None if deep else 1, detail=True)
     prefix = path.rstrip("/") + "/"
-    return sorted(
-        (File(name.removeprefix(prefix), int(info["size"])) for name, info in found.items()),
-        key=lambda file: file.name,
-    )
+    files = (File(name.removeprefix(prefix), int(info["size"])) for name, info in found.items())
+    return sorted(files, key=lambda file: file.name)
+
+
+def _walk(
+    folder: Path, *, deep: bool, prefix: str = "", above: frozenset[tuple[int, int]] = frozenset()
+) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Yields local files and their names; follows links, but not round in circles."""
+    if not folder.is_dir():
+        return
+    here = folder.stat()
+    identity = (here.st_dev, here.st_ino)
+    if identity in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.is_dir():
+                yield prefix + entry.name, entry
+            elif deep:
+                yield from _walk(Path(entry), deep=deep, prefix=f"{prefix}{entry.name}/", above=above | {identity})
+
+
+def _local_file(name: str, entry: os.DirEntry[str]) -> File:
+    try:
+        return File(name, entry.stat().st_size)
+    except FileNotFoundError:
+        raise UsageError(f"{entry.path} is a link to nowhere; mend or remove it") from None
 
 
 def list_folders(address: str) -> list[str]:
     """Returns the names of the folders directly below a folder, sorted; empty if it is not there."""
     system, path = _system(address)
+    if isinstance(system, LocalFileSystem):
+        return sorted(entry.name for entry in Path(path).iterdir() if entry.is_dir()) if os.path.isdir(path) else []
     if not system.isdir(path):
         return []
     infos = system.ls(path, detail=True)
     return sorted(info["name"].rstrip("/").rsplit("/", 1)[-1] for info in infos if info["type"] == "directory")
+
+
+def has_files(address: str) -> bool:
+    """Tells whether there is any file below a folder, looking no further than the first."""
+    system, path = _system(address)
+    if isinstance(system, LocalFileSystem):
+        return next(_walk(Path(path), deep=True), None) is not None
+    return any(files for _, _, files in system.walk(path))
 
 
 @contextlib.contextmanager
@@ -130,10 +169,27 @@ def read_json(address: str) -> Any:
     return json.loads(read_bytes(address))
 
 
+def create_json(address: str, value: Any) -> bool:
+    """Writes a JSON file on an object store unless there is one.
+
+    Returns:
+        Whether it was written: of several writers, one is told so.
+    """
+    system, path = _system(address)
+    try:
+        system.pipe_file(path, _to_json(value), mode="create")
+    except FileExistsError:
+        return False
+    return True
+
+
 def write_json(address: str, value: Any) -> None:
     """Writes a value as indented JSON with sorted keys; NaN is refused, since readers choke on it."""
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
-    write_bytes(address, text.encode() + b"\n")
+    write_bytes(address, _to_json(value))
+
+
+def _to_json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def copy_tree(source: str, target: str, *, besides: Collection[str] = (), last: str | None = None) -> None:
@@ -173,13 +229,15 @@ def remove(address: str) -> None:
 
 
 def _system(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    if is_local(address):
+        # Not by fsspec's parser, which reads "::" in a name as a chain of file systems.
+        return LocalFileSystem(), os.path.abspath(local_path(address))
     try:
         system, path = url_to_fs(address)
-    except ImportError:
-        scheme = address.split("://")[0]
-        raise UsageError(
-            f"{address} needs a package that is not installed: pip install 'petalflow[{_EXTRAS.get(scheme, scheme)}]'"
-        ) from None
+    except ImportError as error:
+        extra = _EXTRAS.get(address.split("://")[0])
+        remedy = f"pip install 'petalflow[{extra}]'" if extra else " ".join(str(error).split())
+        raise UsageError(f"{address} needs a package that is not installed: {remedy}") from None
     except ValueError as error:
-        raise UsageError(f"{address} is no address that can be read: {error}") from None
+        raise UsageError(f"{address} is no address that can be read: {' '.join(str(error).split())}") from None
     return system, path

@@ -36,7 +36,7 @@ def check_min(name: str, slice: str, successes: int, trials: int, threshold: flo
     """Checks that a proportion is at least `threshold`, on its lower bound."""
     value = successes / trials if trials else None
     bound = clopper_pearson_lower(successes, trials)
-    passed = bound >= threshold
+    passed = bool(trials) and bound >= threshold  # a threshold of 0 does not make a figure of nothing
     relation = "reaches" if passed else "is below"
     measured = f"{value:.4f} on {trials} images" if value is not None else "no images"
     why = f"measured {measured}; its lower 95 % bound {bound:.4f} {relation} {threshold:g}"
@@ -53,10 +53,12 @@ def check_accuracy_drop(name: str, better: int, worse: int, pairs: int, margin: 
         pairs: Images both were tested on.
         margin: The drop in accuracy that is tolerated, 0..1.
     """
-    value = (better - worse) / pairs if pairs else None
+    if not pairs:
+        return Check(name, "", None, None, -margin, None, "does not apply: no images in common")
+    value = (better - worse) / pairs
     bound = tango_lower(better, worse, pairs)
     passed = bound >= -margin
     relation = "keeps to" if passed else "breaks"
-    measured = f"{value:+.4f} on {pairs} images" if value is not None else "no images in common"
+    measured = f"{value:+.4f} on {pairs} images"
     why = f"accuracy against the baseline {measured}; its lower 95 % bound {bound:+.4f} {relation} {-margin:+g}"
     return Check(name, "", value, bound, -margin, passed, why)

@@ -1,0 +1,55 @@
+# make demo and make test set up all they need on a fresh machine; everything else builds on them.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that has wheels of TensorFlow; override with make PYTHON=...
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+DEMO := runs/demo
+
+.PHONY: demo test lint lock pipeline.yaml images clean help
+
+help:  ## list the targets
+	@grep -E '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.cpu  ## run the whole pipeline on handwritten digits
+	$(BIN)/python demo/digits.py runs/digits
+	$(BIN)/petalflow run runs/digits --config configs/digits.yaml --out $(DEMO) --registry models --name digits
+
+test: $(VENV)/.dev  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## style, types, layers, and whether pipeline.yaml is current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/petalflow compile -o $(VENV)/pipeline.yaml
+	diff -u pipeline.yaml $(VENV)/pipeline.yaml
+
+pipeline.yaml: $(VENV)/.cpu  ## compile the pipeline
+	$(BIN)/petalflow compile -o $@
+
+# Hashed and without addresses: whoever installs them decides where packages come from.
+LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links setup.py
+lock: $(VENV)/.dev  ## pin the requirements anew (UPGRADE=--upgrade for newer versions)
+	$(LOCK) $(UPGRADE) -o requirements/base.txt
+	$(LOCK) $(UPGRADE) --extra cpu -c requirements/base.txt -o requirements/cpu.txt
+	$(LOCK) $(UPGRADE) --extra cpu --extra dev -c requirements/base.txt -o requirements/dev.txt
+	$(LOCK) $(UPGRADE) --extra gpu -o requirements/gpu.txt
+	$(LOCK) $(UPGRADE) --extra tpu -o requirements/tpu.txt
+
+images: ## build the images that pipeline.yaml names
+	docker build -f docker/Dockerfile --target base -t petalflow/base:$$(cat VERSION) .
+	docker build -f docker/Dockerfile --target cpu -t petalflow/cpu:$$(cat VERSION) .
+
+clean:  ## remove the environment and all that was generated
+	rm -rf $(VENV) runs models build dist *.egg-info
+
+$(VENV)/.%: requirements/%.txt setup.py VERSION
+	@test -n "$(PYTHON)" || { echo "petalflow needs Python 3.11, 3.12 or 3.13; make PYTHON=/path/to/python" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/$*.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@

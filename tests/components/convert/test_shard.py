@@ -1,0 +1,93 @@
+import hashlib
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from components.convert.plan import ShardPlan
+from components.convert.shard import ShardWriter
+from petalflow.dataset import Record, read_shard, shard_name
+from petalflow.errors import PetalflowError
+from petalflow.imaging import Limits
+from petalflow.source import Item, list_source
+
+
+@pytest.fixture
+def flowers(tmp_path: Path, make_flowers: Callable[..., Path]) -> Path:
+    return make_flowers(tmp_path / "flowers", classes=("daisy", "rose"), each=5)
+
+
+def writer(source: Path, root: Path, threads: int = 4) -> ShardWriter:
+    root.mkdir(exist_ok=True)
+    listing = list_source(str(source))
+    return ShardWriter(str(source), str(root), listing.classes, Limits(), threads, len(listing.items))
+
+
+def plan(source: Path) -> ShardPlan:
+    return ShardPlan("train", 0, 1, list_source(str(source)).items)
+
+
+def records(root: Path) -> list[Record]:
+    return [Record.from_bytes(data) for data in read_shard(root / shard_name("train", 0, 1))]
+
+
+def test_images_become_records_in_the_order_of_the_plan(flowers: Path, tmp_path: Path) -> None:
+    result = writer(flowers, tmp_path / "out")(plan(flowers))
+    written = records(tmp_path / "out")
+    for record, item in zip(written, plan(flowers).items, strict=True):
+        assert (record.filename, record.sha256) == (item.address, item.sha256)
+        assert record.label == ["daisy", "rose"].index(item.label)
+        assert record.image == (flowers / item.address).read_bytes()
+    size_bytes = (tmp_path / "out" / shard_name("train", 0, 1)).stat().st_size
+    assert (result.counts, result.rewritten, result.rejects) == ({"daisy": 5, "rose": 5}, 0, ())
+    assert (result.split, result.index, result.size_bytes) == ("train", 0, size_bytes)
+
+
+def test_the_number_of_threads_changes_no_byte(flowers: Path, tmp_path: Path) -> None:
+    results = [writer(flowers, tmp_path / str(n), threads=n)(plan(flowers)) for n in (1, 2, 16)]
+    shards = [(tmp_path / str(n) / shard_name("train", 0, 1)).read_bytes() for n in (1, 2, 16)]
+    assert shards[0] == shards[1] == shards[2]
+    assert results[0] == results[1] == results[2]
+
+
+def test_an_unreadable_image_is_one_reject_and_the_rest_go_on(flowers: Path, tmp_path: Path) -> None:
+    (flowers / "daisy" / "002.jpg").write_bytes((flowers / "daisy" / "002.jpg").read_bytes()[:300])
+    (flowers / "rose" / "003.jpg").write_bytes(b"")
+    result = writer(flowers, tmp_path / "out")(plan(flowers))
+    assert [(reject.address, reject.label, reject.reason) for reject in result.rejects] == [
+        ("daisy/002.jpg", "daisy", "unreadable"),
+        ("rose/003.jpg", "rose", "empty"),
+    ]
+    assert result.counts == {"daisy": 4, "rose": 4}
+    assert len(records(tmp_path / "out")) == 8
+
+
+def test_an_image_beyond_the_limits_is_a_reject(flowers: Path, tmp_path: Path) -> None:
+    write = writer(flowers, tmp_path / "out")
+    write.limits = Limits(max_pixels=32 * 32 - 1)
+    assert {reject.reason for reject in write(plan(flowers)).rejects} == {"too_many_pixels"}
+
+
+@pytest.mark.parametrize("name", ["daisy/001.jpg", "daisy/shot #1.jpg"])
+def test_an_image_that_changed_since_it_was_listed_ends_the_conversion(
+    flowers: Path, tmp_path: Path, name: str
+) -> None:
+    (flowers / name).write_bytes((flowers / "daisy" / "001.jpg").read_bytes() + b"!")
+    listed = plan(flowers)
+    (flowers / name).write_bytes((flowers / "rose" / "001.jpg").read_bytes())
+    with pytest.raises(PetalflowError, match=f"{name} changed while the source was read"):
+        writer(flowers, tmp_path / "out")(listed)
+
+
+def test_a_group_is_written_with_its_image(flowers: Path, tmp_path: Path) -> None:
+    data = (flowers / "daisy" / "000.jpg").read_bytes()
+    sha256 = hashlib.sha256(data).hexdigest()
+    item = Item("daisy/000.jpg", "daisy", sha256, len(data), group="burst 7")
+    writer(flowers, tmp_path / "out")(ShardPlan("train", 0, 1, (item,)))
+    assert [record.group for record in records(tmp_path / "out")] == ["burst 7"]
+
+
+def test_a_writer_can_be_shipped_to_a_worker(flowers: Path, tmp_path: Path) -> None:
+    shipped = pickle.loads(pickle.dumps(writer(flowers, tmp_path / "out")))  # noqa: S301  (our own bytes)
+    assert shipped(plan(flowers)).counts == {"daisy": 5, "rose": 5}

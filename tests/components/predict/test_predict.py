@@ -1,0 +1,55 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from components.predict.predict import Prediction, find_release, predict
+from components.predict.settings import PredictSettings
+from petalflow import storage
+from petalflow.errors import UsageError
+
+
+@pytest.fixture
+def photos(tmp_path):
+    Image.new("RGB", (40, 30), (200, 30, 30)).save(tmp_path / "red.png")
+    Image.new("CMYK", (40, 30), (255, 255, 0, 40)).save(tmp_path / "blue.tif")  # TensorFlow reads no TIFF
+    (tmp_path / "notes.jpg").write_text("not a picture")
+    return tmp_path
+
+
+def test_files_are_answered_in_order_whatever_they_are(tiny_registry, photos) -> None:
+    release = find_release(storage.join(str(tiny_registry), "tiny"))
+    files = [str(photos / name) for name in ("red.png", "notes.jpg", "blue.tif", "missing.png")]
+    results = list(predict(release, files, PredictSettings(batch_size=3)))
+    assert [result.file for result in results] == files
+    assert [result.label for result in results] == ["red", None, "blue", None]
+    assert sum(results[0].scores.values()) == pytest.approx(1, abs=1e-4)
+    assert "no such file" in results[3].error
+    assert "not an image" in results[1].error
+
+
+def test_the_live_release_or_a_version_is_found(tiny_registry) -> None:
+    name = storage.join(str(tiny_registry), "tiny")
+    assert find_release(name).version == find_release(storage.join(name, "1")).version == 1
+    with pytest.raises(UsageError, match="is no release"):
+        find_release(storage.join(name, "7"))
+
+
+def test_a_line_says_file_label_score_or_abstains() -> None:
+    sure = Prediction("a.jpg", "daisy", 0.91, True, {})
+    unsure = Prediction("b.jpg", "daisy", 0.31, False, {})
+    assert str(sure) == "a.jpg\tdaisy\t0.9100"
+    assert str(unsure) == "b.jpg\tabstains\t0.3100"
+
+
+def test_the_command_prints_json_and_fails_for_an_unreadable_file(tiny_registry, photos) -> None:
+    command = [sys.executable, "-m", "components.predict", storage.join(str(tiny_registry), "tiny"), "--json"]
+    files = [str(photos / "red.png"), str(photos / "notes.jpg")]
+    done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert first["label"] == "red"
+    assert second["error"]
+    assert done.returncode == 1
+    assert done.stderr == ""

@@ -1,0 +1,109 @@
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from components.train.settings import TrainSettings
+from components.train.train import train
+from petalflow.dataset import open_dataset
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.model.files import load_model
+from petalflow.model.scoring import score_model
+
+QUICK = TrainSettings(backbone="dense", image_size_px=16, max_epochs=8, patience_epochs=3)
+
+
+def weights_of(folder) -> list[np.ndarray]:
+    return load_model(folder).keras_model.get_weights()
+
+
+def accuracy(folder, dataset, split: str) -> float:
+    labels = [record.label for record in dataset.records(split)]
+    return float((score_model(load_model(folder), dataset, split).argmax(axis=1) == labels).mean())
+
+
+def test_what_leaves_is_the_best_epoch(tiny_dataset, tmp_path) -> None:
+    # A rate so high that the loss jumps about: for one of these seeds the best epoch is not the last.
+    for seed in range(6):
+        settings = TrainSettings(
+            backbone="dense", image_size_px=16, max_epochs=6, patience_epochs=6, learning_rate=0.05, seed=seed
+        )
+        folder = tmp_path / f"model-{seed}"
+        info = train(tiny_dataset, folder, settings)
+        if info["best_epoch"] < info["epochs"]:
+            break
+    history = json.loads((folder / "history.json").read_text())
+    best = int(np.argmin(history["val_loss"]))
+    assert info["best_epoch"] == best + 1 < info["epochs"]
+    dataset = open_dataset(tiny_dataset)
+    assert accuracy(folder, dataset, "validation") == pytest.approx(history["val_accuracy"][best])
+    labels = np.array([record.label for record in dataset.records("validation")])
+    scores = score_model(load_model(folder), dataset, "validation")
+    loss = -np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-7)).mean()  # clipped as Keras does
+    assert loss == pytest.approx(history["val_loss"][best], rel=1e-3)
+
+
+def test_the_cnn_learns(tiny_dataset, tmp_path) -> None:
+    train(tiny_dataset, tmp_path / "model", QUICK.model_copy(update={"backbone": "cnn"}))
+    assert accuracy(tmp_path / "model", open_dataset(tiny_dataset), "test") > 0.9
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not(tiny_dataset, tmp_path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        train(tiny_dataset, tmp_path / name, QUICK.model_copy(update={"seed": seed, "max_epochs": 2}))
+    a, b, c = (weights_of(tmp_path / name) for name in "abc")
+    assert all(np.array_equal(one, other) for one, other in zip(a, b, strict=True))
+    assert not all(np.array_equal(one, other) for one, other in zip(a, c, strict=True))
+
+
+def test_training_stops_at_the_target(tiny_dataset, tmp_path) -> None:
+    settings = TrainSettings(backbone="cnn", image_size_px=16, max_epochs=40, patience_epochs=40, target_accuracy=0.9)
+    info = train(tiny_dataset, tmp_path / "model", settings)
+    reached = json.loads((tmp_path / "model" / "history.json").read_text())["accuracy"]
+    assert info["epochs"] < 40
+    assert reached[-1] >= 0.9
+    assert max(reached[:-1], default=0) < 0.9
+
+
+def test_a_small_cache_changes_nothing_but_memory(tiny_dataset, tmp_path) -> None:
+    for name, cache_mib in (("cached", 4096), ("streamed", 0)):
+        train(tiny_dataset, tmp_path / name, QUICK.model_copy(update={"cache_mib": cache_mib, "max_epochs": 2}))
+    pairs = zip(weights_of(tmp_path / "cached"), weights_of(tmp_path / "streamed"), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+def test_a_head_on_a_frozen_backbone_leaves_the_backbone_as_it_was(tiny_dataset, backbone_weights, tmp_path) -> None:
+    settings = TrainSettings(backbone="MobileNetV2", weights=str(backbone_weights), image_size_px=32, max_epochs=3)
+    train(tiny_dataset, tmp_path / "model", settings)
+    fresh = keras.applications.MobileNetV2(
+        include_top=False, weights=str(backbone_weights), input_shape=(32, 32, 3), pooling="avg"
+    )
+    trained = load_model(tmp_path / "model").keras_model
+    (backbone,) = [layer for layer in trained.layers if layer.name.startswith("mobilenetv2")]
+    for layer, original in zip(backbone.layers, fresh.layers, strict=True):
+        for one, other in zip(layer.get_weights(), original.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_model_loads_without_this_project(tiny_model) -> None:
+    code = (
+        "import sys, keras, numpy as np\n"
+        "model = keras.models.load_model(sys.argv[1], safe_mode=True)\n"
+        "print(model(np.zeros((1, *model.input_shape[1:]), 'float32')).shape)\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] in ('petalflow', 'components')]\n"
+    )
+    command = [sys.executable, "-c", code, str(tiny_model / "model.keras")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "(1, 3)" in done.stdout
+
+
+def test_a_failed_training_leaves_nothing(tiny_dataset, tmp_path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        train(tiny_dataset, tmp_path / "model", TrainSettings(backbone="MobileNet9"))
+    with pytest.raises(PetalflowError, match="not a complete dataset"):
+        train(tmp_path, tmp_path / "model", QUICK)
+    assert not (tmp_path / "model").exists()

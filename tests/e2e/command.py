@@ -1,0 +1,75 @@
+"""The whole way as a user goes it: the `petalflow` command, real steps, real files."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PETALFLOW = str(Path(sys.executable).with_name("petalflow"))
+# A network that learns the digits in seconds.
+QUICK = (
+    "train.backbone=dense",
+    "train.image_size_px=8",
+    "train.channels=1",
+    "train.max_epochs=6",
+    "export.litert=false",
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended.
+
+    Attributes:
+        code: Its exit code.
+        output: What it printed.
+        errors: What it printed on stderr.
+    """
+
+    code: int
+    output: str
+    errors: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run happens.
+
+    Attributes:
+        source: Its images.
+        out: Its folder.
+        registry: Where it releases.
+    """
+
+    source: Path
+    out: Path
+    registry: Path
+
+    def command(self, *settings: str) -> list[str]:
+        """Returns the command of a run with these settings."""
+        where = ["--out", str(self.out), "--registry", str(self.registry), "--name", "digits"]
+        return [PETALFLOW, "run", str(self.source), *where, *(part for one in settings for part in ("--set", one))]
+
+    def run(self, *settings: str) -> Ended:
+        """Runs the pipeline to its end."""
+        return petalflow(*self.command(*settings)[1:])
+
+    def file(self) -> dict[str, Any]:
+        """Returns run.json."""
+        return dict(json.loads((self.out / "run.json").read_text()))
+
+    def states(self) -> dict[str, str]:
+        """Returns each step's state."""
+        return {step["name"]: step["state"] for step in self.file()["steps"]}
+
+    def versions(self) -> list[int]:
+        """Returns what is released; leftovers beside it would show as an error."""
+        home = self.registry / "digits"
+        return sorted(int(path.name) for path in home.iterdir()) if home.exists() else []
+
+
+def petalflow(*arguments: str, cwd: Path | None = None) -> Ended:
+    done = subprocess.run([PETALFLOW, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+    return Ended(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,113 @@
+"""SIGKILL at any moment: the same command again goes on, and releases once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import QUICK, Place
+
+SETTINGS = (*QUICK, "evaluate.min_accuracy=0.8")
+
+
+def state_of(place: Place, step: str) -> str:
+    try:
+        return place.states()[step]
+    except (FileNotFoundError, json.JSONDecodeError):
+        return "waiting"
+
+
+def kill_when(place: Place, step: str, states: tuple[str, ...], after_s: float) -> None:
+    """Starts a run and kills it, it alone and not its steps, a while after a step came to a state."""
+    with subprocess.Popen(place.command(*SETTINGS), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        while state_of(place, step) not in states:
+            assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
+            time.sleep(0.005)
+        time.sleep(after_s)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+
+
+def steps_alive(place: Place) -> list[str]:
+    """Returns the command lines of processes that work below the run's folder."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal() and int(folder.name) != os.getpid():
+            try:
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue  # it ended meanwhile
+            if str(place.out) in line:
+                found.append(line)
+    return found
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+def test_a_killed_run_goes_on_and_releases_once(digits, tmp_path) -> None:
+    place = Place(digits, tmp_path / "out", tmp_path / "models")
+    kill_when(place, "snapshot", ("running",), 0)
+    ids = {place.file()["run_id"]}
+    for step, states, after_s in [
+        ("convert", ("running",), 1.5),
+        ("train", ("running",), 0.2),
+        ("train", ("running",), 6),
+        ("evaluate", ("running",), 3),
+        ("export", ("running",), 5),
+        ("release", ("running",), 0.05),
+        ("release", ("ran",), 0),
+        ("notify", ("running",), 0),
+    ]:
+        forget_states(place)
+        kill_when(place, step, states, after_s)
+        ids.add(place.file()["run_id"])
+        deadline = time.monotonic() + 20
+        while steps_alive(place) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert not steps_alive(place), "a step outlived its run"
+        assert place.file()["outcome"] is None
+
+    ended = place.run(*SETTINGS)
+    assert ended.code == 0, ended.output + ended.errors
+    assert ids == {place.file()["run_id"]}
+    assert ended.output.startswith("resuming ")
+    assert place.states()["convert"] == place.states()["train"] == "cached", "what was done is not done again"
+    assert [path.name for path in (place.registry / "digits").iterdir()] == ["1"]
+    lineage = json.loads((place.registry / "digits" / "1" / "release.json").read_text())
+    assert ids == {lineage["run_id"]}
+    verdict = json.loads((place.out / "verdict.json").read_text())
+    assert verdict["baseline"]["version"] is None, "the run's own release is no baseline for it"
+
+
+def forget_states(place: Place) -> None:
+    """Sets the states of the run's file back, so that those of the killed process are not taken for the next one's."""
+    values = place.file()
+    for step in values["steps"]:
+        step["state"] = "waiting"
+    (place.out / "run.json").write_text(json.dumps(values))
+
+
+def test_two_runs_do_not_share_a_folder(digits, tmp_path) -> None:
+    place = Place(digits, tmp_path / "out", tmp_path / "models")
+    with subprocess.Popen(place.command(*SETTINGS), stdout=subprocess.DEVNULL) as process:
+        while state_of(place, "snapshot") == "waiting":
+            time.sleep(0.01)
+        ended = place.run(*SETTINGS)
+        process.kill()
+    assert ended.code == 2
+    assert "another run is going on" in ended.errors
+
+
+def test_a_cached_dataset_that_lost_a_shard_is_made_again(digits, tmp_path) -> None:
+    place = Place(digits, tmp_path / "out", tmp_path / "models")
+    kill_when(place, "train", ("running",), 0.2)
+    (shard,) = place.out.glob("steps/*/convert/dataset/train-*.tfrecord")
+    shard.unlink()
+    ended = place.run(*SETTINGS)
+    assert ended.code == 0, ended.output + ended.errors
+    assert place.states()["convert"] == "ran"
+    assert place.versions() == [1]

@@ -1,0 +1,114 @@
+"""One source, three runs after each other: accepted, accepted again, refused."""
+
+import json
+
+import pytest
+
+from tests.e2e.command import QUICK, Ended, Place
+
+EASY = "evaluate.min_accuracy=0.8"
+
+
+@pytest.fixture(scope="module")
+def place(digits, tmp_path_factory) -> Place:
+    folder = tmp_path_factory.mktemp("runs")
+    return Place(digits, folder / "out", folder / "models")
+
+
+@pytest.fixture(scope="module")
+def first(place) -> Ended:
+    return place.run(*QUICK, EASY)
+
+
+@pytest.fixture(scope="module")
+def first_file(first, place) -> dict:
+    return place.file()
+
+
+def test_a_good_model_is_released(first, first_file, place) -> None:
+    assert first.code == 0, first.output + first.errors
+    assert {step["state"] for step in first_file["steps"]} == {"ran"}
+    assert first_file["outcome"] == "accepted"
+    release = place.registry / "digits" / "1"
+    assert {path.name for path in release.iterdir()} >= {
+        "saved_model.pb", "variables", "model.keras", "labels.txt", "model_card.md", "verdict.json", "release.json"
+    }  # fmt: skip
+    lineage = json.loads((release / "release.json").read_text())
+    assert lineage["run_id"] == first_file["run_id"]
+    assert lineage["settings"]["train"]["backbone"] == "dense"
+    assert lineage["metrics"]["accuracy"] > 0.85
+
+
+def test_the_output_names_release_and_report(first, place) -> None:
+    assert f"release: {place.registry / 'digits' / '1'}" in first.output
+    assert f"report: {place.out / 'report.html'}" in first.output
+    assert (place.out / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_the_record_says_what_was_decided(first_file, place) -> None:
+    record = place.registry / ".records" / "digits" / first_file["run_id"]
+    parts = {path.stem: json.loads(path.read_text()) for path in record.iterdir()}
+    assert set(parts) == {"snapshot", "verdict", "release"}
+    assert parts["snapshot"]["images"] == 1797
+    assert parts["verdict"]["accepted"] is True
+    assert parts["release"]["version"] == 1
+
+
+def test_steps_ran_through_the_compiled_pipeline(first, place) -> None:
+    log = (place.out / "run.log").read_text()
+    assert "Running pipeline: 'petalflow'" in log
+    assert "digits: accepted" in log, "notify has the last word"
+
+
+def test_the_same_again_is_a_new_run_compared_with_the_first(first_file, place) -> None:
+    ended = place.run(*QUICK, EASY)
+    assert ended.code == 0, ended.output + ended.errors
+    again = place.file()
+    assert again["run_id"] != first_file["run_id"]
+    states = place.states()
+    assert {step for step in states if states[step] == "cached"} == {"convert", "validate", "train"}
+    assert place.versions() == [1, 2]
+    verdict = json.loads((place.out / "verdict.json").read_text())
+    assert verdict["baseline"]["version"] == 1
+    (comparison,) = [check for check in verdict["checks"] if check["name"] == "max_accuracy_drop"]
+    assert comparison["passed"] is True
+    assert comparison["value"] == 0
+
+
+def test_a_refused_model_is_not_released(first_file, place) -> None:
+    before = place.versions()
+    ended = place.run(*QUICK, "evaluate.min_accuracy=0.999")
+    assert ended.code == 3, ended.output + ended.errors
+    assert place.versions() == before
+    states = place.states()
+    assert (states["evaluate"], states["export"], states["release"], states["notify"]) == (
+        "ran", "skipped", "skipped", "ran"
+    )  # fmt: skip
+    (failed,) = place.file()["results"]["failed_checks"]
+    line = next(line for line in ended.output.splitlines() if "failed min_accuracy" in line)
+    assert f"{failed['value']:.4f}" in line
+    assert f"{failed['bound']:.4f} is below 0.999" in line
+
+
+def test_nothing_new_is_nothing_done(first_file, place) -> None:
+    # The release to compare with must be of these very settings.
+    assert place.run(*QUICK, EASY).code == 0
+    before = place.versions()
+    ended = place.run(*QUICK, EASY, "snapshot.if_changed=true")
+    assert ended.code == 0, ended.output + ended.errors
+    assert place.file()["outcome"] == "nothing new"
+    states = place.states()
+    assert {step for step in states if states[step] != "skipped"} == {"snapshot", "notify"}
+    assert place.versions() == before
+
+
+def test_a_photo_more_is_something_new(first_file, place, digits, tmp_path) -> None:
+    import shutil
+
+    source = tmp_path / "more"
+    shutil.copytree(digits, source)
+    shutil.copy(source / "1" / "0001.png", source / "2" / "again.png")  # the same picture under two names
+    ended = Place(source, place.out, place.registry).run(*QUICK, EASY, "snapshot.if_changed=true")
+    assert ended.code == 0, ended.output + ended.errors
+    assert place.states()["convert"] == place.states()["train"] == "ran"
+    assert "2 rejects" in ended.output, "the picture stands under two labels"

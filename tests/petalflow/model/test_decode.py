@@ -1,0 +1,99 @@
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image, ImageOps
+
+from petalflow.model.decode import decode_and_resize, exif_orientation
+
+
+def picture(width: int = 48, height: int = 32) -> Image.Image:
+    """A smooth picture whose four corners differ, so that a wrong turn shows."""
+    y, x = np.mgrid[0:height, 0:width]
+    channels = [255 * x / width, 255 * y / height, 255 * (x + y) / (width + height)]
+    return Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8))
+
+
+def encoded(image: Image.Image, format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def with_orientation(orientation: int, prefix: str = "") -> bytes:
+    exif = Image.Exif()
+    # An entry before and one behind it in the directory, as cameras write.
+    exif[0x010F], exif[0x0112], exif[0x0131] = "maker", orientation, prefix + "software"
+    return encoded(picture(), "JPEG", quality=95, subsampling=0, exif=exif)
+
+
+def big_endian(jpeg: bytes) -> bytes:
+    """The same file with a big-endian directory that says orientation 6 only."""
+    tiff = b"MM\x00*\x00\x00\x00\x08" + b"\x00\x01" + b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00" + b"\x00" * 4
+    body = b"Exif\x00\x00" + tiff
+    return jpeg[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + jpeg[2:]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_jpeg_is_turned_as_its_orientation_asks(orientation: int) -> None:
+    data = with_orientation(orientation)
+    assert int(exif_orientation(data)) == orientation
+    upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    expected = decode_and_resize(encoded(upright, "PNG"), 24)
+    difference = np.abs(np.asarray(decode_and_resize(data, 24), int) - np.asarray(expected, int))
+    assert difference.mean() < 2
+
+
+def test_a_big_endian_directory_is_read() -> None:
+    assert int(exif_orientation(big_endian(encoded(picture(), "JPEG")))) == 6
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        encoded(picture(), "JPEG"),
+        b"\xff\xd8\xff",
+        b"\xff\xd8\xff\xe1\x00\x08Exif\x00\x00II",
+        big_endian(encoded(picture(), "JPEG"))[:30],
+        with_orientation(0),
+        with_orientation(77),
+    ],
+    ids=["none", "header only", "cut in Exif", "cut in entries", "zero", "nonsense"],
+)
+def test_what_says_nothing_sensible_is_taken_as_upright(data: bytes) -> None:
+    assert int(exif_orientation(data)) == 1
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+def test_pixels_are_those_that_pillow_sees(format: str) -> None:
+    data = encoded(picture(), format)
+    seen = Image.open(io.BytesIO(data)).convert("RGB")
+    expected = tf.image.resize(np.asarray(seen), (20, 20), antialias=True)
+    result = decode_and_resize(data, 20)
+    assert result.dtype == tf.uint8
+    assert result.shape == (20, 20, 3)
+    assert np.abs(np.asarray(result, int) - np.asarray(expected)).mean() < 2
+
+
+def test_a_grey_image_has_three_equal_channels() -> None:
+    result = np.asarray(decode_and_resize(encoded(picture().convert("L"), "PNG"), 16))
+    assert (result == result[..., :1]).all()
+
+
+def test_it_works_in_a_graph_on_a_batch_of_mixed_formats() -> None:
+    files = tf.constant([with_orientation(6), encoded(picture(), "PNG"), encoded(picture(), "WEBP")])
+    result = tf.data.Dataset.from_tensor_slices(files).map(lambda data: decode_and_resize(data, 16)).batch(3)
+    turned, *others = next(iter(result)).numpy()
+    # Turned by 90 degrees: what was on the left is on top.
+    assert turned[0].mean(axis=0)[0] < turned[-1].mean(axis=0)[0]
+    assert all(np.abs(other.astype(int) - others[0]).mean() < 2 for other in others)
+
+
+def test_orientation_of_real_files(shared_data) -> None:
+    for path in sorted((shared_data / "messy").glob("*.jpg")):
+        with Image.open(path) as image:
+            if image.format != "JPEG":
+                continue
+            said = image.getexif().get(0x0112, 1)
+        assert int(exif_orientation(path.read_bytes())) == (said if 1 <= said <= 8 else 1), path.name

@@ -1,0 +1,28 @@
+"""An export to publish, and what its lineage holds at least."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def make_export(tmp_path: Path) -> Callable[..., str]:
+    """A function that makes a folder as export does, but for the size of its files."""
+
+    def make(name: str = "export", model: bytes = b"graph", folder: Path = tmp_path) -> str:
+        root = folder / name
+        files = {"saved_model.pb": model, "variables/variables.index": b"index", "assets/labels": b"daisy", "z": b"z"}
+        for file, data in files.items():
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / file).write_bytes(data)
+        return str(root)
+
+    return make
+
+
+@pytest.fixture
+def lineage() -> Callable[..., dict[str, Any]]:
+    """A function that gives a run's lineage."""
+    return lambda run_id, **more: {"run_id": run_id, "class_names": ["daisy", "rose"], "fingerprint": "f00d", **more}

@@ -1,0 +1,78 @@
+import pytest
+
+from petalflow import registry, storage
+from petalflow.errors import UsageError
+from petalflow.registry import RELEASE_FILE
+
+
+def put(place: str, name: str, version: str, *, run_id: str = "run", visible: bool = True) -> str:
+    """Writes a version as an earlier release left it."""
+    uri = storage.join(place, name, version)
+    storage.write_json(storage.join(uri, RELEASE_FILE), {"run_id": run_id, "class_names": ["daisy", "rose"]})
+    if visible:
+        storage.write_bytes(storage.join(uri, "saved_model.pb"), b"graph")
+    return uri
+
+
+def versions(place: str, name: str = "flowers") -> list[int]:
+    return [release.version for release in registry.releases(place, name)]
+
+
+def test_an_empty_registry_has_no_releases_and_none_live(place: str) -> None:
+    assert registry.releases(place, "flowers") == []
+    assert registry.live(place, "flowers") is None
+
+
+def test_releases_come_by_number_and_not_by_spelling(place: str) -> None:
+    for version in ("10", "9", "1"):
+        put(place, "flowers", version)
+    assert versions(place) == [1, 9, 10]
+    assert registry.live(place, "flowers").version == 10
+
+
+def test_names_are_kept_apart(place: str) -> None:
+    put(place, "flowers", "1")
+    put(place, "birds", "7")
+    assert versions(place) == [1]
+    assert versions(place, "birds") == [7]
+
+
+def test_a_version_is_not_there_before_its_last_file(place: str) -> None:
+    put(place, "flowers", "1")
+    put(place, "flowers", "2", visible=False)
+    assert versions(place) == [1]
+    assert registry.live(place, "flowers").version == 1
+
+
+def test_folders_that_are_no_versions_do_not_count(place: str) -> None:
+    put(place, "flowers", "1")
+    for name in (".run-7", "latest", "v2", "1.5", "-3"):
+        put(place, "flowers", name)
+    assert versions(place) == [1]
+
+
+def test_live_may_leave_out_a_runs_own_release(place: str) -> None:
+    for version, run_id in (("1", "monday"), ("2", "tuesday"), ("3", "tuesday")):
+        put(place, "flowers", version, run_id=run_id)
+    assert registry.live(place, "flowers", besides_run="tuesday").version == 1
+    assert registry.live(place, "flowers", besides_run="monday").version == 3
+    assert registry.live(place, "birds", besides_run="monday") is None
+
+
+def test_a_release_knows_its_run_and_classes(place: str) -> None:
+    release = registry.open_release(put(place, "flowers", "3", run_id="monday"))
+    assert (release.version, release.run_id, release.class_names) == (3, "monday", ("daisy", "rose"))
+    assert registry.open_release(release.uri + "/").version == 3
+
+
+def test_a_folder_without_lineage_or_number_is_no_release(place: str) -> None:
+    storage.write_bytes(storage.join(place, "flowers", "4", "saved_model.pb"), b"graph")
+    for uri in (storage.join(place, "flowers", "4"), put(place, "flowers", "latest"), storage.join(place, "nowhere")):
+        with pytest.raises(UsageError, match="is no release"):
+            registry.open_release(uri)
+
+
+def test_a_half_uploaded_version_is_no_release(place: str) -> None:
+    uri = put(place, "flowers", "2", visible=False)
+    with pytest.raises(UsageError, match="is no release"):
+        registry.open_release(uri)

@@ -1,0 +1,145 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.source import Item, list_source, open_source
+
+
+def fill(address: str, *names: str) -> str:
+    """Writes files whose content is their name; of class folders nobody asks for images here."""
+    for name in names:
+        storage.write_bytes(storage.join(address, name), name.encode())
+    return address
+
+
+def item(name: str, label: str, split: str | None = None) -> Item:
+    return Item(name, label, hashlib.sha256(name.encode()).hexdigest(), len(name.encode()), split)
+
+
+def test_each_file_is_an_item_of_its_class_whatever_its_depth_or_name(place: str) -> None:
+    fill(place, "daisy/a.jpg", "daisy/deep/er/b", "rose/c.TXT")
+    listing = list_source(place)
+    assert listing.items == (item("daisy/a.jpg", "daisy"), item("daisy/deep/er/b", "daisy"), item("rose/c.TXT", "rose"))
+    assert (listing.kind, listing.classes, listing.ignored) == ("class folders", ("daisy", "rose"), ())
+
+
+def test_an_item_is_read_as_the_bytes_of_its_file(place: str) -> None:
+    fill(place, "daisy/a.jpg", "rose/b #2.jpg")
+    read = open_source(place)
+    assert [read(item) for item in list_source(place).items] == [b"daisy/a.jpg", b"rose/b #2.jpg"]
+
+
+def test_class_names_need_not_be_ascii(place: str) -> None:
+    listing = list_source(fill(place, "glöckchen/a.jpg", "たんぽぽ/b.jpg", "lily of the valley/c 1.jpg"))
+    assert listing.classes == ("glöckchen", "lily of the valley", "たんぽぽ")
+    assert [open_source(place)(item).decode() for item in listing.items] == [item.address for item in listing.items]
+
+
+def test_a_file_name_that_is_no_text_never_ends_in_a_traceback(tmp_path: Path) -> None:
+    fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
+    try:
+        Path(os.fsdecode(os.fsencode(tmp_path / "daisy") + b"/caf\xe9.jpg")).write_bytes(b"x")
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    try:
+        said = list_source(str(tmp_path)).fingerprint
+    except UsageError as error:
+        said = str(error)
+    assert len(said) == 64 or "daisy" in said
+
+
+def test_hidden_files_are_ignored_and_listed_as_such(place: str) -> None:
+    hidden = [".git/x/config", "LICENSE.txt", "__MACOSX/daisy/a.jpg", "daisy/.DS_Store", "daisy/Thumbs.db"]
+    listing = list_source(fill(place, "daisy/a.jpg", "rose/b.jpg", *hidden))
+    assert [item.address for item in listing.items] == ["daisy/a.jpg", "rose/b.jpg"]
+    assert list(listing.ignored) == hidden
+
+
+@pytest.mark.parametrize(
+    ("folder", "split"),
+    [("train", "train"), ("Training", "train"), ("val", "validation"), ("valid", "validation"), ("TEST", "test")],
+)
+def test_split_folders_give_the_split(tmp_path: Path, folder: str, split: str) -> None:
+    names = [f"{folder}/daisy/a.jpg", f"{folder}/rose/deep/b.jpg"]
+    listing = list_source(fill(str(tmp_path), *names))
+    assert listing.items == (item(names[0], "daisy", split), item(names[1], "rose", split))
+
+
+def test_all_top_folders_must_be_splits_or_none_is(tmp_path: Path) -> None:
+    listing = list_source(fill(str(tmp_path), "train/a.jpg", "bus/b.jpg"))
+    assert listing.classes == ("bus", "train")
+    assert {item.split for item in listing.items} == {None}
+
+
+def test_files_beside_the_classes_of_a_split_are_ignored(tmp_path: Path) -> None:
+    listing = list_source(fill(str(tmp_path), "train/daisy/a", "train/rose/b", "test/notes.txt", "README"))
+    assert listing.ignored == ("README", "test/notes.txt")
+
+
+def test_a_linked_class_folder_is_a_class_folder(tmp_path: Path) -> None:
+    fill(str(tmp_path), "elsewhere/a.jpg", "source/daisy/b.jpg", "source/rose/c.jpg")
+    (tmp_path / "source" / "tulip").symlink_to(tmp_path / "elsewhere")
+    listing = list_source(str(tmp_path / "source"))
+    assert [item.address for item in listing.items] == ["daisy/b.jpg", "rose/c.jpg", "tulip/a.jpg"]
+
+
+def test_a_link_to_nowhere_is_one_line_that_names_it(tmp_path: Path) -> None:
+    fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
+    (tmp_path / "rose" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    with pytest.raises(UsageError, match=r"gone\.jpg"):
+        list_source(str(tmp_path))
+
+
+def test_the_fingerprint_follows_content_name_and_class_and_nothing_else(tmp_path: Path) -> None:
+    source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg", "rose/c.jpg")
+    first = list_source(source).fingerprint
+
+    os.utime(tmp_path / "daisy" / "a.jpg", (0, 0))
+    (tmp_path / "rose" / ".DS_Store").write_bytes(b"hidden")
+    (tmp_path / "tulip").mkdir()
+    assert list_source(source).fingerprint == first
+
+    seen = {first}
+    (tmp_path / "rose" / "b.jpg").write_bytes(b"other")
+    seen.add(list_source(source).fingerprint)
+    (tmp_path / "rose" / "c.jpg").rename(tmp_path / "daisy" / "c.jpg")
+    seen.add(list_source(source).fingerprint)
+    (tmp_path / "daisy" / "c.jpg").rename(tmp_path / "daisy" / "d.jpg")
+    seen.add(list_source(source).fingerprint)
+    (tmp_path / "daisy" / "d.jpg").unlink()
+    seen.add(list_source(source).fingerprint)
+    assert len(seen) == 5
+
+
+def test_the_fingerprint_is_the_same_wherever_the_source_lies(tmp_path: Path, place: str) -> None:
+    names = ["daisy/ä.jpg", "rose/b.jpg"]
+    assert list_source(fill(place, *names)).fingerprint == list_source(fill(str(tmp_path / "b"), *names)).fingerprint
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.jpg", "b.jpg"],
+        ["daisy/a.jpg"],
+        ["daisy/a.jpg", ".git/config"],
+        ["train/daisy/a.jpg", "test/daisy/b.jpg"],
+        ["train/daisy/a.jpg", "train/.cache/x"],
+        ["train/a.jpg", "test/b.jpg"],
+    ],
+)
+def test_fewer_than_two_classes_are_wrong_usage(place: str, names: list[str]) -> None:
+    with pytest.raises(UsageError, match="class"):
+        list_source(fill(place, *names))
+
+
+@pytest.mark.parametrize("names", [[], ["daisy/.DS_Store"], ["train/notes.txt"]], ids=["none", "hidden", "no class"])
+def test_class_folders_without_images_are_wrong_usage(tmp_path: Path, names: list[str]) -> None:
+    top = "train/" if names == ["train/notes.txt"] else ""
+    for name in ("daisy", "rose"):
+        (tmp_path / f"{top}{name}").mkdir(parents=True)
+    with pytest.raises(UsageError, match="no files in its class folders"):
+        list_source(fill(str(tmp_path), *names))

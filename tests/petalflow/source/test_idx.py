@@ -1,0 +1,170 @@
+import gzip
+import io
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from petalflow.errors import UsageError
+from petalflow.source import Listing, list_source, open_source
+from petalflow.source.idx import read_idx
+
+TRAIN, TEST = "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"
+TRAIN_LABELS, TEST_LABELS = "train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
+
+
+def pixels(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 5, 4), np.uint8)
+
+
+@pytest.fixture
+def digits(tmp_path: Path, write_idx: Callable[..., None]) -> Path:
+    """A source of 12 training and 3 test images in three classes."""
+    write_idx(tmp_path / TRAIN, pixels(12))
+    write_idx(tmp_path / TRAIN_LABELS, np.arange(12, dtype=np.uint8) % 3)
+    write_idx(tmp_path / TEST, pixels(3, seed=1))
+    write_idx(tmp_path / TEST_LABELS, np.array([2, 1, 0], np.uint8))
+    return tmp_path
+
+
+def labels_of(listing: Listing, split: str) -> list[str]:
+    return [item.label for item in listing.items if item.split == split]
+
+
+def test_each_image_is_an_item_with_its_label_and_split(digits: Path) -> None:
+    listing = list_source(str(digits))
+    assert (listing.kind, listing.classes, listing.ignored) == ("IDX files", ("0", "1", "2"), ())
+    assert labels_of(listing, "train") == ["0", "1", "2"] * 4
+    assert labels_of(listing, "test") == ["2", "1", "0"]
+    assert [item.address for item in listing.items] == sorted(item.address for item in listing.items)
+    assert {item.size_bytes for item in listing.items} == {20}
+
+
+def test_an_item_is_read_as_a_png_of_its_pixels(digits: Path) -> None:
+    read = open_source(str(digits))
+    train = [item for item in list_source(str(digits)).items if item.split == "train"]
+    images = [np.asarray(Image.open(io.BytesIO(read(item)))) for item in train]
+    np.testing.assert_array_equal(images, pixels(12))
+
+
+def test_a_file_that_changed_gives_its_new_pixels(digits: Path, write_idx: Callable[..., None]) -> None:
+    open_source(str(digits))(list_source(str(digits)).items[-1])
+    write_idx(digits / TRAIN, pixels(12, seed=9))
+    item = list_source(str(digits)).items[-1]
+    image = np.asarray(Image.open(io.BytesIO(open_source(str(digits))(item))))
+    np.testing.assert_array_equal(image, pixels(12, seed=9)[-1])
+
+
+def test_names_of_classes_come_from_labels_txt(digits: Path) -> None:
+    (digits / "labels.txt").write_text("T-shirt/top\nübermantel\nboot\n")
+    listing = list_source(str(digits))
+    assert labels_of(listing, "test") == ["boot", "übermantel", "T-shirt/top"]
+    assert listing.ignored == ()
+
+
+def test_too_few_names_of_classes_are_wrong_usage(digits: Path) -> None:
+    (digits / "labels.txt").write_text("shirt\ncoat\n")
+    with pytest.raises(UsageError, match=r"names 2 classes but a label is 2"):
+        list_source(str(digits))
+
+
+def test_names_of_classes_that_are_no_utf_8_are_wrong_usage(digits: Path) -> None:
+    (digits / "labels.txt").write_bytes("shirt\nübermantel\nboot\n".encode("latin-1"))
+    with pytest.raises(UsageError, match=r"labels\.txt"):
+        list_source(str(digits))
+
+
+def test_other_files_are_ignored_and_listed_as_such(digits: Path) -> None:
+    (digits / "README").write_text("hello")
+    assert list_source(str(digits)).ignored == ("README",)
+
+
+def test_files_need_not_be_compressed(tmp_path: Path, write_idx: Callable[..., None]) -> None:
+    write_idx(tmp_path / "train-images.idx3-ubyte", pixels(4))
+    write_idx(tmp_path / "train-labels.idx1-ubyte", np.array([0, 1, 0, 1], np.uint8))
+    listing = list_source(str(tmp_path))
+    assert labels_of(listing, "train") == ["0", "1", "0", "1"]
+
+
+def test_the_fingerprint_follows_pixels_and_labels_but_not_compression(
+    digits: Path, write_idx: Callable[..., None]
+) -> None:
+    first = list_source(str(digits)).fingerprint
+    (digits / TRAIN).write_bytes(gzip.compress(gzip.decompress((digits / TRAIN).read_bytes()), 1, mtime=5))
+    assert list_source(str(digits)).fingerprint == first
+    write_idx(digits / TRAIN_LABELS, np.zeros(12, np.uint8))
+    relabelled = list_source(str(digits)).fingerprint
+    write_idx(digits / TRAIN, np.concatenate([pixels(11), pixels(1, seed=3)]))
+    assert len({first, relabelled, list_source(str(digits)).fingerprint}) == 3
+
+
+def test_images_without_labels_are_wrong_usage(digits: Path) -> None:
+    (digits / TEST_LABELS).unlink()
+    with pytest.raises(UsageError, match=f"{TEST} but no {TEST_LABELS}"):
+        list_source(str(digits))
+
+
+def test_more_labels_than_images_are_wrong_usage(digits: Path, write_idx: Callable[..., None]) -> None:
+    write_idx(digits / TEST_LABELS, np.zeros(4, np.uint8))
+    with pytest.raises(UsageError, match=r"3 images but .* 4 labels"):
+        list_source(str(digits))
+
+
+@pytest.mark.parametrize("name", [TRAIN, TRAIN_LABELS])
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("left", [0, 3, 6, 15, -1])
+def test_a_file_cut_short_is_wrong_usage_and_named(digits: Path, name: str, left: int, compressed: bool) -> None:
+    data = (digits / name).read_bytes()
+    cut = data[:left] if compressed else gzip.decompress(data)[:left]
+    (digits / name).write_bytes(cut)
+    with pytest.raises(UsageError, match=name):
+        list_source(str(digits))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [struct.pack(">HBBI", 0, 13, 1, 3), struct.pack(">HBB3I", 0, 8, 3, 1, 1, 3), b"PK\x03\x04 a zip archive"],
+    ids=["floats", "images", "another format"],
+)
+def test_another_kind_of_file_is_wrong_usage(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "labels").write_bytes(header + bytes(3))
+    with pytest.raises(UsageError, match="labels"):
+        read_idx(str(tmp_path / "labels"), dimensions=1)
+
+
+WHOLE = gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 6, 5, 4) + pixels(6).tobytes(), mtime=0)
+
+
+@given(place=st.integers(0, len(WHOLE) - 1), bit=st.integers(0, 7))
+def test_a_flipped_bit_is_wrong_usage_or_harmless(
+    tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
+) -> None:
+    damaged = bytearray(WHOLE)
+    damaged[place] ^= 1 << bit
+    path = tmp_path_factory.getbasetemp() / "damaged-idx"
+    path.write_bytes(damaged)
+    try:
+        values = read_idx(str(path), dimensions=3)
+    except UsageError:
+        return
+    np.testing.assert_array_equal(values, pixels(6))
+
+
+def test_fashion_mnist_is_listed_whole(shared_data: Path) -> None:
+    address = str(shared_data / "fashion-mnist")
+    listing = list_source(address)
+    assert len(listing.items) == 70_000
+    assert listing.classes == tuple("0123456789")
+    counts = {split: labels_of(listing, split) for split in ("train", "test")}
+    assert {name: counts["train"].count(name) for name in listing.classes} == dict.fromkeys(listing.classes, 6000)
+    assert {name: counts["test"].count(name) for name in listing.classes} == dict.fromkeys(listing.classes, 1000)
+    last = listing.items[-1]
+    assert last.address == "train-images-idx3-ubyte.gz#59999"
+    raw = gzip.decompress((shared_data / "fashion-mnist" / TRAIN).read_bytes())
+    shown = np.asarray(Image.open(io.BytesIO(open_source(address)(last))))
+    assert shown.tobytes() == raw[-28 * 28 :]

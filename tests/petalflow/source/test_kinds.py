@@ -1,0 +1,60 @@
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.source import check_source, list_source, open_source
+
+
+def test_a_source_that_is_not_there_is_wrong_usage(place: str) -> None:
+    for look in (check_source, list_source):
+        with pytest.raises(UsageError, match="does not exist"):
+            look(storage.join(place, "nowhere"))
+
+
+def test_an_empty_folder_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no class folders"):
+        check_source(str(tmp_path))
+
+
+def test_a_file_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"x")
+    with pytest.raises(UsageError, match=r"photo\.jpg"):
+        check_source(str(tmp_path / "photo.jpg"))
+
+
+def test_class_folders_and_idx_files_are_told_apart(
+    tmp_path: Path, make_flowers: Callable[..., Path], write_idx: Callable[..., None]
+) -> None:
+    flowers = make_flowers(tmp_path / "flowers", each=1)
+    (tmp_path / "digits").mkdir()
+    write_idx(tmp_path / "digits" / "test-images-idx3-ubyte", np.zeros((2, 3, 3), np.uint8))
+    write_idx(tmp_path / "digits" / "test-labels-idx1-ubyte", np.array([0, 1], np.uint8))
+    assert list_source(str(flowers)).kind == "class folders"
+    assert list_source(str(tmp_path / "digits")).kind == "IDX files"
+
+
+def test_a_look_reads_no_images(tmp_path: Path) -> None:
+    for name in ("daisy", "rose"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "gone.jpg").symlink_to(tmp_path / "nowhere")  # cannot be read
+    check_source(str(tmp_path))
+
+
+def test_what_a_reader_gives_has_the_hash_of_the_listing(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
+    source = str(make_flowers(tmp_path / "flowers", each=2))
+    read = open_source(source)
+    listing = list_source(source)
+    assert len(listing.items) == 6
+    assert [hashlib.sha256(read(item)).hexdigest() for item in listing.items] == [i.sha256 for i in listing.items]
+
+
+def test_the_real_flowers_are_five_classes_of_320(shared_data: Path) -> None:
+    listing = list_source(str(shared_data / "flowers"))
+    assert listing.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    assert len(listing.items) == 1600
+    assert listing.ignored == ("LICENSE.txt",)

@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from petalflow.source import SPLITS, Item, Listing
+
+hashes = st.text("0123456789abcdef", min_size=8, max_size=8)
+items = st.builds(
+    Item,
+    address=st.text(min_size=1),
+    label=st.text(min_size=1),
+    sha256=hashes,
+    size_bytes=st.integers(0),
+    split=st.sampled_from([None, *SPLITS]),
+    group=st.none() | st.text(min_size=1),
+)
+listings = st.builds(
+    Listing,
+    kind=st.just("class folders"),
+    items=st.lists(items, min_size=1, max_size=6).map(tuple),
+    ignored=st.just(()),
+)
+CHANGES = {
+    "address": st.text(min_size=1),
+    "label": st.text(min_size=1),
+    "sha256": hashes,
+    "split": st.sampled_from([None, *SPLITS]),
+    "group": st.none() | st.text(min_size=1),
+}
+
+
+@given(listings, st.sampled_from(sorted(CHANGES)), st.data())
+def test_the_fingerprint_changes_with_any_change_of_any_image(
+    listing: Listing, field: str, data: st.DataObject
+) -> None:
+    place = data.draw(st.integers(0, len(listing.items) - 1))
+    was = getattr(listing.items[place], field)
+    item = replace(listing.items[place], **{field: data.draw(CHANGES[field].filter(lambda value: value != was))})
+    changed = replace(listing, items=(*listing.items[:place], item, *listing.items[place + 1 :]))
+    assert changed.fingerprint != listing.fingerprint
+
+
+@given(listings, items)
+def test_the_fingerprint_changes_when_an_image_comes_or_goes(listing: Listing, item: Item) -> None:
+    assert replace(listing, items=(*listing.items, item)).fingerprint != listing.fingerprint
+    assert replace(listing, items=listing.items[1:]).fingerprint != listing.fingerprint
+
+
+@given(listings, st.lists(st.text()))
+def test_the_fingerprint_changes_with_nothing_else(listing: Listing, ignored: list[str]) -> None:
+    same = Listing(listing.kind, tuple(replace(item) for item in listing.items), tuple(ignored))
+    assert same.fingerprint == listing.fingerprint
+
+
+@given(listings)
+def test_the_classes_are_each_label_once_and_sorted(listing: Listing) -> None:
+    assert set(listing.classes) == {item.label for item in listing.items}
+    assert list(listing.classes) == sorted(set(listing.classes))

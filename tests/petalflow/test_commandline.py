@@ -1,0 +1,135 @@
+from pathlib import Path
+
+import pytest
+import typer
+
+from petalflow import commandline
+from petalflow.errors import PetalflowError, UsageError
+
+app = commandline.new_app("Bake things.")
+
+
+@app.command()
+def bake(how: str, debug: commandline.Debug = False) -> None:
+    """Bake."""
+    raise {
+        "failed": PetalflowError("the oven is cold; heat it"),
+        "usage": UsageError("no such cake"),
+        "defect": ValueError("first line\nsecond line"),
+        "silent": ValueError(),
+        "interrupted": KeyboardInterrupt(),
+        "refused": typer.Exit(3),
+        "well": typer.Exit(0),
+    }[how]
+
+
+@app.command()
+def serve() -> None:
+    """Serve."""
+
+
+def exit_code(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        commandline.main(app, arguments)
+    return caught.value.code
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [("well", 0), ("failed", 1), ("usage", 2), ("refused", 3), ("defect", 1), ("silent", 1), ("interrupted", 130)],
+)
+def test_each_way_to_end_has_its_exit_code(how: str, code: int) -> None:
+    assert exit_code("bake", how) == code
+
+
+def test_an_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code("bake", "failed")
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == ("", "petalflow: error: the oven is cold; heat it\n")
+
+
+def test_a_defect_is_one_line_that_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code("bake", "defect")
+    assert capsys.readouterr().err == "petalflow: error: ValueError: first line (--debug shows where)\n"
+
+
+def test_debug_shows_the_traceback_and_the_next_call_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    exit_code("bake", "--debug", "failed")
+    assert "Traceback" in capsys.readouterr().err
+    exit_code("bake", "failed")
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["brew"], ["bake"], ["bake", "well", "--no-such-option"], []])
+def test_wrong_usage_exits_2(arguments: list[str]) -> None:
+    assert exit_code(*arguments) == 2
+
+
+def test_help_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("--help") == 0
+    assert "Bake things." in capsys.readouterr().out
+
+
+def config(folder: Path, text: str) -> Path:
+    path = folder / "settings.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_gives_all_sections(tmp_path: Path) -> None:
+    path = config(tmp_path, "convert: {threads: 2}\ntrain: {backbone: cnn}\n")
+    assert commandline.read_settings(None, path, None) == {"convert": {"threads": 2}, "train": {"backbone": "cnn"}}
+
+
+def test_a_step_gets_its_own_section_alone(tmp_path: Path) -> None:
+    path = config(tmp_path, "convert: {threads: 2}\ntrain: {backbone: cnn}\n")
+    assert commandline.read_settings("train", path, None) == {"backbone": "cnn"}
+    assert commandline.read_settings("export", path, None) == {}
+
+
+def test_assignments_win_over_the_file(tmp_path: Path) -> None:
+    path = config(tmp_path, "convert: {threads: 2, shard_mib: 8}\n")
+    found = commandline.read_settings("convert", path, ["convert.threads=4"])
+    assert found == {"threads": 4, "shard_mib": 8}
+
+
+def test_a_step_may_leave_its_name_out() -> None:
+    assert commandline.read_settings("convert", None, ["threads=4"]) == {"threads": 4}
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [("3", 3), ("0.5", 0.5), ("null", None), ("[1, 2]", [1, 2]), ("a=b", "a=b"), ("", None), ("'3'", "3")],
+)
+def test_values_are_yaml(value: str, meant: object) -> None:
+    assert commandline.read_settings(None, None, [f"train.x={value}"]) == {"train": {"x": meant}}
+
+
+@pytest.mark.parametrize("assignment", ["threads", "threads=4", "=4", "convert.=4", "", "train.x=[1", "train.x={"])
+def test_an_assignment_of_another_form_is_wrong_usage(assignment: str) -> None:
+    with pytest.raises(UsageError, match="--set"):
+        commandline.read_settings(None, None, [assignment])
+
+
+@pytest.mark.parametrize("text", ["- a\n", "convert: 3\n", "train\n", "train: [", "train: {a: b", "\x07"])
+def test_a_file_without_sections_is_wrong_usage(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match=r"settings\.yaml") as caught:
+        commandline.read_settings(None, config(tmp_path, text), None)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"train: {note: caf\xe9}"], ids=["binary", "latin-1"])
+def test_a_file_that_is_no_text_is_wrong_usage(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match=r"settings\.yaml"):
+        commandline.read_settings(None, path, None)
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.yaml: No such file"):
+        commandline.read_settings(None, tmp_path / "nowhere.yaml", None)
+
+
+def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
+    assert commandline.read_settings(None, config(tmp_path, "# nothing yet\n"), None) == {}

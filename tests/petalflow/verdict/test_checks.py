@@ -1,0 +1,69 @@
+import pytest
+
+from petalflow.verdict import check_accuracy_drop, check_min, clopper_pearson_lower, tango_lower
+
+
+def test_a_proportion_is_held_to_its_bound_and_not_to_its_value() -> None:
+    check = check_min("min_accuracy", "", 45, 50, threshold=0.85)
+    assert check.value == 0.9
+    assert check.bound == clopper_pearson_lower(45, 50) < 0.85
+    assert check.passed is False
+    assert check.threshold == 0.85
+
+
+@pytest.mark.parametrize(("threshold", "passed"), [(0.6, True), (0.8011, True), (0.8012, False), (1.0, False)])
+def test_the_bound_must_reach_the_threshold(threshold: float, passed: bool) -> None:
+    assert check_min("min_accuracy", "", 45, 50, threshold).passed is passed
+
+
+def test_more_images_of_the_same_value_can_pass_what_few_cannot() -> None:
+    assert check_min("min_accuracy", "", 90, 100, 0.85).passed is False
+    assert check_min("min_accuracy", "", 900, 1000, 0.85).passed is True
+
+
+def test_a_check_says_what_was_measured_and_why() -> None:
+    assert str(check_min("min_recall", "daisy", 45, 50, 0.85)) == (
+        "min_recall of daisy: measured 0.9000 on 50 images; its lower 95 % bound 0.8012 is below 0.85"
+    )
+    assert "reaches 0.5" in check_min("min_recall", "daisy", 45, 50, 0.5).why
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+def test_nothing_measured_never_passes(threshold: float) -> None:
+    check = check_min("min_recall", "daisy", 0, 0, threshold)
+    assert check.value is None
+    assert check.passed is not True
+    assert "no images" in check.why
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "passed"), [(0, 0, True), (10, 10, True), (0, 12, False), (0, 60, False), (60, 0, True)]
+)
+def test_a_drop_in_accuracy_is_held_to_its_bound(better: int, worse: int, passed: bool) -> None:
+    check = check_accuracy_drop("max_accuracy_drop", better, worse, 400, margin=0.03)
+    assert check.value == (better - worse) / 400
+    assert check.bound == tango_lower(better, worse, 400)
+    assert check.passed is passed
+    assert (check.bound >= -0.03) is passed
+    assert check.threshold == -0.03
+
+
+def test_a_drop_within_the_margin_is_not_proven_by_few_images() -> None:
+    assert check_accuracy_drop("max_accuracy_drop", 0, 0, 20, margin=0.05).passed is False
+    assert check_accuracy_drop("max_accuracy_drop", 0, 0, 200, margin=0.05).passed is True
+
+
+@pytest.mark.parametrize("margin", [0.05, 1.0])
+def test_no_images_in_common_never_pass(margin: float) -> None:
+    check = check_accuracy_drop("max_accuracy_drop", 0, 0, 0, margin)
+    assert check.value is None
+    assert check.passed is not True
+    assert "no images in common" in check.why
+
+
+def test_a_comparison_says_what_was_measured_and_why() -> None:
+    assert check_accuracy_drop("max_accuracy_drop", 5, 9, 400, 0.05).why == (
+        f"accuracy against the baseline -0.0100 on 400 images; its lower 95 % bound {tango_lower(5, 9, 400):+.4f} "
+        "keeps to -0.05"
+    )
+    assert "breaks -0.01" in check_accuracy_drop("max_accuracy_drop", 5, 9, 400, 0.01).why

@@ -1,0 +1,25 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.code_version import code_version
+
+ROOT = Path(__file__).parents[2]
+
+
+def version_in(folder: Path) -> str:
+    command = [sys.executable, "-c", "from pipeline.code_version import code_version; print(code_version())"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_it_changes_with_the_steps_code_and_with_nothing_else(tmp_path) -> None:
+    for package in ("petalflow", "components", "pipeline"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    before = version_in(tmp_path)
+    assert before == code_version(), "a copy elsewhere is the same code"
+    (tmp_path / "pipeline" / "cli.py").write_text("# other")
+    assert version_in(tmp_path) == before
+    template = tmp_path / "components" / "evaluate" / "report.html.j2"
+    template.write_text(template.read_text() + " ")
+    assert version_in(tmp_path) != before

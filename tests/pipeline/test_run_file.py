@@ -1,0 +1,45 @@
+import json
+
+import pytest
+
+from petalflow.errors import UsageError
+from pipeline.run_file import RAN, RunFile
+
+PARAMETERS = {"name": "flowers", "source": "/photos"}
+STEPS = ("snapshot", "convert")
+
+
+def test_the_id_is_stored_before_work_starts(tmp_path) -> None:
+    run = RunFile.begin(tmp_path, PARAMETERS, STEPS)
+    assert json.loads((tmp_path / "run.json").read_text())["run_id"] == run.run_id
+    assert run.run_id.startswith("flowers-")
+    assert not run.resumed
+
+
+def test_an_unfinished_run_is_resumed(tmp_path) -> None:
+    first = RunFile.begin(tmp_path, PARAMETERS, STEPS)
+    first.step("snapshot").state = RAN
+    first.write()
+    second = RunFile.begin(tmp_path, PARAMETERS, STEPS)
+    assert second.resumed
+    assert (second.run_id, second.started_at) == (first.run_id, first.started_at)
+
+
+@pytest.mark.parametrize("outcome", ["accepted", "refused", "failed"])
+def test_a_finished_run_is_followed_by_a_new_one(tmp_path, outcome: str) -> None:
+    first = RunFile.begin(tmp_path, PARAMETERS, STEPS)
+    first.outcome = outcome
+    first.write()
+    assert RunFile.begin(tmp_path, PARAMETERS, STEPS).run_id != first.run_id
+
+
+def test_another_command_is_another_run(tmp_path) -> None:
+    first = RunFile.begin(tmp_path, PARAMETERS, STEPS)
+    assert RunFile.begin(tmp_path, {**PARAMETERS, "source": "/others"}, STEPS).run_id != first.run_id
+
+
+def test_what_is_no_run_file_is_not_overwritten(tmp_path) -> None:
+    (tmp_path / "run.json").write_text("notes")
+    with pytest.raises(UsageError, match="not a run's file"):
+        RunFile.begin(tmp_path, PARAMETERS, STEPS)
+    assert (tmp_path / "run.json").read_text() == "notes"
