@@ -1,0 +1,40 @@
+import io
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from petalflow.dataset import Record, Shard, open_dataset, shard_name, write_metadata, write_shard
+from petalflow.model.files import TrainedModel
+from petalflow.model.scoring import score_model
+from petalflow.progress import Counter
+from petalflow.storage import building
+
+# More than two batches, and a last one that is not full.
+IMAGES = 141
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    def png(shade: int) -> bytes:
+        buffer = io.BytesIO()
+        Image.new("RGB", (4, 4), (shade,) * 3).save(buffer, "PNG")
+        return buffer.getvalue()
+
+    with building(tmp_path / "dataset") as root:
+        path = root / shard_name("test", 0, 1)
+        records = [Record(png(shade), 0, str(shade), str(shade)).to_bytes() for shade in range(IMAGES)]
+        shards = {"test": [Shard(write_shard(path, records), path.stat().st_size)]}
+        statistics = {"fingerprint": "f", "counts": {"test": {"a": IMAGES, "b": 0}}}
+        write_metadata(root, classes=("a", "b"), shards=shards, statistics=statistics)
+    return open_dataset(tmp_path / "dataset")
+
+
+def test_every_image_is_scored_in_order_the_last_batch_too(dataset, capsys) -> None:
+    inputs = keras.Input((4, 4, 3))
+    brightness = keras.layers.GlobalAveragePooling2D()(inputs)
+    model = TrainedModel(keras.Model(inputs, brightness), ("a", "b", "c"), 4, {})
+    scores = score_model(model, dataset, "test", Counter("evaluate", IMAGES, "images"))
+    np.testing.assert_allclose(scores[:, 0], np.arange(IMAGES), atol=1e-3)
+    assert f"evaluate: {IMAGES}/{IMAGES} images" in capsys.readouterr().out
