@@ -88,7 +88,7 @@ def petalflow_pipeline(
             )
             dataset = converted.outputs["dataset"]
             validated = validate(dataset=dataset, validate_config=validate_config, code_version=code_version)
-            trained = train(dataset=dataset, train_config=train_config, code_version=code_version)
+            trained = train(dataset=dataset, state_uri=state_uri, train_config=train_config, code_version=code_version)
             trained.after(validated)
             model = trained.outputs["model"]
             evaluated = evaluate(model=model, dataset=dataset, evaluate_config=evaluate_config, **home, **run)

@@ -15,6 +15,7 @@ app = commandline.new_app(__doc__)
 def train(
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     out: Annotated[Path, typer.Option(help="Folder to make for the model.")],
+    state: Annotated[str | None, typer.Option(help="Folder to go on from after a kill; removed at the end.")] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
@@ -28,7 +29,7 @@ def train(
         with quiet_start():
             from components.train.train import train
 
-        train(dataset, out, settings)
+        train(dataset, out, settings, state)
 
     commandline.run_step("train", work)
 

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
-from components.train import networks
+from components.train import checkpoint, networks
 from components.train.backbones import load_backbone
 from components.train.check import FROM_SCRATCH, check_settings
+from components.train.checkpoint import TrainingState
 from components.train.settings import TrainSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
@@ -34,15 +34,17 @@ class Split:
     """What the trained part of the network is fed with.
 
     Attributes:
-        batches: Pairs of inputs (images or features) and labels, once through the split.
+        examples: Pairs of an input (an image or its features) and a label, in record order.
         images: How many there are.
     """
 
-    batches: tf.data.Dataset
+    examples: tf.data.Dataset
     images: int
 
 
-def train(dataset_root: str | Path, out: str | Path, settings: TrainSettings) -> dict[str, Any]:
+def train(
+    dataset_root: str | Path, out: str | Path, settings: TrainSettings, state_uri: str | None = None
+) -> dict[str, Any]:
     """Trains a model and writes it to the folder `out`: model.keras, model.json, history.json.
 
     The model that leaves is the one of the epoch with the lowest validation loss.
@@ -51,6 +53,8 @@ def train(dataset_root: str | Path, out: str | Path, settings: TrainSettings) ->
         dataset_root: The dataset.
         out: Folder to make.
         settings: What to train, and how.
+        state_uri: Folder for what a killed training needs to go on; None to start anew each time.
+            It is removed when the model is there.
 
     Returns:
         What model.json holds.
@@ -65,9 +69,9 @@ def train(dataset_root: str | Path, out: str | Path, settings: TrainSettings) ->
     with storage.building(out) as folder:
         started = time.monotonic()
         if settings.backbone in FROM_SCRATCH:
-            model, history = _train_from_scratch(dataset, settings)
+            model, history = _train_from_scratch(dataset, settings, state_uri)
         else:
-            model, history = _train_on_features(dataset, settings)
+            model, history = _train_on_features(dataset, settings, state_uri)
         best = int(np.argmin(history["val_loss"]))
         model.save(folder / MODEL_FILE)
         (folder / HISTORY_FILE).write_text(json.dumps(history, indent=1))
@@ -84,117 +88,117 @@ def train(dataset_root: str | Path, out: str | Path, settings: TrainSettings) ->
             "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
         }
         write_model_info(folder, info)
+    if state_uri:
+        checkpoint.remove(state_uri)
     log.info("best epoch %d of %d: validation accuracy %.4f", best + 1, info["epochs"], info["validation_accuracy"])
     return info
 
 
-def _train_from_scratch(dataset: Dataset, settings: TrainSettings) -> tuple[keras.Model, dict[str, list[float]]]:
+def _train_from_scratch(
+    dataset: Dataset, settings: TrainSettings, state_uri: str | None
+) -> tuple[keras.Model, dict[str, list[float]]]:
     model = networks.build_from_scratch(settings, len(dataset.classes))
     log.info("%s from scratch, %s parameters", settings.backbone, f"{model.count_params():,}")
-    train, validation = (_image_batches(dataset, split, settings) for split in ("train", "validation"))
-    return model, _fit(model, train, validation, settings)
+    train, validation = (_images(dataset, split, settings) for split in ("train", "validation"))
+    return model, _fit(model, train, validation, settings, state_uri)
 
 
-def _train_on_features(dataset: Dataset, settings: TrainSettings) -> tuple[keras.Model, dict[str, list[float]]]:
+def _train_on_features(
+    dataset: Dataset, settings: TrainSettings, state_uri: str | None
+) -> tuple[keras.Model, dict[str, list[float]]]:
     backbone = load_backbone(settings.backbone, settings.image_size_px, settings.weights)
     extractor = networks.feature_model(backbone, settings.backbone, settings.image_size_px)
     log.info("head on frozen %s: its features are computed once", settings.backbone)
-    total = dataset.size("train") + dataset.size("validation")
-    counter = Counter("train", total, "images")
-    features = [_features(extractor, dataset, split, settings, counter) for split in ("train", "validation")]
-
+    counter = Counter("train", dataset.size("train") + dataset.size("validation"), "images")
+    train, validation = (
+        _features(extractor, dataset, split, settings.image_size_px, counter) for split in ("train", "validation")
+    )
     inputs = keras.Input(extractor.output_shape[1:], name="features")
     outputs = networks.build_head(inputs, settings.hidden_units or 0, settings.dropout, len(dataset.classes))
     head = keras.Model(inputs, outputs, name="head")
-    train, validation = (
-        Split(
-            _batched(tf.data.Dataset.from_tensor_slices(split), len(split[1]), settings, shuffle=shuffle), len(split[1])
-        )
-        for split, shuffle in zip(features, (True, False), strict=True)
-    )
-    history = _fit(head, train, validation, settings)
+    history = _fit(head, train, validation, settings, state_uri)
     return networks.join(extractor, head, settings.backbone), history
 
 
-def _image_batches(dataset: Dataset, split: str, settings: TrainSettings) -> Split:
+def _images(dataset: Dataset, split: str, settings: TrainSettings) -> Split:
     images = dataset.size(split)
     examples = decoded_images(dataset, split, settings.image_size_px)
     bytes_each = 3 * settings.image_size_px**2
     if images * bytes_each <= settings.cache_mib << 20:
         examples = examples.cache()
-    return Split(_batched(examples, images, settings, shuffle=split == "train"), images)
+    return Split(examples, images)
 
 
-def _batched(examples: tf.data.Dataset, images: int, settings: TrainSettings, *, shuffle: bool) -> tf.data.Dataset:
-    if shuffle:
-        # A buffer of all: records lie sorted by hash, and a small one would repeat nearly that order.
-        examples = examples.shuffle(images, seed=settings.seed, reshuffle_each_iteration=True)
+def _batched(examples: tf.data.Dataset, images: int, settings: TrainSettings) -> tf.data.Dataset:
     # Said, since a reader of records cannot know it, and Keras shows and checks it.
-    examples = examples.apply(tf.data.experimental.assert_cardinality(images))
-    return examples.batch(settings.batch_size).prefetch(tf.data.AUTOTUNE)
+    counted = examples.apply(tf.data.experimental.assert_cardinality(images))
+    return counted.batch(settings.batch_size).prefetch(tf.data.AUTOTUNE)
 
 
-def _features(
-    extractor: keras.Model, dataset: Dataset, split: str, settings: TrainSettings, counter: Counter
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Returns the features [n, d] and labels [n] of a split."""
+def _features(extractor: keras.Model, dataset: Dataset, split: str, size_px: int, counter: Counter) -> Split:
+    """Returns the features [d] and labels of a split, in memory."""
     forward = tf.function(lambda images: extractor(tf.cast(images, tf.float32), training=False))
-    batches = decoded_images(dataset, split, settings.image_size_px).batch(_FEATURE_BATCH).prefetch(tf.data.AUTOTUNE)
+    batches = decoded_images(dataset, split, size_px).batch(_FEATURE_BATCH).prefetch(tf.data.AUTOTUNE)
+    values, labels = [], []
+    for images, batch_labels in batches:
+        values.append(forward(images).numpy())
+        labels.append(batch_labels.numpy())
+        counter.add(len(labels[-1]))
+    examples = tf.data.Dataset.from_tensor_slices((np.concatenate(values), np.concatenate(labels)))
+    return Split(examples, dataset.size(split))
 
-    def outputs() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        for images, labels in batches:
-            yield forward(images).numpy(), labels.numpy()
-            counter.add(len(labels))
 
-    values, labels = zip(*outputs(), strict=True)
-    return np.concatenate(values), np.concatenate(labels)
+def _fit(
+    model: keras.Model, train: Split, validation: Split, settings: TrainSettings, state_uri: str | None
+) -> dict[str, list[float]]:
+    """Trains until patience, target or the last epoch; the best epoch's weights are in the model then.
 
-
-def _fit(model: keras.Model, train: Split, validation: Split, settings: TrainSettings) -> dict[str, list[float]]:
-    """Trains until patience, target or the last epoch; the best epoch's weights are in the model then."""
+    An epoch at a time, so that all that decides stands here, and can be taken up after a kill.
+    """
     model.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
     )
-    # The target's callback comes first: the other one restores the best weights when training ends.
-    callbacks = [
-        _Report(settings.max_epochs),
-        _StopAtTarget(settings.target_accuracy),
-        keras.callbacks.EarlyStopping("val_loss", patience=settings.patience_epochs, restore_best_weights=True),
-    ]
-    fitted = model.fit(
-        train.batches,
-        validation_data=validation.batches,
-        epochs=settings.max_epochs,
-        callbacks=callbacks,
-        shuffle=False,  # the batches are
-        verbose=0,
-    )
-    return {name: [float(value) for value in values] for name, values in fitted.history.items()}
+    model.optimizer.build(model.trainable_variables)
+    state = (checkpoint.load(state_uri) if state_uri else None) or TrainingState()
+    if state.epochs:
+        log.info("going on after epoch %d", state.epochs)
+        _assign(model.variables, state.model)
+        _assign(model.optimizer.variables, state.optimizer)
+    held_out = _batched(validation.examples, validation.images, settings)
+    while not _done(state, settings):
+        # A buffer of all: records lie sorted by hash, and a small one would repeat nearly that
+        # order. Seeded by the epoch, so that it does not matter which process comes to it.
+        shuffled = train.examples.shuffle(train.images, seed=settings.seed + state.epochs)
+        batches = _batched(shuffled, train.images, settings)
+        fitted = model.fit(batches, validation_data=held_out, epochs=1, shuffle=False, verbose=0)
+        figures = {name: float(values[0]) for name, values in fitted.history.items()}
+        for name, value in figures.items():
+            state.history.setdefault(name, []).append(value)
+        shown = ", ".join(f"{name} {value:.4f}" for name, value in figures.items())
+        print(Progress("train", state.epochs, settings.max_epochs, "epochs", shown), flush=True)
+        state.model = [variable.numpy() for variable in model.variables]
+        state.optimizer = [variable.numpy() for variable in model.optimizer.variables]
+        if state.best_epoch == state.epochs - 1:
+            state.best = state.model
+        if state_uri:
+            checkpoint.save(state_uri, state)
+    _assign(model.variables, state.best)
+    return state.history
 
 
-class _StopAtTarget(keras.callbacks.Callback):
-    """Stops training when an epoch's training accuracy reaches a target."""
-
-    def __init__(self, target_accuracy: float | None) -> None:
-        super().__init__()
-        self._target = target_accuracy
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        accuracy = (logs or {}).get("accuracy", 0.0)
-        if self._target is not None and accuracy >= self._target:
-            log.info("training accuracy %.4f reached the target %.4f in epoch %d", accuracy, self._target, epoch + 1)
-            self.model.stop_training = True
+def _done(state: TrainingState, settings: TrainSettings) -> bool:
+    if not state.epochs:
+        return False
+    accuracy, target = state.history["accuracy"][-1], settings.target_accuracy
+    if target is not None and accuracy >= target:
+        log.info("training accuracy %.4f reached the target %g in epoch %d", accuracy, target, state.epochs)
+        return True
+    impatient = state.epochs - 1 - state.best_epoch >= settings.patience_epochs
+    return impatient or state.epochs >= settings.max_epochs
 
 
-class _Report(keras.callbacks.Callback):
-    """Prints a progress line each epoch."""
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
-        self._epochs = epochs
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        values = ", ".join(f"{name} {value:.4f}" for name, value in (logs or {}).items())
-        print(Progress("train", epoch + 1, self._epochs, "epochs", values), flush=True)
+def _assign(variables: Sequence[keras.Variable], values: checkpoint.Arrays) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

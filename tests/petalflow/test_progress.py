@@ -1,4 +1,6 @@
+import sys
 import threading
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -49,6 +51,16 @@ def test_each_unit_is_printed_when_lines_may_come_always(capsys: pytest.CaptureF
     assert capsys.readouterr().out.splitlines() == ["train: 10/30 steps (loss 2.0)", "train: 30/30 steps (loss 1.0)"]
 
 
+@pytest.fixture
+def impatient_threads() -> Iterator[None]:
+    """Lets threads take turns after every few instructions, so that those that can collide do."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("impatient_threads")
 def test_threads_lose_no_unit(capsys: pytest.CaptureFixture[str]) -> None:
     counter = Counter("convert", total=8000, unit="images", every_s=3600)
     threads = [threading.Thread(target=lambda: [counter.add() for _ in range(1000)]) for _ in range(8)]

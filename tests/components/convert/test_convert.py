@@ -16,7 +16,7 @@ from PIL import Image
 from components.convert.convert import convert
 from components.convert.settings import ConvertSettings
 from petalflow import storage
-from petalflow.dataset import Record, open_dataset
+from petalflow.dataset import Record, open_dataset, read_shard
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.progress import Progress
 from petalflow.source import SPLITS, list_source
@@ -167,6 +167,9 @@ def test_the_size_of_shards_changes_where_records_lie_and_nothing_else(tmp_path:
         found[shard_mib] = {split: list(dataset.records(split)) for split in SPLITS}
         assert (dataset.shards["train"] > 1) is (shard_mib == 1)
         assert len(list(out.glob("*.tfrecord"))) == sum(dataset.shards.values())
+        for split in json.loads((out / "dataset_info.json").read_text())["splits"]:
+            lengths = [len(list(read_shard(path))) for path in dataset.paths(split["name"])]
+            assert split["shardLengths"] == list(map(str, lengths))
     assert found[1] == found[128]
     assert sum(map(len, found[1].values())) == 24
 

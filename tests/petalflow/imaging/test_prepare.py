@@ -213,6 +213,12 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     assert reason(bare_png(50_000, 50_000, 8, 2, b"")) == "too_many_pixels"
 
 
+def test_whatever_pillow_raises_is_a_refusal() -> None:
+    # Text of more than a mebibyte is a ValueError to Pillow, and after the pixels it comes while they are loaded.
+    data, end = CLEAN["png"][:-12], CLEAN["png"][-12:]
+    assert reason(data + png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(2 << 20))) + end) == "unreadable"
+
+
 @given(form=st.sampled_from(sorted(CLEAN)), data=st.data())
 def test_damage_anywhere_is_refused_or_harmless(form: str, data: st.DataObject) -> None:
     damaged = bytearray(CLEAN[form])

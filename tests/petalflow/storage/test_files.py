@@ -118,6 +118,28 @@ def test_a_linked_folder_is_listed_as_a_folder(tmp_path: Path) -> None:
     assert storage.list_files(str(tmp_path / "here")) == [File("b.jpg", 10), File("linked/a.jpg", 15)]
 
 
+def test_links_that_go_round_in_a_circle_are_not_followed_for_ever(tmp_path: Path) -> None:
+    write_all(str(tmp_path), "a/b/c.jpg")
+    (tmp_path / "a" / "b" / "up").symlink_to(tmp_path / "a")
+    assert "b/c.jpg" in names(str(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("target", ["nowhere", "gone.jpg"], ids=["nowhere", "itself"])
+def test_a_link_that_leads_to_nothing_is_wrong_usage(tmp_path: Path, target: str) -> None:
+    write_all(str(tmp_path), "a.jpg")
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / target)
+    with pytest.raises(UsageError, match=r"gone\.jpg"):
+        storage.list_files(str(tmp_path))
+
+
+def test_of_several_writers_one_creates_the_file() -> None:
+    address = "memory://create/release.json"
+    assert storage.create_json(address, {"run_id": "first"})
+    assert not storage.create_json(address, {"run_id": "second"})
+    assert storage.read_json(address) == {"run_id": "first"}
+    storage.remove("memory://create")
+
+
 @given(json_values)
 def test_json_is_read_as_it_was_written(value: object) -> None:
     storage.write_json("memory://json/value.json", value)
