@@ -39,27 +39,25 @@ def write_saved_model(
     def scores_only(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"scores": _cooled(model(tf.cast(pixels, tf.float32), training=False), temperature)}
 
+    @tf.function(input_signature=[pixels_spec])
     def answer(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = scores_only(pixels)["scores"]
         score = tf.reduce_max(scores, axis=1)
         label = tf.gather(names, tf.argmax(scores, axis=1))
         return {"scores": scores, "label": label, "score": score, "accepted": score >= abstain_threshold}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def answer_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        pixel_spec = tf.TensorSpec([size_px, size_px, 3], tf.uint8)
         return answer(
-            tf.map_fn(
-                lambda data: decode_and_resize(data, size_px),
-                image_bytes,
-                fn_output_signature=tf.TensorSpec([size_px, size_px, 3], tf.uint8),
-            )
+            tf.map_fn(lambda data: decode_and_resize(data, size_px), image_bytes, fn_output_signature=pixel_spec)
         )
 
-    archive = keras.export.ExportArchive()
-    archive.track(model)
-    archive.add_endpoint("serving_default", answer_bytes, [tf.TensorSpec([None], tf.string, name="image_bytes")])
-    archive.add_endpoint("pixels", answer, [pixels_spec])
-    archive.add_endpoint(SCORES_SIGNATURE, scores_only)
-    archive.write_out(str(folder), verbose=False)
+    # Not Keras' ExportArchive, which traces the model over again for each signature.
+    served = tf.Module()
+    served.kept = [variable.value for variable in model.variables]  # what the functions refer to
+    signatures = {"serving_default": answer_bytes, "pixels": answer, SCORES_SIGNATURE: scores_only}
+    tf.saved_model.save(served, str(folder), signatures=signatures)
 
 
 def _cooled(scores: tf.Tensor, temperature: float) -> tf.Tensor:

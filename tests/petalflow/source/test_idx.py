@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from petalflow.errors import UsageError
+from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import Listing, list_source, open_source
 from petalflow.source.idx import read_idx
 
@@ -58,6 +58,16 @@ def test_a_file_that_changed_gives_its_new_pixels(digits: Path, write_idx: Calla
     item = list_source(str(digits)).items[-1]
     image = np.asarray(Image.open(io.BytesIO(open_source(str(digits))(item))))
     np.testing.assert_array_equal(image, pixels(12, seed=9)[-1])
+
+
+@pytest.mark.parametrize("left", [12, 3], ids=["other pixels", "fewer images"])
+def test_an_image_that_changed_since_it_was_listed_is_not_read(
+    digits: Path, write_idx: Callable[..., None], left: int
+) -> None:
+    listed = list_source(str(digits)).items[-1]
+    write_idx(digits / TRAIN, pixels(left, seed=9))
+    with pytest.raises(PetalflowError, match=r"#11 changed while the source was read"):
+        open_source(str(digits))(listed)
 
 
 def test_names_of_classes_come_from_labels_txt(digits: Path) -> None:
