@@ -49,9 +49,9 @@ def write_saved_model(
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def answer_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         pixel_spec = tf.TensorSpec([size_px, size_px, 3], tf.uint8)
-        return answer(
-            tf.map_fn(lambda data: decode_and_resize(data, size_px), image_bytes, fn_output_signature=pixel_spec)
-        )
+        pixels = tf.map_fn(lambda data: decode_and_resize(data, size_px), image_bytes, fn_output_signature=pixel_spec)
+        answers: dict[str, tf.Tensor] = answer(pixels)
+        return answers
 
     # Not Keras' ExportArchive, which traces the model over again for each signature.
     served = tf.Module()
