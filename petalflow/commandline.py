@@ -37,8 +37,6 @@ def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
         app(args=argv)
     except PetalflowError as error:
         _fail(error, str(error), error.exit_code)
-    except KeyboardInterrupt as error:
-        _fail(error, "interrupted", 130)
     except Exception as error:  # a defect: still one line, but it says how to see the rest
         first = str(error).splitlines()[0] if str(error) else ""
         _fail(error, f"{type(error).__name__}: {first} (--debug shows where)", FAILED)
@@ -74,6 +72,8 @@ def read_settings(section: str | None, config: Path | None, assignments: Sequenc
             step, dot, setting = section, ".", step
         if not (equals and dot and setting):
             raise UsageError(f"--set {assignment!r} must look like train.backbone=MobileNetV2")
+        if section and step != section:
+            raise UsageError(f"--set {assignment!r} is of another step; this one takes {section}.SETTING=VALUE")
         try:
             sections.setdefault(step, {})[setting] = yaml.safe_load(value)
         except yaml.YAMLError:
@@ -87,7 +87,7 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
-        raise UsageError(f"--config {path}: {error.strerror}") from None
+        raise UsageError(f"--config {path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise UsageError(f"--config {path} is not UTF-8") from None
     except yaml.YAMLError as error:

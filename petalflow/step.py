@@ -70,6 +70,8 @@ def _end_with(pid: int) -> None:
                 os.kill(pid, 0)
             except ProcessLookupError:
                 os._exit(1)  # from a thread, sys.exit would end the thread only
+            except PermissionError:
+                pass  # it is there, and another user's
             time.sleep(0.2)
 
     threading.Thread(target=watch, daemon=True, name="watch-runner").start()

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -19,6 +20,10 @@ from petalflow import storage
 
 ROOT = Path(__file__).resolve().parents[1]
 _UINT8 = 0x08
+
+# A busy machine is no failure: no test of ours depends on how long an example takes.
+hypothesis.settings.register_profile("petalflow", deadline=None)
+hypothesis.settings.load_profile("petalflow")
 
 MakeFlowers = Callable[..., Path]
 WriteIdx = Callable[[Path, NDArray[np.uint8]], None]

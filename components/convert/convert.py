@@ -1,10 +1,11 @@
 """Convert a source to a dataset: an Apache Beam pipeline with an element a shard."""
 
+import contextlib
 import json
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def _run_beam(plan: Plan, writer: ShardWriter, settings: ConvertSettings) -> lis
     with tempfile.TemporaryDirectory(dir=Path(writer.root).parent, prefix=".beam-") as scratch:
         path = str(Path(scratch) / "results.jsonl")
         options = PipelineOptions(list(settings.runner_options))
-        with beam.Pipeline(runner=_runner(settings.runner), options=options) as pipeline:
+        with _plain_errors(), beam.Pipeline(runner=_runner(settings.runner), options=options) as pipeline:
             _ = (
                 pipeline
                 | "Shards" >> beam.Create(plan.shards, reshuffle=False)
@@ -80,6 +81,15 @@ def _run_beam(plan: Plan, writer: ShardWriter, settings: ConvertSettings) -> lis
             )
         results = [_from_json(line) for line in Path(path).read_text().splitlines()]
     return sorted(results, key=lambda result: (SPLITS.index(result.split), result.index))
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Takes off what Beam adds to a worker's message: where in its graph it was."""
+    try:
+        yield
+    except PetalflowError as error:
+        raise type(error)(str(error).partition(" [while running")[0]) from None
 
 
 def _runner(name: str) -> Any:

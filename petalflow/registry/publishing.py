@@ -40,7 +40,7 @@ def publish(folder: str, lineage: Mapping[str, Any], registry_uri: str, name: st
             if uri:
                 return open_release(uri)
     except OSError as error:
-        raise UsageError(f"cannot write to the registry {registry_uri}: {error.strerror}") from None
+        raise UsageError(f"cannot write to the registry {registry_uri}: {error.strerror or error}") from None
 
 
 def roll_back(registry_uri: str, name: str, version: int, run_id: str) -> Release:

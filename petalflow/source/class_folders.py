@@ -55,6 +55,8 @@ def list_items(address: str) -> Listing:
     splits = _are_splits([name for name in storage.list_folders(address) if not _is_hidden(name)])
     depth = 3 if splits else 2  # [split/] class / file
     wanted = [file for file in files if _depth(file) >= depth and not _is_hidden(file.name)]
+    if not wanted:  # hidden files alone, or files beside the class folders
+        raise UsageError(f"source {address} holds no files in its class folders; put the images of each class there")
     _check_names(file.name for file in wanted)
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
         hashes = list(pool.map(lambda file: _sha256(storage.join(address, file.name)), wanted))

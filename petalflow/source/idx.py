@@ -17,6 +17,7 @@ import hashlib
 import io
 import re
 import struct
+import threading
 import zlib
 from collections.abc import Callable
 
@@ -60,6 +61,7 @@ def list_items(address: str) -> Listing:
 
 def open_reader(address: str) -> Callable[[Item], bytes]:
     """Returns a reader that gives an item's pixels as a PNG file, and fails if they are no longer as listed."""
+    lock = threading.Lock()
 
     @functools.cache  # a file's images, once a reader
     def images_of(name: str) -> NDArray[np.uint8]:
@@ -67,7 +69,8 @@ def open_reader(address: str) -> Callable[[Item], bytes]:
 
     def read(item: Item) -> bytes:
         name, _, index = item.address.partition("#")
-        images = images_of(name)
+        with lock:  # or every thread would begin by unpacking the whole file for itself
+            images = images_of(name)
         if int(index) >= len(images) or _sha256(images[int(index)]) != item.sha256:
             raise changed(item)
         buffer = io.BytesIO()

@@ -32,7 +32,7 @@ def building(out: str | Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         write_json(str(folder / MARKER), _BEING_BUILT)  # lets the next attempt clear it away
     except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}; choose another --out") from None
+        raise UsageError(f"cannot write to {folder}: {error.strerror or error}; choose another --out") from None
     try:
         yield folder
         _mark(folder)

@@ -56,7 +56,8 @@ def absolute(address: str) -> str:
 
 def join(address: str, *parts: str) -> str:
     """Returns the address of something below `address`."""
-    return "/".join([address.rstrip("/"), *parts])
+    home = address if address.endswith("://") else address.rstrip("/") + "/"
+    return home + "/".join(parts)
 
 
 def exists(address: str) -> bool:
@@ -97,7 +98,7 @@ def _walk(
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if not entry.is_dir():
+            if not Path(entry).is_dir():  # which, unlike the entry's own, takes a link to itself for no folder
                 yield prefix + entry.name, entry
             elif deep:
                 yield from _walk(Path(entry), deep=deep, prefix=f"{prefix}{entry.name}/", above=above | {identity})
@@ -106,7 +107,7 @@ def _walk(
 def _local_file(name: str, entry: os.DirEntry[str]) -> File:
     try:
         return File(name, entry.stat().st_size)
-    except FileNotFoundError:
+    except OSError:
         raise UsageError(f"{entry.path} is a link to nowhere; mend or remove it") from None
 
 

@@ -133,3 +133,8 @@ def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
 
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
     assert commandline.read_settings(None, config(tmp_path, "# nothing yet\n"), None) == {}
+
+
+def test_a_setting_of_another_step_is_not_ignored() -> None:
+    with pytest.raises(UsageError, match=r"convrt\.threads=2.*convert\.SETTING"):
+        commandline.read_settings("convert", None, ["convrt.threads=2"])

@@ -248,3 +248,9 @@ def test_a_missing_package_is_one_line_that_names_an_extra_there_is(address: str
 def test_an_unknown_scheme_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="florist://bucket/x"):
         storage.read_bytes("florist://bucket/x")
+
+
+def test_what_is_below_the_root_of_a_store_is_in_the_store() -> None:
+    assert storage.join("memory://", "a", "b") == "memory://a/b"
+    assert storage.join("gs://bucket/", "a") == "gs://bucket/a"
+    assert storage.join("/", "a") == "/a"
