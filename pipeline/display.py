@@ -35,7 +35,9 @@ class Display:
         self._run = run
         self._progress: dict[str, Progress] = {}
         self._since: dict[str, float] = {}
-        self._live = Live(self, console=console, refresh_per_second=4) if console.is_terminal else None
+        # Live would take over stdout, which the target has taken over already.
+        live = Live(self, console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False)
+        self._live = live if console.is_terminal else None
 
     def __enter__(self) -> Self:
         if self._live:

@@ -112,3 +112,31 @@ def test_a_photo_more_is_something_new(first_file, place, digits, tmp_path) -> N
     assert ended.code == 0, ended.output + ended.errors
     assert place.states()["convert"] == place.states()["train"] == "ran"
     assert "2 rejects" in ended.output, "the picture stands under two labels"
+
+
+def test_a_terminal_shows_the_steps_and_nothing_of_the_machinery(first_file, place) -> None:
+    shown = in_terminal(place.command(*QUICK, EASY, "snapshot.if_changed=true"))
+    assert "✓" in shown
+    assert "snapshot" in shown
+    assert "KFP Executor" not in shown
+    assert place.states()["snapshot"] == "ran", "followed as without a terminal"
+
+
+def in_terminal(command: list[str]) -> str:
+    """Runs a command on a terminal of its own and returns all that it wrote there."""
+    import os
+    import pty
+    import subprocess
+
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        written = b""
+        try:
+            while data := os.read(ours, 4096):
+                written += data
+        except OSError:
+            pass  # Linux says so when the last writer has gone
+        assert process.wait() == 0, written.decode()
+    os.close(ours)
+    return written.decode()
