@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The first Python that has wheels of TensorFlow; override with make PYTHON=...
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 DEMO := runs/demo
 
 .PHONY: demo test lint lock pipeline.yaml images clean help
@@ -48,7 +48,7 @@ clean:  ## remove the environment and all that was generated
 	rm -rf $(VENV) runs models build dist *.egg-info
 
 $(VENV)/.%: requirements/%.txt setup.py VERSION
-	@test -n "$(PYTHON)" || { echo "petalflow needs Python 3.11, 3.12 or 3.13; make PYTHON=/path/to/python" >&2; exit 2; }
+	@test -n "$(PYTHON)" || { echo "petalflow needs Python 3.11, 3.12 or 3.13 with venv (Debian: python3-venv); make PYTHON=/path/to/python" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/$*.txt
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .

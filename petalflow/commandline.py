@@ -92,7 +92,11 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
         raise UsageError(f"--config {path} is not UTF-8") from None
     except yaml.YAMLError as error:
         raise UsageError(f"--config {path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict) or not all(isinstance(value, dict) for value in values.values()):
+    if isinstance(values, dict):
+        values = {section: {} if value is None else value for section, value in values.items()}
+    if not isinstance(values, dict) or not all(
+        isinstance(section, str) and isinstance(value, dict) for section, value in values.items()
+    ):
         raise UsageError(f"--config {path} must hold sections of settings, like 'train: {{backbone: cnn}}'")
     return values
 

@@ -11,6 +11,32 @@ from typing import Any
 from petalflow import storage
 
 SNAPSHOT, VERDICT, RELEASE = "snapshot", "verdict", "release"
+ACCEPTED, REFUSED, FAILED, NOTHING_NEW = "accepted", "refused", "failed", "nothing new"
+
+
+def begin(record_uri: str, run_id: str) -> None:
+    """Clears what an attempt of the run that was killed had decided: it is decided again."""
+    for part in (VERDICT, RELEASE):
+        storage.remove(_address(record_uri, run_id, part))
+
+
+def outcome(record_uri: str, run_id: str, *, succeeded: bool) -> str:
+    """Returns how a run ended: accepted, refused, failed or nothing new.
+
+    Args:
+        record_uri: Where the records are.
+        run_id: The run.
+        succeeded: What the backend says of it; it says so of a refused run too.
+    """
+    snapshot = read(record_uri, run_id, SNAPSHOT)
+    if not succeeded or snapshot is None:
+        return FAILED
+    if snapshot["nothing_new"]:
+        return NOTHING_NEW
+    if read(record_uri, run_id, RELEASE):
+        return ACCEPTED
+    verdict = read(record_uri, run_id, VERDICT)
+    return REFUSED if verdict and not verdict["accepted"] else FAILED
 
 
 def write(record_uri: str, run_id: str, part: str, value: dict[str, Any]) -> None:

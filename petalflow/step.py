@@ -36,6 +36,10 @@ def running(step: str) -> Iterator[None]:
     except PetalflowError as error:
         print(f"petalflow: {step}: error: {error}", flush=True)
         raise SystemExit(error.exit_code) from None
+    except Exception as error:
+        first = next(iter(str(error).splitlines()), "")
+        print(f"petalflow: {step}: error: {type(error).__name__}: {first[:300]}", flush=True)
+        raise
 
 
 def log_as(step: str) -> None:

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 
 from petalflow import storage
-from petalflow.errors import UsageError
+from petalflow.registry import check_name
 from pipeline.code_version import code_version
 from pipeline.config import Configuration
-
-# Release folders lie below the name, and object stores and TF Serving are strict about those.
-_NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 
 
 @dataclass(frozen=True)
@@ -46,8 +43,7 @@ class Request:
         Raises:
             UsageError: If the name cannot be a folder everywhere.
         """
-        if not name or not set(name) <= _NAME_CHARACTERS:
-            raise UsageError(f"--name {name!r} may hold letters, digits, - and _ only")
+        check_name("--name", name)
         registry = storage.absolute(registry)
         # Dot folders, which a server of the registry does not take for models.
         return cls(

@@ -79,7 +79,11 @@ class RunFile:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    wanted = {"run_id", "started_at", "outcome", "parameters"}
     try:
-        return dict(storage.read_json(str(path)))
+        values = storage.read_json(str(path))
     except ValueError:
-        raise UsageError(f"{path} is not a run's file; remove it or choose another --out") from None
+        values = None
+    if not isinstance(values, dict) or not wanted <= set(values):
+        raise UsageError(f"{path} is not a run's file; remove it or choose another --out")
+    return values

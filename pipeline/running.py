@@ -5,6 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from components.notify.notify import summary
+from petalflow import runs
 from pipeline.definition import STEPS
 from pipeline.display import Display
 from pipeline.request import Request
@@ -31,20 +33,11 @@ def run_here(request: Request, out: Path) -> str:
         run = RunFile.begin(out, request.parameters(), STEPS)
         console.print(f"{'resuming' if run.resumed else 'run'} {run.run_id}", highlight=False)
         local.run(request, out, run, Display(run, console))
-    # Where errors belong, so that a script finds them there.
-    stream = sys.stderr if run.outcome == "failed" else sys.stdout
-    print("\n".join(_summary(run)), file=stream)
-    return str(run.outcome)
-
-
-def _summary(run: RunFile) -> list[str]:
-    lines = [f"{run.outcome}: {run.parameters['name']}"]
-    if run.outcome == "failed":
-        lines = [f"petalflow: error: {run.results['error']}", f"log: {run.results['log']}"]
-    for check in run.results.get("failed_checks", []):
-        where = f" of {check['slice']}" if check["slice"] else ""
-        lines.append(f"  failed {check['name']}{where}: {check['why']}")
+    if run.outcome == runs.FAILED:
+        print(f"petalflow: error: {run.results['error']}\nlog: {run.results['log']}", file=sys.stderr)
+    else:
+        print("\n".join(summary(request.record_uri, run.run_id, request.name, "SUCCEEDED")))
     for what in ("release", "report"):
         if what in run.results:
-            lines.append(f"{what}: {run.results[what]}")
-    return lines
+            print(f"{what}: {run.results[what]}")
+    return str(run.outcome)

@@ -58,17 +58,17 @@ def evaluate(
     dataset = open_dataset(dataset_root)
     model = load_model(model_folder)
     _check_fit(model, dataset)
-    total = dataset.size("test") * (2 if release else 1)
-    counter = Counter("evaluate", total, "images")
-    scores = score_model(model, dataset, "test", counter)
-    if not np.isfinite(scores).all():
-        raise PetalflowError("the model gives scores that are not numbers; train with a lower train.learning_rate")
-    labels = np.array([record.label for record in dataset.records("test")], np.int64)
-    baseline = score_baseline(release, dataset, labels, counter) if release else None
-    mine = measure(labels, scores.argmax(axis=1), dataset.classes)
-    theirs = _measure_baseline(baseline, labels, dataset) if baseline else None
-    verdict = _judge(model, dataset, settings, mine, labels, scores, baseline)
     with storage.building(out) as folder:
+        total = dataset.size("test") * (2 if release else 1)
+        counter = Counter("evaluate", total, "images")
+        scores = score_model(model, dataset, "test", counter)
+        if not np.isfinite(scores).all():
+            raise PetalflowError("the model gives scores that are not numbers; train with a lower train.learning_rate")
+        labels = np.array([record.label for record in dataset.records("test")], np.int64)
+        baseline = score_baseline(release, dataset, labels, counter) if release else None
+        mine = measure(labels, scores.argmax(axis=1), dataset.classes)
+        theirs = _measure_baseline(baseline, labels, dataset) if baseline else None
+        verdict = _judge(model, dataset, settings, mine, labels, scores, baseline)
         storage.write_json(str(folder / VERDICT_FILE), verdict.to_json())
         metrics = {"candidate": mine.to_json(), "baseline": theirs.to_json() if theirs else None}
         storage.write_json(str(folder / METRICS_FILE), metrics)
@@ -83,6 +83,11 @@ def evaluate(
 def _check_fit(model: TrainedModel, dataset: Dataset) -> None:
     if not dataset.size("test"):
         raise PetalflowError(f"{dataset.root} has no test images, so nothing can be said of the model; add images")
+    if model.info["fingerprint"] != dataset.fingerprint:
+        raise PetalflowError(
+            "the model was trained on another dataset, whose training images may be among these test images; "
+            "evaluate it on the dataset it was trained on"
+        )
     if model.classes != dataset.classes:
         differ = sorted(set(model.classes) ^ set(dataset.classes))
         raise PetalflowError(

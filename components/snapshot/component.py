@@ -41,7 +41,9 @@ def snapshot(
             evaluate=evaluate_config,
             export=export_config,
         )
-        same = options.if_changed and is_released(fingerprint, settings, code_version, registry, name)
-        runs.write(record_uri, run_id or job_id, runs.SNAPSHOT, {**summary, "source": source, "nothing_new": same})
+        run = run_id or job_id
+        same = options.if_changed and is_released(fingerprint, settings, code_version, registry, name, run)
+        runs.begin(record_uri, run)
+        runs.write(record_uri, run, runs.SNAPSHOT, {**summary, "source": source, "nothing_new": same})
     listing.metadata.update({"fingerprint": fingerprint, "images": summary["images"]})
     return "" if same else fingerprint

@@ -40,9 +40,14 @@ def snapshot(address: str, out: str) -> dict[str, Any]:
     }
 
 
-def is_released(fingerprint: str, settings: Mapping[str, Any], code_version: str, registry_uri: str, name: str) -> bool:
-    """Tells whether the live release was made from the same source, settings and code."""
-    live = registry.live(registry_uri, name)
+def is_released(
+    fingerprint: str, settings: Mapping[str, Any], code_version: str, registry_uri: str, name: str, run_id: str
+) -> bool:
+    """Tells whether the live release was made from the same source, settings and code.
+
+    The release that this very run made before it was killed does not count.
+    """
+    live = registry.live(registry_uri, name, besides_run=run_id)
     if live is None:
         return False
     made_from = (live.lineage["fingerprint"], live.lineage["settings"], live.lineage["code_version"])

@@ -69,6 +69,10 @@ def check_backbone(name: str, image_size_px: int, channels: int, weights: str) -
         raise UsageError(f"train.image_size_px={image_size_px} is too small for {name}; it needs {smallest} or more")
     if channels != 3:
         raise UsageError(f"train.channels={channels}: {name} takes colour; use 3, or the backbone cnn or dense")
+    if modules[name] == "efficientnet" and weights != "imagenet":
+        # Keras leaves out a scaling layer then (keras/src/applications/efficientnet.py), and the
+        # published weights see pixels that they were not made for.
+        raise UsageError(f"train.weights={weights!r}: {name} takes 'imagenet' only; or use EfficientNetV2")
     if weights != "imagenet" and not Path(weights).is_file():
         raise UsageError(f"train.weights={weights!r} is no file; give a weights file without top, or 'imagenet'")
 
@@ -97,9 +101,10 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
             )
     except Exception as error:  # h5py, urllib and Keras each raise their own kind
         first = " ".join(str(error).split())[:200]
+        published = "they are downloaded: see to the network, or give a file"
+        remedy = published if weights == "imagenet" else "give the weights of this backbone, saved without top"
         raise UsageError(
-            f"train.weights={weights!r} cannot be loaded into {name} at {image_size_px} px: {first}; "
-            "give the weights of this backbone, saved without top"
+            f"train.weights={weights!r} cannot be loaded into {name} at {image_size_px} px: {first}; {remedy}"
         ) from None
     backbone.trainable = False
     return backbone

@@ -16,7 +16,7 @@ def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> Non
 
     Args:
         settings: Of train.
-        try_weights: Also load a weights file into its backbone, which imports Keras (seconds).
+        try_weights: Also load the weights into the backbone, which imports Keras (seconds).
 
     Raises:
         UsageError: If a backbone does not exist, or something does not fit it.
@@ -24,10 +24,8 @@ def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> Non
     if settings.backbone in FROM_SCRATCH:
         return
     check_backbone(settings.backbone, settings.image_size_px, settings.channels, settings.weights)
-    if settings.weights == "imagenet":
-        return
-    found = _sha256(settings.weights)
-    if settings.weights_sha256 not in (None, found):
+    found = None if settings.weights == "imagenet" else _sha256(settings.weights)
+    if found and settings.weights_sha256 not in (None, found):
         raise UsageError(
             f"train.weights={settings.weights!r} is not the file of train.weights_sha256; its hash is {found}"
         )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from petalflow import storage
+from petalflow.errors import PetalflowError
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,15 @@ class TrainingState:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch with the lowest validation loss, from 0."""
-        return int(np.argmin(self.history["val_loss"]))
+        """The epoch with the lowest validation loss, from 0; an epoch whose loss is no number is never it.
+
+        Raises:
+            PetalflowError: If no epoch's loss is a number.
+        """
+        losses = np.array(self.history["val_loss"])
+        if not np.isfinite(losses).any():
+            raise PetalflowError("the validation loss is not a number; train with a lower train.learning_rate")
+        return int(np.nanargmin(np.where(np.isfinite(losses), losses, np.nan)))
 
 
 def training_uri(state_uri: str, fingerprint: str, train_config: str, code_version: str) -> str:

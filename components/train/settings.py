@@ -26,11 +26,13 @@ class TrainSettings(StepSettings):
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of units dropped before the last layer, 0 to 1")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam, per step")
-    batch_size: int = Field(32, ge=1, description="images a step")
-    max_epochs: int = Field(40, ge=1, description="most passes over the train split")
+    batch_size: int = Field(32, ge=1, le=65536, description="images a step")
+    max_epochs: int = Field(40, ge=1, le=100_000, description="most passes over the train split")
     patience_epochs: int = Field(5, ge=1, description="stop after so many epochs without a lower validation loss")
     target_accuracy: float | None = Field(
         None, gt=0, le=1, description="stop when an epoch's training accuracy reaches this, 0 to 1"
     )
-    cache_mib: int = Field(4096, ge=0, description="memory for decoded images, in MiB; beyond it they are decoded anew")
+    cache_mib: int = Field(
+        4096, ge=0, le=1 << 30, description="memory for decoded images, in MiB; beyond it they are decoded anew"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="of every random choice")

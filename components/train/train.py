@@ -20,6 +20,7 @@ from components.train.settings import TrainSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.dataset.reading import decoded_images
+from petalflow.errors import PetalflowError
 from petalflow.model.files import HISTORY_FILE, MODEL_FILE, write_model_info
 from petalflow.progress import Counter, Progress
 
@@ -65,14 +66,17 @@ def train(
     """
     check_settings(settings)
     dataset = open_dataset(dataset_root)
+    for split in ("train", "validation"):
+        if not dataset.size(split):
+            raise PetalflowError(f"{dataset_root} has no {split} images; add images and convert again")
     keras.utils.set_random_seed(settings.seed)
     with storage.building(out) as folder:
         started = time.monotonic()
         if settings.backbone in FROM_SCRATCH:
-            model, history = _train_from_scratch(dataset, settings, state_uri)
+            model, state = _train_from_scratch(dataset, settings, state_uri)
         else:
-            model, history = _train_on_features(dataset, settings, state_uri)
-        best = int(np.argmin(history["val_loss"]))
+            model, state = _train_on_features(dataset, settings, state_uri)
+        history, best = state.history, state.best_epoch
         model.save(folder / MODEL_FILE)
         (folder / HISTORY_FILE).write_text(json.dumps(history, indent=1))
         info = {
@@ -96,7 +100,7 @@ def train(
 
 def _train_from_scratch(
     dataset: Dataset, settings: TrainSettings, state_uri: str | None
-) -> tuple[keras.Model, dict[str, list[float]]]:
+) -> tuple[keras.Model, TrainingState]:
     model = networks.build_from_scratch(settings, len(dataset.classes))
     log.info("%s from scratch, %s parameters", settings.backbone, f"{model.count_params():,}")
     train, validation = (_images(dataset, split, settings) for split in ("train", "validation"))
@@ -105,7 +109,7 @@ def _train_from_scratch(
 
 def _train_on_features(
     dataset: Dataset, settings: TrainSettings, state_uri: str | None
-) -> tuple[keras.Model, dict[str, list[float]]]:
+) -> tuple[keras.Model, TrainingState]:
     backbone = load_backbone(settings.backbone, settings.image_size_px, settings.weights)
     extractor = networks.feature_model(backbone, settings.backbone, settings.image_size_px)
     log.info("head on frozen %s: its features are computed once", settings.backbone)
@@ -116,8 +120,8 @@ def _train_on_features(
     inputs = keras.Input(extractor.output_shape[1:], name="features")
     outputs = networks.build_head(inputs, settings.hidden_units or 0, settings.dropout, len(dataset.classes))
     head = keras.Model(inputs, outputs, name="head")
-    history = _fit(head, train, validation, settings, state_uri)
-    return networks.join(extractor, head, settings.backbone), history
+    state = _fit(head, train, validation, settings, state_uri)
+    return networks.join(extractor, head, settings.backbone), state
 
 
 def _images(dataset: Dataset, split: str, settings: TrainSettings) -> Split:
@@ -150,7 +154,7 @@ def _features(extractor: keras.Model, dataset: Dataset, split: str, size_px: int
 
 def _fit(
     model: keras.Model, train: Split, validation: Split, settings: TrainSettings, state_uri: str | None
-) -> dict[str, list[float]]:
+) -> TrainingState:
     """Trains until patience, target or the last epoch; the best epoch's weights are in the model then.
 
     An epoch at a time, so that all that decides stands here, and can be taken up after a kill.
@@ -185,12 +189,15 @@ def _fit(
         if state_uri:
             checkpoint.save(state_uri, state)
     _assign(model.variables, state.best)
-    return state.history
+    return state
 
 
 def _done(state: TrainingState, settings: TrainSettings) -> bool:
     if not state.epochs:
         return False
+    if not np.isfinite(state.history["val_loss"][-1]):
+        log.warning("the loss is no number in epoch %d; lower train.learning_rate", state.epochs)
+        return True
     accuracy, target = state.history["accuracy"][-1], settings.target_accuracy
     if target is not None and accuracy >= target:
         log.info("training accuracy %.4f reached the target %g in epoch %d", accuracy, target, state.epochs)

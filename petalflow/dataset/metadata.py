@@ -8,6 +8,7 @@ from typing import Any
 from petalflow import storage
 from petalflow.dataset.record import Record
 from petalflow.dataset.shards import read_shard, shard_name
+from petalflow.errors import PetalflowError
 from petalflow.source.listing import SPLITS
 
 _FILE_PATTERN = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
@@ -70,6 +71,8 @@ def open_dataset(root: str | Path) -> Dataset:
         PetalflowError: If it is not a complete dataset.
     """
     storage.check_complete(root, "dataset")
+    if not (Path(root) / _STATISTICS).is_file():
+        raise PetalflowError(f"{root} is complete but no dataset: it has no {_STATISTICS}")
     statistics = storage.read_json(str(Path(root) / _STATISTICS))
     return Dataset(
         root=Path(root),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petalflow import storage
+from petalflow.errors import PetalflowError
 
 if TYPE_CHECKING:
     import keras
@@ -45,6 +46,8 @@ def load_model(folder: str | Path) -> TrainedModel:
     import keras
 
     storage.check_complete(folder, "model")
+    if not (Path(folder) / INFO_FILE).is_file():
+        raise PetalflowError(f"{folder} is complete but no model: it has no {INFO_FILE}")
     info = storage.read_json(str(Path(folder) / INFO_FILE))
     # safe_mode refuses models that would run code of their own when loaded.
     model = keras.models.load_model(Path(folder) / MODEL_FILE, compile=False, safe_mode=True)

@@ -8,7 +8,7 @@
 The highest version is live. Versions are only ever added.
 """
 
-from petalflow.registry.publishing import publish, roll_back
+from petalflow.registry.publishing import check_name, publish, roll_back
 from petalflow.registry.releases import RELEASE_FILE, Release, live, open_release, releases
 
-__all__ = ["RELEASE_FILE", "Release", "live", "open_release", "publish", "releases", "roll_back"]
+__all__ = ["RELEASE_FILE", "Release", "check_name", "live", "open_release", "publish", "releases", "roll_back"]

@@ -1,6 +1,7 @@
 """Making a new version visible in one step."""
 
 import os
+import string
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from petalflow.errors import PetalflowError, UsageError
 from petalflow.registry.releases import RELEASE_FILE, VISIBLE_BY, Release, open_release, releases
 from petalflow.storage.complete import MARKER
 
+_NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_")
 # The lineage is written anew; the marker would list a folder that this is not.
 _LEFT_OUT = (RELEASE_FILE, MARKER)
 
@@ -29,6 +31,8 @@ def publish(folder: str, lineage: Mapping[str, Any], registry_uri: str, name: st
         PetalflowError: If the folder is no export.
         UsageError: If the registry cannot be written.
     """
+    check_name("--name", name)
+    check_name("--run-id", lineage["run_id"])
     if not storage.exists(storage.join(folder, VISIBLE_BY)):
         raise PetalflowError(f"{folder} has no {VISIBLE_BY}, so it is no export; export again")
     for release in releases(registry_uri, name):
@@ -41,6 +45,16 @@ def publish(folder: str, lineage: Mapping[str, Any], registry_uri: str, name: st
                 return open_release(uri)
     except OSError as error:
         raise UsageError(f"cannot write to the registry {registry_uri}: {error.strerror or error}") from None
+
+
+def check_name(what: str, name: str) -> None:
+    """Checks a name that becomes a folder.
+
+    Raises:
+        UsageError: If it cannot be a folder everywhere: object stores and TF Serving are strict.
+    """
+    if not name or not set(name) <= _NAME_CHARACTERS:
+        raise UsageError(f"{what} {name!r} may hold letters, digits, - and _ only")
 
 
 def roll_back(registry_uri: str, name: str, version: int, run_id: str) -> Release:

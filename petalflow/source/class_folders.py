@@ -38,15 +38,19 @@ def check(address: str) -> None:
         raise UsageError(
             f"source {address} holds no class folders; put the images of each class in a folder of its own"
         )
-    classes = set(tops)
+    folders = {name: [name] for name in tops}
     if _are_splits(tops):
-        below = {name for top in tops for name in storage.list_folders(storage.join(address, top))}
-        classes = {name for name in below if not _is_hidden(name)}
-    if len(classes) < 2:
-        found = ", ".join(sorted(classes)) or "none"
-        raise UsageError(f"source {address} has fewer than two classes ({found}); add a folder for each other class")
-    if not any(storage.has_files(storage.join(address, top)) for top in tops):
-        raise UsageError(f"source {address} holds no files in its class folders; put the images of each class there")
+        folders = {}
+        for top in tops:
+            for name in storage.list_folders(storage.join(address, top)):
+                if not _is_hidden(name):
+                    folders.setdefault(name, []).append(storage.join(top, name))
+    filled = [name for name, at in folders.items() if any(storage.has_files(storage.join(address, one)) for one in at)]
+    if len(filled) < 2:
+        found = f"only {filled[0]} holds files" if filled else "there are no files in class folders"
+        raise UsageError(
+            f"source {address} has fewer than two classes ({found}); put each class in a folder of its own"
+        )
 
 
 def list_items(address: str) -> Listing:

@@ -4,6 +4,7 @@ from petalflow.storage.complete import building, check_complete, is_complete
 from petalflow.storage.files import (
     File,
     absolute,
+    check_address,
     copy_tree,
     create_json,
     exists,
@@ -26,6 +27,7 @@ __all__ = [
     "File",
     "absolute",
     "building",
+    "check_address",
     "check_complete",
     "copy_tree",
     "create_json",

@@ -1,6 +1,7 @@
 """Files at an address: a local path, or a URI that fsspec knows (gs://, s3://, memory://)."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -58,6 +59,11 @@ def join(address: str, *parts: str) -> str:
     """Returns the address of something below `address`."""
     home = address if address.endswith("://") else address.rstrip("/") + "/"
     return home + "/".join(parts)
+
+
+def check_address(address: str) -> None:
+    """Raises UsageError if no file system for an address is known here; nothing is asked of the place itself."""
+    _system(address)
 
 
 def exists(address: str) -> bool:
@@ -151,8 +157,13 @@ def write_bytes(address: str, data: bytes) -> None:
         system.pipe_file(path, data)  # object stores show an object only when it is complete
         return
     folder = os.path.dirname(path)
-    os.makedirs(folder, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        os.makedirs(folder, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
+    except OSError as error:
+        raise UsageError(f"cannot write {address}: {error.strerror}; choose another place") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

@@ -30,6 +30,8 @@ _STARTED = re.compile(r"Executing task '(?P<step>[a-z-]+)'")
 _FINISHED = re.compile(r"Task '(?P<step>[a-z-]+)' finished with status (?P<status>[A-Z]+)")
 _CACHE_HIT = re.compile(r"Task (?P<step>[a-z-]+) cache hit")
 _TAIL_LINES = 15
+# The artifacts of cached steps that are folders with a marker.
+_MARKED = ("dataset", "model", "exported")
 
 
 def check(request: Request, out: Path) -> None:
@@ -41,8 +43,15 @@ def check(request: Request, out: Path) -> None:
     from components.train.check import check_settings
 
     source.check_source(request.source)
-    for what, address in (("--out", str(out)), ("--registry", request.registry)):
+    places = {
+        "--out": str(out),
+        "--registry": request.registry,
+        "--state": request.state_uri,
+        "--record": request.record_uri,
+    }
+    for what, address in places.items():
         _check_writable(what, address)
+        _check_apart(what, address, request.source)
     check_settings(request.configuration.train, try_weights=True)
 
 
@@ -53,7 +62,10 @@ def locked(out: Path) -> Iterator[None]:
     Raises:
         UsageError: If another run holds it.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be made: {error.strerror}; choose another") from None
     with (out / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -101,23 +113,22 @@ def _execute(parameters: dict[str, str], out: Path) -> None:
 
 def _conclude(request: Request, out: Path, run_file: RunFile, follower: "_Follower") -> None:
     """Says in the run's file how it ended, from the steps' states and the record."""
+    # A notification that failed changes nothing of what it was to tell.
+    failed = [step.name for step in run_file.steps if step.state == FAILED and step.name != "notify"]
+    finished = not failed and run_file.step("snapshot").state == RAN
+    run_file.outcome = runs.outcome(request.record_uri, run_file.run_id, succeeded=finished)
     verdict = runs.read(request.record_uri, run_file.run_id, runs.VERDICT)
-    release = runs.read(request.record_uri, run_file.run_id, runs.RELEASE)
-    failed = [step.name for step in run_file.steps if step.state == FAILED]
     if verdict and run_file.step("evaluate").state == RAN:
         for name in (VERDICT_FILE, REPORT_FILE):
             storage.write_bytes(str(out / name), storage.read_bytes(storage.join(verdict["evaluation"], name)))
             run_file.results[name.partition(".")[0]] = str(out / name)
         run_file.results["failed_checks"] = [check for check in verdict["checks"] if check["passed"] is False]
-    if failed or run_file.step("snapshot").state != RAN:
-        run_file.outcome = "failed"
+    if run_file.outcome == runs.FAILED:
         run_file.results["error"] = follower.error(failed[0] if failed else "snapshot")
         run_file.results["log"] = str(out / _LOG)
-    elif release:
-        run_file.outcome = "accepted"
+    release = runs.read(request.record_uri, run_file.run_id, runs.RELEASE)
+    if run_file.outcome == runs.ACCEPTED and release:
         run_file.results["release"] = release["uri"]
-    else:
-        run_file.outcome = "refused" if verdict else "nothing new"
     run_file.write()
 
 
@@ -208,17 +219,29 @@ def _environment() -> Iterator[None]:
 def _forget_incomplete(cache: Path) -> None:
     """Removes cached results that lost a file, so that kfp, which looks at names only, makes them again."""
     for entry in cache.glob("*.json"):
-        outputs = storage.read_json(str(entry)).values()
-        folders = [Path(output["uri"]) for output in outputs if isinstance(output, dict) and "uri" in output]
-        if any((folder / "complete.json").exists() and not storage.is_complete(folder) for folder in folders):
+        try:
+            outputs = storage.read_json(str(entry))
+        except ValueError:
+            entry.unlink()
+            continue
+        if not all(storage.is_complete(outputs[name]["uri"]) for name in _MARKED if name in outputs):
             entry.unlink()
 
 
 def _check_writable(what: str, address: str) -> None:
     if not storage.is_local(address):
+        storage.check_address(address)
         return
     folder = storage.local_path(address)
-    while not folder.exists():
+    while not os.path.lexists(folder):  # a link to nowhere is there, and in the way
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise UsageError(f"{what} {address} cannot be written ({folder} is no writable folder); choose another")
+
+
+def _check_apart(what: str, address: str, source_address: str) -> None:
+    if not (storage.is_local(address) and storage.is_local(source_address)):
+        return
+    inner, outer = (storage.local_path(place).resolve() for place in (address, source_address))
+    if inner.is_relative_to(outer):
+        raise UsageError(f"{what} {address} lies in the source {source_address}, and would be read as images; move it")

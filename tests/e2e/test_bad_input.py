@@ -57,8 +57,36 @@ def test_classes_without_files(place) -> None:
 
 
 def test_one_class_only(place) -> None:
-    (place.source / "cats").mkdir(parents=True)
-    expect(place, ENOUGH, 2, "fewer than two classes (cats)", "add a folder")
+    draw_one = place.source / "cats" / "1.png"
+    draw_one.parent.mkdir(parents=True)
+    (place.source / "dogs").mkdir()
+    draw(draw_one)
+    expect(place, ENOUGH, 2, "fewer than two classes", "only cats holds files")
+
+
+def test_an_output_inside_the_source(place) -> None:
+    two_classes(place.source)
+    for what, inside in (
+        ("--out", Place(place.source, place.source / "runs", place.registry)),
+        ("--registry", Place(place.source, place.out, place.source / "models")),
+    ):
+        ended = inside.run(*ENOUGH)
+        assert ended.code == 2
+        assert f"{what} {place.source}" in ended.errors
+        assert "lies in the source" in ended.errors
+    assert sorted(path.name for path in place.source.iterdir()) == ["cats", "dogs"]
+
+
+def test_a_record_that_cannot_be_written(place, tmp_path) -> None:
+    two_classes(place.source)
+    (tmp_path / "file").write_text("in the way")
+    for where in (str(tmp_path / "file" / "below"), "foo://bar"):
+        command = [*place.command(*ENOUGH)[1:], "--record", where]
+        ended = petalflow(*command)
+        assert ended.code == 2, ended.output
+        assert where in ended.errors
+        assert ended.errors.count("\n") == 1
+    assert not place.out.exists()
 
 
 def test_no_readable_image(place) -> None:

@@ -40,6 +40,7 @@ def test_a_good_model_is_released(first, first_file, place) -> None:
 
 
 def test_the_output_names_release_and_report(first, place) -> None:
+    assert "accuracy 0." in first.output
     assert f"release: {place.registry / 'digits' / '1'}" in first.output
     assert f"report: {place.out / 'report.html'}" in first.output
     assert (place.out / "report.html").read_text().startswith("<!DOCTYPE html>")
@@ -85,7 +86,7 @@ def test_a_refused_model_is_not_released(first_file, place) -> None:
         "ran", "skipped", "skipped", "ran"
     )  # fmt: skip
     (failed,) = place.file()["results"]["failed_checks"]
-    line = next(line for line in ended.output.splitlines() if "failed min_accuracy" in line)
+    line = next(line for line in ended.output.splitlines() if line.startswith("failed: min_accuracy"))
     assert f"{failed['value']:.4f}" in line
     assert f"{failed['bound']:.4f} is below 0.999" in line
 

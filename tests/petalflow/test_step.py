@@ -26,7 +26,9 @@ def test_an_error_is_one_line_and_its_exit_code(
     assert last_error(done.stdout) == "convert: the source is empty; add images"
 
 
-def test_a_defect_keeps_its_traceback(run_python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_a_defect_is_one_line_and_keeps_its_traceback(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     done = run_python(
         """
         from petalflow.step import running
@@ -36,7 +38,7 @@ def test_a_defect_keeps_its_traceback(run_python: Callable[..., subprocess.Compl
     )
     assert done.returncode == 1
     assert "IndexError" in done.stderr
-    assert last_error(done.stdout) is None
+    assert last_error(done.stdout) == "convert: IndexError: list index out of range"
 
 
 def test_work_that_ends_well_exits_0_and_says_nothing(

@@ -38,8 +38,9 @@ def test_another_command_is_another_run(tmp_path) -> None:
     assert RunFile.begin(tmp_path, {**PARAMETERS, "source": "/others"}, STEPS).run_id != first.run_id
 
 
-def test_what_is_no_run_file_is_not_overwritten(tmp_path) -> None:
-    (tmp_path / "run.json").write_text("notes")
+@pytest.mark.parametrize("text", ["notes", "{}", "[1]"])
+def test_what_is_no_run_file_is_not_overwritten(tmp_path, text: str) -> None:
+    (tmp_path / "run.json").write_text(text)
     with pytest.raises(UsageError, match="not a run's file"):
         RunFile.begin(tmp_path, PARAMETERS, STEPS)
-    assert (tmp_path / "run.json").read_text() == "notes"
+    assert (tmp_path / "run.json").read_text() == text

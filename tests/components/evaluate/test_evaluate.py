@@ -90,6 +90,15 @@ def test_other_classes_are_named(tiny_model, tiny_dataset, tmp_path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_of_another_dataset_is_not_judged(tiny_model, tiny_dataset, tmp_path) -> None:
+    shutil.copytree(tiny_dataset, tmp_path / "other")
+    statistics = tmp_path / "other" / "statistics.json"
+    fingerprint = json.loads(statistics.read_text())["fingerprint"]
+    statistics.write_text(statistics.read_text().replace(fingerprint, fingerprint[::-1]))
+    with pytest.raises(PetalflowError, match="trained on another dataset"):
+        evaluate(tiny_model, tmp_path / "other", tmp_path / "out", EASY, None)
+
+
 def test_the_report_needs_nothing_and_shows_the_mistakes(tiny_model, tiny_dataset, tmp_path) -> None:
     verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", EASY, None)
     html = (tmp_path / "out" / "report.html").read_text()

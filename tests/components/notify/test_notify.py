@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from components.notify.notify import outcome_of, summary
+from components.notify.notify import summary
 from petalflow import runs
 from petalflow.verdict import Check, Verdict, check_min
 
@@ -26,7 +26,7 @@ def record(place: str, **parts: dict) -> None:
 
 def test_a_run_that_released_was_accepted(place: str) -> None:
     record(place, snapshot=SNAPSHOT, verdict=verdict(GOOD, COMPARISON), release=RELEASE)
-    assert outcome_of(place, "run-1", "SUCCEEDED") == "accepted"
+    assert runs.outcome(place, "run-1", succeeded=True) == "accepted"
     assert summary(place, "run-1", "flowers", "SUCCEEDED") == [
         "flowers: accepted (run run-1)",
         "source: 1600 images in 2 classes, /photos",
@@ -39,16 +39,16 @@ def test_a_run_that_released_was_accepted(place: str) -> None:
 
 def test_a_run_with_a_verdict_and_no_release_was_refused_although_it_succeeded(place: str) -> None:
     record(place, snapshot=SNAPSHOT, verdict=verdict(GOOD, BAD))
-    assert outcome_of(place, "run-1", "SUCCEEDED") == "refused"
+    assert runs.outcome(place, "run-1", succeeded=True) == "refused"
     lines = summary(place, "run-1", "flowers", "SUCCEEDED")
     assert lines[0] == "flowers: refused (run run-1)"
-    assert f"FAILED: min_recall of rose: {BAD.why}" in lines
+    assert f"failed: min_recall of rose: {BAD.why}" in lines
     assert not any("released" in line for line in lines)
 
 
 def test_a_run_without_a_verdict_had_nothing_new(place: str) -> None:
     record(place, snapshot={**SNAPSHOT, "nothing_new": True})
-    assert outcome_of(place, "run-1", "SUCCEEDED") == "nothing new"
+    assert runs.outcome(place, "run-1", succeeded=True) == "nothing new"
     assert summary(place, "run-1", "flowers", "SUCCEEDED") == [
         "flowers: nothing new (run run-1)",
         "source: 1600 images in 2 classes, /photos",
@@ -57,9 +57,7 @@ def test_a_run_without_a_verdict_had_nothing_new(place: str) -> None:
 
 @pytest.mark.parametrize("state", ["FAILED", "CANCELLED", ""])
 def test_a_run_that_did_not_succeed_failed_however_far_it_came(place: str, state: str) -> None:
-    assert outcome_of(place, "run-1", state) == "failed"
     record(place, snapshot=SNAPSHOT, verdict=verdict(GOOD))
-    assert outcome_of(place, "run-1", state) == "failed"
     lines = summary(place, "run-1", "flowers", state, "train: out of memory")
     assert lines[:2] == ["flowers: failed (run run-1)", "train: out of memory"]
     assert f"passed: min_accuracy: {GOOD.why}" in lines
@@ -70,10 +68,10 @@ def test_a_run_that_failed_at_once_is_one_line(place: str) -> None:
 
 
 def test_an_error_is_no_news_of_a_run_that_succeeded(place: str) -> None:
-    record(place, verdict=verdict(GOOD), release=RELEASE)
+    record(place, snapshot=SNAPSHOT, verdict=verdict(GOOD), release=RELEASE)
     assert "stale" not in summary(place, "run-1", "flowers", "SUCCEEDED", "stale")
 
 
 def test_other_runs_do_not_count(place: str) -> None:
     runs.write(place, "run-0", runs.RELEASE, RELEASE)
-    assert outcome_of(place, "run-1", "SUCCEEDED") == "nothing new"
+    assert runs.outcome(place, "run-1", succeeded=True) == "failed"

@@ -60,7 +60,7 @@ def released(place: str, tmp_path: Path) -> str:
 
 
 def test_nothing_is_new_when_source_settings_and_code_are_those_of_the_live_release(released: str) -> None:
-    assert is_released("f00d", json.loads(json.dumps(SETTINGS)), "c1", released, "flowers")
+    assert is_released("f00d", json.loads(json.dumps(SETTINGS)), "c1", released, "flowers", "another run")
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_nothing_is_new_when_source_settings_and_code_are_those_of_the_live_rele
 def test_a_change_of_any_of_them_is_new(
     released: str, fingerprint: str, settings: dict, code_version: str, name: str
 ) -> None:
-    assert not is_released(fingerprint, settings, code_version, released, name)
+    assert not is_released(fingerprint, settings, code_version, released, name, "another run")
 
 
 def test_only_the_live_release_counts(released: str, tmp_path: Path) -> None:
     later = {"run_id": "run-2", "class_names": [], "fingerprint": "new", "settings": SETTINGS, "code_version": "c1"}
     registry.publish(str(tmp_path / "export"), later, released, "flowers")
-    assert not is_released("f00d", SETTINGS, "c1", released, "flowers")
+    assert not is_released("f00d", SETTINGS, "c1", released, "flowers", "another run")

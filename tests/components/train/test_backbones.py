@@ -75,3 +75,10 @@ def test_a_backbone_is_frozen_and_has_the_files_weights(backbone_weights) -> Non
     again = load_backbone("MobileNetV2", 32, str(backbone_weights))
     for one, other in zip(backbone.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_family_that_keras_scales_wrongly_with_a_file_is_refused(tmp_path) -> None:
+    (tmp_path / "w.h5").write_bytes(b"weights")
+    with pytest.raises(UsageError, match="EfficientNetB0 takes 'imagenet' only"):
+        check_backbone("EfficientNetB0", 224, 3, str(tmp_path / "w.h5"))
+    check_backbone("EfficientNetV2B0", 224, 3, str(tmp_path / "w.h5"))

@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 
 from components.train import checkpoint
 from components.train.checkpoint import TrainingState, training_uri
+from petalflow.errors import PetalflowError
 
 STATE = TrainingState(
     history={"val_loss": [0.5, 0.25, 0.75], "accuracy": [0.1, 0.2, 0.3]},
@@ -44,3 +46,11 @@ def test_other_inputs_have_another_place() -> None:
         places.add(training_uri("gs://b/state", *(*inputs[:index], "other", *inputs[index + 1 :])))
     assert len(places) == 4
     assert training_uri("gs://b/state", *inputs) in places
+
+
+def test_an_epoch_without_a_number_is_never_the_best() -> None:
+    nan = float("nan")
+    assert TrainingState({"val_loss": [1.0, nan, 2.0]}).best_epoch == 0
+    assert TrainingState({"val_loss": [nan, 3.0, float("inf")]}).best_epoch == 1
+    with pytest.raises(PetalflowError, match="learning_rate"):
+        _ = TrainingState({"val_loss": [nan]}).best_epoch

@@ -127,6 +127,13 @@ def test_the_model_loads_without_this_project(tiny_model) -> None:
     assert "(1, 3)" in done.stdout
 
 
+def test_a_training_that_diverges_keeps_its_best_or_says_why(tiny_dataset, tmp_path) -> None:
+    wild = QUICK.model_copy(update={"learning_rate": 1.0, "max_epochs": 30, "patience_epochs": 30})
+    info = train(tiny_dataset, tmp_path / "model", wild)
+    assert np.isfinite(info["validation_accuracy"])
+    assert all(np.isfinite(weights).all() for weights in weights_of(tmp_path / "model"))
+
+
 def test_a_failed_training_leaves_nothing(tiny_dataset, tmp_path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         train(tiny_dataset, tmp_path / "model", TrainSettings(backbone="MobileNet9"))

@@ -77,7 +77,7 @@ def test_nothing_is_visible_before_it_is_complete(
 ) -> None:
     exports = [make_export(f"export-{n}", os.urandom(3_000_000)) for n in range(4)]
     with ThreadPoolExecutor(1) as pool:
-        work = [pool.submit(registry.publish, e, lineage(e), place, "flowers") for e in exports]
+        work = [pool.submit(registry.publish, e, lineage(Path(e).name), place, "flowers") for e in exports]
         done = False
         while not done:
             done = all(future.done() for future in work)  # looked at first, so that the last look sees all

@@ -75,11 +75,13 @@ def test_the_environment_of_the_steps_is_theirs_alone(monkeypatch) -> None:
 def test_cached_results_that_lost_a_file_are_forgotten(tmp_path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
-    for name in ("whole", "broken"):
+    for name in ("whole", "broken", "unmarked"):
         with building(tmp_path / name) as folder:
             (folder / "shard").write_text("x")
         (cache / f"{name}.json").write_text(json.dumps({"dataset": {"uri": str(tmp_path / name)}, "Output": "text"}))
     (tmp_path / "broken" / "shard").unlink()
+    (tmp_path / "unmarked" / "complete.json").unlink()
+    (cache / "torn.json").write_text('{"dataset')
     local._forget_incomplete(cache)
     assert [path.name for path in cache.iterdir()] == ["whole.json"]
 
@@ -90,4 +92,6 @@ def test_writability_is_asked_of_the_nearest_folder_there_is(tmp_path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot be written"):
         local._check_writable("--out", str(Path(tmp_path / "file" / "below")))
-    local._check_writable("--registry", "gs://bucket/models")
+    local._check_writable("--registry", "memory://models")
+    with pytest.raises(UsageError, match="foo://models"):
+        local._check_writable("--registry", "foo://models")
