@@ -14,7 +14,7 @@ from pathlib import Path
 
 from petalflow import runs, source, storage
 from petalflow.errors import UsageError
-from petalflow.step import RUNNER_PID, error_in
+from petalflow.step import RUNNER_PID, last_error
 from petalflow.verdict import REPORT_FILE, VERDICT_FILE
 from pipeline.compile import pipeline_file
 from pipeline.display import Display
@@ -156,7 +156,7 @@ class _Follower(io.TextIOBase):
     def error(self, step: str) -> str:
         """Returns why a step failed: its one line, or else its last lines."""
         lines = self._lines.get(step, [])
-        said = next(filter(None, map(error_in, reversed(lines))), None)
+        said = last_error("\n".join(lines))
         return said or f"{step} failed; its last lines:\n" + "\n".join(lines[-_TAIL_LINES:])
 
     def _take(self, line: str) -> None:
