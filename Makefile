@@ -33,12 +33,14 @@ pipeline.yaml: $(VENV)/.cpu  ## compile the pipeline
 # Hashed and without addresses: whoever installs them decides where packages come from.
 LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links setup.py
+STORES = --extra gcs --extra s3
 lock: $(VENV)/.dev  ## pin the requirements anew (UPGRADE=--upgrade for newer versions)
-	$(LOCK) $(UPGRADE) -o requirements/base.txt
-	$(LOCK) $(UPGRADE) --extra cpu -c requirements/base.txt -o requirements/cpu.txt
-	$(LOCK) $(UPGRADE) --extra cpu --extra dev -c requirements/base.txt -o requirements/dev.txt
-	$(LOCK) $(UPGRADE) --extra gpu -o requirements/gpu.txt
-	$(LOCK) $(UPGRADE) --extra tpu -o requirements/tpu.txt
+	$(LOCK) $(UPGRADE) $(STORES) -o requirements/base.txt
+	$(LOCK) $(UPGRADE) $(STORES) --extra cpu -c requirements/base.txt -o requirements/cpu.txt
+	$(LOCK) $(UPGRADE) $(STORES) --extra gpu -o requirements/gpu.txt
+	$(LOCK) $(UPGRADE) $(STORES) --extra tpu -o requirements/tpu.txt
+	$(LOCK) $(UPGRADE) $(STORES) --extra cpu --extra docker --extra kubeflow --extra vertex --extra dev \
+		-c requirements/base.txt -o requirements/dev.txt
 
 images: ## build the images that pipeline.yaml names
 	docker build -f docker/Dockerfile --target base -t petalflow/base:$$(cat VERSION) .

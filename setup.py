@@ -65,9 +65,31 @@ setup(
         "cpu": CPU + KERAS,
         "gpu": GPU + KERAS,
         "tpu": TPU + KERAS,
-        "gcp": ["apache-beam[gcp]>=2.77,<3", "gcsfs>=2026.1", "google-cloud-aiplatform>=1.120,<2"],
+        # Places to store: gs:// and s3://. The images have both.
+        "gcs": ["gcsfs>=2026.1"],
         "s3": ["s3fs>=2026.1"],
-        "dev": ["hypothesis", "import-linter", "mypy", "pytest", "pytest-xdist", "ruff", "types-PyYAML", "uv"],
+        # Targets to run on.
+        "docker": ["docker>=7.1"],
+        "kubeflow": ["kfp-kubernetes>=2.17,<3"],
+        "vertex": [
+            "google-cloud-aiplatform>=1.120,<2",
+            "google-cloud-logging>=3.12",
+            "google-cloud-pipeline-components>=2.20,<3",
+        ],
+        "dev": [
+            "flask",  # moto's server is made of these two
+            "flask-cors",
+            "gcp-storage-emulator",
+            "hypothesis",
+            "import-linter",
+            "moto[s3]",
+            "mypy",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            "types-PyYAML",
+            "uv",
+        ],
     },
     entry_points={"console_scripts": ["petalflow=pipeline.cli:main"]},
 )

@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 from petalflow.errors import UsageError
 
 # The extra of setup.py that brings a scheme's file system.
-_EXTRAS = {"gs": "gcp", "gcs": "gcp", "s3": "s3"}
+_EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3"}
 
 
 @dataclass(frozen=True)
