@@ -56,7 +56,7 @@ class Prepared:
     rewritten: bool
 
 
-class Rejected(Exception):  # noqa: N818  (an outcome, and a word of the design)
+class Rejected(Exception):
     """An image that is refused.
 
     Attributes:

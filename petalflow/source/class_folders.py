@@ -27,8 +27,9 @@ _SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-_HASHING_THREADS = 8
-_CHUNK_BYTES = 1 << 20
+_HASHING_THREADS = 16  # of which most wait, where the source is on an object store
+# What is larger is read in pieces; what is not, with one request.
+_CHUNK_BYTES = 16 << 20
 
 
 def check(address: str) -> None:
@@ -63,7 +64,7 @@ def list_items(address: str) -> Listing:
         raise UsageError(f"source {address} holds no files in its class folders; put the images of each class there")
     _check_names(file.name for file in wanted)
     with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        hashes = list(pool.map(lambda file: _sha256(storage.join(address, file.name)), wanted))
+        hashes = list(pool.map(lambda file: _sha256(storage.join(address, file.name), file.size_bytes), wanted))
     items = tuple(_item(file, sha256, splits) for file, sha256 in zip(wanted, hashes, strict=True))
     taken = {file.name for file in wanted}
     return Listing("class folders", items, tuple(file.name for file in files if file.name not in taken))
@@ -107,7 +108,9 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part in ("Thumbs.db", "__MACOSX") for part in PurePosixPath(name).parts)
 
 
-def _sha256(address: str) -> str:
+def _sha256(address: str, size_bytes: int) -> str:
+    if size_bytes <= _CHUNK_BYTES:
+        return hashlib.sha256(storage.read_bytes(address)).hexdigest()
     digest = hashlib.sha256()
     with storage.open_file(address) as file:
         while chunk := file.read(_CHUNK_BYTES):

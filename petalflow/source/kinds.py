@@ -29,11 +29,10 @@ def check_source(address: str) -> None:
     """Looks at a source without reading it, so that what is plainly wrong is said before work starts.
 
     Raises:
-        UsageError: If it is missing, empty, of no known kind, or has fewer than two classes.
+        UsageError: If it cannot be read, is missing, empty, of no known kind, or has fewer than two classes.
     """
-    if not storage.exists(address):
-        raise UsageError(f"source {address} does not exist; give a folder with one folder of images a class")
-    _kind_of(address).check(address)
+    storage.check_readable(address)
+    _check(address)
 
 
 def list_source(address: str) -> Listing:
@@ -42,13 +41,19 @@ def list_source(address: str) -> Listing:
     Raises:
         UsageError: As `check_source`, or if a file of it is broken.
     """
-    check_source(address)
+    _check(address)
     return _kind_of(address).list_items(address)
 
 
 def open_source(address: str) -> Reader:
     """Returns a function from an item of the source to the bytes of its image file."""
     return _kind_of(address).open_reader(address)
+
+
+def _check(address: str) -> None:
+    if not storage.exists(address):
+        raise UsageError(f"source {address} does not exist; give a folder with one folder of images a class")
+    _kind_of(address).check(address)
 
 
 def _kind_of(address: str) -> Kind:

@@ -1,5 +1,6 @@
 """Local folders, gs:// and s3:// behind one small face, over fsspec."""
 
+from petalflow.storage.access import check_readable, check_writable
 from petalflow.storage.complete import building, check_complete, is_complete
 from petalflow.storage.files import (
     File,
@@ -9,12 +10,12 @@ from petalflow.storage.files import (
     create_json,
     exists,
     has_files,
-    is_local,
+    is_file,
     join,
     list_files,
     list_folders,
     local_copy,
-    local_path,
+    local_file,
     open_file,
     read_bytes,
     read_json,
@@ -22,6 +23,7 @@ from petalflow.storage.files import (
     write_bytes,
     write_json,
 )
+from petalflow.storage.systems import is_local, local_path
 
 __all__ = [
     "File",
@@ -29,16 +31,20 @@ __all__ = [
     "building",
     "check_address",
     "check_complete",
+    "check_readable",
+    "check_writable",
     "copy_tree",
     "create_json",
     "exists",
     "has_files",
     "is_complete",
+    "is_file",
     "is_local",
     "join",
     "list_files",
     "list_folders",
     "local_copy",
+    "local_file",
     "local_path",
     "open_file",
     "read_bytes",

@@ -6,19 +6,23 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import fsspec
-from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from petalflow.errors import UsageError
+from petalflow.storage import failures
+from petalflow.storage.systems import is_local, local_path, opened, system_of
 
-# The extra of setup.py that brings a scheme's file system.
-_EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3"}
+# Of files copied at once; what takes long is waiting for answers.
+_THREADS = 16
+# How often a write that met another at the same moment is tried, with doubling waits from a tenth of a second.
+_TRIES = 6
 
 
 @dataclass(frozen=True)
@@ -34,22 +38,6 @@ class File:
     size_bytes: int
 
 
-def is_local(address: str) -> bool:
-    """Tells whether `address` is on this machine's file system."""
-    return "://" not in address or address.startswith("file://")
-
-
-def local_path(address: str) -> Path:
-    """Returns the path of a local address.
-
-    Raises:
-        UsageError: If it is not local.
-    """
-    if not is_local(address):
-        raise UsageError(f"{address} must be a local path here")
-    return Path(address.removeprefix("file://"))
-
-
 def absolute(address: str) -> str:
     """Returns a local address made absolute, so that it holds in any working folder; a URI as it is."""
     return os.path.abspath(local_path(address).expanduser()) if is_local(address) else address
@@ -63,13 +51,28 @@ def join(address: str, *parts: str) -> str:
 
 def check_address(address: str) -> None:
     """Raises UsageError if no file system for an address is known here; nothing is asked of the place itself."""
-    _system(address)
+    system_of(address)
 
 
 def exists(address: str) -> bool:
     """Tells whether a file or folder is there."""
-    system, path = _system(address)
-    return bool(system.exists(path))
+    if is_local(address):
+        return os.path.lexists(local_path(address))
+    return _kind(address) is not None
+
+
+def is_file(address: str) -> bool:
+    """Tells whether a file, and no folder, is there."""
+    return local_path(address).is_file() if is_local(address) else _kind(address) == "file"
+
+
+def _kind(address: str) -> str | None:
+    """Returns "file" or "directory", or None if a store has neither there."""
+    with opened(address) as (system, path):
+        try:  # not by fsspec's `exists` and `isfile`, which say no too where one may not know
+            return str(system.info(path)["type"])
+        except FileNotFoundError:
+            return None
 
 
 def list_files(address: str, *, deep: bool = True) -> list[File]:
@@ -82,14 +85,24 @@ def list_files(address: str, *, deep: bool = True) -> list[File]:
     Raises:
         UsageError: If a file is a link to nowhere.
     """
-    system, path = _system(address)
-    if isinstance(system, LocalFileSystem):
-        local = (_local_file(name, entry) for name, entry in _walk(Path(path), deep=deep))
+    if is_local(address):
+        local = (_local_file(name, entry) for name, entry in _walk(local_path(address), deep=deep))
         return sorted(local, key=lambda file: file.name)
-    found = system.find(path, maxdepth=None if deep else 1, detail=True)
-    prefix = path.rstrip("/") + "/"
-    files = (File(name.removeprefix(prefix), int(info["size"])) for name, info in found.items())
-    return sorted(files, key=lambda file: file.name)
+    infos = _list_store(address, deep=deep)
+    return [File(name, int(info["size"])) for name, info in infos.items() if info["type"] == "file"]
+
+
+def _list_store(address: str, *, deep: bool) -> dict[str, dict[str, Any]]:
+    """Returns what a store says of all below a folder, by name, sorted."""
+    with opened(address) as (system, path):
+        prefix = path.rstrip("/") + "/"
+        try:
+            infos = system.find(path, detail=True).values() if deep else system.ls(path, detail=True)
+        except FileNotFoundError:
+            return {}
+    # An object named `folder/` stands for a folder, with or without its slash here; consoles make such.
+    named = {info["name"].removeprefix(prefix): info for info in infos if info["name"].startswith(prefix)}
+    return {name: named[name] for name in sorted(named) if name and not name.endswith("/")}
 
 
 def _walk(
@@ -119,43 +132,47 @@ def _local_file(name: str, entry: os.DirEntry[str]) -> File:
 
 def list_folders(address: str) -> list[str]:
     """Returns the names of the folders directly below a folder, sorted; empty if it is not there."""
-    system, path = _system(address)
-    if isinstance(system, LocalFileSystem):
-        return sorted(entry.name for entry in Path(path).iterdir() if entry.is_dir()) if os.path.isdir(path) else []
-    if not system.isdir(path):
-        return []
-    infos = system.ls(path, detail=True)
-    return sorted(info["name"].rstrip("/").rsplit("/", 1)[-1] for info in infos if info["type"] == "directory")
+    if is_local(address):
+        folder = local_path(address)
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
+    infos = _list_store(address, deep=False)
+    return [name for name, info in infos.items() if info["type"] == "directory"]
 
 
 def has_files(address: str) -> bool:
     """Tells whether there is any file below a folder, looking no further than the first."""
-    system, path = _system(address)
-    if isinstance(system, LocalFileSystem):
-        return next(_walk(Path(path), deep=True), None) is not None
-    return any(files for _, _, files in system.walk(path))
+    if is_local(address):
+        return next(_walk(local_path(address), deep=True), None) is not None
+    infos = _list_store(address, deep=False)
+    return any(info["type"] == "file" for info in infos.values()) or any(
+        has_files(join(address, name)) for name in infos
+    )
 
 
 @contextlib.contextmanager
 def open_file(address: str, mode: str = "rb") -> Iterator[IO[Any]]:
     """Opens a file for reading or writing."""
-    system, path = _system(address)
-    with system.open(path, mode) as file:
+    with opened(address, bucket_only="w" in mode) as (system, path), system.open(path, mode) as file:
         yield file
 
 
 def read_bytes(address: str) -> bytes:
     """Returns a file's contents."""
-    system, path = _system(address)
-    return bytes(system.cat_file(path))
+    with opened(address) as (system, path):
+        return bytes(system.cat_file(path))
 
 
 def write_bytes(address: str, data: bytes) -> None:
     """Writes a file whole: a reader sees the old contents or the new, never a part."""
-    system, path = _system(address)
-    if not isinstance(system, LocalFileSystem):
-        system.pipe_file(path, data)  # object stores show an object only when it is complete
+    if is_local(address):
+        _write_local(address, data)
         return
+    with opened(address, bucket_only=True) as (system, path):
+        system.pipe_file(path, data)  # object stores show an object only when it is complete
+
+
+def _write_local(address: str, data: bytes) -> None:
+    path = os.path.abspath(local_path(address))
     folder = os.path.dirname(path)
     try:
         if os.path.isdir(path):
@@ -187,12 +204,23 @@ def create_json(address: str, value: Any) -> bool:
     Returns:
         Whether it was written: of several writers, one is told so.
     """
-    system, path = _system(address)
-    try:
-        system.pipe_file(path, _to_json(value), mode="create")
-    except FileExistsError:
-        return False
-    return True
+    data = _to_json(value)
+    with opened(address, bucket_only=True) as (system, path):
+        for wait_s in (0.1 * 2**number for number in range(_TRIES)):
+            try:
+                system.pipe_file(path, data, mode="create")
+                return True
+            except FileExistsError:
+                return False
+            except OSError as error:
+                code = failures.status(error)
+                if code == 412:  # so say stores like S3 that do not name the condition that was not met
+                    return False
+                if code != 409:  # S3: another writer is at it, try again
+                    raise
+                conflict = error
+            time.sleep(wait_s)
+        raise conflict
 
 
 def write_json(address: str, value: Any) -> None:
@@ -214,12 +242,23 @@ def copy_tree(source: str, target: str, *, besides: Collection[str] = (), last: 
         last: Name of the file to copy after all others, for readers that wait for it.
     """
     names = [file.name for file in list_files(source) if file.name not in besides]
-    for name in sorted(names, key=lambda name: (name == last, name)):
-        with open_file(join(source, name)) as reader:
-            if is_local(target):
-                local_path(join(target, name)).parent.mkdir(parents=True, exist_ok=True)
-            with open_file(join(target, name), "wb") as writer:
-                shutil.copyfileobj(reader, writer, 4 << 20)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for now in ([name for name in names if name != last], [name for name in names if name == last]):
+            list(pool.map(lambda name: _copy_file(join(source, name), join(target, name)), now))
+
+
+def _copy_file(source: str, target: str) -> None:
+    if is_local(target):
+        local_path(target).parent.mkdir(parents=True, exist_ok=True)
+    if is_local(source) and not is_local(target):
+        with opened(target, bucket_only=True) as (system, path):
+            system.put_file(str(local_path(source)), path)
+    elif is_local(target) and not is_local(source):
+        with opened(source) as (system, path):
+            system.get_file(path, str(local_path(target)))
+    else:
+        with open_file(source) as reader, open_file(target, "wb") as writer:
+            shutil.copyfileobj(reader, writer, 4 << 20)
 
 
 @contextlib.contextmanager
@@ -233,23 +272,26 @@ def local_copy(address: str) -> Iterator[Path]:
         yield Path(folder)
 
 
+@contextlib.contextmanager
+def local_file(address: str) -> Iterator[Path]:
+    """Gives a file on this machine: itself if it is local, else a copy of the same name for the block's time."""
+    if is_local(address):
+        yield local_path(address)
+        return
+    with tempfile.TemporaryDirectory(prefix="petalflow-") as folder:
+        copy = Path(folder) / address.rpartition("/")[2]
+        _copy_file(address, str(copy))
+        yield copy
+
+
 def remove(address: str) -> None:
     """Removes a file or a folder with all that is in it, if it is there."""
-    system, path = _system(address)
-    if system.exists(path):
-        system.rm(path, recursive=True)
-
-
-def _system(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if is_local(address):
-        # Not by fsspec's parser, which reads "::" in a name as a chain of file systems.
-        return LocalFileSystem(), os.path.abspath(local_path(address))
-    try:
-        system, path = url_to_fs(address)
-    except ImportError as error:
-        extra = _EXTRAS.get(address.split("://")[0])
-        remedy = f"pip install 'petalflow[{extra}]'" if extra else " ".join(str(error).split())
-        raise UsageError(f"{address} needs a package that is not installed: {remedy}") from None
-    except ValueError as error:
-        raise UsageError(f"{address} is no address that can be read: {' '.join(str(error).split())}") from None
-    return system, path
+        path = os.path.abspath(local_path(address))
+        if os.path.lexists(path):
+            LocalFileSystem().rm(path, recursive=True)
+        return
+    with opened(address) as (system, path), contextlib.suppress(FileNotFoundError):
+        for name in system.find(path):  # not by `rm`, which takes a name with * or [ in it for a pattern
+            with contextlib.suppress(FileNotFoundError):  # another process was faster
+                system.rm_file(name)

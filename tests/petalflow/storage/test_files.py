@@ -1,8 +1,8 @@
 import importlib.metadata
-import importlib.util
 import os
 import re
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.storage import File
+from tests.conftest import RunPython
+from tests.servers.proxy import Answer, Request, proxy
+from tests.servers.store import Store
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -38,12 +41,27 @@ def test_what_is_written_is_read(place: str) -> None:
         assert file.read(1) == b"\x00"
 
 
-@pytest.mark.parametrize("name", ["a::b.jpg", "a?b*.jpg", "[a].jpg", "a#1.jpg", "a%20b.jpg", "a b.jpg", "ä.jpg"])
+ODD_NAMES = ["a::b.jpg", "a?b*.jpg", "[a].jpg", "a#1.jpg", "a%20b.jpg", "a b.jpg", "ä.jpg"]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
 def test_a_name_means_the_file_of_that_name_and_no_other(tmp_path: Path, name: str) -> None:
     storage.write_bytes(storage.join(str(tmp_path), name), b"mine")
     assert os.listdir(tmp_path) == [name]
     assert names(str(tmp_path)) == [name]
     assert storage.read_bytes(storage.join(str(tmp_path), name)) == b"mine"
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_name_means_the_same_on_an_object_store(store: Store, tmp_path: Path, name: str) -> None:
+    place = store.new_bucket()
+    write_all(place, name, "aXb.jpg", "a.jpg", "a")
+    assert names(place) == sorted([name, "aXb.jpg", "a.jpg", "a"])
+    assert storage.read_bytes(storage.join(place, name)) == name.encode()
+    storage.copy_tree(place, str(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == names(place)
+    storage.remove(storage.join(place, name))
+    assert names(place) == sorted(["aXb.jpg", "a.jpg", "a"])
 
 
 def test_writing_replaces_and_leaves_nothing_else(place: str) -> None:
@@ -103,6 +121,48 @@ def test_what_is_not_there_is_empty(place: str) -> None:
         storage.read_bytes(nowhere)
 
 
+def test_an_object_that_stands_for_a_folder_is_no_file(store: Store) -> None:
+    place = store.new_bucket()
+    write_all(place, "a/b.jpg", "a/", "empty/", "empty/deeper/")  # as the stores' web pages make folders
+    assert storage.list_files(place) == [File("a/b.jpg", 7)]
+    assert storage.list_files(storage.join(place, "a"), deep=False) == [File("b.jpg", 7)]
+    assert storage.list_folders(place) == ["a", "empty"]
+    assert storage.list_folders(storage.join(place, "a")) == []
+    assert storage.has_files(place)
+    assert not storage.has_files(storage.join(place, "empty"))
+
+
+def test_what_another_process_wrote_is_seen_at_once(store: Store, run_python: RunPython) -> None:
+    place = f"{store.new_bucket()}/place"
+    for number in range(2):
+        ended = run_python(
+            "import sys; from petalflow import storage; storage.write_bytes(sys.argv[1], sys.argv[2].encode())",
+            f"{place}/{number}/a.txt",
+            str(number),
+        )
+        assert ended.returncode == 0, ended.stderr
+        folders = [str(seen) for seen in range(number + 1)]
+        assert storage.list_folders(place) == folders
+        assert names(place) == [f"{folder}/a.txt" for folder in folders]
+        assert storage.exists(f"{place}/{number}/a.txt")
+        assert not storage.exists(f"{place}/{number + 1}")
+
+
+def test_nothing_is_below_a_file(place: str) -> None:
+    write_all(place, "a.txt")
+    below = storage.join(place, "a.txt", "b")
+    assert not storage.exists(below)
+    assert not storage.is_file(below)
+    assert storage.list_files(below) == storage.list_folders(below) == []
+
+
+def test_what_is_not_in_a_bucket_that_is_not_there_is_absent(store: Store) -> None:
+    nowhere = f"{store.scheme}://no-such-bucket/a"
+    assert not storage.exists(nowhere)
+    assert storage.list_files(nowhere) == storage.list_folders(nowhere) == []
+    storage.remove(nowhere)
+
+
 def test_a_folder_has_files_at_whatever_depth(place: str, tmp_path: Path) -> None:
     write_all(place, "a/deep/d.txt")
     (tmp_path / "empty" / "deep").mkdir(parents=True)
@@ -138,6 +198,52 @@ def test_of_several_writers_one_creates_the_file() -> None:
     assert not storage.create_json(address, {"run_id": "second"})
     assert storage.read_json(address) == {"run_id": "first"}
     storage.remove("memory://create")
+
+
+def test_of_several_writers_at_once_one_creates_the_object(store: Store) -> None:
+    ready = threading.Barrier(8)
+
+    def create(address: str, writer: int) -> bool:
+        ready.wait()
+        return storage.create_json(address, {"run_id": writer})
+
+    bucket = store.new_bucket()
+    for address in (f"{bucket}/{turn}/release.json" for turn in range(5)):
+        with ThreadPoolExecutor(8) as pool:
+            created = list(pool.map(create, [address] * 8, range(8)))
+        assert sum(created) == 1
+        assert storage.read_json(address) == {"run_id": created.index(True)}
+
+
+CREATE = "import sys; from petalflow import storage; print(storage.create_json(sys.argv[1], {}))"
+
+
+def test_that_an_object_is_new_is_asked_of_the_store(store: Store, run_python: RunPython) -> None:
+    address = f"{store.new_bucket()}/release.json"
+    with proxy(store.url) as recorder:
+        said = [run_python(CREATE, address, **store.environment_at(recorder.url)).stdout for _ in range(2)]
+    assert said == ["True\n", "False\n"]
+    asked = [request for request in recorder.requests if store.written(request)]
+    assert len(asked) == 2
+    for request in asked:
+        assert request.query.get("ifGenerationMatch") == "0" or request.headers.get("if-none-match") == "*"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "times", "created"),
+    [(412, "PreconditionFailed", 1, False), (409, "ConditionalRequestConflict", 2, True)],
+)
+def test_what_s3_says_when_another_writer_is_there_or_at_it(
+    s3: Store, run_python: RunPython, status: int, code: str, times: int, created: bool
+) -> None:
+    said = [Answer(status, f"<Error><Code>{code}</Code><Message>Not so</Message></Error>".encode())] * times
+
+    def answer(request: Request) -> Answer | None:
+        return said.pop() if s3.written(request) and said else None
+
+    with proxy(s3.url, answer) as server:
+        ended = run_python(CREATE, f"{s3.new_bucket()}/release.json", **s3.environment_at(server.url))
+    assert ended.stdout == f"{created}\n", ended.stderr
 
 
 @given(json_values)
@@ -226,22 +332,29 @@ def test_join_puts_one_slash(address: str) -> None:
     assert storage.join(address, "b", "c.txt") == "a/b/c.txt"
 
 
-def is_missing(package: str) -> bool:
-    return importlib.util.find_spec(package) is None
-
-
 @pytest.mark.parametrize(
     ("address", "package"), [("gs://bucket/x", "gcsfs"), ("s3://bucket/x", "s3fs"), ("abfs://bucket/x", "adlfs")]
 )
-def test_a_missing_package_is_one_line_that_names_an_extra_there_is(address: str, package: str) -> None:
-    if not is_missing(package):
-        pytest.skip(f"{package} is installed, so nothing is missing")
-    with pytest.raises(UsageError) as caught:
-        storage.exists(address)
-    message = str(caught.value)
+def test_a_missing_package_is_one_line_that_names_an_extra_there_is(
+    run_python: RunPython, address: str, package: str
+) -> None:
+    ended = run_python(
+        """
+        import sys
+        sys.modules[sys.argv[2]] = None  # what it is to an import that does not find it
+        from petalflow import errors, storage
+        try:
+            storage.exists(sys.argv[1])
+        except errors.UsageError as error:
+            print(error)
+        """,
+        address,
+        package,
+    )
+    (message,) = ended.stdout.splitlines()
     assert address in message
-    assert "\n" not in message
-    extra = re.search(r"petalflow\[(\w+)\]", message)
+    extra = re.search(r"pip install 'petalflow\[(\w+)\]'", message)
+    assert (extra is not None) == (package != "adlfs")
     assert extra is None or extra[1] in importlib.metadata.metadata("petalflow").get_all("Provides-Extra")
 
 

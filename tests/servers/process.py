@@ -1,0 +1,32 @@
+"""A real server as a process of its own on a free loopback port."""
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+
+
+def free_port() -> int:
+    """Returns a port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(command: list[str], port: int) -> Iterator[None]:
+    """Runs a server for the block's time, from when its port answers."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            while not _listens(port):
+                assert process.poll() is None, f"{command} ended with {process.returncode}"
+                time.sleep(0.05)
+            yield
+        finally:
+            process.kill()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

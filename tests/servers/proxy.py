@@ -1,0 +1,127 @@
+"""A server that writes down what it is asked, and answers itself or lets another server answer."""
+
+import contextlib
+import http.client
+import http.server
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+_NOT_PASSED_ON = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked.
+
+    Attributes:
+        method: GET, PUT, ...
+        path: With the query.
+        headers: By lower-case name.
+        body: Its bytes.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def query(self) -> dict[str, str]:
+        return {name: values[-1] for name, values in parse_qs(urlsplit(self.path).query).items()}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is answered."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Proxy:
+    """A running proxy.
+
+    Attributes:
+        url: Where it listens.
+        requests: All that it was asked.
+        answer: Gives its own answer to a request, or None for the other server's.
+    """
+
+    url: str
+    answer: Callable[[Request], Answer | None]
+    requests: list[Request] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def proxy(
+    behind: str | None = None, answer: Callable[[Request], Answer | None] = lambda request: None, delay_s: float = 0
+) -> Iterator[Proxy]:
+    """Runs a proxy for the block's time.
+
+    Args:
+        behind: URL of the server behind it.
+        answer: As in Proxy.
+        delay_s: How far away it pretends to be: the seconds that it takes over each request.
+    """
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # connections are kept, as a store keeps them
+        wbufsize = 1 << 16  # an answer in one piece, or each costs a delayed acknowledgement
+
+        def _handle(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+            running.requests.append(request)
+            time.sleep(delay_s)
+            given = running.answer(request) or forward(behind or "", request)
+            self.send_response(given.status)
+            length = given.headers.get("content-length") if request.method == "HEAD" else None
+            for name, value in {**given.headers, "content-length": length or str(len(given.body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if request.method != "HEAD":
+                self.wfile.write(given.body)
+
+        do_DELETE = do_GET = do_HEAD = do_PATCH = do_POST = do_PUT = _handle  # noqa: N815
+
+        def handle_expect_100(self) -> bool:
+            go_on = super().handle_expect_100()
+            self.wfile.flush()
+            return go_on
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with _Server(("127.0.0.1", 0), Handler) as server:
+        running = Proxy(f"http://127.0.0.1:{server.server_port}", answer)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield running
+        finally:
+            server.shutdown()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass  # clients hang up when they end
+
+
+def forward(server: str, request: Request) -> Answer:
+    """Returns another server's answer."""
+    connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=60)
+    try:
+        headers = {name: value for name, value in request.headers.items() if name not in ("connection", "expect")}
+        connection.request(request.method, request.path, request.body, headers)
+        response = connection.getresponse()
+        passed = {name.lower(): value for name, value in response.getheaders()}
+        dropped = _NOT_PASSED_ON - ({"content-length"} if request.method == "HEAD" else set())
+        return Answer(response.status, response.read(), {k: v for k, v in passed.items() if k not in dropped})
+    finally:
+        connection.close()
