@@ -1,12 +1,15 @@
 """The backbones of keras.applications: their names, and what each expects of its input."""
 
 import ast
+import contextlib
 import importlib.util
 import warnings
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from petalflow import storage
 from petalflow.errors import UsageError, did_you_mean
 from petalflow.model.quiet import quiet_start
 
@@ -73,7 +76,7 @@ def check_backbone(name: str, image_size_px: int, channels: int, weights: str) -
         # Keras leaves out a scaling layer then (keras/src/applications/efficientnet.py), and the
         # published weights see pixels that they were not made for.
         raise UsageError(f"train.weights={weights!r}: {name} takes 'imagenet' only; or use EfficientNetV2")
-    if weights != "imagenet" and not Path(weights).is_file():
+    if weights != "imagenet" and not storage.is_file(weights):
         raise UsageError(f"train.weights={weights!r} is no file; give a weights file without top, or 'imagenet'")
 
 
@@ -93,11 +96,11 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
 
     shape = (image_size_px, image_size_px, 3)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _at_hand(weights) as at_hand:
             # Keras only warns when a file lacks some layers, and leaves them at random values.
             warnings.filterwarnings("error", module=r"keras\.src\.(legacy\.)?saving")
             backbone = getattr(keras.applications, name)(
-                include_top=False, weights=weights, input_shape=shape, pooling="avg"
+                include_top=False, weights=at_hand, input_shape=shape, pooling="avg"
             )
     except Exception as error:  # h5py, urllib and Keras each raise their own kind
         first = " ".join(str(error).split())[:200]
@@ -108,6 +111,16 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
         ) from None
     backbone.trainable = False
     return backbone
+
+
+@contextlib.contextmanager
+def _at_hand(weights: str) -> Iterator[str]:
+    """Gives what Keras takes for `weights`: a file of this machine, or the name of what it downloads."""
+    if weights == "imagenet":
+        yield weights
+        return
+    with storage.local_file(weights) as path:
+        yield str(path)
 
 
 def preprocessing_layers(name: str) -> "list[Any]":

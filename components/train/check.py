@@ -1,7 +1,6 @@
 """What can be known of train's settings before work starts."""
 
 import hashlib
-from pathlib import Path
 
 from components.train.backbones import check_backbone, load_backbone
 from components.train.settings import TrainSettings
@@ -24,7 +23,8 @@ def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> Non
     if settings.backbone in FROM_SCRATCH:
         return
     check_backbone(settings.backbone, settings.image_size_px, settings.channels, settings.weights)
-    found = None if settings.weights == "imagenet" else _sha256(settings.weights)
+    file = weights_file(settings)
+    found = _sha256(file) if file else None
     if found and settings.weights_sha256 not in (None, found):
         raise UsageError(
             f"train.weights={settings.weights!r} is not the file of train.weights_sha256; its hash is {found}"
@@ -33,18 +33,30 @@ def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> Non
         load_backbone(settings.backbone, settings.image_size_px, settings.weights)
 
 
+def weights_file(settings: TrainSettings) -> str | None:
+    """Returns the address of the weights file that the training reads, or None if it reads none."""
+    return None if settings.backbone in FROM_SCRATCH or settings.weights == "imagenet" else settings.weights
+
+
+def downloads_weights(settings: TrainSettings) -> bool:
+    """Tells whether the training needs a network, for weights that Keras publishes."""
+    return settings.backbone not in FROM_SCRATCH and settings.weights == "imagenet"
+
+
 def pinned(settings: TrainSettings) -> TrainSettings:
-    """Returns the settings with a weights file named by absolute path and hash.
+    """Returns the settings with a weights file named by absolute address and hash.
 
     So the settings say what is trained from wherever the step runs, and a cache notices
     when the file changes.
     """
-    if settings.backbone in FROM_SCRATCH or settings.weights == "imagenet" or not Path(settings.weights).is_file():
+    file = weights_file(settings)
+    if file is None or not storage.is_file(file):
         return settings
-    path = storage.absolute(settings.weights)
-    return settings.model_copy(update={"weights": path, "weights_sha256": settings.weights_sha256 or _sha256(path)})
+    address = storage.absolute(file)
+    sha256 = settings.weights_sha256 or _sha256(address)
+    return settings.model_copy(update={"weights": address, "weights_sha256": sha256})
 
 
-def _sha256(path: str) -> str:
-    with Path(path).open("rb") as file:
+def _sha256(address: str) -> str:
+    with storage.local_file(address) as here, here.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -14,7 +14,8 @@ class TrainSettings(StepSettings):
 
     backbone: str = Field("cnn", description='"dense", "cnn", or the name of a keras.applications model')
     weights: str = Field(
-        "imagenet", description='"imagenet" or a weights file without top, for a keras.applications backbone'
+        "imagenet",
+        description='"imagenet" or path or URI of a weights file without top, of a keras.applications model',
     )
     weights_sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="what a weights file must hash to; a run fills it in"

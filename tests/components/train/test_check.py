@@ -4,6 +4,7 @@ import pytest
 
 from components.train.check import check_settings, pinned
 from components.train.settings import TrainSettings
+from petalflow import storage
 from petalflow.errors import UsageError
 
 
@@ -21,6 +22,17 @@ def test_a_weights_file_is_pinned_by_path_and_hash(tmp_path, monkeypatch) -> Non
     (tmp_path / "w.h5").write_bytes(b"other weights")
     with pytest.raises(UsageError, match="weights_sha256"):
         check_settings(settings)
+
+
+def test_weights_may_lie_in_a_store(backbone_weights, place) -> None:
+    address = storage.join(place, backbone_weights.name)
+    storage.write_bytes(address, backbone_weights.read_bytes())
+    settings = pinned(TrainSettings(backbone="MobileNetV2", weights=address, image_size_px=32))
+    assert settings.weights == address
+    assert settings.weights_sha256 == hashlib.sha256(backbone_weights.read_bytes()).hexdigest()
+    check_settings(settings, try_weights=True)
+    with pytest.raises(UsageError, match="is no file"):
+        check_settings(settings.model_copy(update={"weights": address + "x"}))
 
 
 def test_names_of_published_weights_are_left_alone() -> None:
