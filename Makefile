@@ -7,10 +7,10 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 DEMO := runs/demo
 
-.PHONY: demo test lint lock pipeline.yaml images clean help
+.PHONY: demo test lint lock pipeline.yaml images images-all clean help
 
 help:  ## list the targets
-	@grep -E '^[a-z.]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(VENV)/.cpu  ## run the whole pipeline on handwritten digits
 	$(BIN)/python demo/digits.py runs/digits
@@ -32,19 +32,29 @@ pipeline.yaml: $(VENV)/.cpu  ## compile the pipeline
 
 # Hashed and without addresses: whoever installs them decides where packages come from.
 LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	--no-emit-index-url --no-emit-find-links setup.py
-STORES = --extra gcs --extra s3
+	--no-emit-index-url --no-emit-find-links
+STORES = setup.py --extra gcs --extra s3
 lock: $(VENV)/.dev  ## pin the requirements anew (UPGRADE=--upgrade for newer versions)
 	$(LOCK) $(UPGRADE) $(STORES) -o requirements/base.txt
 	$(LOCK) $(UPGRADE) $(STORES) --extra cpu -c requirements/base.txt -o requirements/cpu.txt
-	$(LOCK) $(UPGRADE) $(STORES) --extra gpu -o requirements/gpu.txt
-	$(LOCK) $(UPGRADE) $(STORES) --extra tpu -o requirements/tpu.txt
+	$(LOCK) $(UPGRADE) $(STORES) --extra gpu -c requirements/base.txt -o requirements/gpu.txt
+	$(LOCK) $(UPGRADE) $(STORES) --extra tpu -c requirements/base.txt -o requirements/tpu.txt
 	$(LOCK) $(UPGRADE) $(STORES) --extra cpu --extra docker --extra kubeflow --extra vertex --extra dev \
 		-c requirements/base.txt -o requirements/dev.txt
+	echo uv | $(LOCK) $(UPGRADE) -c requirements/dev.txt -o requirements/uv.txt -
 
-images: ## build the images that pipeline.yaml names
-	docker build -f docker/Dockerfile --target base -t petalflow/base:$$(cat VERSION) .
-	docker build -f docker/Dockerfile --target cpu -t petalflow/cpu:$$(cat VERSION) .
+# Where the images go: REGISTRY/PREFIX. DOCKER_BUILD takes further options of docker build.
+IMAGES := petalflow
+DOCKER_BUILD :=
+images: image-base image-cpu  ## build the images that pipeline.yaml names (IMAGES=REGISTRY/PREFIX)
+
+images-all: images image-tpu image-gpu  ## build those for accelerators too
+
+image-%:
+	version=$$(cat VERSION) && tag=$$(python3 docker/content_tag.py) && hash=$$(python3 -m pipeline.code_version) && \
+	docker build $(DOCKER_BUILD) -f docker/Dockerfile --target $* \
+		--label org.opencontainers.image.version=$$version --label org.opencontainers.image.revision=$$tag \
+		--label petalflow.source-hash=$$hash -t $(IMAGES)/$*:$$version -t $(IMAGES)/$*:$$tag .
 
 clean:  ## remove the environment and all that was generated
 	rm -rf $(VENV) runs models build dist *.egg-info

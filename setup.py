@@ -25,7 +25,6 @@ BASE = [
     "importlib-resources>=6",  # tensorflow-datasets imports it without naming it
     "jinja2>=3.1",
     "kfp>=2.17,<3",
-    "matplotlib>=3.9",
     "numpy>=2",
     "pillow>=11",
     "protobuf>=6.31",
@@ -33,8 +32,6 @@ BASE = [
     "pydantic>=2.10",
     "pyyaml>=6",
     "rich>=14",
-    "scikit-learn>=1.6",
-    "scipy>=1.14",
     "setuptools>=75",  # a runner that sends this package to its workers builds it
     "tensorflow-datasets>=4.9.10",
     "typer>=0.20",
@@ -43,8 +40,9 @@ BASE = [
 # One TensorFlow an environment: the variants install the same module.
 CPU = ["tensorflow-cpu==2.21.*; sys_platform != 'darwin'", "tensorflow==2.21.*; sys_platform == 'darwin'"]
 GPU = ["tensorflow[and-cuda]==2.21.*"]
-TPU = ["tensorflow-tpu==2.20.*"]
-KERAS = ["keras>=3.12,<4"]
+TPU = ["tensorflow-tpu==2.20.*", "libtpu==0.0.14"]  # with a later libtpu, importing TensorFlow aborts
+# What training and judging need beside it.
+LEARNING = ["keras>=3.12,<4", "matplotlib>=3.9", "scikit-learn>=1.6", "scipy>=1.14"]
 
 setup(
     name="petalflow",
@@ -62,9 +60,9 @@ setup(
     cmdclass={"build_py": BuildWithPipeline},
     install_requires=BASE,
     extras_require={
-        "cpu": CPU + KERAS,
-        "gpu": GPU + KERAS,
-        "tpu": TPU + KERAS,
+        "cpu": CPU + LEARNING,
+        "gpu": GPU + LEARNING,
+        "tpu": TPU + LEARNING,
         # Places to store: gs:// and s3://. The images have both.
         "gcs": ["gcsfs>=2026.1"],
         "s3": ["s3fs>=2026.1"],

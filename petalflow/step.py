@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 
+from petalflow import tpu
 from petalflow.errors import PetalflowError
 
 # A local run that is killed with SIGKILL cannot end its steps, so they watch for it.
@@ -52,6 +53,7 @@ def log_as(step: str) -> None:
         logger.setLevel(logging.INFO)
         logger.propagate = False
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow is imported later, if at all
+    tpu.before_tensorflow()
 
 
 def error_in(line: str) -> str | None:

@@ -17,7 +17,7 @@ from components.train.backbones import load_backbone
 from components.train.check import FROM_SCRATCH, check_settings
 from components.train.checkpoint import TrainingState
 from components.train.settings import TrainSettings
-from petalflow import storage
+from petalflow import accelerators, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.dataset.reading import decoded_images
 from petalflow.errors import PetalflowError
@@ -159,10 +159,15 @@ def _fit(
 
     An epoch at a time, so that all that decides stands here, and can be taken up after a kill.
     """
+    missing = accelerators.missing()
+    if missing:
+        log.warning("%s; training on the CPU", missing)
     model.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate),
         loss="sparse_categorical_crossentropy",
         metrics=["accuracy"],
+        # TensorFlow's build for TPUs cannot compile for the CPU.
+        jit_compile=False if missing else "auto",
     )
     model.optimizer.build(model.trainable_variables)
     state = (checkpoint.load(state_uri) if state_uri else None) or TrainingState()

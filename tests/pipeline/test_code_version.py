@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.code_version import code_version
+from pipeline.code_version import code_version, source_hash
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,3 +23,10 @@ def test_it_changes_with_the_steps_code_and_with_nothing_else(tmp_path) -> None:
     template = tmp_path / "components" / "evaluate" / "report.html.j2"
     template.write_text(template.read_text() + " ")
     assert version_in(tmp_path) != before
+
+
+def test_the_hash_of_the_sources_needs_no_library() -> None:
+    command = [sys.executable, "-S", "-m", "pipeline.code_version"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert said == source_hash() + "\n"
+    assert said.strip() != code_version(), "that one also knows the libraries"

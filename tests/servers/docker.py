@@ -1,0 +1,63 @@
+"""Docker for the tests: the engine that runs, or else one of ours; and the images, as `make images` builds them."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON_IMAGE = "python:3.11-slim"
+# The build asks the package index, which a network of the engine's own may not reach.
+_BUILD_OPTIONS = "--network host"
+
+
+@contextlib.contextmanager
+def running_docker() -> Iterator[None]:
+    """Gives a Docker engine for the block's time; skips the tests where there can be none."""
+    if not shutil.which("docker"):
+        pytest.skip("needs Docker: no command `docker`")
+    if _answers():
+        yield
+        return
+    if os.getuid() != 0 or not shutil.which("dockerd"):
+        pytest.skip("needs Docker: no engine answers, and only root with `dockerd` can start one")
+    with tempfile.TemporaryFile("w+") as log, subprocess.Popen(["dockerd"], stdout=log, stderr=log) as engine:
+        try:
+            while not _answers():
+                if engine.poll() is not None:
+                    log.seek(0)
+                    pytest.skip(f"needs Docker: dockerd ended: {log.read().strip().splitlines()[-1]}")
+                time.sleep(0.2)
+            yield
+        finally:
+            engine.terminate()
+
+
+def build_images() -> None:
+    """Builds base and cpu; what the engine has of them already, it does not build again."""
+    if not _docker("image", "inspect", PYTHON_IMAGE) and not _docker("pull", "--quiet", PYTHON_IMAGE):
+        if os.getuid() != 0 or not shutil.which("debootstrap"):
+            pytest.skip(f"needs {PYTHON_IMAGE}: no registry is in reach, and only root with debootstrap can make it")
+        _run("docker/python-from-debian.sh")
+    _run("make", "images", f"DOCKER_BUILD={_BUILD_OPTIONS}")
+
+
+def _answers() -> bool:
+    return _docker("version", "--format", "{{.Server.Version}}")
+
+
+def _docker(*arguments: str) -> bool:
+    return subprocess.run(["docker", *arguments], capture_output=True, check=False).returncode == 0
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False
+    )
+    assert done.returncode == 0, f"{' '.join(command)} failed:\n{done.stdout[-3000:]}"
