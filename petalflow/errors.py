@@ -7,6 +7,7 @@ ACCEPTED = 0  # also "nothing new"
 FAILED = 1
 USAGE = 2
 REFUSED = 3
+INTERRUPTED = 130  # as shells say it of SIGINT
 
 
 class PetalflowError(Exception):
@@ -23,6 +24,12 @@ class UsageError(PetalflowError):
     """Wrong usage or configuration, found before any work was done."""
 
     exit_code = USAGE
+
+
+class Interrupted(PetalflowError):
+    """The user pressed Ctrl-C; the message says how to go on."""
+
+    exit_code = INTERRUPTED
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:

@@ -1,7 +1,37 @@
 """Names of the container images that the steps run in; docker/Dockerfile builds them."""
 
+import re
+
 from petalflow import __version__
 
-# An explicit tag: `latest` would make a run depend on the day it ran.
-BASE = f"petalflow/base:{__version__}"  # without TensorFlow
-CPU = f"petalflow/cpu:{__version__}"
+PREFIX = "petalflow"
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+def image(target: str, prefix: str = PREFIX, tag: str = __version__) -> str:
+    """Returns the name of an image.
+
+    Args:
+        target: Of docker/Dockerfile: base (without TensorFlow), cpu, gpu or tpu.
+        prefix: The registry and what stands before the image there.
+        tag: Its tag.
+    """
+    return f"{prefix.rstrip('/')}/{target}:{tag}"
+
+
+def check_tag(tag: str) -> str:
+    """Returns a tag that names the same image tomorrow.
+
+    Raises:
+        ValueError: If it is `latest`, or no tag at all.
+    """
+    if tag == "latest":
+        raise ValueError("latest would make a run depend on the day it ran; name a version or the content tag")
+    if not _TAG.fullmatch(tag):
+        raise ValueError("a tag is 1 to 128 letters, digits, '_', '.' and '-'")
+    return tag
+
+
+# What the committed pipeline names.
+BASE = image("base")
+CPU = image("cpu")

@@ -1,6 +1,6 @@
 """The record of a run: what its steps decided, where notify, follow and schedules read it.
 
-    <record_uri>/<run id>/snapshot.json  verdict.json  release.json
+    <record_uri>/<run id>/snapshot.json  verdict.json  report.html  release.json
 
 An exit task learns only SUCCEEDED or FAILED, and a refused run is SUCCEEDED everywhere;
 so the steps that decide write here what they decided.
@@ -9,6 +9,7 @@ so the steps that decide write here what they decided.
 from typing import Any
 
 from petalflow import storage
+from petalflow.verdict import REPORT_FILE
 
 SNAPSHOT, VERDICT, RELEASE = "snapshot", "verdict", "release"
 ACCEPTED, REFUSED, FAILED, NOTHING_NEW = "accepted", "refused", "failed", "nothing new"
@@ -48,6 +49,16 @@ def read(record_uri: str, run_id: str, part: str) -> dict[str, Any] | None:
     """Returns one part of a run's record, or None if the run did not come so far."""
     address = _address(record_uri, run_id, part)
     return dict(storage.read_json(address)) if storage.exists(address) else None
+
+
+def write_report(record_uri: str, run_id: str, html: bytes) -> None:
+    """Keeps the report of a run where whoever follows the run can read it, wherever the steps ran."""
+    storage.write_bytes(storage.join(record_uri, run_id, REPORT_FILE), html)
+
+
+def read_report(record_uri: str, run_id: str) -> bytes:
+    """Returns the report of a run that came to a verdict."""
+    return storage.read_bytes(storage.join(record_uri, run_id, REPORT_FILE))
 
 
 def _address(record_uri: str, run_id: str, part: str) -> str:

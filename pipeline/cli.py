@@ -1,19 +1,36 @@
 """The `petalflow` command: it reads arguments and calls; it decides nothing."""
 
 import importlib
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from petalflow import commandline
-from petalflow.errors import ACCEPTED, FAILED, REFUSED
+from petalflow.errors import ACCEPTED, FAILED, REFUSED, USAGE
+from pipeline.steps import STEPS
 
 app = commandline.new_app("Retrain image classifiers and let only good ones out.")
-_STEPS = ("snapshot", "convert", "validate", "train", "evaluate", "export", "release", "notify", "predict")
-_EXIT_CODES = {"accepted": ACCEPTED, "nothing new": ACCEPTED, "refused": REFUSED, "failed": FAILED}
+_EXIT_CODES = {
+    "accepted": ACCEPTED,
+    "nothing new": ACCEPTED,
+    "submitted": ACCEPTED,
+    "refused": REFUSED,
+    "failed": FAILED,
+}
 
-for _step in _STEPS:
+
+class On(StrEnum):
+    """The places to run."""
+
+    LOCAL = "local"
+    DOCKER = "docker"
+    KUBEFLOW = "kubeflow"
+    VERTEX = "vertex"
+
+
+for _step in (*STEPS, "predict"):
     # The same function as `python -m components.<step>`; it imports its work only when called.
     _module = importlib.import_module(f"components.{_step}.__main__")
     app.command(_step, rich_help_panel="Single steps" if _step != "predict" else None)(getattr(_module, _step))
@@ -25,32 +42,60 @@ def run(
     out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run in it is resumed.")],
     registry: Annotated[str, typer.Option(help="Folder or URI that releases go to.")],
     name: Annotated[str, typer.Option(help="Name to release under.")],
+    on: Annotated[On, typer.Option(help="Where to run; `petalflow settings PLACE` lists what each takes.")] = On.LOCAL,
     config: commandline.Config = None,
     set: commandline.Set = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Submit and leave; without it, the same follows.")] = False,
     state: Annotated[str | None, typer.Option(help="Where state goes; default REGISTRY/.state/NAME.")] = None,
     record: Annotated[str | None, typer.Option(help="Where records go; default REGISTRY/.records/NAME.")] = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Run the whole pipeline: exit 0 accepted or nothing new, 3 refused, 2 wrong usage, 1 failed."""
+    from pipeline import running
     from pipeline.config import Configuration
     from pipeline.request import Request
-    from pipeline.running import run_here
+    from pipeline.targets.target import find_target
 
     configuration = Configuration.of(commandline.read_settings(None, config, set))
     request = Request.of(source, registry, name, configuration, state, record)
-    raise typer.Exit(_EXIT_CODES[run_here(request, out.absolute())])
+    outcome = running.run(find_target(on, configuration.targets), request, out.absolute(), detach=detach)
+    raise typer.Exit(_EXIT_CODES[outcome])
 
 
 @app.command("compile")
 def compile_(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("pipeline.yaml"),
+    on: Annotated[On | None, typer.Option(help="Fit it to one place, with its settings; else it runs on all.")] = None,
+    images: Annotated[str | None, typer.Option(help="REGISTRY/PREFIX of the images.")] = None,
+    tag: Annotated[str | None, typer.Option(help="Their tag; latest is refused.")] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Kind for train: nvidia.com/gpu, google.com/tpu, NVIDIA_L4 ...")
+    ] = None,
+    config: commandline.Config = None,
+    set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Compile the pipeline to a YAML file that Kubeflow, Vertex AI and this command run."""
-    from pipeline.compile import compile_pipeline
+    from pipeline.compile import build_for, compile_pipeline
 
-    compile_pipeline(out)
+    compile_pipeline(out, build_for(on, commandline.read_settings(None, config, set), images, tag, accelerator))
     print(out)
+
+
+@app.command()
+def doctor(
+    on: Annotated[list[On] | None, typer.Argument(help="Places to examine; all if not said.")] = None,
+    config: commandline.Config = None,
+    set: commandline.Set = None,
+    debug: commandline.Debug = False,
+) -> None:
+    """Look for what is missing to run on each place: exit 0 if nothing is, on those named (or else local)."""
+    from pipeline.config import targets_of
+    from pipeline.doctor import examine, print_findings
+
+    settings = targets_of(commandline.read_settings(None, config, set))
+    wrong = print_findings(examine(on or list(On), settings))
+    raise typer.Exit(USAGE if wrong & {*(on or [On.LOCAL])} else ACCEPTED)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The user's one configuration: the settings of every step."""
+"""The user's one configuration: the settings of every step, and of the places to run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from components.train.settings import TrainSettings
 from components.validate.settings import ValidateSettings
 from petalflow.errors import UsageError, did_you_mean
 from petalflow.settings import StepSettings
+from pipeline.targets.settings import SETTINGS as TARGETS
+from pipeline.targets.settings import ContainerSettings
 
 SECTIONS: dict[str, type[StepSettings]] = {
     cls.section: cls
@@ -22,13 +24,15 @@ SECTIONS: dict[str, type[StepSettings]] = {
 
 @dataclass(frozen=True)
 class Configuration:
-    """Validated settings of every step.
+    """Validated settings.
 
     Attributes:
         sections: A step's name -> its settings.
+        targets: The name of a place to run -> its settings; no parameters of the pipeline.
     """
 
     sections: Mapping[str, StepSettings]
+    targets: Mapping[str, ContainerSettings]
 
     @classmethod
     def of(cls, values: Mapping[str, Mapping[str, Any]]) -> "Configuration":
@@ -37,20 +41,20 @@ class Configuration:
         Raises:
             UsageError: Naming every setting that is unknown or out of range.
         """
+        known = {**SECTIONS, **TARGETS}
         problems = [
-            f"unknown section {section}: {did_you_mean(section, SECTIONS)}"
-            for section in values
-            if section not in SECTIONS
+            f"unknown section {section}: {did_you_mean(section, known)}" for section in values if section not in known
         ]
-        sections = {}
-        for section, settings in SECTIONS.items():
+        valid: dict[str, Any] = {}
+        for section, settings in known.items():
             try:
-                sections[section] = settings.of(values.get(section, {}))
+                valid[section] = settings.of(values.get(section, {}))
             except UsageError as error:
                 problems.append(str(error))
         if problems:
             raise UsageError("; ".join(problems))
-        return cls({**sections, "train": pinned(cast(TrainSettings, sections["train"]))})
+        valid["train"] = pinned(valid["train"])
+        return cls({section: valid[section] for section in SECTIONS}, {name: valid[name] for name in TARGETS})
 
     @property
     def train(self) -> TrainSettings:
@@ -62,15 +66,25 @@ class Configuration:
         return {f"{section}_config": settings.to_json() for section, settings in self.sections.items()}
 
 
+def targets_of(values: Mapping[str, Mapping[str, Any]]) -> dict[str, ContainerSettings]:
+    """Returns the settings of the places to run, by name; those of the steps are not looked at.
+
+    Raises:
+        UsageError: Naming a setting that is unknown or out of range.
+    """
+    return {name: settings.of(values.get(name, {})) for name, settings in TARGETS.items()}
+
+
 def describe(section: str | None) -> str:
     """Returns a table of settings: name, default, meaning.
 
     Raises:
         UsageError: If there is no such section.
     """
-    if section is not None and section not in SECTIONS:
-        raise UsageError(f"no settings for {section}: {did_you_mean(section, SECTIONS)}")
-    chosen = [SECTIONS[section]] if section else list(SECTIONS.values())
+    known: dict[str, type[StepSettings]] = {**SECTIONS, **TARGETS}
+    if section is not None and section not in known:
+        raise UsageError(f"no settings for {section}: {did_you_mean(section, known)}")
+    chosen = [known[section]] if section else list(known.values())
     rows = [
         (f"{cls.section}.{name}", "none" if field.default is None else str(field.default), field.description or "")
         for cls in chosen

@@ -48,9 +48,9 @@ class Display:
         if self._live:
             self._live.stop()
 
-    def started(self, step: str) -> None:
+    def started(self, step: str, seconds_ago: float = 0) -> None:
         """A step has begun."""
-        self._since[step] = time.monotonic()
+        self._since[step] = time.monotonic() - seconds_ago
         if not self._live:
             self.console.print(f"{step} ...", highlight=False)
 
@@ -67,6 +67,10 @@ class Display:
             self._progress[progress.step] = progress
         if not self._live:
             self.console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Says something about the run that is of no step."""
+        self.console.print(text, style="dim", highlight=False, soft_wrap=True, markup=False)
 
     def __rich__(self) -> Group:
         table = Table.grid(padding=(0, 2))

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from petalflow import storage
 from petalflow.registry import check_name
-from pipeline.code_version import code_version
 from pipeline.config import Configuration
 
 
@@ -55,14 +54,18 @@ class Request:
             record_uri=storage.absolute(record_uri or storage.join(registry, ".records", name)),
         )
 
-    def parameters(self) -> dict[str, str]:
-        """Returns the pipeline's parameters, all but the run's id."""
+    def parameters(self, code_version: str) -> dict[str, str]:
+        """Returns the pipeline's parameters, all but the run's id.
+
+        Args:
+            code_version: Of the code that the steps run, where they run.
+        """
         return {
             "source": self.source,
             "registry": self.registry,
             "name": self.name,
             "state_uri": self.state_uri,
             "record_uri": self.record_uri,
-            "code_version": code_version(),
+            "code_version": code_version,
             **self.configuration.parameters(),
         }

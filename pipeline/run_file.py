@@ -38,6 +38,9 @@ class RunFile:
         run_id: Names the run; fixed before work starts.
         parameters: Of the pipeline.
         steps: In the order of the pipeline.
+        on: The place it runs on.
+        job: Its name there, once it was handed over; "" where a run has no name of its own.
+        link: Where it can be looked at there, or "".
         resumed: Whether an earlier process began this run.
         started_at: ISO 8601, UTC.
         outcome: accepted, refused, failed or nothing new; None until the run has ended.
@@ -48,28 +51,39 @@ class RunFile:
     run_id: str
     parameters: Mapping[str, str]
     steps: list[StepState]
+    on: str = "local"
+    job: str = ""
+    link: str = ""
     resumed: bool = False
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     outcome: str | None = None
     results: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, out: Path, parameters: Mapping[str, str], steps: tuple[str, ...]) -> "RunFile":
-        """Begins a run in a folder, or resumes the unfinished one of the same parameters there."""
+    def begin(cls, out: Path, parameters: Mapping[str, str], steps: tuple[str, ...], on: str = "local") -> "RunFile":
+        """Begins a run in a folder, or resumes the unfinished one of the same parameters and place there."""
         path = out / _FILE
         name = parameters["name"]
         new_id = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        run = cls(path, new_id, parameters, [StepState(step) for step in steps])
+        run = cls(path, new_id, parameters, [StepState(step) for step in steps], on)
         if path.exists():
             before = _read(path)
-            if before["outcome"] is None and before["parameters"] == dict(parameters):
+            same = before["parameters"] == dict(parameters) and before.get("on", "local") == on
+            if before["outcome"] is None and same:
                 run.run_id, run.started_at, run.resumed = before["run_id"], before["started_at"], True
+                run.job, run.link = before.get("job", ""), before.get("link", "")
         run.write()
         return run
 
     def step(self, name: str) -> StepState:
         """Returns the state of a step."""
         return next(step for step in self.steps if step.name == name)
+
+    def note(self, name: str, state: str, seconds: float) -> None:
+        """Notes how far a step is, and writes the file."""
+        entry = self.step(name)
+        entry.state, entry.seconds = state, round(seconds, 2)
+        self.write()
 
     def write(self) -> None:
         """Writes the file, whole."""

@@ -1,43 +1,131 @@
-"""One run from the command line: checked, resumed if need be, shown, and summed up."""
+"""One run from the command line: checked, resumed if need be, handed over, followed, and summed up."""
 
+import contextlib
+import fcntl
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from components.notify.notify import summary
-from petalflow import runs
-from pipeline.definition import STEPS
+from petalflow import runs, storage
+from petalflow.errors import Interrupted, UsageError
+from petalflow.verdict import REPORT_FILE, VERDICT_FILE
 from pipeline.display import Display
 from pipeline.request import Request
-from pipeline.run_file import RunFile
-from pipeline.targets import local
+from pipeline.run_file import CACHED, RAN, RUNNING, SKIPPED, WAITING, RunFile
+from pipeline.steps import STEPS
+from pipeline.targets.target import Failure, Target
+
+SUBMITTED = "submitted"
 
 
-def run_here(request: Request, out: Path) -> str:
-    """Runs the pipeline on this machine and prints how it ended.
+def run(target: Target, request: Request, out: Path, *, detach: bool = False) -> str:
+    """Runs the pipeline and prints how it ended.
 
     Args:
+        target: Where to run.
         request: What to run.
         out: Folder of the run.
+        detach: Whether to leave when the run is handed over; the same call without it follows that run.
 
     Returns:
-        The outcome: "accepted", "refused", "failed" or "nothing new".
+        The outcome: "accepted", "refused", "failed" or "nothing new"; "submitted" if it was left.
 
     Raises:
         UsageError: If something is wrong that can be known before work starts; nothing was made then.
     """
-    local.check(request, out)
+    if detach and not target.goes_on_alone:
+        raise UsageError(f"--detach: a run on {target.name} goes on only while it is followed")
+    target.check(request, out)
     console = Console(file=sys.stdout)  # by object: the name is taken over while kfp.local works
-    with local.locked(out):
-        run = RunFile.begin(out, request.parameters(), STEPS)
-        console.print(f"{'resuming' if run.resumed else 'run'} {run.run_id}", highlight=False)
-        local.run(request, out, run, Display(run, console))
-    if run.outcome == runs.FAILED:
-        print(f"petalflow: error: {run.results['error']}\nlog: {run.results['log']}", file=sys.stderr)
+    with locked(out):
+        run_file = RunFile.begin(out, request.parameters(target.code_version()), STEPS, target.name)
+        console.print(f"{'resuming' if run_file.resumed else 'run'} {run_file.run_id}", highlight=False)
+        if not run_file.job:
+            target.submit(request, run_file)
+            run_file.write()
+        if run_file.link:
+            console.print(run_file.link, highlight=False, soft_wrap=True)
+        if detach:
+            return SUBMITTED
+        try:
+            failure = target.follow(request, run_file, Display(run_file, console))
+        except KeyboardInterrupt:
+            goes_on = f"the run goes on ({run_file.link or run_file.job})"
+            left = goes_on if target.goes_on_alone else "the run has stopped"
+            raise Interrupted(f"{left}; the same command takes it up again") from None
+        _conclude(request, out, run_file, failure)
+    _print_outcome(request, run_file)
+    return str(run_file.outcome)
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Holds a folder for one run at a time.
+
+    Raises:
+        UsageError: If another run holds it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be made: {error.strerror}; choose another") from None
+    with (out / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"another run is going on in {out}; wait for it or choose another --out") from None
+        yield
+
+
+def _conclude(request: Request, out: Path, run_file: RunFile, failure: Failure | None) -> None:
+    """Says in the run's file how it ended, from the steps' states and the record."""
+    for step in run_file.steps:
+        if step.state in (WAITING, RUNNING):
+            step.state = SKIPPED
+    finished = failure is None and run_file.step("snapshot").state == RAN
+    if _record_is_here(request):
+        run_file.outcome = runs.outcome(request.record_uri, run_file.run_id, succeeded=finished)
     else:
-        print("\n".join(summary(request.record_uri, run.run_id, request.name, "SUCCEEDED")))
+        run_file.outcome = _outcome_by_steps(run_file) if finished else runs.FAILED
+    verdict = runs.read(request.record_uri, run_file.run_id, runs.VERDICT)
+    if verdict and run_file.step("evaluate").state == RAN:
+        storage.write_json(str(out / VERDICT_FILE), verdict)
+        storage.write_bytes(str(out / REPORT_FILE), runs.read_report(request.record_uri, run_file.run_id))
+        run_file.results |= {"verdict": str(out / VERDICT_FILE), "report": str(out / REPORT_FILE)}
+        run_file.results["failed_checks"] = [check for check in verdict["checks"] if check["passed"] is False]
+    if run_file.outcome == runs.FAILED:
+        failure = failure or Failure("", ("the run left no verdict and no error",), run_file.link)
+        run_file.results |= {"error": str(failure), "log": failure.log}
+    release = runs.read(request.record_uri, run_file.run_id, runs.RELEASE)
+    if run_file.outcome == runs.ACCEPTED and release:
+        run_file.results["release"] = release["uri"]
+    run_file.write()
+
+
+def _record_is_here(request: Request) -> bool:
+    """Tells whether the record can be read from this machine; a volume of a cluster need not be seen here."""
+    return not storage.is_local(request.record_uri) or storage.local_path(request.record_uri).is_dir()
+
+
+def _outcome_by_steps(run_file: RunFile) -> str:
+    """Returns the outcome of a run that ended well, by the last step that its conditions let run."""
+    for step, outcome in (("release", runs.ACCEPTED), ("evaluate", runs.REFUSED), ("convert", runs.FAILED)):
+        if run_file.step(step).state in (RAN, CACHED):
+            return outcome
+    return runs.NOTHING_NEW
+
+
+def _print_outcome(request: Request, run_file: RunFile) -> None:
+    if run_file.outcome == runs.FAILED:
+        print(f"petalflow: error: {run_file.results['error']}\nlog: {run_file.results['log']}", file=sys.stderr)
+    elif not _record_is_here(request):
+        print(f"{request.name}: {run_file.outcome} (run {run_file.run_id})")
+        print(f"why is in {request.record_uri}, which cannot be read from here")
+    else:
+        print("\n".join(summary(request.record_uri, run_file.run_id, request.name, "SUCCEEDED")))
     for what in ("release", "report"):
-        if what in run.results:
-            print(f"{what}: {run.results[what]}")
-    return str(run.outcome)
+        if what in run_file.results:
+            print(f"{what}: {run_file.results[what]}")

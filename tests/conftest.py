@@ -9,6 +9,7 @@ import textwrap
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
@@ -17,6 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from petalflow import storage
+from tests.servers.docker import build_images, running_docker
+from tests.servers.gcs import running_gcs
+from tests.servers.s3 import running_s3
+from tests.servers.store import Store
+
+if TYPE_CHECKING:
+    from tests.servers.google import Google
+    from tests.servers.kubeflow import Kubeflow
+    from tests.servers.vertex import Vertex
 
 ROOT = Path(__file__).resolve().parents[1]
 _UINT8 = 0x08
@@ -46,15 +56,95 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture(params=["local", "memory"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty folder: on this machine, then on what stands for an object store."""
+@pytest.fixture(scope="session")
+def gs() -> Iterator[Store]:
+    """An emulated Google Cloud Storage."""
+    with running_gcs() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Store]:
+    """An emulated S3."""
+    with running_s3() as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[None]:
+    """An engine that the command `docker` talks to."""
+    with running_docker():
+        yield
+
+
+@pytest.fixture(scope="session")
+def images(docker_engine: None) -> None:
+    """The images base and cpu, of this checkout's code, under the names that pipeline.yaml has."""
+    build_images()
+
+
+@pytest.fixture(scope="session")
+def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Google"]:
+    """A certificate, a service account and a registry of images, as Google's services share them."""
+    from tests.servers.google import running_google
+
+    with running_google(tmp_path_factory.mktemp("google")) as google, pytest.MonkeyPatch.context() as patch:
+        # gRPC reads it once in a process.
+        patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", google.environment["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"])
+        yield google
+
+
+@pytest.fixture(scope="session")
+def vertex_server(google: "Google") -> Iterator["Vertex"]:
+    """Vertex AI Pipelines and Cloud Logging, made of the messages that Google publishes."""
+    from tests.servers.vertex import running_vertex
+
+    with running_vertex(google) as server:
+        yield server
+
+
+@pytest.fixture
+def vertex(vertex_server: "Vertex", gs: Store, monkeypatch: pytest.MonkeyPatch) -> "Vertex":
+    """That, with nothing in it, and Google Cloud Storage beside it, for this process and its children."""
+    vertex_server.reset()
+    for name, value in {**vertex_server.google.environment, **gs.environment}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT", raising=False)
+    return vertex_server
+
+
+@pytest.fixture
+def kubeflow() -> Iterator["Kubeflow"]:
+    """Kubeflow Pipelines, made of the models of its API."""
+    from tests.servers.kubeflow import running_kubeflow
+
+    with running_kubeflow() as server:
+        yield server
+
+
+@pytest.fixture(params=["gs", "s3"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Each object store, which this process and its children use for the test's time."""
+    store: Store = request.getfixturevalue(request.param)
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    return store
+
+
+@pytest.fixture(params=["local", "memory", "gs", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of an empty folder: on this machine, in memory, and on object stores through their real clients."""
     if request.param == "local":
         yield str(tmp_path / "place")
-        return
-    address = f"memory://place-{uuid.uuid4().hex}"
-    yield address
-    storage.remove(address)
+    elif request.param == "memory":
+        address = f"memory://place-{uuid.uuid4().hex}"
+        yield address
+        storage.remove(address)
+    else:
+        store: Store = request.getfixturevalue(request.param)
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        yield f"{store.new_bucket()}/place"
 
 
 @pytest.fixture(scope="session")

@@ -19,9 +19,10 @@ def evaluate(
 ) -> bool:
     """Returns whether the candidate is accepted."""
     from components.evaluate.settings import EvaluateSettings
-    from petalflow import runs
+    from petalflow import runs, storage
     from petalflow.registry import live
     from petalflow.step import running
+    from petalflow.verdict import REPORT_FILE
 
     with running("evaluate"):
         from components.evaluate.evaluate import evaluate as work
@@ -30,6 +31,8 @@ def evaluate(
         # A run that is resumed after it released must not be compared with itself.
         baseline = live(registry, name, besides_run=run)
         verdict = work(model.path, dataset.path, evaluation.path, EvaluateSettings.from_json(evaluate_config), baseline)
-        runs.write(record_uri, run, runs.VERDICT, {**verdict.to_json(), "evaluation": evaluation.path})
+        report = storage.read_bytes(storage.join(evaluation.path, REPORT_FILE))
+        runs.write_report(record_uri, run, report)
+        runs.write(record_uri, run, runs.VERDICT, {**verdict.to_json(), "evaluation": evaluation.uri})
     evaluation.metadata["accepted"] = verdict.accepted
     return verdict.accepted

@@ -1,1 +1,1 @@
-"""The places where the pipeline runs."""
+"""The places to run: the same verbs on each (`pipeline.targets.target`)."""

@@ -1,8 +1,10 @@
 """The whole way as a user goes it: the `petalflow` command, real steps, real files."""
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,10 @@ class Place:
         return sorted(int(path.name) for path in home.iterdir()) if home.exists() else []
 
 
-def petalflow(*arguments: str, cwd: Path | None = None) -> Ended:
-    done = subprocess.run([PETALFLOW, *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+def petalflow(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ended:
+    """Runs the command; `env` is added to the environment."""
+    environment = {**os.environ, **(env or {})}
+    done = subprocess.run(
+        [PETALFLOW, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=environment
+    )
     return Ended(done.returncode, done.stdout, done.stderr)

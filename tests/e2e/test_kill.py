@@ -111,3 +111,29 @@ def test_a_cached_dataset_that_lost_a_shard_is_made_again(digits, tmp_path) -> N
     assert ended.code == 0, ended.output + ended.errors
     assert place.states()["convert"] == "ran"
     assert place.versions() == [1]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
+@pytest.mark.parametrize("everybody", [True, False], ids=["from a terminal", "to the command alone"])
+def test_ctrl_c_stops_cleanly(digits, tmp_path, everybody: bool) -> None:
+    place = Place(digits, tmp_path / "out", tmp_path / "models")
+    with subprocess.Popen(
+        place.command(*SETTINGS), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while state_of(place, "train") != "running":
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        if everybody:  # a terminal interrupts the steps too
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == "petalflow: error: the run has stopped; the same command takes it up again\n"
+    assert "Traceback" not in output
+    deadline = time.monotonic() + 20
+    while steps_alive(place) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not steps_alive(place)
+    assert place.file()["outcome"] is None

@@ -48,8 +48,9 @@ def test_the_output_names_release_and_report(first, place) -> None:
 
 def test_the_record_says_what_was_decided(first_file, place) -> None:
     record = place.registry / ".records" / "digits" / first_file["run_id"]
-    parts = {path.stem: json.loads(path.read_text()) for path in record.iterdir()}
+    parts = {path.stem: json.loads(path.read_text()) for path in record.glob("*.json")}
     assert set(parts) == {"snapshot", "verdict", "release"}
+    assert (record / "report.html").read_bytes() == (place.out / "report.html").read_bytes()
     assert parts["snapshot"]["images"] == 1797
     assert parts["verdict"]["accepted"] is True
     assert parts["release"]["version"] == 1

@@ -5,7 +5,7 @@ import yaml
 
 from pipeline.compile import compile_pipeline, pipeline_file
 from pipeline.config import SECTIONS
-from pipeline.definition import STEPS
+from pipeline.steps import STEPS
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,6 @@ def test_a_name_that_is_no_folder_everywhere_is_refused(name: str) -> None:
 
 
 def test_every_parameter_is_a_string() -> None:
-    parameters = Request.of("photos", "models", "flowers", CONFIGURATION).parameters()
+    parameters = Request.of("photos", "models", "flowers", CONFIGURATION).parameters("code")
     assert all(isinstance(value, str) and value for value in parameters.values())
     assert "run_id" not in parameters

@@ -1,0 +1,82 @@
+"""What a compiled pipeline must obey so that Kubeflow, Vertex AI and kfp.local all run the same file."""
+
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import yaml
+
+from petalflow.errors import PetalflowError
+
+_SCHEMA = "2.1.0"
+# YAML 1.1, which Kubeflow reads, takes these bare words for booleans.
+_BOOLEANS = ("n", "y", "no", "yes", "on", "off")
+# kfp.local cannot fill these in.
+_PLACEHOLDERS = ("pipeline_job_create_time_utc", "pipeline_job_schedule_time_utc", "pipeline_job_resource_name")
+# How kfp starts a function of ours; anything else does not run without a container.
+_LIGHTWEIGHT = "kfp.dsl.executor_main"
+_RETURNED = "Output"
+_CHANNEL = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
+
+Spec = dict[str, Any]
+
+
+def check_portable(text: str, documents: int = 1, googles_only: Collection[str] = ()) -> None:
+    """Checks a compiled pipeline.
+
+    Args:
+        text: The YAML.
+        documents: How many it may have: settings that only Kubernetes understands are a second one.
+        googles_only: Steps that only Google's backend need run.
+
+    Raises:
+        PetalflowError: Naming every rule that is broken, and where.
+    """
+    found = list(yaml.safe_load_all(text))
+    problems = [] if len(found) == documents else [f"it has {len(found)} YAML documents, not {documents}"]
+    spec = found[0]
+    if spec.get("schemaVersion") != _SCHEMA:
+        problems.append(f"its schema is {spec.get('schemaVersion')}, not {_SCHEMA}")
+    problems += [f"the placeholder {name} does not work in kfp.local" for name in _PLACEHOLDERS if name in text]
+    problems += [*_parameters(spec), *_executors(spec, googles_only), *_conditions(spec)]
+    if problems:
+        raise PetalflowError("the pipeline would not run everywhere: " + "; ".join(problems))
+
+
+def _parameters(spec: Spec) -> Iterator[str]:
+    components = {"the pipeline": spec["root"], **spec["components"]}
+    for where, component in components.items():
+        for name in component.get("inputDefinitions", {}).get("parameters", {}):
+            if name.lower() in _BOOLEANS:
+                yield f"{where} has a parameter named {name}, which YAML takes for a boolean"
+
+
+def _executors(spec: Spec, googles_only: Collection[str]) -> Iterator[str]:
+    for label, executor in spec["deploymentSpec"]["executors"].items():
+        container = executor.get("container")
+        if label.removeprefix("exec-") in googles_only:
+            continue
+        if container is None:
+            yield f"{label} is a {', '.join(executor)}, which only Google's backend runs"
+            continue
+        _, _, tag = container["image"].rpartition(":")
+        if "/" in tag or tag == "latest":  # no colon behind the last slash: no tag
+            yield f"{label} runs in {container['image']}, which names no fixed version"
+        command = " ".join([*container.get("command", []), *container.get("args", [])])
+        if _LIGHTWEIGHT not in command:
+            yield f"{label} is no lightweight component, so it does not run without a container"
+        if "pip install" in command.replace("pip3", "pip").partition("def ")[0]:
+            yield f"{label} installs packages when it starts; they belong into its image"
+        if container.get("env"):
+            yield f"{label} sets environment variables, which kfp.local does not merge with the runner's"
+
+
+def _conditions(spec: Spec) -> Iterator[str]:
+    """kfp.local takes a condition on anything but a single unnamed output for false, and succeeds."""
+    for component in (spec["root"], *spec["components"].values()):
+        for name, task in component.get("dag", {}).get("tasks", {}).items():
+            condition = task.get("triggerPolicy", {}).get("condition", "")
+            for channel in _CHANNEL.findall(condition):
+                read = task["inputs"]["parameters"][channel].get("taskOutputParameter")
+                if read and read["outputParameterKey"] != _RETURNED:
+                    yield f"{name} depends on the output {read['outputParameterKey']}, which kfp.local cannot read"

@@ -1,0 +1,217 @@
+"""Containers on this machine: kfp.local runs the compiled pipeline, each step in its image."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.train.check import check_settings, downloads_weights, weights_file
+from petalflow import storage
+from petalflow.errors import UsageError
+from pipeline.code_version import source_hash
+from pipeline.compile import Build, compile_pipeline, pipeline_file
+from pipeline.display import Display
+from pipeline.request import Request
+from pipeline.run_file import RunFile
+from pipeline.steps import STEPS
+from pipeline.targets import kfp_local
+from pipeline.targets.places import check_addresses, places
+from pipeline.targets.settings import DockerSettings
+from pipeline.targets.target import Failure, Probe, check_probes
+
+if TYPE_CHECKING:
+    import docker
+
+# Who the steps are when the command is run by root: nobody in particular.
+_NOBODY = 65532
+_RUN_LABEL = "petalflow.run"
+_SOURCE_LABEL = "petalflow.source-hash"
+# What a step in a container needs of our environment to reach an object store.
+_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
+_PASSED_ON = (
+    _CREDENTIALS,
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "GOOGLE_CLOUD_PROJECT",
+    "STORAGE_EMULATOR_HOST",
+)
+
+
+@dataclass(frozen=True)
+class Docker:
+    """Runs in containers: not as root, without capabilities, the source and the root file system read-only.
+
+    Attributes:
+        settings: Images and network.
+    """
+
+    settings: DockerSettings
+    name = "docker"
+    goes_on_alone = False
+
+    def probes(self) -> Sequence[Probe]:
+        """The engine, and the images."""
+        images = [Probe(f"image {name}", partial(_look_at_image, name)) for name in self._images()]
+        return [Probe("engine", _look_at_engine), *images]
+
+    def check(self, request: Request, out: Path) -> None:
+        """Looks at the addresses, at Docker, and at the images."""
+        check_probes(self.probes())
+        check_addresses(request, out)
+        check_settings(request.configuration.train)
+
+    def build(self, source: str = "") -> Build:
+        """With the images of the settings."""
+        return Build.of(self.settings, source)
+
+    def code_version(self) -> str:
+        """Of the images themselves."""
+        with connected() as client:
+            return "-".join(client.images.get(image).id.partition(":")[2][:12] for image in self._images())
+
+    def submit(self, request: Request, run: RunFile) -> None:
+        """Nothing to hand over: a run on this machine goes on while it is followed."""
+
+    def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
+        """Runs the pipeline to its end."""
+        from kfp import local
+
+        out = run.path.parent
+        user, group = _user(out)
+        for folder in _written(request, out):
+            _give(folder, user, group)
+        runner = local.DockerRunner(
+            user=f"{user}:{group}",
+            mounts=_mounts(request),
+            network_mode=self._network(request),
+            environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            read_only=True,
+            tmpfs={"/tmp": ""},  # noqa: S108  (in the container)
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            labels={_RUN_LABEL: run.run_id},
+        )
+        with _none_left(run.run_id):
+            return kfp_local.execute(runner, self._pipeline(request.source, out), out, run, display)
+
+    def _images(self) -> list[str]:
+        return sorted({self.build().image_of(step) for step in STEPS})
+
+    def _pipeline(self, source: str, out: Path) -> Path:
+        """Returns the committed pipeline, or one that names other images."""
+        build = self.build(source)
+        if build == Build():
+            return pipeline_file()
+        compile_pipeline(out / "pipeline.yaml", build)
+        return out / "pipeline.yaml"
+
+    def _network(self, request: Request) -> str:
+        if self.settings.network != "auto":
+            return self.settings.network
+        read = (request.source, weights_file(request.configuration.train) or "")
+        local = all(storage.is_local(address) for address in (*read, *places(request).values()))
+        return "none" if local and not downloads_weights(request.configuration.train) else "bridge"
+
+
+@contextlib.contextmanager
+def connected() -> Iterator["docker.DockerClient"]:
+    """Gives a client of the Docker engine.
+
+    Raises:
+        UsageError: If there is none that answers.
+    """
+    try:
+        import docker
+    except ImportError:
+        raise UsageError("--on docker needs a package that is not installed: pip install 'petalflow[docker]'") from None
+    try:
+        client = docker.from_env()
+    except docker.errors.DockerException as error:
+        raise UsageError(f"no Docker engine answers ({_cause(error)}); start it, or join the group docker") from None
+    with contextlib.closing(client):
+        yield client
+
+
+def _cause(error: Exception) -> str:
+    """Returns what the system said, without the layers of libraries around it."""
+    inner = re.search(r"(PermissionError|FileNotFoundError|ConnectionRefusedError)\(\d+, '([^']+)'\)", str(error))
+    return inner[2] if inner else " ".join(str(error).split())
+
+
+def _look_at_engine() -> str:
+    with connected() as client:
+        return f"Docker {client.version()['Version']}"
+
+
+def _look_at_image(name: str) -> str:
+    import docker
+
+    with connected() as client:
+        try:
+            image = client.images.get(name)
+        except docker.errors.ImageNotFound:
+            raise UsageError(f"there is no image {name}; make images, or docker pull it") from None
+    if image.labels.get(_SOURCE_LABEL) != source_hash():
+        raise UsageError(f"the image {name} holds other code than this command; make images, or set docker.tag")
+    return f"{image.attrs['Size'] / 1e9:.2f} GB"
+
+
+def _user(out: Path) -> tuple[int, int]:
+    """Returns who the steps are: the owner of the run's folder, but never root."""
+    owner = out.stat()
+    return (owner.st_uid, owner.st_gid) if owner.st_uid else (_NOBODY, _NOBODY)
+
+
+def _written(request: Request, out: Path) -> list[Path]:
+    """Returns the folders on this machine that steps write to."""
+    addresses = (storage.join(request.registry, request.name), request.state_uri, request.record_uri)
+    return [out / kfp_local.WORK, *(storage.local_path(address) for address in addresses if storage.is_local(address))]
+
+
+def _give(folder: Path, user: int, group: int) -> None:
+    """Makes a folder; what root made is given to the user."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.stat().st_uid == 0 != user:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, user, group, follow_symlinks=False)
+
+
+def _mounts(request: Request) -> list["docker.types.Mount"]:
+    """Returns what the steps see, each at its own path; the folder of the run is mounted by kfp."""
+    from docker.types import Mount
+
+    def here(addresses: Iterable[str]) -> list[Path]:
+        return [storage.local_path(address) for address in addresses if storage.is_local(address)]
+
+    train = request.configuration.train
+    read = (request.source, weights_file(train) or "", os.environ.get(_CREDENTIALS, ""))
+    read_only = {path: True for path in here(read) if path.is_absolute() and path.exists()}
+    mounts = read_only | dict.fromkeys(here(places(request).values()), False)
+    return [Mount(str(path), str(path), type="bind", read_only=only) for path, only in mounts.items()]
+
+
+@contextlib.contextmanager
+def _none_left(run_id: str) -> Iterator[None]:
+    """Removes the containers of a run before the block, which a killed command left, and after it."""
+    _remove_containers(run_id)
+    try:
+        yield
+    finally:
+        _remove_containers(run_id)
+
+
+def _remove_containers(run_id: str) -> None:
+    import docker
+
+    with connected() as client:
+        for container in client.containers.list(filters={"label": f"{_RUN_LABEL}={run_id}"}):
+            with contextlib.suppress(docker.errors.APIError):  # it is being removed already
+                container.remove(force=True)

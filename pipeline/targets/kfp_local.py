@@ -1,0 +1,148 @@
+"""This machine: kfp.local runs the compiled pipeline, and what it prints is turned into states."""
+
+import contextlib
+import io
+import logging
+import re
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from petalflow import storage
+from petalflow.step import last_error
+from pipeline.display import Display
+from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, RunFile
+from pipeline.targets.target import Failure
+
+_LOG = "run.log"
+WORK = "steps"
+CACHE = ".cache"
+# Nothing of ours uses it, but unless it is told of one kfp leaves a temporary folder behind at each run.
+WORKSPACE = ".workspace"
+# How kfp.local says what it does (kfp 2.17), once its colours are taken away.
+_COLOUR = re.compile(r"\x1b\[\d+m")
+_STARTED = re.compile(r"Executing task '(?P<step>[a-z-]+)'")
+_FINISHED = re.compile(r"Task '(?P<step>[a-z-]+)' finished with status (?P<status>[A-Z]+)")
+_CACHE_HIT = re.compile(r"Task (?P<step>[a-z-]+) cache hit")
+# The artifacts of cached steps that are folders with a marker.
+_MARKED = ("dataset", "model", "exported")
+
+
+def execute(runner: Any, pipeline: Path, out: Path, run: RunFile, display: Display) -> Failure | None:
+    """Runs a compiled pipeline to its end.
+
+    Args:
+        runner: Of kfp.local.
+        pipeline: The compiled pipeline.
+        out: Folder of the run: its log, the steps' work, and the cache.
+        run: Its state, kept up to date.
+        display: Where it is shown.
+
+    Returns:
+        The step that failed, if one did.
+    """
+    follower = Follower(run, display, out / _LOG)
+    try:
+        with contextlib.redirect_stdout(follower), display:
+            _run(runner, pipeline, {**run.parameters, "run_id": run.run_id}, out)
+    finally:
+        follower.close()
+    return follower.failure()
+
+
+def _run(runner: Any, pipeline: Path, parameters: Mapping[str, str], out: Path) -> None:
+    from kfp import components, local
+
+    # Said to root, since kfp does; its own handler comes and goes with each task.
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s", force=True)
+    warnings.filterwarnings("ignore", message="You may be attemp", category=RuntimeWarning)
+    _forget_incomplete(out / CACHE)
+    (out / WORKSPACE).mkdir(exist_ok=True)
+    try:
+        local.init(
+            runner=runner,
+            pipeline_root=str(out / WORK),
+            workspace_root=str(out / WORKSPACE),
+            raise_on_error=False,
+            enable_caching=True,
+            cache_root=str(out / CACHE),
+        )
+        components.load_component_from_file(str(pipeline))(**parameters)
+    finally:
+        logging.basicConfig(force=True)
+
+
+class Follower(io.TextIOBase):
+    """Stands in for stdout while kfp.local works: logs every line and notes what happens to the steps."""
+
+    def __init__(self, run: RunFile, display: Display, log: Path) -> None:
+        self._run, self._display = run, display
+        self._path = log
+        self._log = log.open("a", encoding="utf-8")
+        self._part = ""
+        self._since: dict[str, float] = {}
+        self._lines: dict[str, list[str]] = {}
+
+    def write(self, text: str) -> int:
+        """Takes what is printed, in whatever pieces."""
+        *lines, self._part = (self._part + text).split("\n")
+        for line in lines:
+            self._take(_COLOUR.sub("", line))
+        return len(text)
+
+    def close(self) -> None:
+        """Ends the log."""
+        self._log.close()
+
+    def failure(self) -> Failure | None:
+        """Returns the first step that failed; a notification that failed changes nothing of what it was to tell."""
+        failed = [step.name for step in self._run.steps if step.state == FAILED and step.name != "notify"]
+        return Failure(failed[0], tuple(self._lines.get(failed[0], ())), str(self._path)) if failed else None
+
+    def _take(self, line: str) -> None:
+        self._log.write(line + "\n")
+        self._log.flush()
+        if match := _STARTED.search(line):
+            self._started(match["step"])
+        elif match := _FINISHED.search(line):
+            self._finished(match["step"], RAN if match["status"] == "SUCCESS" else FAILED)
+        elif match := _CACHE_HIT.search(line):
+            self._finished(match["step"], CACHED)
+        else:
+            self._said(line.strip())
+
+    def _started(self, step: str) -> None:
+        self._since[step] = time.monotonic()
+        self._run.note(step, RUNNING, 0)
+        self._display.started(step)
+
+    def _finished(self, step: str, state: str) -> None:
+        # A container that removes itself is sometimes gone before kfp asked how it ended, and
+        # then passes for a success; the step's own last word does not.
+        if state == RAN and last_error("\n".join(self._lines.get(step, ()))):
+            state = FAILED
+        self._run.note(step, state, time.monotonic() - self._since[step] if step in self._since else 0)
+        self._display.finished(step)
+
+    def _said(self, line: str) -> None:
+        running = next((step.name for step in self._run.steps if step.state == RUNNING), None)
+        if not running or not line:
+            return
+        self._lines.setdefault(running, []).append(line)
+        if line.startswith(f"{running}: "):  # a step's own words, not kfp's about it
+            self._display.line(line)
+
+
+def _forget_incomplete(cache: Path) -> None:
+    """Removes cached results that lost a file, so that kfp, which looks at names only, makes them again."""
+    for entry in cache.glob("*.json"):
+        try:
+            outputs = storage.read_json(str(entry))
+        except ValueError:
+            entry.unlink()
+            continue
+        if not all(storage.is_complete(outputs[name]["uri"]) for name in _MARKED if name in outputs):
+            entry.unlink()

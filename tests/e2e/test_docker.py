@@ -1,0 +1,128 @@
+"""The whole way in containers: interrupted, looked into, taken up again, released; then refused and failed."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.command import QUICK, Ended, Place, petalflow
+
+pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.usefixtures("images")]
+ON_DOCKER = ("--on", "docker")
+SETTINGS = (*QUICK, "evaluate.min_accuracy=0.8")
+
+
+@pytest.fixture(scope="module")
+def place(digits, tmp_path_factory) -> Place:
+    folder = tmp_path_factory.mktemp("docker")
+    return Place(digits, folder / "out", folder / "models")
+
+
+def run(place: Place, *settings: str) -> Ended:
+    return petalflow(*place.command(*settings)[1:], *ON_DOCKER)
+
+
+def containers(run_id: str) -> list[str]:
+    command = ["docker", "ps", "--quiet", "--filter", f"label=petalflow.run={run_id}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.fixture(scope="module")
+def interrupted(place) -> dict[str, Any]:
+    """What Docker knows of the container of train, which is then left by Ctrl-C."""
+    command = [*place.command(*SETTINGS), *ON_DOCKER]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while not (place.out / "run.json").exists() or place.states()["train"] != "running":
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.05)
+        run_id = place.file()["run_id"]
+        while not (found := containers(run_id)):
+            assert process.poll() is None, process.communicate()[1]
+            time.sleep(0.05)
+        inspected = subprocess.run(["docker", "inspect", *found], capture_output=True, text=True, check=True).stdout
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert containers(run_id) == []
+    (container,) = json.loads(inspected)
+    return container
+
+
+def test_a_step_can_do_no_more_than_it_must(interrupted, place) -> None:
+    host = interrupted["HostConfig"]
+    assert host["NetworkMode"] == "none"
+    assert host["ReadonlyRootfs"] is True
+    assert host["CapDrop"] == ["ALL"]
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    owner = place.out.stat()
+    user, group = (owner.st_uid, owner.st_gid) if owner.st_uid else (65532, 65532)
+    assert interrupted["Config"]["User"] == f"{user}:{group}"
+    mounts = {mount["Source"]: mount["RW"] for mount in interrupted["Mounts"]}
+    kept = [place.registry / folder / "digits" for folder in (".state", ".records")]
+    writable = dict.fromkeys(map(str, (place.registry, *kept, place.out / "steps", place.out / ".workspace")), True)
+    assert mounts == {str(place.source): False, **writable}
+
+
+@pytest.fixture(scope="module")
+def released(interrupted, place) -> Ended:
+    return run(place, *SETTINGS)
+
+
+def test_the_same_command_takes_it_up_and_releases(released, place) -> None:
+    assert released.code == 0, released.output + released.errors
+    assert released.output.startswith("resuming ")
+    assert place.states()["convert"] == "cached"
+    assert place.states()["train"] == "ran"
+    assert place.file()["outcome"] == "accepted"
+    assert place.versions() == [1]
+    assert (place.registry / "digits" / "1" / "saved_model.pb").is_file()
+    assert (place.out / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_nothing_of_it_was_made_by_root(released, place) -> None:
+    owners = {path.stat().st_uid for path in (place.out / "steps").rglob("*")}
+    assert owners == {os.getuid() or 65532}
+
+
+def test_a_refusal_releases_nothing(released, place) -> None:
+    ended = run(place, *QUICK, "evaluate.min_accuracy=0.999")
+    assert ended.code == 3, ended.output + ended.errors
+    assert place.states()["train"] == "cached"
+    assert place.states()["export"] == "skipped"
+    assert place.versions() == [1]
+
+
+def test_a_failed_step_is_shown_with_its_cause(released, place) -> None:
+    ended = run(place, *QUICK, "evaluate.min_accuracy=0.8", "validate.min_test_images=100000")
+    assert ended.code == 1
+    assert ended.errors.startswith("petalflow: error: validate: ")
+    assert "min_test_images" in ended.errors
+    assert f"log: {place.out / 'run.log'}" in ended.errors
+    assert place.states()["train"] == "skipped"
+
+
+def test_other_code_than_the_images_hold_is_refused(images, digits, tmp_path) -> None:
+    place = Place(digits, tmp_path / "out", tmp_path / "models")
+    tag = "other-code"
+    made = ["docker", "build", "-q", "--label", "petalflow.source-hash=other", "-t"]
+    for target in ("base", "cpu"):
+        dockerfile = f"FROM petalflow/{target}:{(Path(__file__).parents[2] / 'VERSION').read_text().strip()}\n"
+        name = f"petalflow/{target}:{tag}"
+        subprocess.run([*made, name, "-"], input=dockerfile, text=True, check=True, capture_output=True)
+    ended = run(place, *SETTINGS, f"docker.tag={tag}")
+    assert ended.code == 2
+    assert "holds other code than this command; make images" in ended.errors
+    assert not place.out.exists()
+
+
+def test_no_engine_is_said_in_one_line(digits, tmp_path) -> None:
+    place = Place(digits, tmp_path / "out", tmp_path / "models")
+    ended = petalflow(*place.command(*SETTINGS)[1:], *ON_DOCKER, env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    assert ended.code == 2
+    assert ended.errors.count("\n") == 1
+    assert "no Docker engine answers (No such file or directory)" in ended.errors

@@ -1,0 +1,21 @@
+from tests.e2e.command import petalflow
+
+
+def test_this_environment_can_run_locally() -> None:
+    ended = petalflow("doctor", "local")
+    assert ended.code == 0
+    assert "✓ local     TensorFlow" in ended.output
+
+
+def test_what_is_wrong_is_said_with_its_remedy_and_the_rest_goes_on() -> None:
+    ended = petalflow("doctor", "docker", "local", "--set", "docker.images=nowhere.invalid/petalflow")
+    assert ended.code == 2
+    first, *rest = ended.output.splitlines()
+    assert first.startswith(("✓ docker    engine", "✗ docker    engine"))
+    if first.startswith("✓"):
+        assert rest.pop(0).startswith("✗ docker    image nowhere.invalid/petalflow/base")
+    assert rest[-1].startswith("✓ local"), "one place that is not ready does not hide another"
+
+
+def test_only_the_places_that_were_named_decide() -> None:
+    assert petalflow("doctor", "--set", "docker.images=nowhere.invalid/petalflow").code == 0
