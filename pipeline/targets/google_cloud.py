@@ -1,0 +1,103 @@
+"""Google Cloud as a target needs it: who we are there, and what its services answer, in one line."""
+
+import contextlib
+import functools
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from petalflow.errors import PetalflowError, UsageError
+from pipeline.targets.cluster import Unreachable
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+
+LOG_IN = "run `gcloud auth application-default login`, or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+_TIMEOUT_S = 10
+_LONGEST_QUOTE = 400
+# What a permission is part of.
+_ROLES = {
+    "iam.serviceAccounts.actAs": "roles/iam.serviceAccountUser on the service account",
+    "logging.": "roles/logging.viewer",
+    "aiplatform.": "roles/aiplatform.user",
+}
+
+
+def find_credentials() -> tuple["Credentials", str | None]:
+    """Returns credentials that Google accepts, and the project that they name, if they do.
+
+    Raises:
+        UsageError: If there are none, or they are not accepted.
+    """
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
+    from google.auth.transport.requests import Request
+
+    try:
+        credentials, project = google.auth.default(scopes=[_SCOPE])
+    except DefaultCredentialsError as error:
+        # Google's own remedy names the same two ways in a paragraph; a key file that is broken is worth its words.
+        found = "no Google credentials were found" if "were not found" in str(error) else _one_line(error)
+        raise UsageError(f"{found}; {LOG_IN}") from None
+    try:
+        credentials.refresh(functools.partial(Request(), timeout=_TIMEOUT_S))  # type: ignore[no-untyped-call]
+    except TransportError as error:
+        raise UsageError(f"Google, for tokens, cannot be reached ({_one_line(error)}); check the network") from None
+    except GoogleAuthError as error:
+        raise UsageError(f"the Google credentials are not accepted ({_one_line(error)}); {LOG_IN}") from None
+    return credentials, project
+
+
+@contextlib.contextmanager
+def answering(asked: str) -> Iterator[None]:
+    """Turns what a service of Google's answers within the block to an error of ours.
+
+    Args:
+        asked: What was asked of it, and where: "Vertex AI, projects/p/locations/l".
+
+    Raises:
+        Unreachable: If the same may work later.
+        UsageError: If something must be mended first.
+    """
+    from google.api_core import exceptions
+
+    try:
+        yield
+    except exceptions.AlreadyExists:
+        raise
+    except exceptions.RetryError as error:
+        raise Unreachable(f"{asked}: no answer ({_one_line(error.cause)})") from None
+    except exceptions.GoogleAPICallError as error:
+        raise _explained(asked, error) from None
+
+
+def _explained(asked: str, error: Exception) -> PetalflowError:
+    from google.api_core import exceptions
+
+    said = _one_line(error)
+    # gRPC takes credentials that cannot be renewed for a service that cannot be reached.
+    if isinstance(error, exceptions.Unauthenticated) or "metadata from plugin failed" in said:
+        return UsageError(f"{asked}: the credentials are not accepted ({said}); {LOG_IN}")
+    if isinstance(error, exceptions.PermissionDenied):
+        return UsageError(f"{asked}: permission denied ({said}); {_grant(said)}")
+    if isinstance(error, exceptions.NotFound):
+        return UsageError(f"{asked}: not found ({said}); check vertex.project and vertex.location")
+    if isinstance(error, exceptions.ResourceExhausted):
+        return UsageError(f"{asked}: the quota is used up ({said}); wait, or ask for more under IAM & Admin > Quotas")
+    if isinstance(error, (exceptions.ServerError, exceptions.Aborted, exceptions.Cancelled)):
+        return Unreachable(f"{asked}: no answer ({said})")
+    return UsageError(f"{asked}: the request is refused ({said}); correct the settings that it names")
+
+
+def _grant(said: str) -> str:
+    disabled = re.search(r"\b([a-z]+\.googleapis\.com)", said)
+    if disabled and ("has not been used" in said or "disabled" in said):
+        return f"run `gcloud services enable {disabled[1]}`"
+    role = next((role for permission, role in _ROLES.items() if permission in said), _ROLES["aiplatform."])
+    return f"check the project's name and grant {role}"
+
+
+def _one_line(error: Exception) -> str:
+    message = getattr(error, "message", None) or (error.args or [error])[0]  # google.auth's have the answer behind it
+    return " ".join(str(message).split())[:_LONGEST_QUOTE].rstrip(".")

@@ -1,0 +1,293 @@
+"""Vertex AI Pipelines: a job of Google's runs the compiled pipeline, and is asked how far it is.
+
+Through the client generated from the service's definition, which `aiplatform.PipelineJob` is built
+on too. What that adds is in the way here: it makes buckets, logs tracebacks of what fails then, sets
+the caching of all steps at once, and polls in a loop of its own.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from components.train.check import check_settings, weights_file
+from components.train.settings import TrainSettings
+from petalflow import storage
+from petalflow.errors import PetalflowError, UsageError
+from pipeline.code_version import source_hash
+from pipeline.compile import Build, compile_pipeline
+from pipeline.display import Display
+from pipeline.request import Request
+from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, RunFile, StepState
+from pipeline.steps import STEPS
+from pipeline.targets import cluster, google_cloud
+from pipeline.targets.cluster import JobStatus
+from pipeline.targets.image_registry import look_at_image
+from pipeline.targets.places import check_addresses, places
+from pipeline.targets.settings import VertexSettings
+from pipeline.targets.target import Failure, Probe, check_probes
+from pipeline.targets.tpu import on_tpu
+from pipeline.targets.vertex_log import last_lines
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from google.cloud.aiplatform_v1 import PipelineJob, PipelineServiceClient, PipelineTaskDetail
+
+_CONSOLE = "https://console.cloud.google.com"
+_PROBE_S, _REQUEST_S = 15, 60
+_ENDED = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
+# How Vertex AI says how far a task is. SKIPPED is a hit of the cache; what no condition let run is NOT_TRIGGERED.
+_STATES = {
+    "SUCCEEDED": RAN,
+    "SKIPPED": CACHED,
+    "NOT_TRIGGERED": SKIPPED,
+    "FAILED": FAILED,
+    "CANCELLED": FAILED,
+    "RUNNING": RUNNING,
+    "CANCELLING": RUNNING,
+    "CANCEL_PENDING": RUNNING,
+}
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """Runs on Vertex AI Pipelines.
+
+    Attributes:
+        settings: Project, location, images, machines.
+    """
+
+    settings: VertexSettings
+    name = "vertex"
+    goes_on_alone = True
+
+    def probes(self) -> Sequence[Probe]:
+        """The packages, who we are, the service, and the images."""
+        images = sorted({self.build().image_of(step) for step in STEPS})
+        return [
+            Probe("package", _look_at_package),
+            Probe("credentials", self._look_at_credentials),
+            Probe("service", self._look_at_service),
+            *(Probe(f"image {name.rpartition('/')[2]}", partial(self._look_at_image, name)) for name in images),
+        ]
+
+    def check(self, request: Request, out: Path) -> None:
+        """Looks at the settings and the addresses, at the service, and at what the run reads and writes."""
+        self.build(request.source)
+        _check_in_cloud(request)
+        _check_weights(request.configuration.train)
+        check_probes(self.probes())
+        check_addresses(request, out)
+        storage.check_writable(self._pipeline_root(request))
+
+    def build(self, source: str = "") -> Build:
+        """With the images and machines of the settings."""
+        return on_tpu(Build.of(self.settings, source), self.settings)
+
+    def code_version(self) -> str:
+        """Of the sources and the images' names."""
+        return hashlib.sha256(f"{source_hash()} {self.settings.images} {self.settings.tag}".encode()).hexdigest()[:16]
+
+    def submit(self, request: Request, run: RunFile) -> None:
+        """Creates the job, whose name follows from the run's id."""
+        from google.api_core.exceptions import AlreadyExists, ServiceUnavailable
+        from google.api_core.retry import Retry, if_exception_type
+
+        file = run.path.parent / "pipeline.yaml"
+        compile_pipeline(file, self.build(request.source))
+        job_id = job_id_of(run.run_id)
+        try:
+            with google_cloud.answering(f"Vertex AI, {self._parent}"):
+                self._jobs.create_pipeline_job(
+                    parent=self._parent,
+                    pipeline_job=self._job(file, request, run),
+                    pipeline_job_id=job_id,
+                    retry=Retry(if_exception_type(ServiceUnavailable), timeout=_REQUEST_S),
+                    timeout=_REQUEST_S,
+                )
+        except AlreadyExists:
+            pass  # ours: the run's id is in its name
+        run.job = f"{self._parent}/pipelineJobs/{job_id}"
+        run.link = (
+            f"{_CONSOLE}/vertex-ai/locations/{self.settings.location}/pipelines/runs/{job_id}?project={self._project}"
+        )
+
+    def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
+        """Asks how far the job is until it has ended."""
+        cluster.follow(lambda: _status(self._get(run.job)), run, display, self.settings.poll_s)
+        return self._failure(self._get(run.job), run.link)
+
+    @cached_property
+    def _identity(self) -> tuple["Credentials", str | None]:
+        return google_cloud.find_credentials()
+
+    @property
+    def _project(self) -> str:
+        project = self.settings.project or self._identity[1]
+        if not project:
+            raise UsageError("the credentials name no Google Cloud project; --set vertex.project=ID")
+        return project
+
+    @property
+    def _parent(self) -> str:
+        return f"projects/{self._project}/locations/{self.settings.location}"
+
+    @cached_property
+    def _jobs(self) -> "PipelineServiceClient":
+        from google.cloud.aiplatform_v1 import PipelineServiceClient
+
+        host = self.settings.endpoint or f"{self.settings.location}-aiplatform.googleapis.com"
+        return PipelineServiceClient(credentials=self._identity[0], client_options={"api_endpoint": host})
+
+    def _look_at_credentials(self) -> str:
+        credentials, _ = self._identity
+        return f"{getattr(credentials, 'service_account_email', 'a user')}, project {self._project}"
+
+    def _look_at_service(self) -> str:
+        request = {"parent": self._parent, "page_size": 1}
+        host = self._jobs.api_endpoint
+        try:
+            with google_cloud.answering(f"Vertex AI, {self._parent}"):
+                self._jobs.list_pipeline_jobs(request=request, timeout=_PROBE_S)
+        except cluster.Unreachable as error:
+            raise UsageError(f"{error}; check the network, vertex.location and vertex.endpoint ({host})") from None
+        return f"{host}, {self._parent}"
+
+    def _look_at_image(self, name: str) -> str:
+        return look_at_image(name, self._identity[0])
+
+    def _pipeline_root(self, request: Request) -> str:
+        # A dot folder, which a server of the registry does not take for a model.
+        return self.settings.pipeline_root or storage.join(request.registry, ".pipeline")
+
+    def _job(self, file: Path, request: Request, run: RunFile) -> "PipelineJob":
+        from google.cloud.aiplatform_v1 import PipelineJob
+
+        values = {
+            "displayName": run.run_id[:128],
+            "pipelineSpec": _spec(file, self.settings.caching),
+            "runtimeConfig": {
+                "gcsOutputDirectory": self._pipeline_root(request),
+                "parameterValues": {**run.parameters, "run_id": run.run_id},
+            },
+            "labels": dict(self.settings.labels),
+            "serviceAccount": self.settings.service_account or "",
+            "network": self.settings.network or "",
+        }
+        if self.settings.kms_key:
+            values["encryptionSpec"] = {"kmsKeyName": self.settings.kms_key}
+        job: PipelineJob = PipelineJob.from_json(json.dumps(values))
+        return job
+
+    def _get(self, name: str) -> "PipelineJob":
+        with google_cloud.answering(f"Vertex AI, {name}"):
+            job: PipelineJob = self._jobs.get_pipeline_job(name=name, timeout=_REQUEST_S)
+            return job
+
+    def _failure(self, job: "PipelineJob", link: str) -> Failure | None:
+        """Returns what failed; a notification that did changes nothing of what it was to tell."""
+        if job.state.name == "PIPELINE_STATE_SUCCEEDED":
+            return None
+        if job.state.name == "PIPELINE_STATE_CANCELLED":
+            return Failure("", ("the job was cancelled",), link)
+        failed = {name: task for name, task in _tasks(job) if task.state.name == "FAILED"}
+        step = next((step for step in STEPS if step in failed and step != "notify"), None)
+        if step:
+            return self._failure_of(step, failed[step])
+        if "notify" in failed:
+            return None
+        return Failure("", (job.error.message or "the job failed, and the service does not say why",), link)
+
+    def _failure_of(self, step: str, task: "PipelineTaskDetail") -> Failure:
+        jobs = _custom_jobs(task)
+        since = f"{task.create_time:%Y-%m-%dT%H:%M:%SZ}"
+        chosen = " OR ".join(f'"{job}"' for job in jobs)
+        query = f'resource.type="ml_job" AND resource.labels.job_id=({chosen}) AND timestamp>="{since}"'
+        said = (task.error.message,) if task.error.message else ()
+        try:
+            lines = last_lines(self._identity[0], self._project, query, self.settings.logging_endpoint) if jobs else []
+        except PetalflowError as error:
+            lines = [f"its log cannot be read from here: {error}"]
+        return Failure(
+            step, (*lines, *said), f"{_CONSOLE}/logs/query;query={quote(query, safe='')}?project={self._project}"
+        )
+
+
+def job_id_of(run_id: str) -> str:
+    """Returns the job's name for a run: the same each time, and one that Vertex AI takes.
+
+    The end is kept, since that is what tells runs apart.
+    """
+    return f"petalflow-{re.sub('[^a-z0-9]+', '-', run_id.lower())[-100:].strip('-')}"
+
+
+def _look_at_package() -> str:
+    try:
+        import google.cloud.aiplatform_v1
+        import google.cloud.logging_v2  # noqa: F401
+    except ImportError:
+        raise UsageError("--on vertex needs packages that are not installed: pip install 'petalflow[vertex]'") from None
+    from importlib.metadata import version
+
+    return f"google-cloud-aiplatform {version('google-cloud-aiplatform')}"
+
+
+def _check_in_cloud(request: Request) -> None:
+    for what, address in {"source": request.source, **places(request)}.items():
+        if storage.is_local(address):
+            raise UsageError(f"{what} {address} is on this machine, which Vertex AI does not see; use a gs:// address")
+        if not address.startswith("gs://"):
+            raise UsageError(f"{what} {address} is not on Cloud Storage; on Vertex AI use a gs:// address")
+
+
+def _check_weights(train: TrainSettings) -> None:
+    file = weights_file(train)
+    if file and storage.is_local(file):
+        raise UsageError(
+            f"train.weights={file!r} is a file on this machine, unseen by Vertex AI; copy it to a gs:// address"
+        )
+    check_settings(train)
+
+
+def _spec(file: Path, caching: bool) -> Mapping[str, Any]:
+    import yaml
+
+    spec: dict[str, Any] = yaml.safe_load(file.read_text())
+    if not caching:
+        for component in (spec["root"], *spec["components"].values()):
+            for task in component.get("dag", {}).get("tasks", {}).values():
+                task.pop("cachingOptions", None)
+    return spec
+
+
+def _tasks(job: "PipelineJob") -> Iterator[tuple[str, "PipelineTaskDetail"]]:
+    """Yields the tasks that are steps; conditions and the exit handler are tasks too."""
+    return ((task.task_name, task) for task in job.job_detail.task_details if task.task_name in STEPS)
+
+
+def _status(job: "PipelineJob") -> JobStatus:
+    states = {
+        name: StepState(name, _STATES.get(task.state.name, WAITING), _seconds(task)) for name, task in _tasks(job)
+    }
+    state = job.state.name
+    return JobStatus(state in _ENDED, state == "PIPELINE_STATE_SUCCEEDED", states, job.error.message)
+
+
+def _seconds(task: "PipelineTaskDetail") -> float:
+    if not task.start_time:
+        return 0.0
+    end = task.end_time or datetime.now(UTC)
+    return max(0.0, float((end - task.start_time).total_seconds()))
+
+
+def _custom_jobs(task: "PipelineTaskDetail") -> list[str]:
+    """Returns the ids of the custom jobs that a task ran in: its own, and what that started (a TPU's)."""
+    own = task.executor_detail.container_detail.main_job or task.executor_detail.custom_job_detail.job
+    started = str(task.execution.metadata.get("output:gcp_resources", "")) if "execution" in task else ""
+    return [*re.findall(r"customJobs/(\d+)", f"{own} {started}")]

@@ -1,0 +1,142 @@
+"""The command against a Vertex AI of this machine: what a user sees, and what the exit codes say."""
+
+import json
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from petalflow import storage
+from tests.e2e.command import PETALFLOW, Ended, petalflow
+from tests.servers.vertex import LOCATION, Fault, Play, Vertex
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """A bucket with a source in it, and the settings that reach the service."""
+
+    bucket: str
+    out: Path
+    service: Vertex
+
+    @property
+    def settings(self) -> list[str]:
+        vertex = {
+            "location": LOCATION,
+            "endpoint": self.service.host,
+            "logging_endpoint": self.service.host,
+            "images": self.service.google.registry,
+            "tag": "0.1.0",
+            "poll_s": 0.05,
+        }
+        steps = ["train.backbone=cnn", "evaluate.min_accuracy=0.8"]
+        return [part for one in (*steps, *(f"vertex.{k}={v}" for k, v in vertex.items())) for part in ("--set", one)]
+
+    @property
+    def command(self) -> list[str]:
+        where = ["--out", str(self.out), "--registry", f"{self.bucket}/models", "--name", "flowers"]
+        return ["run", f"{self.bucket}/photos", "--on", "vertex", *where, *self.settings]
+
+    def run(self, *options: str) -> Ended:
+        return petalflow(*self.command, *options)
+
+    def file(self) -> dict[str, Any]:
+        return dict(json.loads((self.out / "run.json").read_text()))
+
+
+@pytest.fixture
+def cloud(vertex, gs, make_flowers, tmp_path) -> Cloud:
+    vertex.google.images = {f"petalflow/{kind}:0.1.0" for kind in ("base", "cpu")}
+    bucket = gs.new_bucket()
+    storage.copy_tree(str(make_flowers(tmp_path / "photos", each=1)), f"{bucket}/photos")
+    return Cloud(bucket, tmp_path / "out", vertex)
+
+
+def test_an_accepted_run(cloud) -> None:
+    ended = cloud.run()
+    assert ended.code == 0, ended.errors
+    assert "https://console.cloud.google.com/vertex-ai/" in ended.output
+    assert f"release: {cloud.bucket}/models/flowers/1" in ended.output
+    assert (cloud.out / "report.html").read_bytes() == b"<html>report</html>"
+    assert {step["state"] for step in cloud.file()["steps"]} == {"ran"}
+
+
+def test_a_refused_run_and_the_same_command_again(cloud) -> None:
+    cloud.service.play = Play(outcome="refused")
+    ended = cloud.run()
+    assert ended.code == 3
+    assert "failed: min_accuracy" in ended.output
+    first = cloud.file()["job"]
+    assert cloud.run().code == 3
+    assert cloud.file()["job"] != first, "a finished run is not taken up again"
+
+
+def test_nothing_new(cloud) -> None:
+    cloud.service.play = Play(outcome="nothing new")
+    assert cloud.run().code == 0
+    assert cloud.file()["outcome"] == "nothing new"
+
+
+def test_a_failed_step_shows_its_cause(cloud) -> None:
+    line = "petalflow: train: error: the weights do not fit"
+    cloud.service.play = Play(fails="train", error="exited with a non-zero status of 1", log=("epoch 1", line))
+    ended = cloud.run()
+    assert ended.code == 1
+    cause, log = ended.errors.splitlines()
+    assert cause == "petalflow: error: train: the weights do not fit"
+    assert log.startswith("log: https://console.cloud.google.com/logs/query")
+
+
+def test_a_run_left_is_followed_by_the_same_command(cloud) -> None:
+    left = cloud.run("--detach")
+    assert left.code == 0
+    job = cloud.file()["job"]
+    assert list(cloud.service.jobs) == [job]
+    assert cloud.file()["outcome"] is None
+    followed = cloud.run()
+    assert followed.code == 0, followed.errors
+    assert "resuming" in followed.output
+    assert list(cloud.service.jobs) == [job]
+
+
+def test_a_job_that_was_created_and_not_noted_is_found_again(cloud) -> None:
+    cloud.service.faults = {"CreatePipelineJob": Fault(grpc.StatusCode.INTERNAL, "the answer is lost", done=True)}
+    lost = cloud.run()
+    assert lost.code == 1
+    assert "no answer (the answer is lost)" in lost.errors
+    assert cloud.file()["job"] == ""
+    assert cloud.run().code == 0
+    assert list(cloud.service.jobs) == [cloud.file()["job"]]
+
+
+def test_ctrl_c_leaves_the_run_going(cloud) -> None:
+    cloud.service.play = Play(stops_at="train")
+    with subprocess.Popen(
+        [PETALFLOW, *cloud.command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as left:
+        while "train ..." not in left.stdout.readline():
+            assert left.poll() is None
+        left.send_signal(signal.SIGINT)
+        _, errors = left.communicate()
+    assert left.returncode == 130
+    (said,) = errors.strip().splitlines()
+    assert "the run goes on (https://console.cloud.google.com/" in said
+    assert cloud.service.job.state.name == "PIPELINE_STATE_RUNNING"
+
+
+def test_doctor_and_a_run_say_the_same_of_missing_credentials(cloud, monkeypatch, tmp_path) -> None:
+    assert petalflow("doctor", "vertex", *cloud.settings).code == 0
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    remedy = "no Google credentials were found; run `gcloud auth application-default login`"
+    looked = petalflow("doctor", "vertex", *cloud.settings)
+    assert looked.code == 2
+    assert remedy in looked.output
+    ended = cloud.run()
+    assert ended.code == 2
+    assert ended.errors.startswith(f"petalflow: error: {remedy}")
+    assert not cloud.out.exists()

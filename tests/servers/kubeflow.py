@@ -1,0 +1,449 @@
+"""Kubeflow Pipelines on this machine: HTTP, made of the models of kfp_server_api.
+
+It checks what it gets as the API server does, and goes through a run's steps one by one, each time it is
+asked how far the run is, writing the record as the steps would. Its tasks are those of an Argo workflow,
+as pipeline/targets/kubeflow_tasks.py describes them.
+"""
+
+import contextlib
+import email
+import email.policy
+import json
+import re
+import ssl
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import kfp_server_api as api
+import yaml
+from google.protobuf import json_format
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from petalflow import runs
+from tests.servers.pipeline_spec import problems_of
+from tests.servers.records import write_record
+from tests.servers.strict import check_known
+
+NAMESPACE = "team-a"
+_BEFORE_VERDICT = ("snapshot", "convert", "validate", "train", "evaluate")
+_STEPS = {
+    runs.NOTHING_NEW: ("snapshot",),
+    runs.REFUSED: _BEFORE_VERDICT,
+    runs.ACCEPTED: (*_BEFORE_VERDICT, "export", "release"),
+}
+_V2 = "/apis/v2beta1"
+_WORKFLOW = "petalflow-x7k2p"
+Query = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Play:
+    """How a run goes.
+
+    Attributes:
+        outcome: accepted, refused or nothing new, if no step fails.
+        fails: The step that does, or its driver: "train-driver".
+        log: What the step printed; the log of a pod that is gone is None.
+        cached: Steps that are answered from the cache.
+        stops_at: A step that goes on until the test says otherwise, or "".
+        run_error: What the service says of a run that fails before any step.
+        cancelled: Whether somebody cancels it at its first step.
+        records: Whether what the steps write can be read from here.
+    """
+
+    outcome: str = runs.ACCEPTED
+    fails: str = ""
+    log: str | None = ""
+    cached: tuple[str, ...] = ()
+    stops_at: str = ""
+    run_error: str = ""
+    cancelled: bool = False
+    records: bool = True
+
+
+@dataclass
+class Fault:
+    """An answer that goes wrong.
+
+    Attributes:
+        status: What is answered instead.
+        times: How often.
+        done: Whether what was asked is done all the same, and only the answer is lost.
+    """
+
+    status: int
+    times: int = 1
+    done: bool = False
+
+
+class Refused(Exception):
+    """The service does not take a request."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class Kubeflow:
+    """A running service.
+
+    Attributes:
+        url: Where it listens.
+        token: What it wants to be shown; None lets everybody in.
+        multi_user: Whether it serves several users, each with a namespace.
+        ui: Whether the UI answers, which hands on what it does not know, or the bare API server.
+        play: How the runs go that are created from now on.
+        faults: By method and path, which may be a part of it: "GET /runs/".
+        experiments: By id; likewise the rest.
+        calls: Method and path of each request, in order.
+    """
+
+    url: str = ""
+    token: str | None = None
+    multi_user: bool = False
+    ui: bool = True
+    play: Play = field(default_factory=Play)
+    faults: dict[str, Fault] = field(default_factory=dict)
+    experiments: dict[str, api.V2beta1Experiment] = field(default_factory=dict)
+    pipelines: dict[str, api.V2beta1Pipeline] = field(default_factory=dict)
+    versions: dict[str, api.V2beta1PipelineVersion] = field(default_factory=dict)
+    runs: dict[str, api.V2beta1Run] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    _acts: dict[str, Iterator[None]] = field(default_factory=dict)
+    _logs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    @property
+    def run(self) -> api.V2beta1Run:
+        """The one run there is."""
+        (run,) = self.runs.values()
+        return run
+
+    def uploads(self) -> int:
+        """Returns how many files were uploaded."""
+        return sum("upload_version" in call for call in self.calls)
+
+    def handle(self, method: str, path: str, query: Query, headers: Any, body: bytes) -> tuple[int, Any]:
+        """Returns the status and the answer: a model, or text as it is."""
+        with self._lock:
+            self.calls.append(f"{method} {path}")
+            try:
+                if self.token and headers.get("Authorization") != f"Bearer {self.token}":
+                    raise Refused(401, "Request header error: there is no user identity header.")
+                fault = next((fault for part, fault in self.faults.items() if part in f"{method} {path}"), None)
+                if fault and fault.times:
+                    fault.times -= 1
+                    if fault.done:
+                        self._act(method, path, query, headers, body)
+                    raise Refused(fault.status, "the service is tired")
+                return 200, self._act(method, path, query, headers, body)
+            except Refused as error:
+                return error.status, {"error": str(error), "code": 13, "message": str(error), "details": []}
+
+    def _act(self, method: str, path: str, query: Query, headers: Any, body: bytes) -> Any:
+        for verb, pattern, act in self._routes():
+            if verb == method and (match := re.fullmatch(pattern, path)):
+                return act(*match.groups(), query=query, headers=headers, body=body)
+        raise Refused(404, "Not Found")
+
+    def _routes(self) -> list[tuple[str, str, Callable[..., Any]]]:
+        some = "([^/]+)"
+        routes: list[tuple[str, str, Callable[..., Any]]] = [
+            ("GET", f"{_V2}/healthz", self._health),
+            ("GET", f"{_V2}/experiments", self._list_experiments),
+            ("POST", f"{_V2}/experiments", self._create_experiment),
+            ("GET", f"{_V2}/pipelines", self._list_pipelines),
+            ("POST", f"{_V2}/pipelines", self._create_pipeline),
+            ("GET", f"{_V2}/pipelines/{some}/versions", self._list_versions),
+            ("POST", f"{_V2}/pipelines/upload_version", self._upload_version),
+            ("GET", f"{_V2}/runs", self._list_runs),
+            ("POST", f"{_V2}/runs", self._create_run),
+            ("GET", f"{_V2}/runs/{some}", self._get_run),
+        ]
+        if self.ui:
+            return [*routes, ("GET", "/k8s/pod/logs", self._log_by_ui), ("GET", "/.*", lambda *_, **__: "<html>")]
+        return [*routes, ("GET", f"/apis/v1alpha1/runs/{some}/nodes/{some}/log", self._log_by_server)]
+
+    def _health(self, **_: Any) -> Any:
+        return api.V2beta1GetHealthzResponse(multi_user=self.multi_user)
+
+    def _list_experiments(self, query: Query, **_: Any) -> Any:
+        self._check_namespace(query.get("namespace"))
+        return api.V2beta1ListExperimentsResponse(experiments=_chosen(self.experiments, query))
+
+    def _create_experiment(self, body: bytes, **_: Any) -> Any:
+        wanted = _model(body, api.V2beta1Experiment)
+        self._check_namespace(wanted.namespace)
+        if wanted.display_name in (known.display_name for known in self.experiments.values()):
+            raise Refused(409, "Already exist error")
+        wanted.experiment_id = str(uuid.uuid4())
+        return self.experiments.setdefault(wanted.experiment_id, wanted)
+
+    def _list_pipelines(self, query: Query, **_: Any) -> Any:
+        self._check_namespace(query.get("namespace"))
+        return api.V2beta1ListPipelinesResponse(pipelines=_chosen(self.pipelines, query))
+
+    def _create_pipeline(self, body: bytes, **_: Any) -> Any:
+        wanted = _model(body, api.V2beta1Pipeline)
+        self._check_namespace(wanted.namespace)
+        wanted.pipeline_id = str(uuid.uuid4())
+        return self.pipelines.setdefault(wanted.pipeline_id, wanted)
+
+    def _list_versions(self, pipeline: str, query: Query, **_: Any) -> Any:
+        own = {key: version for key, version in self.versions.items() if version.pipeline_id == pipeline}
+        return api.V2beta1ListPipelineVersionsResponse(pipeline_versions=_chosen(own, query))
+
+    def _upload_version(self, query: Query, headers: Any, body: bytes, **_: Any) -> Any:
+        if query.get("pipelineid") not in self.pipelines or not query.get("name"):
+            raise Refused(400, "a version must have a name and the id of its pipeline")
+        message = email.message_from_bytes(
+            f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body, policy=email.policy.HTTP
+        )
+        (part,) = message.iter_parts()
+        if part.get_param("name", header="content-disposition") != "uploadfile":
+            raise Refused(400, "there is no uploadfile")
+        version = api.V2beta1PipelineVersion(
+            pipeline_id=query["pipelineid"],
+            pipeline_version_id=str(uuid.uuid4()),
+            display_name=query["name"],
+            pipeline_spec=_documents(part.get_payload(decode=True)),
+        )
+        return self.versions.setdefault(version.pipeline_version_id, version)
+
+    def _list_runs(self, query: Query, **_: Any) -> Any:
+        if "experiment_id" not in query:
+            self._check_namespace(query.get("namespace"))
+        own = {key: run for key, run in self.runs.items() if query.get("experiment_id") in (None, run.experiment_id)}
+        return api.V2beta1ListRunsResponse(runs=_chosen(own, query))
+
+    def _create_run(self, body: bytes, **_: Any) -> Any:
+        run = _model(body, api.V2beta1Run)
+        version = self.versions.get(run.pipeline_version_reference.pipeline_version_id)
+        if run.experiment_id not in self.experiments or not version or not run.display_name:
+            raise Refused(400, "a run must have a name, an experiment and a version of a pipeline")
+        spec = version.pipeline_spec["pipeline_spec"]
+        if problems := problems_of(spec, run.runtime_config.parameters):
+            raise Refused(400, "; ".join(problems))
+        run.run_id, run.state, run.created_at = str(uuid.uuid4()), "PENDING", datetime.now(UTC)
+        run.run_details = api.V2beta1RunDetails(task_details=[])
+        self.runs[run.run_id] = run
+        self._acts[run.run_id] = self._acting(run, self.play)
+        return run
+
+    def _get_run(self, run_id: str, **_: Any) -> Any:
+        if run_id not in self.runs:
+            raise Refused(404, f"Run {run_id} not found.")
+        next(self._acts[run_id], None)
+        return self.runs[run_id]
+
+    def _log_by_ui(self, query: Query, **_: Any) -> str:
+        if self.multi_user and query.get("podnamespace") != NAMESPACE:
+            raise Refused(422, "podnamespace argument is required")
+        return self._log(query["runid"], query["podname"])
+
+    def _log_by_server(self, run_id: str, pod: str, **_: Any) -> str:
+        return self._log(run_id, pod)
+
+    def _log(self, run_id: str, pod: str) -> str:
+        owner, text = self._logs.get(pod, ("", None))
+        if text is None or owner != run_id:
+            raise Refused(500, "Could not get main container logs")
+        return text
+
+    def _check_namespace(self, namespace: str | None) -> None:
+        if self.multi_user and not namespace:
+            raise Refused(400, "In multi-user mode, the namespace must not be empty.")
+        if self.multi_user and namespace != NAMESPACE:
+            raise Refused(403, f"User 'me' is not authorized with reason: in namespace {namespace}")
+        if namespace and not self.multi_user:
+            raise Refused(400, "In single-user mode, the request shouldn't contain a namespace.")
+
+    def _acting(self, run: api.V2beta1Run, play: Play) -> Iterator[None]:
+        """Goes on by a step's beginning or end at a time, ten seconds each."""
+        yield
+        run.state = "RUNNING"
+        if play.run_error:
+            run.state, run.error = "FAILED", api.GoogleRpcStatus(message=play.run_error)
+            return
+        workflow = _Workflow(run)
+        workflow.driver("root"), workflow.begin("root")
+        workflow.driver("run"), workflow.begin("run")
+        for step in _STEPS[play.outcome]:
+            if step == "convert":
+                workflow.driver("something-new"), workflow.begin("something-new")
+            if step == "export":
+                workflow.driver("accepted"), workflow.begin("accepted")
+            driver = workflow.driver(step)
+            if play.fails == driver.display_name:
+                driver.state = "FAILED"
+                workflow.begin(step).state = "RUNTIME_STATE_UNSPECIFIED"
+                break
+            task, executor = workflow.step(step)
+            if step in play.cached:
+                workflow.end(task, "SUCCEEDED", seconds=0)
+                workflow.end(executor, "SKIPPED", seconds=0)
+                continue
+            yield
+            while step == play.stops_at == self.play.stops_at:
+                yield
+            if play.cancelled:
+                workflow.end(executor, "FAILED"), workflow.end(task, "FAILED")
+                run.state = "CANCELED"
+                return
+            if step == play.fails:
+                workflow.end(executor, "FAILED"), workflow.end(task, "FAILED")
+                self._logs[workflow.pod_of(task)] = (run.run_id, play.log)
+                break
+            if play.records:
+                write_record(step, run.runtime_config.parameters, play.outcome)
+            workflow.end(executor, "SUCCEEDED"), workflow.end(task, "SUCCEEDED")
+        for outcome, condition in ((runs.NOTHING_NEW, "something-new"), (runs.REFUSED, "accepted")):
+            if play.outcome == outcome and not play.fails:
+                workflow.driver(condition), workflow.end(workflow.begin(condition), "SKIPPED", seconds=0)
+        for task in workflow.open():
+            workflow.end(task, "FAILED" if play.fails not in ("", "notify") else "SUCCEEDED", seconds=0)
+        workflow.driver("notify")
+        task, executor = workflow.step("notify")
+        yield
+        state = "FAILED" if play.fails == "notify" else "SUCCEEDED"
+        workflow.end(executor, state), workflow.end(task, state)
+        run.state = "FAILED" if play.fails else "SUCCEEDED"
+
+
+class _Workflow:
+    """The tasks of a run, in the time of a clock of its own."""
+
+    def __init__(self, run: api.V2beta1Run) -> None:
+        self._tasks = run.run_details.task_details
+        self._now = run.created_at - timedelta(hours=1)
+
+    def begin(self, name: str) -> api.V2beta1PipelineTaskDetail:
+        task = api.V2beta1PipelineTaskDetail(
+            display_name=name,
+            task_id=str(uuid.uuid4()),
+            state="RUNNING",
+            start_time=self._now,
+            end_time=datetime(1, 1, 1, tzinfo=UTC),  # as Go says that there is none
+        )
+        self._tasks.append(task)
+        return task
+
+    def end(self, task: api.V2beta1PipelineTaskDetail, state: str, seconds: float = 10) -> None:
+        if task.display_name == "executor":  # the step ends with it
+            task.state, task.end_time = state, self._now + timedelta(seconds=seconds)
+            return
+        self._now += timedelta(seconds=seconds)
+        task.state, task.end_time = state, self._now
+
+    def driver(self, name: str) -> api.V2beta1PipelineTaskDetail:
+        task = self.begin(f"{name}-driver")
+        self.end(task, "SUCCEEDED", seconds=2)
+        return task
+
+    def step(self, name: str) -> tuple[api.V2beta1PipelineTaskDetail, api.V2beta1PipelineTaskDetail]:
+        """Begins a step, and the executor below it."""
+        task, executor = self.begin(name), self.begin("executor")
+        task.child_tasks = [api.PipelineTaskDetailChildTask(pod_name=f"{_WORKFLOW}-{len(self._tasks)}")]
+        return task, executor
+
+    def pod_of(self, task: api.V2beta1PipelineTaskDetail) -> str:
+        number = task.child_tasks[0].pod_name.rpartition("-")[2]
+        return f"{_WORKFLOW}-system-container-impl-{number}"
+
+    def open(self) -> list[api.V2beta1PipelineTaskDetail]:
+        return [task for task in self._tasks if task.state == "RUNNING"]
+
+
+def _documents(file: bytes) -> dict[str, Any]:
+    """Returns a pipeline's file as the service keeps it, if the service could run it."""
+    spec, *others = yaml.safe_load_all(file)
+    try:
+        json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+        for platform in others:
+            parsed = json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+            for label, config in parsed.platforms["kubernetes"].deployment_spec.executors.items():
+                if label not in spec["deploymentSpec"]["executors"]:
+                    raise Refused(400, f"there is no executor {label}")
+                json_format.ParseDict(json_format.MessageToDict(config), KubernetesExecutorConfig())
+    except json_format.ParseError as error:
+        raise Refused(400, f"InvalidInputError: {error}") from None
+    return {"pipeline_spec": spec, "platform_spec": others[0]} if others else {"pipeline_spec": spec}
+
+
+def _model(body: bytes, kind: Any) -> Any:
+    """Returns what a request says, if the definition of the API knows each word of it."""
+    values = json.loads(body)
+    try:
+        check_known(values, kind, api)
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
+    return api.ApiClient().deserialize(SimpleNamespace(data=body.decode()), kind)
+
+
+def _chosen(known: dict[str, Any], query: Query) -> list[Any] | None:
+    """Returns what a filter lets through, as the service reads it."""
+    predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
+    for predicate in predicates:
+        if predicate.keys() != {"operation", "key", "string_value"} or predicate["operation"] != "EQUALS":
+            raise Refused(400, f"invalid predicate {predicate}")
+    found = [
+        one
+        for one in known.values()
+        if all(getattr(one, predicate["key"]) == predicate["string_value"] for predicate in predicates)
+    ]
+    return found or None
+
+
+@contextlib.contextmanager
+def running_kubeflow(certificate: Path | None = None) -> Iterator[Kubeflow]:
+    """Runs the service on a free loopback port for the block's time.
+
+    Args:
+        certificate: Folder of cert.pem and key.pem, for https.
+    """
+    service = Kubeflow()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            where = urlsplit(self.path)
+            query = {key: values[0] for key, values in parse_qs(where.query).items()}
+            status, answer = service.handle(self.command, where.path, query, self.headers, body)
+            is_text = isinstance(answer, str)
+            kind = "text/html" if answer == "<html>" else "text/plain" if is_text else "application/json"
+            text = answer if is_text else json.dumps(api.ApiClient().sanitize_for_serialization(answer))
+            self.send_response(status)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        do_GET = do_POST = _answer  # noqa: N815  (as http.server names them)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    service.url = f"http://localhost:{server.server_port}"
+    if certificate:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        service.url = service.url.replace("http:", "https:")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,23 @@
+"""What generated API clients leave to their servers: words that the definition of the API does not know."""
+
+from typing import Any
+
+
+def check_known(values: dict[str, Any], kind: Any, models: Any) -> None:
+    """Checks the words of an object, all the way down.
+
+    Args:
+        values: The object.
+        kind: Its model.
+        models: The module that holds the models.
+
+    Raises:
+        ValueError: Naming the first word that is unknown.
+    """
+    names = {key: name for name, key in kind.attribute_map.items()}
+    for key, value in values.items():
+        if key not in names:
+            raise ValueError(f"unknown field {key} in {kind.__name__}")
+        inner = getattr(models, kind.openapi_types[names[key]], None)
+        if inner and isinstance(value, dict):
+            check_known(value, inner, models)

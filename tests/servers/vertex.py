@@ -1,0 +1,320 @@
+"""Vertex AI Pipelines and Cloud Logging on this machine: gRPC, made of the messages that Google publishes.
+
+It checks what it gets as the service does, and goes through a job's steps one by one, each time it is
+asked how far the job is, writing the record as the steps would.
+"""
+
+import contextlib
+import json
+import re
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+from google.cloud import aiplatform_v1 as vertex
+from google.cloud.logging_v2.types import ListLogEntriesRequest, ListLogEntriesResponse, LogEntry
+from google.protobuf import empty_pb2, json_format
+
+from petalflow import runs
+from tests.servers.google import PROJECT, Google
+from tests.servers.pipeline_spec import problems_of
+from tests.servers.records import write_record
+
+LOCATION = "europe-west4"
+PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
+_BEFORE_VERDICT = ("snapshot", "convert", "validate", "train", "evaluate")
+_STEPS = {
+    runs.NOTHING_NEW: ("snapshot",),
+    runs.REFUSED: _BEFORE_VERDICT,
+    runs.ACCEPTED: (*_BEFORE_VERDICT, "export", "release"),
+}
+_State = vertex.PipelineTaskDetail.State
+_JobState = vertex.PipelineState
+
+
+@dataclass(frozen=True)
+class Play:
+    """How a job goes.
+
+    Attributes:
+        outcome: accepted, refused or nothing new, if no step fails.
+        fails: The step that does.
+        error: What the service says of the failure.
+        log: What the step printed.
+        started: Whether its container started, and there is a log.
+        in_custom_job: Whether its container only started a custom job, which has the log.
+        cached: Steps that are answered from the cache.
+        stops_at: A step that goes on until the test says otherwise, or "".
+        job_error: What the service says of a job that fails before any step runs.
+    """
+
+    outcome: str = runs.ACCEPTED
+    fails: str = ""
+    error: str = ""
+    log: tuple[str, ...] = ()
+    started: bool = True
+    in_custom_job: bool = False
+    cached: tuple[str, ...] = ()
+    stops_at: str = ""
+    job_error: str = ""
+
+
+@dataclass
+class Fault:
+    """An answer that goes wrong.
+
+    Attributes:
+        code: What is answered instead.
+        message: With what words.
+        times: How often.
+        done: Whether what was asked is done all the same, and only the answer is lost.
+    """
+
+    code: grpc.StatusCode
+    message: str = "the service is tired"
+    times: int = 1
+    done: bool = False
+
+
+@dataclass
+class Vertex:
+    """A running service.
+
+    Attributes:
+        google: Who may come in.
+        host: Where it listens.
+        play: How the jobs go that are created from now on.
+        faults: By method.
+        jobs: By resource name.
+        calls: The methods called, in order.
+    """
+
+    google: Google
+    host: str = ""
+    play: Play = field(default_factory=Play)
+    faults: dict[str, Fault] = field(default_factory=dict)
+    jobs: dict[str, vertex.PipelineJob] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    _acts: dict[str, Iterator[None]] = field(default_factory=dict)
+    _logs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _lock: Any = field(default_factory=threading.Lock)
+
+    @property
+    def job(self) -> vertex.PipelineJob:
+        """The one job there is."""
+        (job,) = self.jobs.values()
+        return job
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The pipeline of the one job there is."""
+        return dict(_plain(self.job)["pipelineSpec"])
+
+    def reset(self) -> None:
+        """Forgets all that was asked and scripted."""
+        self.play = Play()
+        for kept in (self.faults, self.jobs, self.calls, self._acts, self._logs):
+            kept.clear()
+
+    def create(self, request: vertex.CreatePipelineJobRequest, context: grpc.ServicerContext) -> vertex.PipelineJob:
+        _check_parent(request.parent, context)
+        if problem := _problem_of(request):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
+        name = f"{request.parent}/pipelineJobs/{request.pipeline_job_id}"
+        if name in self.jobs:
+            context.abort(grpc.StatusCode.ALREADY_EXISTS, f"The PipelineJob {name} already exists.")
+        job = vertex.PipelineJob(request.pipeline_job)
+        job.name, job.state, job.create_time = name, _JobState.PIPELINE_STATE_PENDING, datetime.now(UTC)
+        self.jobs[name], self._acts[name] = job, self._acting(job, self.play)
+        return job
+
+    def get(self, request: vertex.GetPipelineJobRequest, context: grpc.ServicerContext) -> vertex.PipelineJob:
+        if request.name not in self.jobs:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"The PipelineJob {request.name} does not exist.")
+        next(self._acts[request.name], None)
+        return self.jobs[request.name]
+
+    def list(
+        self, request: vertex.ListPipelineJobsRequest, context: grpc.ServicerContext
+    ) -> vertex.ListPipelineJobsResponse:
+        _check_parent(request.parent, context)
+        return vertex.ListPipelineJobsResponse(pipeline_jobs=list(self.jobs.values())[: request.page_size])
+
+    def cancel(self, request: vertex.CancelPipelineJobRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        job = self.jobs[request.name]
+        job.state = _JobState.PIPELINE_STATE_CANCELLED
+        for task in job.job_detail.task_details:
+            if task.state == _State.RUNNING:
+                task.state = _State.CANCELLED
+        self._acts[request.name] = iter(())
+        return empty_pb2.Empty()
+
+    def list_log(self, request: ListLogEntriesRequest, context: grpc.ServicerContext) -> ListLogEntriesResponse:
+        query = re.fullmatch(
+            r'resource\.type="ml_job" AND resource\.labels\.job_id=\(("\d+"(?: OR "\d+")*)\) AND '
+            r'timestamp>="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"',
+            request.filter,
+        )
+        if not query or request.order_by != "timestamp desc" or list(request.resource_names) != [f"projects/{PROJECT}"]:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Unparseable filter or no such resource: {request}")
+        lines = [line for job in re.findall(r"\d+", query[1]) for line in self._logs.get(job, ())]
+        # The agent keeps lines in one of two ways.
+        entries = [
+            LogEntry(json_payload={"message": line}) if number % 2 else LogEntry(text_payload=f"{line}\n")
+            for number, line in enumerate(lines)
+        ]
+        return ListLogEntriesResponse(entries=entries[::-1][: request.page_size])
+
+    def answer(self, method: str, act: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns what a method does when called: lets in, goes wrong as scripted, acts."""
+
+        def handle(request: Any, context: grpc.ServicerContext) -> Any:
+            given = dict(context.invocation_metadata())
+            with self._lock:
+                self.calls.append(method)
+                if not self.google.knows(given.get("authorization", "")):
+                    context.abort(grpc.StatusCode.UNAUTHENTICATED, "Request had invalid authentication credentials.")
+                for key in ("parent", "name"):  # how the service finds where the resource lives
+                    routing = urllib.parse.parse_qs(given.get("x-goog-request-params", ""))
+                    if hasattr(request, key) and routing.get(key) != [getattr(request, key)]:
+                        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "The routing header names another resource.")
+                fault = self.faults.get(method)
+                if fault and fault.times:
+                    fault.times -= 1
+                    if fault.done:
+                        act(request, context)
+                    context.abort(fault.code, fault.message)
+                return act(request, context)
+
+        return handle
+
+    def _acting(self, job: vertex.PipelineJob, play: Play) -> Iterator[None]:
+        """Goes on by a step's beginning or end at a time."""
+        yield
+        if play.job_error:
+            job.state, job.error.message = _JobState.PIPELINE_STATE_FAILED, play.job_error
+            return
+        job.state, job.start_time = _JobState.PIPELINE_STATE_RUNNING, datetime.now(UTC)
+        plain = _plain(job)
+        known = plain["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
+        defaults = {name: definition.get("defaultValue", "") for name, definition in known.items()}
+        parameters = defaults | plain["runtimeConfig"]["parameterValues"]
+        dags = [self._begin(job, name) for name in ("run", "something-new")]
+        for step in _STEPS[play.outcome]:
+            task = self._begin(job, step, play)
+            while True:
+                yield
+                if step != play.stops_at:
+                    break
+            if step == play.fails:
+                task.error.message = play.error
+                _end(_State.FAILED, task, *dags)
+                break
+            write_record(step, parameters, play.outcome)
+            _end(_State.SKIPPED if step in play.cached else _State.SUCCEEDED, task)
+        if "release" not in (task.task_name for task in job.job_detail.task_details):
+            self._begin(job, "accepted").state = _State.NOT_TRIGGERED
+        notify = self._begin(job, "notify")
+        yield
+        _end(_State.FAILED if play.fails == "notify" else _State.SUCCEEDED, notify)
+        job.state = _JobState.PIPELINE_STATE_FAILED if play.fails else _JobState.PIPELINE_STATE_SUCCEEDED
+        if play.fails:
+            job.error.message = f"The DAG failed because some tasks failed. The failed tasks are: [{play.fails}]."
+
+    def _begin(self, job: vertex.PipelineJob, name: str, play: Play | None = None) -> vertex.PipelineTaskDetail:
+        details = job.job_detail.task_details
+        task = vertex.PipelineTaskDetail(task_id=len(details) + 1, task_name=name, state=_State.RUNNING)
+        task.create_time = task.start_time = datetime.now(UTC)
+        if play and play.started:
+            log = play.log if name == play.fails else ()
+            task.executor_detail.container_detail.main_job = self._custom_job(() if play.in_custom_job else log)
+            if play.in_custom_job:
+                made = {"resourceType": "CustomJob", "resourceUri": f"https://{self.host}/v1/{self._custom_job(log)}"}
+                task.execution.metadata = {"output:gcp_resources": json.dumps({"resources": [made]})}
+        details.append(task)
+        return details[-1]
+
+    def _custom_job(self, log: tuple[str, ...]) -> str:
+        number = str(7000 + len(self._logs))
+        self._logs[number] = log
+        return f"projects/1/locations/{LOCATION}/customJobs/{number}"
+
+
+@contextlib.contextmanager
+def running_vertex(google: Google) -> Iterator[Vertex]:
+    """Runs the service over TLS on a free loopback port for the block's time."""
+    service = Vertex(google)
+    server = grpc.server(ThreadPoolExecutor(4))
+    jobs = {
+        "CreatePipelineJob": (service.create, vertex.CreatePipelineJobRequest, vertex.PipelineJob),
+        "GetPipelineJob": (service.get, vertex.GetPipelineJobRequest, vertex.PipelineJob),
+        "ListPipelineJobs": (service.list, vertex.ListPipelineJobsRequest, vertex.ListPipelineJobsResponse),
+        "CancelPipelineJob": (service.cancel, vertex.CancelPipelineJobRequest, None),
+    }
+    logs = {"ListLogEntries": (service.list_log, ListLogEntriesRequest, ListLogEntriesResponse)}
+    server.add_generic_rpc_handlers(
+        (
+            _handlers(service, "google.cloud.aiplatform.v1.PipelineService", jobs),
+            _handlers(service, "google.logging.v2.LoggingServiceV2", logs),
+        )
+    )
+    certificate = ((google.folder / "key.pem").read_bytes(), (google.folder / "cert.pem").read_bytes())
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([certificate]))
+    service.host = f"localhost:{port}"
+    server.start()
+    try:
+        yield service
+    finally:
+        server.stop(grace=None).wait()
+
+
+def _handlers(service: Vertex, name: str, methods: dict[str, Any]) -> grpc.GenericRpcHandler:
+    handlers = {
+        method: grpc.unary_unary_rpc_method_handler(
+            service.answer(method, act),
+            request_deserializer=request.deserialize,
+            response_serializer=response.serialize if response else empty_pb2.Empty.SerializeToString,
+        )
+        for method, (act, request, response) in methods.items()
+    }
+    return grpc.method_handlers_generic_handler(name, handlers)
+
+
+def _end(state: _State, *tasks: vertex.PipelineTaskDetail) -> None:
+    for task in tasks:
+        task.state, task.end_time = state, datetime.now(UTC)
+
+
+def _check_parent(parent: str, context: grpc.ServicerContext) -> None:
+    if not parent.startswith(f"projects/{PROJECT}/"):
+        message = f"Permission 'aiplatform.pipelineJobs.list' denied on resource '{parent}' (or it may not exist)."
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, message)
+    if parent != PARENT:
+        context.abort(grpc.StatusCode.NOT_FOUND, f"{parent} is not found.")
+
+
+def _problem_of(request: vertex.CreatePipelineJobRequest) -> str:
+    """Returns what the service would not take, or ""."""
+    job = request.pipeline_job
+    if not re.fullmatch("[a-z][-a-z0-9]{0,127}", request.pipeline_job_id):
+        return f"pipeline_job_id {request.pipeline_job_id} is invalid"
+    if len(job.display_name) > 128 or not job.display_name:
+        return "display_name is missing or too long"
+    if not job.runtime_config.gcs_output_directory.startswith("gs://"):
+        return "gcs_output_directory must be a path in a Cloud Storage bucket"
+    if job.network and not re.fullmatch(r"projects/\d+/global/networks/[\w-]+", job.network):
+        return f"network {job.network} is invalid"
+    if not all(re.fullmatch("[a-z0-9_-]{0,64}", word) for label in job.labels.items() for word in label):
+        return "labels are invalid"
+    whole = _plain(job)
+    problems = problems_of(whole["pipelineSpec"], whole["runtimeConfig"]["parameterValues"])
+    return "; ".join(problems)
+
+
+def _plain(job: vertex.PipelineJob) -> dict[str, Any]:
+    return dict(json_format.MessageToDict(vertex.PipelineJob.pb(job)))
