@@ -1,0 +1,55 @@
+# Sourced by the scripts beside it: what they share, and a look at the tools before anything is done.
+# shellcheck shell=bash
+
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CLUSTER=petalflow
+# shellcheck disable=SC2034  # for the scripts
+KUBECTL=(kubectl --context "kind-$CLUSTER" --namespace kubeflow)
+
+fail() {
+  echo "$(basename "$0"): error: $*" >&2
+  exit 2
+}
+
+# need TOOL MINIMUM REMEDY COMMAND...: COMMAND prints the version of what must be there and new enough.
+need() {
+  local tool=$1 minimum=$2 remedy=$3 said found
+  shift 3
+  command -v "$tool" >/dev/null || fail "$tool is not installed; $remedy"
+  said=$("$@" 2>&1) || fail "$tool does not answer (${said##*$'\n'}); $remedy"
+  [[ $said =~ [0-9]+\.[0-9]+(\.[0-9]+)? ]] || fail "$tool does not say its version; $remedy"
+  found=${BASH_REMATCH[0]}
+  [[ $(printf '%s\n' "$minimum" "$found" | sort -V | head -n 1) == "$minimum" ]] ||
+    fail "$tool $found is too old, $minimum is needed; $remedy"
+}
+
+need_docker() {
+  need docker 20.10 "install Docker and start it, or join the group docker" docker version --format '{{.Server.Version}}'
+}
+
+need_kind() {
+  need kind 0.27 "see https://kind.sigs.k8s.io/docs/user/quick-start" kind version
+}
+
+# 1.27 is the first with a kustomize (5.0) that builds the manifests of Kubeflow Pipelines 2.17.
+need_kubectl() {
+  need kubectl 1.27 "see https://kubernetes.io/docs/tasks/tools" kubectl version --client
+}
+
+# kubectl fetches the manifests with it.
+need_git() {
+  need git 2.0 "install it" git --version
+}
+
+cluster_is_up() {
+  [[ $'\n'$(kind get clusters 2>/dev/null)$'\n' == *$'\n'"$CLUSTER"$'\n'* ]]
+}
+
+need_cluster() {
+  cluster_is_up || fail "there is no cluster $CLUSTER; docker/kind/up FOLDER makes it"
+}
+
+# for_folder FILE FOLDER: prints one of the YAML files with the folder in it.
+for_folder() {
+  sed "s|FOLDER|$2|g" "$HERE/$1"
+}

@@ -1,0 +1,147 @@
+"""The scripts of docker/kind: what they look at before they do anything, and the YAML that they fill in."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from kubernetes import client
+
+from tests.servers.strict import check_known
+
+ROOT = Path(__file__).resolve().parents[2]
+KIND = ROOT / "docker" / "kind"
+SCRIPTS = ("up", "load", "port-forward", "down")
+NEW_ENOUGH = {
+    "docker": "20.10.24+dfsg1",
+    "kind": "kind v0.30.0 go1.24.6 linux/amd64",
+    "kubectl": "Client Version: v1.34.1\nKustomize Version: v5.7.1",
+    "git": "git version 2.47.1",
+}
+TOO_OLD = {
+    "docker": "19.03.15",
+    "kind": "kind v0.9.0 go1.15.2 linux/amd64",
+    "kubectl": 'Client Version: version.Info{Major:"1", Minor:"20", GitVersion:"v1.20.2"}',
+    "git": "git version 1.8.3.1",
+}
+NEEDS = {
+    "up": ("docker", "kind", "kubectl", "git"),
+    "load": ("docker", "kind"),
+    "port-forward": ("kind", "kubectl"),
+    "down": ("docker", "kind"),
+}
+
+
+class Machine:
+    """A PATH with the usual commands of Unix, and tools that know nothing but their version."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "bin"
+        self.path.mkdir()
+        self.calls = folder / "calls"
+        for name in ("bash", "basename", "dirname", "env", "head", "sed", "sort"):
+            (self.path / name).symlink_to(str(shutil.which(name)))
+        for name in NEW_ENOUGH:
+            self.have(name, NEW_ENOUGH[name])
+
+    def have(self, name: str, says: str) -> None:
+        script = f"""\
+            #!/usr/bin/env bash
+            echo {name} "$@" >> {self.calls}
+            [[ "$*" == *version* ]] || exit 1
+            echo '{says}'
+            """
+        (self.path / name).write_text(re.sub("^ +", "", script, flags=re.MULTILINE))
+        (self.path / name).chmod(0o755)
+
+    def run(self, script: str, *arguments: str) -> str:
+        """Runs a script that must refuse to work; returns its one line."""
+        done = subprocess.run(
+            [KIND / script, *arguments], env={"PATH": str(self.path)}, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        (line,) = done.stderr.splitlines()
+        assert line.startswith(f"{script}: error: ")
+        return line
+
+    def did(self) -> list[str]:
+        """Returns what the tools were asked beside their versions."""
+        calls = self.calls.read_text().splitlines() if self.calls.exists() else []
+        return [call for call in calls if "version" not in call]
+
+
+@pytest.fixture
+def machine(tmp_path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize(("script", "tool"), [(script, tool) for script in SCRIPTS for tool in NEEDS[script]])
+def test_a_tool_that_is_absent_or_too_old_is_named_before_anything_is_done(machine, tmp_path, script, tool) -> None:
+    arguments = [str(tmp_path)] if script == "up" else []
+    machine.have(tool, TOO_OLD[tool])
+    assert re.search(rf"{tool} [\d.]+ is too old, [\d.]+ is needed; ", machine.run(script, *arguments))
+    (machine.path / tool).unlink()
+    assert f"{tool} is not installed; " in machine.run(script, *arguments)
+    assert machine.did() == []
+
+
+def test_a_docker_that_does_not_answer_is_told_apart(machine, tmp_path) -> None:
+    dead = "#!/usr/bin/env bash\necho 'Cannot connect to the Docker daemon' >&2; exit 1\n"
+    (machine.path / "docker").write_text(dead)
+    assert "docker does not answer (Cannot connect to the Docker daemon); " in machine.run("up", str(tmp_path))
+
+
+def test_up_wants_one_folder_that_is_there(machine, tmp_path) -> None:
+    assert "name one folder" in machine.run("up")
+    assert "there is no folder" in machine.run("up", str(tmp_path / "absent"))
+    (tmp_path / "with space").mkdir()
+    assert "must be named with letters" in machine.run("up", str(tmp_path / "with space"))
+    assert machine.did() == []
+
+
+def test_load_wants_the_images_and_port_forward_the_cluster(machine) -> None:
+    image = f"petalflow/base:{(ROOT / 'VERSION').read_text().strip()}"
+    assert f"there is no image {image}; make images" in machine.run("load")
+    assert "docker/kind/up FOLDER makes it" in machine.run("port-forward")
+
+
+def filled_in(name: str, folder: str) -> list[dict]:
+    command = f'source "{KIND}/tools.sh"; for_folder {name} {folder}'
+    text = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+    return list(yaml.safe_load_all(text))
+
+
+def test_a_folder_has_the_same_path_here_on_the_node_and_in_the_volume() -> None:
+    (cluster,) = filled_in("cluster.yaml", "/home/me/flowers")
+    assert (cluster["kind"], cluster["apiVersion"]) == ("Cluster", "kind.x-k8s.io/v1alpha4")
+    mount = {"hostPath": "/home/me/flowers", "containerPath": "/home/me/flowers"}
+    assert cluster["nodes"] == [{"role": "control-plane", "extraMounts": [mount]}]
+    volume, claim = filled_in("volume.yaml", "/home/me/flowers")
+    assert volume["spec"]["hostPath"]["path"] == "/home/me/flowers"
+    assert volume["spec"]["claimRef"] == {key: claim["metadata"][key] for key in ("name", "namespace")}
+    assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
+
+
+def test_the_volume_is_what_kubernetes_takes() -> None:
+    for values, kind in zip(
+        filled_in("volume.yaml", "/data"), (client.V1PersistentVolume, client.V1PersistentVolumeClaim), strict=True
+    ):
+        check_known(values, kind, client)
+        client.ApiClient().deserialize(SimpleNamespace(data=json.dumps(values)), kind)
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs shellcheck")
+def test_shellcheck_finds_nothing() -> None:
+    done = subprocess.run(
+        ["shellcheck", "-x", *SCRIPTS, "tools.sh"], cwd=KIND, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == ""
+
+
+def test_the_scripts_can_be_run() -> None:
+    assert all(os.access(KIND / script, os.X_OK) for script in SCRIPTS)

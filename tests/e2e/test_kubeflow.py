@@ -1,0 +1,137 @@
+"""The command against a Kubeflow Pipelines of this machine: what a user sees, and what the exit codes say."""
+
+import json
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.command import PETALFLOW, Ended, petalflow
+from tests.servers.kubeflow import Kubeflow, Play
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A volume with a source in it, and the settings that reach the service."""
+
+    volume: Path
+    out: Path
+    service: Kubeflow
+
+    @property
+    def settings(self) -> list[str]:
+        kubeflow = {
+            "host": self.service.url,
+            "images": "registry.example.com/petalflow",
+            "volume_claim": "petalflow",
+            "volume_path": self.volume,
+            "poll_s": 0.05,
+        }
+        steps = ["train.backbone=cnn", "evaluate.min_accuracy=0.8"]
+        given = [*steps, *(f"kubeflow.{key}={value}" for key, value in kubeflow.items())]
+        return [part for one in given for part in ("--set", one)]
+
+    @property
+    def command(self) -> list[str]:
+        where = ["--out", str(self.out), "--registry", f"{self.volume}/models", "--name", "flowers"]
+        return ["run", f"{self.volume}/photos", "--on", "kubeflow", *where, *self.settings]
+
+    def run(self, *options: str) -> Ended:
+        return petalflow(*self.command, *options)
+
+    def file(self) -> dict[str, Any]:
+        return dict(json.loads((self.out / "run.json").read_text()))
+
+
+@pytest.fixture
+def cluster(kubeflow, make_flowers, tmp_path) -> Cluster:
+    make_flowers(tmp_path / "volume" / "photos", each=1)
+    return Cluster(tmp_path / "volume", tmp_path / "out", kubeflow)
+
+
+def test_an_accepted_run(cluster) -> None:
+    ended = cluster.run()
+    assert ended.code == 0, ended.errors
+    assert ended.errors == ""
+    assert f"{cluster.service.url}/#/runs/details/{cluster.service.run.run_id}" in ended.output
+    assert f"release: {cluster.volume}/models/flowers/1" in ended.output
+    assert (cluster.out / "report.html").read_bytes() == b"<html>report</html>"
+    assert {step["state"] for step in cluster.file()["steps"]} == {"ran"}
+
+
+def test_a_refused_run_and_the_same_command_again(cluster) -> None:
+    cluster.service.play = Play(outcome="refused")
+    ended = cluster.run()
+    assert ended.code == 3
+    assert "failed: min_accuracy" in ended.output
+    assert cluster.run().code == 3
+    assert len(cluster.service.runs) == 2, "a finished run is not taken up again"
+    assert cluster.service.uploads() == 1
+
+
+def test_nothing_new(cluster) -> None:
+    cluster.service.play = Play(outcome="nothing new")
+    assert cluster.run().code == 0
+    assert cluster.file()["outcome"] == "nothing new"
+
+
+def test_a_failed_step_shows_its_cause(cluster) -> None:
+    cluster.service.play = Play(fails="train", log="epoch 1\npetalflow: train: error: the weights do not fit\n")
+    ended = cluster.run()
+    assert ended.code == 1
+    cause, log = ended.errors.splitlines()
+    assert cause == "petalflow: error: train: the weights do not fit"
+    assert log == f"log: {cluster.file()['link']}"
+
+
+def test_a_run_left_is_followed_by_the_same_command(cluster) -> None:
+    left = cluster.run("--detach")
+    assert left.code == 0
+    assert cluster.file()["outcome"] is None
+    followed = cluster.run()
+    assert followed.code == 0, followed.errors
+    assert "resuming" in followed.output
+    assert list(cluster.service.runs) == [cluster.file()["job"]]
+
+
+def test_ctrl_c_leaves_the_run_going(cluster) -> None:
+    cluster.service.play = Play(stops_at="train")
+    with subprocess.Popen(
+        [PETALFLOW, *cluster.command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as left:
+        while "train ..." not in left.stdout.readline():
+            assert left.poll() is None
+        left.send_signal(signal.SIGINT)
+        _, errors = left.communicate()
+    assert left.returncode == 130
+    (said,) = errors.strip().splitlines()
+    assert f"the run goes on ({cluster.service.url}/#/runs/details/" in said
+    assert cluster.service.run.state == "RUNNING"
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("accepted", 0), ("refused", 3), ("nothing new", 0)])
+def test_a_record_that_only_the_cluster_sees(cluster, outcome, code) -> None:
+    shutil.rmtree(cluster.volume)
+    cluster.service.play = Play(outcome=outcome, records=False)
+    ended = cluster.run()
+    assert ended.code == code, ended.errors
+    assert f"flowers: {outcome}" in ended.output
+    assert "cannot be read from here" in ended.output
+    assert not cluster.volume.exists()
+
+
+def test_doctor_and_a_run_say_the_same_of_a_host_that_is_away(cluster) -> None:
+    assert petalflow("doctor", "kubeflow", *cluster.settings).code == 0
+    away = ["--set", "kubeflow.host=http://127.0.0.1:9"]
+    looked = petalflow("doctor", "kubeflow", *cluster.settings, *away)
+    assert looked.code == 2
+    assert "http://127.0.0.1:9 does not answer" in looked.output
+    ended = cluster.run(*away)
+    assert ended.code == 2
+    (line,) = ended.errors.strip().splitlines()
+    assert line.startswith("petalflow: error: http://127.0.0.1:9 does not answer")
+    assert not cluster.out.exists()
