@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 DEMO := runs/demo
+TEST_PROCESSES := 2
 
 .PHONY: demo test lint lock pipeline.yaml images images-all clean help
 
@@ -16,8 +17,10 @@ demo: $(VENV)/.cpu  ## run the whole pipeline on handwritten digits
 	$(BIN)/python demo/digits.py runs/digits
 	$(BIN)/petalflow run runs/digits --config configs/digits.yaml --out $(DEMO) --registry models --name digits
 
+# A process a core, each given whole files, whose tests share what is costly; there is one Docker engine.
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile -m "not docker"
+	$(BIN)/python -m pytest -m docker
 
 lint: $(VENV)/.dev  ## style, types, layers, and whether pipeline.yaml is current
 	$(BIN)/ruff check .

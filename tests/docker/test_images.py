@@ -13,7 +13,7 @@ from petalflow import __version__
 from petalflow.images import BASE, CPU, image
 from pipeline.code_version import source_hash
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.usefixtures("images")]
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("images")]
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT_TAG = runpy.run_path(str(ROOT / "docker" / "content_tag.py"))
 UID = "4321"

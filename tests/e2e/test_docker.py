@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.command import QUICK, Ended, Place, petalflow
 
-pytestmark = [pytest.mark.docker, pytest.mark.xdist_group("docker"), pytest.mark.usefixtures("images")]
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("images")]
 ON_DOCKER = ("--on", "docker")
 SETTINGS = (*QUICK, "evaluate.min_accuracy=0.8")
 
