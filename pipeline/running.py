@@ -97,7 +97,7 @@ def _conclude(request: Request, out: Path, run_file: RunFile, failure: Failure |
         run_file.results |= {"verdict": str(out / VERDICT_FILE), "report": str(out / REPORT_FILE)}
         run_file.results["failed_checks"] = [check for check in verdict["checks"] if check["passed"] is False]
     if run_file.outcome == runs.FAILED:
-        failure = failure or Failure("", ("the run left no verdict and no error",), run_file.link)
+        failure = failure or Failure("", ("the run left no verdict and no error",), run_file.link or str(out))
         run_file.results |= {"error": str(failure), "log": failure.log}
     release = runs.read(request.record_uri, run_file.run_id, runs.RELEASE)
     if run_file.outcome == runs.ACCEPTED and release:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.train.check import FROM_SCRATCH, check_settings
+from components.train.check import check_settings, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
 from pipeline.code_version import source_hash
@@ -136,10 +136,8 @@ class Kubeflow:
 
 def _addresses(request: Request) -> dict[str, str]:
     """Returns what the steps read and write: its name -> the address."""
-    train = request.configuration.train
-    reads_weights = train.backbone not in FROM_SCRATCH and train.weights != "imagenet"
-    weights = {"train.weights": train.weights} if reads_weights else {}
-    return {"source": request.source, **places(request), **weights}
+    file = weights_file(request.configuration.train)
+    return {"source": request.source, **places(request), **({"train.weights": file} if file else {})}
 
 
 def _look_at_package() -> str:
