@@ -54,7 +54,7 @@ def run(
     from pipeline import running
     from pipeline.config import Configuration
     from pipeline.request import Request
-    from pipeline.targets.target import find_target
+    from pipeline.targets.choice import find_target
 
     configuration = Configuration.of(commandline.read_settings(None, config, set))
     request = Request.of(source, registry, name, configuration, state, record)
@@ -76,7 +76,8 @@ def compile_(
     debug: commandline.Debug = False,
 ) -> None:
     """Compile the pipeline to a YAML file that Kubeflow, Vertex AI and this command run."""
-    from pipeline.compile import build_for, compile_pipeline
+    from pipeline.compile import compile_pipeline
+    from pipeline.targets.choice import build_for
 
     compile_pipeline(out, build_for(on, commandline.read_settings(None, config, set), images, tag, accelerator))
     print(out)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from components.train.check import check_settings, downloads_weights, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
+from pipeline.build import Build
 from pipeline.code_version import source_hash
-from pipeline.compile import Build, compile_pipeline, pipeline_file
+from pipeline.compile import compile_pipeline, pipeline_file
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile

@@ -1,6 +1,5 @@
 """Kubeflow Pipelines: uploads the compiled pipeline, starts a run of it, and asks how far it is."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING
 from components.train.check import check_settings, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
-from pipeline.code_version import source_hash
-from pipeline.compile import Build, compile_pipeline
+from pipeline.build import Build
+from pipeline.compile import compile_pipeline
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile
@@ -66,7 +65,7 @@ class Kubeflow:
 
     def code_version(self) -> str:
         """Of the sources and the images' names."""
-        return hashlib.sha256(f"{source_hash()} {self.settings.images} {self.settings.tag}".encode()).hexdigest()[:16]
+        return self.build().code_version()
 
     def submit(self, request: Request, run: RunFile) -> None:
         """Uploads the pipeline if this very file is not there yet, and starts a run that is named as ours."""

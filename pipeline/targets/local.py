@@ -9,8 +9,9 @@ from pathlib import Path
 
 from petalflow.errors import UsageError
 from petalflow.step import RUNNER_PID
+from pipeline.build import Build
 from pipeline.code_version import code_version
-from pipeline.compile import Build, pipeline_file
+from pipeline.compile import pipeline_file
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile

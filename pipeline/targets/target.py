@@ -1,16 +1,15 @@
 """What every place to run has in common: four verbs, and how it says that something failed."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 from petalflow.step import last_error
-from pipeline.compile import Build
+from pipeline.build import Build
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile
-from pipeline.targets.settings import ContainerSettings, DockerSettings, KubeflowSettings, VertexSettings
 
 _TAIL_LINES = 15
 
@@ -94,31 +93,6 @@ class Target(Protocol):
         Returns:
             What failed, or None.
         """
-
-
-def find_target(name: str, settings: Mapping[str, ContainerSettings]) -> Target:
-    """Returns a place to run.
-
-    Args:
-        name: local, docker, kubeflow or vertex.
-        settings: Of the places, by name.
-    """
-    # Each imports the client library of its place.
-    if name == "docker":
-        from pipeline.targets.docker import Docker
-
-        return Docker(cast(DockerSettings, settings[name]))
-    if name == "kubeflow":
-        from pipeline.targets.kubeflow import Kubeflow
-
-        return Kubeflow(cast(KubeflowSettings, settings[name]))
-    if name == "vertex":
-        from pipeline.targets.vertex import Vertex
-
-        return Vertex(cast(VertexSettings, settings[name]))
-    from pipeline.targets.local import Local
-
-    return Local()
 
 
 def check_probes(probes: Iterable[Probe]) -> None:

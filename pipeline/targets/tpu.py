@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from petalflow.errors import UsageError, did_you_mean
-from pipeline.compile import Build
+from pipeline.build import Build
 from pipeline.targets.settings import Machine, VertexSettings
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ on too. What that adds is in the way here: it makes buckets, logs tracebacks of 
 the caching of all steps at once, and polls in a loop of its own.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +19,8 @@ from components.train.check import check_settings, weights_file
 from components.train.settings import TrainSettings
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
-from pipeline.code_version import source_hash
-from pipeline.compile import Build, compile_pipeline
+from pipeline.build import Build
+from pipeline.compile import compile_pipeline
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, RunFile, StepState
@@ -92,7 +91,7 @@ class Vertex:
 
     def code_version(self) -> str:
         """Of the sources and the images' names."""
-        return hashlib.sha256(f"{source_hash()} {self.settings.images} {self.settings.tag}".encode()).hexdigest()[:16]
+        return self.build().code_version()
 
     def submit(self, request: Request, run: RunFile) -> None:
         """Creates the job, whose name follows from the run's id."""

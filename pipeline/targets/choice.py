@@ -1,0 +1,72 @@
+"""The place that the user chose, by its name and with its settings."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from petalflow import __version__
+from petalflow.errors import UsageError
+from petalflow.images import PREFIX, check_tag
+from pipeline.build import TRAIN, Build
+from pipeline.config import targets_of
+from pipeline.targets.settings import ContainerSettings, DockerSettings, KubeflowSettings, Machine, VertexSettings
+from pipeline.targets.target import Target
+
+
+def find_target(name: str, settings: Mapping[str, ContainerSettings]) -> Target:
+    """Returns a place to run.
+
+    Args:
+        name: local, docker, kubeflow or vertex.
+        settings: Of the places, by name.
+    """
+    # Each imports the client library of its place.
+    if name == "docker":
+        from pipeline.targets.docker import Docker
+
+        return Docker(cast(DockerSettings, settings[name]))
+    if name == "kubeflow":
+        from pipeline.targets.kubeflow import Kubeflow
+
+        return Kubeflow(cast(KubeflowSettings, settings[name]))
+    if name == "vertex":
+        from pipeline.targets.vertex import Vertex
+
+        return Vertex(cast(VertexSettings, settings[name]))
+    from pipeline.targets.local import Local
+
+    return Local()
+
+
+def build_for(
+    on: str | None,
+    values: Mapping[str, Mapping[str, Any]],
+    images: str | None = None,
+    tag: str | None = None,
+    accelerator: str | None = None,
+) -> Build:
+    """Returns how to compile for a place.
+
+    Args:
+        on: The place; None for a file that every place runs.
+        values: The user's settings by section; that of the place counts.
+        images: Wins over the place's setting.
+        tag: Wins over the place's setting.
+        accelerator: Of the machine that trains; wins over the place's setting.
+
+    Raises:
+        UsageError: If a setting does not do.
+    """
+    if tag is not None:
+        try:
+            check_tag(tag)
+        except ValueError as error:
+            raise UsageError(f"--tag {tag}: {error}") from None
+    if on is None or on == "local":
+        machines = {TRAIN: Machine(accelerator=accelerator)} if accelerator else {}
+        return Build(images or PREFIX, tag or __version__, machines)
+    given = dict(values.get(on, {}))
+    given |= {key: value for key, value in (("images", images), ("tag", tag)) if value is not None}
+    if accelerator is not None:
+        asked = dict(given.get("machines", {}))
+        given["machines"] = {**asked, TRAIN: {**asked.get(TRAIN, {}), "accelerator": accelerator}}
+    return find_target(on, targets_of({on: given})).build()
