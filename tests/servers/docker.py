@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHON_IMAGE = "python:3.11-slim"
 # The build asks the package index, which a network of the engine's own may not reach.
 _BUILD_OPTIONS = "--network host"
+_START_S = 60
 
 
 @contextlib.contextmanager
@@ -29,10 +30,13 @@ def running_docker() -> Iterator[None]:
         pytest.skip("needs Docker: no engine answers, and only root with `dockerd` can start one")
     with tempfile.TemporaryFile("w+") as log, subprocess.Popen(["dockerd"], stdout=log, stderr=log) as engine:
         try:
+            deadline = time.monotonic() + _START_S
             while not _answers():
-                if engine.poll() is not None:
+                ended = engine.poll() is not None
+                if ended or time.monotonic() > deadline:
                     log.seek(0)
-                    pytest.skip(f"needs Docker: dockerd ended: {log.read().strip().splitlines()[-1]}")
+                    last = "".join(log.read().strip().splitlines()[-1:])
+                    pytest.skip(f"needs Docker: dockerd {'ended' if ended else 'does not answer'}: {last}")
                 time.sleep(0.2)
             yield
         finally:
