@@ -5,6 +5,7 @@ import re
 from petalflow import __version__
 
 PREFIX = "petalflow"
+_PREFIX = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
@@ -17,6 +18,17 @@ def image(target: str, prefix: str = PREFIX, tag: str = __version__) -> str:
         tag: Its tag.
     """
     return f"{prefix.rstrip('/')}/{target}:{tag}"
+
+
+def check_prefix(prefix: str) -> str:
+    """Returns what may stand before the name of an image: REGISTRY/PREFIX.
+
+    Raises:
+        ValueError: If it may not.
+    """
+    if not _PREFIX.fullmatch(prefix.rstrip("/")):
+        raise ValueError("it must look like registry.example.com/petalflow: lower case, and no https://")
+    return prefix
 
 
 def check_tag(tag: str) -> str:

@@ -61,6 +61,8 @@ def _sentence(cls: type[StepSettings], problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         wrong = str(problem["loc"][-1])
         return f"unknown setting {where}: {did_you_mean(wrong, cls.model_fields)}"
+    if problem["type"] == "string_type" and isinstance(problem["input"], int | float):
+        return f"{where}={problem['input']!r}: it must be text; quote it twice: --set '{where}=\"{problem['input']}\"'"
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
         return f"{cls.section}: {message}"

@@ -93,5 +93,6 @@ class Display:
         row = Table.grid(padding=(0, 1))
         count = f"{progress.done:,}/{progress.total:,} {progress.unit}"
         note = Text(progress.note, style="dim", overflow="ellipsis", no_wrap=True)
-        row.add_row(ProgressBar(total=progress.total, completed=progress.done, width=24), count, note)
+        counted = Text(count, no_wrap=True)
+        row.add_row(ProgressBar(total=progress.total, completed=progress.done, width=24), counted, note)
         return row

@@ -2,6 +2,8 @@
 
 import contextlib
 import fcntl
+import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,9 @@ from pipeline.steps import STEPS
 from pipeline.targets.target import Failure, Target
 
 SUBMITTED = "submitted"
+_AGAIN = "the same command takes it up again"
+# As pathlib leaves one: gs:/bucket/folder.
+_URI = re.compile(r"(^|/)(gs|gcs|s3|memory|https?):/")
 
 
 def run(target: Target, request: Request, out: Path, *, detach: bool = False) -> str:
@@ -38,27 +43,50 @@ def run(target: Target, request: Request, out: Path, *, detach: bool = False) ->
     """
     if detach and not target.goes_on_alone:
         raise UsageError(f"--detach: a run on {target.name} goes on only while it is followed")
-    target.check(request, out)
-    console = Console(file=sys.stdout)  # by object: the name is taken over while kfp.local works
-    with locked(out):
-        run_file = RunFile.begin(out, request.parameters(target.code_version()), STEPS, target.name)
-        console.print(f"{'resuming' if run_file.resumed else 'run'} {run_file.run_id}", highlight=False)
-        if not run_file.job:
-            target.submit(request, run_file)
-            run_file.write()
-        if run_file.link:
-            console.print(run_file.link, highlight=False, soft_wrap=True)
-        if detach:
-            return SUBMITTED
-        try:
-            failure = target.follow(request, run_file, Display(run_file, console))
-        except KeyboardInterrupt:
-            goes_on = f"the run goes on ({run_file.link or run_file.job})"
-            left = goes_on if target.goes_on_alone else "the run has stopped"
-            raise Interrupted(f"{left}; the same command takes it up again") from None
-        _conclude(request, out, run_file, failure)
+    _check_out(out)
+    stopped = "stopped before anything was started"
+    try:
+        with _terminated_as_interrupted():
+            target.check(request, out)
+            console = Console(file=sys.stdout)  # by object: the name is taken over while kfp.local works
+            with locked(out):
+                run_file = RunFile.begin(out, request.parameters(target.code_version()), STEPS, target.name)
+                console.print(f"{'resuming' if run_file.resumed else 'run'} {run_file.run_id}", highlight=False)
+                if not run_file.job:
+                    stopped = f"the run may have started; {_AGAIN}"
+                    target.submit(request, run_file)
+                    run_file.write()
+                if run_file.link:
+                    console.print(run_file.link, highlight=False, soft_wrap=True)
+                if detach:
+                    return SUBMITTED
+                goes_on = f"the run goes on ({run_file.link or run_file.job})"
+                stopped = f"{goes_on if target.goes_on_alone else 'the run has stopped'}; {_AGAIN}"
+                failure = target.follow(request, run_file, Display(run_file, console))
+                _conclude(request, out, run_file, failure)
+    except KeyboardInterrupt:
+        raise Interrupted(stopped) from None
     _print_outcome(request, run_file)
     return str(run_file.outcome)
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Lets SIGTERM, which `timeout`, systemd and CI send, do what Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_out(out: Path) -> None:
+    if _URI.search(str(out)):
+        raise UsageError(f"--out {out} must be a folder of this machine; all other addresses may be URIs")
 
 
 @contextlib.contextmanager
@@ -86,7 +114,7 @@ def _conclude(request: Request, out: Path, run_file: RunFile, failure: Failure |
         if step.state in (WAITING, RUNNING):
             step.state = SKIPPED
     finished = failure is None and run_file.step("snapshot").state == RAN
-    if _record_is_here(request):
+    if _is_recorded_here(request, run_file):
         run_file.outcome = runs.outcome(request.record_uri, run_file.run_id, succeeded=finished)
     else:
         run_file.outcome = _outcome_by_steps(run_file) if finished else runs.FAILED
@@ -105,9 +133,9 @@ def _conclude(request: Request, out: Path, run_file: RunFile, failure: Failure |
     run_file.write()
 
 
-def _record_is_here(request: Request) -> bool:
-    """Tells whether the record can be read from this machine; a volume of a cluster need not be seen here."""
-    return not storage.is_local(request.record_uri) or storage.local_path(request.record_uri).is_dir()
+def _is_recorded_here(request: Request, run_file: RunFile) -> bool:
+    """Tells whether this run's record can be read; a volume of a cluster need not be seen from this machine."""
+    return runs.read(request.record_uri, run_file.run_id, runs.SNAPSHOT) is not None
 
 
 def _outcome_by_steps(run_file: RunFile) -> str:
@@ -121,7 +149,7 @@ def _outcome_by_steps(run_file: RunFile) -> str:
 def _print_outcome(request: Request, run_file: RunFile) -> None:
     if run_file.outcome == runs.FAILED:
         print(f"petalflow: error: {run_file.results['error']}\nlog: {run_file.results['log']}", file=sys.stderr)
-    elif not _record_is_here(request):
+    elif not _is_recorded_here(request, run_file):
         print(f"{request.name}: {run_file.outcome} (run {run_file.run_id})")
         print(f"why is in {request.record_uri}, which cannot be read from here")
     else:

@@ -48,7 +48,7 @@ def backbone_modules() -> dict[str, str]:
     """
     spec = importlib.util.find_spec("keras")
     if spec is None or spec.origin is None:
-        raise UsageError("Keras is not installed; pip install 'petalflow[cpu]'")
+        raise UsageError("Keras is not installed; pip install '.[cpu]' in the checkout")
     tree = ast.parse((Path(spec.origin).parent / "applications" / "__init__.py").read_text())
     return {
         alias.name: node.module.rsplit(".", 1)[-1]

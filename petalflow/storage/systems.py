@@ -76,7 +76,7 @@ def system_of(address: str, *, one_try: bool = False) -> tuple[fsspec.AbstractFi
         system = _open_store(scheme, one_try)
     except ImportError as error:
         extra = _EXTRAS.get(scheme)
-        remedy = f"pip install 'petalflow[{extra}]'" if extra else " ".join(str(error).split())
+        remedy = f"pip install '.[{extra}]' in the checkout" if extra else " ".join(str(error).split())
         raise UsageError(f"{address} needs a package that is not installed: {remedy}") from None
     except ValueError as error:
         raise UsageError(f"{address} is no address that can be read: {' '.join(str(error).split())}") from None

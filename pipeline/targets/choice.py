@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from petalflow import __version__
 from petalflow.errors import UsageError
-from petalflow.images import PREFIX, check_tag
+from petalflow.images import PREFIX, check_prefix, check_tag
 from pipeline.build import TRAIN, Build
 from pipeline.config import targets_of
 from pipeline.targets.settings import ContainerSettings, DockerSettings, KubeflowSettings, Machine, VertexSettings
@@ -56,17 +56,21 @@ def build_for(
     Raises:
         UsageError: If a setting does not do.
     """
-    if tag is not None:
-        try:
-            check_tag(tag)
-        except ValueError as error:
-            raise UsageError(f"--tag {tag}: {error}") from None
+    for option, value, check in (("--images", images, check_prefix), ("--tag", tag, check_tag)):
+        if value is not None:
+            try:
+                check(value)
+            except ValueError as error:
+                raise UsageError(f"{option} {value}: {error}") from None
+    settings = targets_of(values)
     if on is None or on == "local":
+        if accelerator and accelerator.startswith("TPU_"):
+            raise UsageError(f"--accelerator {accelerator} is Vertex AI's alone; add --on vertex")
         machines = {TRAIN: Machine(accelerator=accelerator)} if accelerator else {}
         return Build(images or PREFIX, tag or __version__, machines)
-    given = dict(values.get(on, {}))
+    given = settings[on].model_dump()
     given |= {key: value for key, value in (("images", images), ("tag", tag)) if value is not None}
     if accelerator is not None:
-        asked = dict(given.get("machines", {}))
-        given["machines"] = {**asked, TRAIN: {**asked.get(TRAIN, {}), "accelerator": accelerator}}
+        machine = given.get("machines", {}).get(TRAIN, {})
+        given["machines"] = {**given.get("machines", {}), TRAIN: {**machine, "accelerator": accelerator}}
     return find_target(on, targets_of({on: given})).build()

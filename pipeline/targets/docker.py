@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 # Who the steps are when the command is run by root: nobody in particular.
 _NOBODY = 65532
-_RUN_LABEL = "petalflow.run"
+# The folder of the run, which is locked while a command follows a run in it.
+_OUT_LABEL = "petalflow.out"
 _SOURCE_LABEL = "petalflow.source-hash"
 # What a step in a container needs of our environment to reach an object store.
 _CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -61,12 +62,15 @@ class Docker:
     def probes(self) -> Sequence[Probe]:
         """The engine, and the images."""
         images = [Probe(f"image {name}", partial(_look_at_image, name)) for name in self._images()]
-        return [Probe("engine", _look_at_engine), *images]
+        return [Probe("engine", _look_at_engine), *images, Probe("network", self._look_at_network)]
 
     def check(self, request: Request, out: Path) -> None:
         """Looks at the addresses, at Docker, and at the images."""
         check_probes(self.probes())
         check_addresses(request, out)
+        if ":" in str(out):
+            raise UsageError(f"--out {out} has a ':' in it, which Docker cannot mount; choose another")
+        _check_no_link_leads_out(request.source)
         check_settings(request.configuration.train)
 
     def build(self, source: str = "") -> Build:
@@ -98,9 +102,9 @@ class Docker:
             tmpfs={"/tmp": ""},  # noqa: S108  (in the container)
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
-            labels={_RUN_LABEL: run.run_id},
+            labels={_OUT_LABEL: str(out)},
         )
-        with _none_left(run.run_id):
+        with _none_left(out):
             return kfp_local.execute(runner, self._pipeline(request.source, out), out, run, display)
 
     def _images(self) -> list[str]:
@@ -113,6 +117,18 @@ class Docker:
             return pipeline_file()
         compile_pipeline(out / "pipeline.yaml", build)
         return out / "pipeline.yaml"
+
+    def _look_at_network(self) -> str:
+        import docker
+
+        name = self.settings.network
+        if name != "auto":
+            with connected() as client:
+                try:
+                    client.networks.get(name)
+                except docker.errors.APIError:
+                    raise UsageError(f"there is no Docker network {name}; correct docker.network") from None
+        return name
 
     def _network(self, request: Request) -> str:
         if self.settings.network != "auto":
@@ -132,7 +148,7 @@ def connected() -> Iterator["docker.DockerClient"]:
     try:
         import docker
     except ImportError:
-        raise UsageError("--on docker needs a package that is not installed: pip install 'petalflow[docker]'") from None
+        raise UsageError("--on docker needs a package more: pip install '.[docker]' in the checkout") from None
     try:
         client = docker.from_env()
     except docker.errors.DockerException as error:
@@ -158,7 +174,7 @@ def _look_at_image(name: str) -> str:
     with connected() as client:
         try:
             image = client.images.get(name)
-        except docker.errors.ImageNotFound:
+        except docker.errors.APIError:
             raise UsageError(f"there is no image {name}; make images, or docker pull it") from None
     if image.labels.get(_SOURCE_LABEL) != source_hash():
         raise UsageError(f"the image {name} holds other code than this command; make images, or set docker.tag")
@@ -180,9 +196,21 @@ def _written(request: Request, out: Path) -> list[Path]:
 def _give(folder: Path, user: int, group: int) -> None:
     """Makes a folder; what root made is given to the user."""
     folder.mkdir(parents=True, exist_ok=True)
-    if folder.stat().st_uid == 0 != user:
+    if os.getuid() == 0:
         for path in (folder, *folder.rglob("*")):
-            os.chown(path, user, group, follow_symlinks=False)
+            if path.lstat().st_uid == 0:
+                os.chown(path, user, group, follow_symlinks=False)
+
+
+def _check_no_link_leads_out(address: str) -> None:
+    """Containers see nothing beside the source, so a link that leads out of it leads nowhere there."""
+    if not storage.is_local(address):
+        return
+    source = storage.local_path(address).resolve()
+    for folder, folders, files in os.walk(source):
+        for path in (Path(folder, name) for name in (*folders, *files)):
+            if path.is_symlink() and not path.resolve().is_relative_to(source):
+                raise UsageError(f"{path} links to {path.resolve()}, outside the source, unseen by containers; copy it")
 
 
 def _mounts(request: Request) -> list["docker.types.Mount"]:
@@ -200,19 +228,19 @@ def _mounts(request: Request) -> list["docker.types.Mount"]:
 
 
 @contextlib.contextmanager
-def _none_left(run_id: str) -> Iterator[None]:
-    """Removes the containers of a run before the block, which a killed command left, and after it."""
-    _remove_containers(run_id)
+def _none_left(out: Path) -> Iterator[None]:
+    """Removes the containers of a folder's runs before the block, which a killed command left, and after it."""
+    _remove_containers(out)
     try:
         yield
     finally:
-        _remove_containers(run_id)
+        _remove_containers(out)
 
 
-def _remove_containers(run_id: str) -> None:
+def _remove_containers(out: Path) -> None:
     import docker
 
     with connected() as client:
-        for container in client.containers.list(filters={"label": f"{_RUN_LABEL}={run_id}"}):
+        for container in client.containers.list(filters={"label": f"{_OUT_LABEL}={out}"}):
             with contextlib.suppress(docker.errors.APIError):  # it is being removed already
                 container.remove(force=True)

@@ -1,5 +1,6 @@
 """Whether a registry has an image, asked as `docker pull` would ask."""
 
+import re
 from typing import TYPE_CHECKING
 
 from petalflow.errors import UsageError
@@ -8,7 +9,7 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
 # Google's token is for Google's registries only.
-_GOOGLES = (".pkg.dev", "gcr.io")
+_GOOGLES = re.compile(r"(.+\.pkg\.dev|(.+\.)?gcr\.io)(:443)?")
 _TIMEOUT_S = 10
 _KINDS = ", ".join(
     f"application/vnd.{kind}+json"
@@ -19,6 +20,11 @@ _KINDS = ", ".join(
         "docker.distribution.manifest.v2",
     )
 )
+
+
+def is_googles(host: str) -> bool:
+    """Tells whether a registry is Google's, and may see Google's token."""
+    return bool(_GOOGLES.fullmatch(host))
 
 
 def look_at_image(image: str, credentials: "Credentials") -> str:
@@ -44,7 +50,7 @@ def look_at_image(image: str, credentials: "Credentials") -> str:
         )
     name, _, tag = rest.rpartition(":")
     headers = {"Accept": _KINDS}
-    if googles := host.endswith(_GOOGLES):
+    if googles := is_googles(host):
         headers["Authorization"] = f"Bearer {credentials.token}"
     try:
         answer = requests.head(f"https://{host}/v2/{name}/manifests/{tag}", headers=headers, timeout=_TIMEOUT_S)

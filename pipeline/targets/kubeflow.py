@@ -58,6 +58,8 @@ class Kubeflow:
         if self._volume_is_here() or not any(storage.is_local(address) for address in _addresses(request).values()):
             check_addresses(request, out)
             check_settings(train)
+        elif weights_file(train) is None:
+            check_settings(train)
 
     def build(self, source: str = "") -> Build:
         """With the images and machines of the settings, and what only Kubernetes understands."""
@@ -143,7 +145,7 @@ def _look_at_package() -> str:
     try:
         import kfp.kubernetes  # noqa: F401
     except ImportError:
-        raise UsageError("--on kubeflow needs a package more: pip install 'petalflow[kubeflow]'") from None
+        raise UsageError("--on kubeflow needs a package more: pip install '.[kubeflow]' in the checkout") from None
     return f"kfp {version('kfp')}, kfp-kubernetes {version('kfp-kubernetes')}"
 
 

@@ -267,11 +267,11 @@ def _credentials(settings: KubeflowSettings, host: str) -> "TokenCredentialsBase
     if file is None:
         return None
     try:
-        empty = not Path(file).read_text().strip()
+        words = Path(file).read_text().split()
     except (OSError, UnicodeDecodeError):
-        empty = True
-    if empty:
-        raise UsageError(f"kubeflow.token_file={file!r} holds no token that can be read; write one into it")
+        words = []
+    if len(words) != 1:
+        raise UsageError(f"kubeflow.token_file={file!r} does not hold one token; write it there, and nothing else")
     return ServiceAccountTokenVolumeCredentials(file)
 
 

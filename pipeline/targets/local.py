@@ -64,7 +64,7 @@ def _tensorflow() -> str:
     for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu"):
         with contextlib.suppress(PackageNotFoundError):
             return version(name)  # without importing it, which takes seconds
-    raise UsageError("TensorFlow is not installed here: pip install 'petalflow[cpu]', or run --on docker")
+    raise UsageError("TensorFlow is not installed here: pip install '.[cpu]' in the checkout, or run --on docker")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,9 @@ def check_addresses(request: Request, out: Path) -> None:
     source.check_source(request.source)
     for what, address in {"--out": str(out), **places(request)}.items():
         _check_writable(what, address)
-        _check_apart(what, address, request.source)
+        _check_apart(what, address, "source", request.source)
+    # A model server watches the registry, and would find a run's work among the versions.
+    _check_apart("--out", str(out), "registry", request.registry)
 
 
 def places(request: Request) -> dict[str, str]:
@@ -31,9 +33,11 @@ def _check_writable(what: str, address: str) -> None:
         raise UsageError(f"{what} {error}") from None
 
 
-def _check_apart(what: str, address: str, source_address: str) -> None:
-    if not (storage.is_local(address) and storage.is_local(source_address)):
+def _check_apart(what: str, address: str, outer_what: str, outer_address: str) -> None:
+    if not (storage.is_local(address) and storage.is_local(outer_address)):
         return
-    inner, outer = (storage.local_path(place).resolve() for place in (address, source_address))
+    inner, outer = (storage.local_path(place).resolve() for place in (address, outer_address))
     if inner.is_relative_to(outer):
-        raise UsageError(f"{what} {address} lies in the source {source_address}, and would be read as images; move it")
+        raise UsageError(
+            f"{what} {address} lies in the {outer_what} {outer_address}, and would be read as part of it; move it"
+        )

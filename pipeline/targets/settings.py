@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 import pydantic
 from pydantic import Field, field_validator, model_validator
 
 from petalflow import __version__
 from petalflow.errors import did_you_mean
-from petalflow.images import PREFIX, check_tag
+from petalflow.images import PREFIX, check_prefix, check_tag
 from petalflow.settings import StepSettings
 from pipeline.steps import STEPS
 
@@ -34,6 +35,11 @@ class ContainerSettings(StepSettings):
     images: str = Field(PREFIX, description="Where the images are: REGISTRY/PREFIX, to which /base, /cpu ... is added.")
     tag: str = Field(__version__, description="Tag of the images; never latest.")
 
+    @field_validator("images")
+    @classmethod
+    def _a_prefix(cls, images: str) -> str:
+        return check_prefix(images)
+
     @field_validator("tag")
     @classmethod
     def _explicit(cls, tag: str) -> str:
@@ -44,7 +50,9 @@ class ClusterSettings(ContainerSettings):
     """What a place with many machines must know."""
 
     machines: Mapping[str, Machine] = Field(
-        {}, description="Machines by step: {train: {cpu: 8, memory_gb: 32, accelerator: NVIDIA_L4}}."
+        {},
+        description="Machines by step: {train: {cpu: 8, memory_gb: 32, accelerator: KIND, accelerators: 1}}; "
+        "KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 or TPU_V5_LITEPOD ... on Vertex AI.",
     )
 
     @field_validator("machines")
@@ -75,6 +83,19 @@ class Toleration(pydantic.BaseModel):
     effect: Literal["NoExecute", "NoSchedule", "PreferNoSchedule"] | None = None
 
 
+def check_host(host: str) -> None:
+    """Raises ValueError unless `host` is the URL of a server, without a password, which would be shown and stored."""
+    try:
+        url = urlsplit(host)
+        sound = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError("it must be a URL like http://localhost:8080")
+    if url.username or url.password:
+        raise ValueError("no password belongs into it; put a token into a file, and set kubeflow.token_file")
+
+
 class KubeflowSettings(ClusterSettings):
     """A Kubeflow Pipelines endpoint."""
 
@@ -82,7 +103,6 @@ class KubeflowSettings(ClusterSettings):
 
     host: str | None = Field(
         None,
-        pattern="^https?://[^/]",
         description="URL of the UI or the API; none: KF_PIPELINES_ENDPOINT, or in the cluster.",
     )
     namespace: str | None = Field(None, description="Namespace of the runs, where Kubeflow serves several users.")
@@ -112,6 +132,13 @@ class KubeflowSettings(ClusterSettings):
     )
     node_selector: Mapping[str, str] = Field({}, description="Labels of the nodes that the same steps run on.")
     poll_s: float = Field(5, gt=0, description="Seconds between questions how far a run is.")
+
+    @field_validator("host")
+    @classmethod
+    def _an_address(cls, host: str | None) -> str | None:
+        if host is not None:
+            check_host(host)
+        return host
 
     @field_validator("machines")
     @classmethod

@@ -48,7 +48,9 @@ class Failure:
             return said
         if not self.step:
             return "\n".join(self.lines)
-        return "\n".join([f"{self.step} failed; its last lines:", *self.lines[-_TAIL_LINES:]])
+        # Python would have said something; what is killed from outside does not.
+        why = "" if any("Error" in line for line in self.lines) else " without a word, as if killed (out of memory?)"
+        return "\n".join([f"{self.step} failed{why}; its last lines:", *self.lines[-_TAIL_LINES:]])
 
 
 class Target(Protocol):

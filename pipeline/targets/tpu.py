@@ -71,7 +71,7 @@ def _custom_job(image: str, machine_spec: Mapping[str, str | int], settings: Ver
     try:
         from google_cloud_pipeline_components.v1.custom_job import create_custom_training_job_from_component
     except ImportError:
-        raise UsageError("a TPU needs a package that is not installed: pip install 'petalflow[vertex]'") from None
+        raise UsageError("a TPU needs a package more: pip install '.[vertex]' in the checkout") from None
     from kfp import dsl
 
     from components.train.component import train

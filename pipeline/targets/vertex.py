@@ -231,7 +231,7 @@ def _look_at_package() -> str:
         import google.cloud.aiplatform_v1
         import google.cloud.logging_v2  # noqa: F401
     except ImportError:
-        raise UsageError("--on vertex needs packages that are not installed: pip install 'petalflow[vertex]'") from None
+        raise UsageError("--on vertex needs packages more: pip install '.[vertex]' in the checkout") from None
     from importlib.metadata import version
 
     return f"google-cloud-aiplatform {version('google-cloud-aiplatform')}"

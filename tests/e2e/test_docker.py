@@ -27,8 +27,8 @@ def run(place: Place, *settings: str) -> Ended:
     return petalflow(*place.command(*settings)[1:], *ON_DOCKER)
 
 
-def containers(run_id: str) -> list[str]:
-    command = ["docker", "ps", "--quiet", "--filter", f"label=petalflow.run={run_id}"]
+def containers(out: Path) -> list[str]:
+    command = ["docker", "ps", "--quiet", "--filter", f"label=petalflow.out={out}"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
@@ -40,15 +40,14 @@ def interrupted(place) -> dict[str, Any]:
         while not (place.out / "run.json").exists() or place.states()["train"] != "running":
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.05)
-        run_id = place.file()["run_id"]
-        while not (found := containers(run_id)):
+        while not (found := containers(place.out)):
             assert process.poll() is None, process.communicate()[1]
             time.sleep(0.05)
         inspected = subprocess.run(["docker", "inspect", *found], capture_output=True, text=True, check=True).stdout
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    assert containers(run_id) == []
+    assert containers(place.out) == []
     (container,) = json.loads(inspected)
     return container
 
@@ -126,3 +125,35 @@ def test_no_engine_is_said_in_one_line(digits, tmp_path) -> None:
     assert ended.code == 2
     assert ended.errors.count("\n") == 1
     assert "no Docker engine answers (No such file or directory)" in ended.errors
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("docker.network=nonsense",), "there is no Docker network nonsense"),
+        (("docker.images=UPPER case",), "it must look like registry.example.com/petalflow"),
+    ],
+)
+def test_settings_that_docker_does_not_take_are_said_first(digits, tmp_path, settings, message) -> None:
+    place = Place(digits, tmp_path / "out", tmp_path / "models")
+    ended = run(place, *SETTINGS, *settings)
+    assert ended.code == 2
+    assert message in ended.errors
+    assert not place.out.exists()
+
+
+def test_a_link_out_of_the_source_is_refused(digits, tmp_path) -> None:
+    (tmp_path / "photos").mkdir()
+    for folder in digits.iterdir():
+        (tmp_path / "photos" / folder.name).symlink_to(folder)
+    place = Place(tmp_path / "photos", tmp_path / "out", tmp_path / "models")
+    ended = run(place, *SETTINGS)
+    assert ended.code == 2
+    assert "outside the source, unseen by containers" in ended.errors
+
+
+def test_a_folder_may_go_from_docker_to_local_and_back(released, place) -> None:
+    state = place.registry / ".state" / "digits" / "train"
+    state.mkdir(parents=True, exist_ok=True)  # as a run without containers leaves it: root's, if root ran it
+    ended = run(place, *SETTINGS, "train.seed=7")
+    assert ended.code == 0, ended.output + ended.errors

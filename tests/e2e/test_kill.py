@@ -114,8 +114,12 @@ def test_a_cached_dataset_that_lost_a_shard_is_made_again(digits, tmp_path) -> N
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
-@pytest.mark.parametrize("everybody", [True, False], ids=["from a terminal", "to the command alone"])
-def test_ctrl_c_stops_cleanly(digits, tmp_path, everybody: bool) -> None:
+@pytest.mark.parametrize(
+    ("number", "everybody"),
+    [(signal.SIGINT, True), (signal.SIGINT, False), (signal.SIGTERM, False)],
+    ids=["ctrl-c from a terminal", "to the command alone", "terminated"],
+)
+def test_an_interruption_stops_cleanly(digits, tmp_path, number: signal.Signals, everybody: bool) -> None:
     place = Place(digits, tmp_path / "out", tmp_path / "models")
     with subprocess.Popen(
         place.command(*SETTINGS), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -125,9 +129,9 @@ def test_ctrl_c_stops_cleanly(digits, tmp_path, everybody: bool) -> None:
             time.sleep(0.05)
         time.sleep(1)
         if everybody:  # a terminal interrupts the steps too
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, number)
         else:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == "petalflow: error: the run has stopped; the same command takes it up again\n"

@@ -135,3 +135,19 @@ def test_doctor_and_a_run_say_the_same_of_a_host_that_is_away(cluster) -> None:
     (line,) = ended.errors.strip().splitlines()
     assert line.startswith("petalflow: error: http://127.0.0.1:9 does not answer")
     assert not cluster.out.exists()
+
+
+def test_a_folder_that_happens_to_be_here_is_not_taken_for_the_record(cluster) -> None:
+    (cluster.volume / "models" / ".records" / "flowers").mkdir(parents=True)
+    cluster.service.play = Play(outcome="accepted", records=False)
+    ended = cluster.run()
+    assert ended.code == 0, ended.errors
+    assert "cannot be read from here" in ended.output
+
+
+def test_a_setting_of_train_is_checked_though_the_volume_is_not_here(cluster) -> None:
+    shutil.rmtree(cluster.volume)
+    ended = cluster.run("--set", "train.backbone=MobilNetV2")
+    assert ended.code == 2
+    assert "did you mean MobileNetV2" in ended.errors
+    assert not cluster.service.runs

@@ -1,7 +1,23 @@
+from pathlib import Path
+
 import pytest
 
 from petalflow.errors import UsageError
 from pipeline import running
+from pipeline.config import Configuration
+from pipeline.request import Request
+from pipeline.targets.local import Local
+
+
+@pytest.fixture
+def target() -> Local:
+    return Local()
+
+
+@pytest.fixture
+def request_(make_flowers, tmp_path) -> Request:
+    configuration = Configuration.of({"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}})
+    return Request.of(str(make_flowers(tmp_path / "photos", each=1)), str(tmp_path / "models"), "digits", configuration)
 
 
 def test_a_folder_is_held_by_one_run_at_a_time(tmp_path) -> None:
@@ -12,3 +28,15 @@ def test_a_folder_is_held_by_one_run_at_a_time(tmp_path) -> None:
             pass
     with running.locked(tmp_path / "out"):
         pass
+
+
+def test_a_folder_of_a_run_is_on_this_machine(request_, target) -> None:
+    with pytest.raises(UsageError, match="must be a folder of this machine"):
+        running.run(target, request_, Path("gs://bucket/out").absolute())
+
+
+def test_a_folder_of_a_run_lies_apart_from_the_registry(request_, target) -> None:
+    inside = Path(request_.registry) / "digits"
+    with pytest.raises(UsageError, match="lies in the registry"):
+        running.run(target, request_, inside)
+    assert not inside.exists()

@@ -25,3 +25,31 @@ def test_machines_are_of_steps() -> None:
         build_for("vertex", {"vertex": {"machines": {"trian": {"cpu": 4}}}})
     with pytest.raises(UsageError, match="cpu"):
         build_for("vertex", {"vertex": {"machines": {"train": {"cpu": -1}}}})
+
+
+@pytest.mark.parametrize("images", ["reg/UPPER case", "https://reg.example/x", ""])
+def test_what_cannot_stand_before_an_image_is_refused(images: str) -> None:
+    with pytest.raises(UsageError, match="--images"):
+        build_for(None, {}, images)
+    with pytest.raises(UsageError, match="it must look like registry"):
+        build_for("docker", {"docker": {"images": images}})
+
+
+@pytest.mark.parametrize("machines", [5, {"train": 5}])
+def test_machines_that_are_none_are_refused_before_anything_is_added_to_them(machines: object) -> None:
+    with pytest.raises(UsageError, match=r"kubeflow\.machines"):
+        build_for("kubeflow", {"kubeflow": {"machines": machines}}, accelerator="nvidia.com/gpu")
+    with pytest.raises(UsageError, match=r"kubeflow\.machines"):
+        build_for(None, {"kubeflow": {"machines": machines}})
+
+
+def test_an_accelerator_is_added_to_the_machine_of_the_settings() -> None:
+    values = {"kubeflow": {"machines": {"train": {"cpu": 4}, "convert": {"cpu": 2}}}}
+    machines = build_for("kubeflow", values, accelerator="nvidia.com/gpu").machines
+    assert (machines["train"].cpu, machines["train"].accelerator) == (4, "nvidia.com/gpu")
+    assert machines["convert"].cpu == 2
+
+
+def test_a_tpu_of_vertex_is_no_accelerator_for_every_place() -> None:
+    with pytest.raises(UsageError, match="add --on vertex"):
+        build_for(None, {}, accelerator="TPU_V5_LITEPOD")

@@ -188,7 +188,7 @@ def test_a_token_is_read_again_at_each_request(kubeflow, target, tmp_path) -> No
     with pytest.raises(UsageError, match="does not accept our credentials"):
         target().probes()[1].look()
     token.write_text("")
-    with pytest.raises(UsageError, match="holds no token"):
+    with pytest.raises(UsageError, match="does not hold one token"):
         target(token_file=str(token)).probes()[1].look()
     token.write_text("first\n")
     api = Api.connect(target(token_file=str(token)).settings)
