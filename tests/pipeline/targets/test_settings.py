@@ -23,5 +23,5 @@ def test_a_password_is_not_taken_since_it_would_be_stored() -> None:
 
 
 def test_a_number_for_a_text_is_refused_with_how_to_write_it() -> None:
-    with pytest.raises(UsageError, match="""--set 'docker.tag="0.2"'"""):
+    with pytest.raises(UsageError, match=r"""--set 'docker\.tag="0\.2"'"""):
         DockerSettings.of({"tag": 0.2})
