@@ -353,7 +353,7 @@ def test_a_missing_package_is_one_line_that_names_an_extra_there_is(
     )
     (message,) = ended.stdout.splitlines()
     assert address in message
-    extra = re.search(r"pip install 'petalflow\[(\w+)\]'", message)
+    extra = re.search(r"pip install '\.\[(\w+)\]'", message)
     assert (extra is not None) == (package != "adlfs")
     assert extra is None or extra[1] in importlib.metadata.metadata("petalflow").get_all("Provides-Extra")
 
