@@ -63,7 +63,7 @@ def run(target: Target, request: Request, out: Path, *, detach: bool = False) ->
                 goes_on = f"the run goes on ({run_file.link or run_file.job})"
                 stopped = f"{goes_on if target.goes_on_alone else 'the run has stopped'}; {_AGAIN}"
                 failure = target.follow(request, run_file, Display(run_file, console))
-                _conclude(request, out, run_file, failure)
+                _conclude(target, request, run_file, failure)
     except KeyboardInterrupt:
         raise Interrupted(stopped) from None
     _print_outcome(request, run_file)
@@ -108,16 +108,19 @@ def locked(out: Path) -> Iterator[None]:
         yield
 
 
-def _conclude(request: Request, out: Path, run_file: RunFile, failure: Failure | None) -> None:
+def _conclude(target: Target, request: Request, run_file: RunFile, failure: Failure | None) -> None:
     """Says in the run's file how it ended, from the steps' states and the record."""
+    out = run_file.path.parent
     for step in run_file.steps:
         if step.state in (WAITING, RUNNING):
             step.state = SKIPPED
     finished = failure is None and run_file.step("snapshot").state == RAN
-    if _is_recorded_here(request, run_file):
-        run_file.outcome = runs.outcome(request.record_uri, run_file.run_id, succeeded=finished)
+    # Only a cluster has folders that are not seen from here; anywhere else, no record is no success.
+    unseen = target.goes_on_alone and storage.is_local(request.record_uri) and not _is_recorded_here(request, run_file)
+    if finished and unseen:
+        run_file.outcome = _outcome_by_steps(run_file)
     else:
-        run_file.outcome = _outcome_by_steps(run_file) if finished else runs.FAILED
+        run_file.outcome = runs.outcome(request.record_uri, run_file.run_id, succeeded=finished)
     verdict = runs.read(request.record_uri, run_file.run_id, runs.VERDICT)
     if verdict and run_file.step("evaluate").state == RAN:
         storage.write_json(str(out / VERDICT_FILE), verdict)

@@ -72,11 +72,10 @@ def follow(
 def _update(run: RunFile, display: Display, now: JobStatus) -> None:
     for name, seen in now.steps.items():
         was = run.step(name).state
-        if seen.state == was == RUNNING or seen.state == WAITING:
+        if seen.state in (was, WAITING):
             continue
-        if seen.state != was:
-            run.note(name, seen.state, seen.seconds)
-            if was == WAITING and seen.state in (RUNNING, RAN, FAILED):
-                display.started(name, seen.seconds)
-            if seen.state in _ENDED:
-                display.finished(name)
+        run.note(name, seen.state, seen.seconds)
+        if was == WAITING and seen.state in (RUNNING, RAN, FAILED):
+            display.started(name, seen.seconds)
+        if seen.state in _ENDED:
+            display.finished(name)

@@ -190,7 +190,12 @@ def _user(out: Path) -> tuple[int, int]:
 def _written(request: Request, out: Path) -> list[Path]:
     """Returns the folders on this machine that steps write to."""
     addresses = (storage.join(request.registry, request.name), request.state_uri, request.record_uri)
-    return [out / kfp_local.WORK, *(storage.local_path(address) for address in addresses if storage.is_local(address))]
+    return [out / kfp_local.WORK, *_here(addresses)]
+
+
+def _here(addresses: Iterable[str]) -> list[Path]:
+    """Returns the paths of those addresses that are on this machine."""
+    return [storage.local_path(address) for address in addresses if storage.is_local(address)]
 
 
 def _give(folder: Path, user: int, group: int) -> None:
@@ -217,13 +222,10 @@ def _mounts(request: Request) -> list["docker.types.Mount"]:
     """Returns what the steps see, each at its own path; the folder of the run is mounted by kfp."""
     from docker.types import Mount
 
-    def here(addresses: Iterable[str]) -> list[Path]:
-        return [storage.local_path(address) for address in addresses if storage.is_local(address)]
-
     train = request.configuration.train
     read = (request.source, weights_file(train) or "", os.environ.get(_CREDENTIALS, ""))
-    read_only = {path: True for path in here(read) if path.is_absolute() and path.exists()}
-    mounts = read_only | dict.fromkeys(here(places(request).values()), False)
+    read_only = {path: True for path in _here(read) if path.is_absolute() and path.exists()}
+    mounts = read_only | dict.fromkeys(_here(places(request).values()), False)
     return [Mount(str(path), str(path), type="bind", read_only=only) for path, only in mounts.items()]
 
 

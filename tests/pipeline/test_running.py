@@ -6,6 +6,8 @@ from petalflow.errors import UsageError
 from pipeline import running
 from pipeline.config import Configuration
 from pipeline.request import Request
+from pipeline.run_file import RAN, RunFile
+from pipeline.steps import STEPS
 from pipeline.targets.local import Local
 
 
@@ -40,3 +42,12 @@ def test_a_folder_of_a_run_lies_apart_from_the_registry(request_, target) -> Non
     with pytest.raises(UsageError, match="lies in the registry"):
         running.run(target, request_, inside)
     assert not inside.exists()
+
+
+def test_a_run_on_this_machine_that_left_no_record_has_failed(request_, target, tmp_path) -> None:
+    # As kfp shows one whose container was gone before it could be asked how it ended.
+    run_file = RunFile.begin(tmp_path, {"name": "x"}, STEPS)
+    run_file.note("snapshot", RAN, 1)
+    running._conclude(target, request_, run_file, None)
+    assert run_file.outcome == "failed"
+    assert "left no verdict and no error" in run_file.results["error"]
