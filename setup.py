@@ -19,6 +19,7 @@ class BuildWithPipeline(build_py):
 # Without TensorFlow: enough for snapshot, convert, validate, release and notify.
 BASE = [
     "apache-beam>=2.77,<3",
+    "cronsim>=2.6",
     "fsspec>=2026.1",
     "google-cloud-storage>=3.4",
     "google-crc32c>=1.6",
@@ -35,6 +36,8 @@ BASE = [
     "setuptools>=75",  # a runner that sends this package to its workers builds it
     "tensorflow-datasets>=4.9.10",
     "typer>=0.20",
+    "tzdata>=2025.1",  # time zones, where the system has none
+    "urllib3>=2.5",
 ]
 
 # One TensorFlow an environment: the variants install the same module.
@@ -75,6 +78,7 @@ setup(
             "google-cloud-pipeline-components>=2.20,<3",
         ],
         "dev": [
+            "aiosmtpd",
             "flask",  # moto's server is made of these two
             "flask-cors",
             "gcp-storage-emulator",

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from demo.digits import write_digits
-from pipeline.steps import STEPS
+from petalflow.steps import STEPS
 
 _PETALFLOW = str(Path(sys.executable).with_name("petalflow"))
 _SETTINGS = {
@@ -70,7 +70,10 @@ def time_by_hand(source: Path, folder: Path) -> dict[str, float]:
         "train": ["--dataset", at["convert"], "--out", at["train"]],
         "evaluate": [*trained, "--out", at["evaluate"]],
         "export": [*trained, "--evaluation", at["evaluate"], "--out", at["export"]],
-        "release": ["--export", at["export"], "--registry", at["release"], "--name", "digits", "--run-id", "by-hand"],
+        "release": [
+            *("--export", at["export"], "--evaluation", at["evaluate"], "--dataset", at["convert"]),
+            *("--registry", at["release"], "--name", "digits", "--run-id", "by-hand"),
+        ],
         "notify": record,
     }
     seconds = {

@@ -1,6 +1,6 @@
 """The record of a run: what its steps decided, where notify, follow and schedules read it.
 
-    <record_uri>/<run id>/snapshot.json  verdict.json  report.html  release.json
+    <record_uri>/<run id>/begin.json  snapshot.json  verdict.json  report.html  release.json  end.json
 
 An exit task learns only SUCCEEDED or FAILED, and a refused run is SUCCEEDED everywhere;
 so the steps that decide write here what they decided.
@@ -8,21 +8,54 @@ so the steps that decide write here what they decided.
 
 from typing import Any
 
-from petalflow import storage
+from petalflow import activity, clock, storage
 from petalflow.verdict import REPORT_FILE
 
-SNAPSHOT, VERDICT, RELEASE = "snapshot", "verdict", "release"
+BEGIN, SNAPSHOT, VERDICT, RELEASE, END = "begin", "snapshot", "verdict", "release", "end"
 ACCEPTED, REFUSED, FAILED, NOTHING_NEW = "accepted", "refused", "failed", "nothing new"
+# Left without looking: another run of the name goes on, or there is no source yet.
+SKIPPED = "skipped"
 
 
-def begin(record_uri: str, run_id: str) -> None:
-    """Clears what an attempt of the run that was killed had decided: it is decided again."""
-    for part in (VERDICT, RELEASE):
+def begin(record_uri: str, run_id: str, *, source: str, trigger: str, code_version: str) -> None:
+    """Notes that a run begins; clears what an attempt of it that was killed had decided: it is decided again.
+
+    Args:
+        record_uri: Where the records are.
+        run_id: The run.
+        source: As it was asked for; a date in it is not filled in.
+        trigger: Who or what asked: "by hand", "schedule flowers".
+        code_version: Of the steps.
+    """
+    for part in (VERDICT, RELEASE, END):
         storage.remove(_address(record_uri, run_id, part))
+    before = read(record_uri, run_id, BEGIN) or {"started_at": clock.stamp(), "attempts": 0}
+    asked = {"source": source, "trigger": trigger, "code_version": code_version}
+    write(record_uri, run_id, BEGIN, {**before, **asked, "attempts": before["attempts"] + 1})
+
+
+def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error: str = "") -> dict[str, Any]:
+    """Notes how a run ended, and returns that: "outcome", "ended_at", "error", "steps".
+
+    Args:
+        record_uri: Where the records are.
+        run_id: The run.
+        state_uri: Where its steps noted that they ran.
+        succeeded: What the backend says of it.
+        error: What the backend says of a failure; what the step itself said counts for more.
+    """
+    begun = read(record_uri, run_id, BEGIN)
+    since = begun["started_at"] if begun else clock.stamp()
+    how = outcome(record_uri, run_id, succeeded=succeeded)
+    said = (activity.first_error(state_uri, run_id, since) or error) if how == FAILED else ""
+    steps = activity.states(state_uri, run_id, since)
+    ended = {"outcome": how, "ended_at": clock.stamp(), "error": said, "steps": steps}
+    write(record_uri, run_id, END, ended)
+    return ended
 
 
 def outcome(record_uri: str, run_id: str, *, succeeded: bool) -> str:
-    """Returns how a run ended: accepted, refused, failed or nothing new.
+    """Returns how a run ended: accepted, refused, failed, nothing new or skipped.
 
     Args:
         record_uri: Where the records are.
@@ -32,6 +65,8 @@ def outcome(record_uri: str, run_id: str, *, succeeded: bool) -> str:
     snapshot = read(record_uri, run_id, SNAPSHOT)
     if not succeeded or snapshot is None:
         return FAILED
+    if snapshot.get("skipped"):
+        return SKIPPED
     if snapshot["nothing_new"]:
         return NOTHING_NEW
     if read(record_uri, run_id, RELEASE):
@@ -47,8 +82,10 @@ def write(record_uri: str, run_id: str, part: str, value: dict[str, Any]) -> Non
 
 def read(record_uri: str, run_id: str, part: str) -> dict[str, Any] | None:
     """Returns one part of a run's record, or None if the run did not come so far."""
-    address = _address(record_uri, run_id, part)
-    return dict(storage.read_json(address)) if storage.exists(address) else None
+    try:  # not asked first whether it is there: on a store that is a request more, and it may go meanwhile
+        return dict(storage.read_json(_address(record_uri, run_id, part)))
+    except FileNotFoundError:
+        return None
 
 
 def write_report(record_uri: str, run_id: str, html: bytes) -> None:

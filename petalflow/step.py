@@ -9,21 +9,23 @@ import threading
 import time
 from collections.abc import Iterator
 
-from petalflow import tpu
+from petalflow import activity, lock, tpu
 from petalflow.errors import PetalflowError
+from petalflow.lock import RUNNER_PID
 
-# A local run that is killed with SIGKILL cannot end its steps, so they watch for it.
-RUNNER_PID = "PETALFLOW_RUNNER_PID"
 _OUR_LOGGERS = ("components", "petalflow")
 _ERROR = re.compile(r"petalflow: (?P<step>[a-z]+): error: (?P<message>.*)")
 
 
 @contextlib.contextmanager
-def running(step: str) -> Iterator[None]:
+def running(step: str, state_uri: str = "", run_id: str = "") -> Iterator[None]:
     """Runs a step's work inside a pipeline.
 
     Args:
         step: The step's name, for its log lines.
+        state_uri: What all runs of a name share: there the step notes that it ran, and keeps the run's lock alive;
+            "" if it does neither.
+        run_id: The run, if the step may know it; one that may be cached must not.
 
     Raises:
         SystemExit: With the error's exit code, after one line on the output, when the work
@@ -31,9 +33,13 @@ def running(step: str) -> Iterator[None]:
     """
     log_as(step)
     if RUNNER_PID in os.environ:
-        _end_with(int(os.environ[RUNNER_PID]))
+        _end_with(int(os.environ[RUNNER_PID]))  # killed with SIGKILL, a local run cannot end its steps
     try:
-        yield
+        with contextlib.ExitStack() as shared:
+            if state_uri:
+                shared.enter_context(activity.noted(step, state_uri, run_id))
+                shared.enter_context(lock.kept_alive(state_uri, run_id))
+            yield
     except PetalflowError as error:
         print(f"petalflow: {step}: error: {error}", flush=True)
         raise SystemExit(error.exit_code) from None

@@ -62,9 +62,11 @@ class Build:
 
     def dress(self, task: "dsl.PipelineTask") -> None:
         """Gives the task of a step its image and its machine."""
+        machine = self.machines.get(task.name, Machine())
+        if machine.retries:
+            task.set_retry(machine.retries)
         if task.name == TRAIN and self.trainer:
             return
-        machine = self.machines.get(task.name, Machine())
         task.set_container_image(self.image_of(task.name))
         if machine.cpu:
             task.set_cpu_limit(f"{machine.cpu:g}")

@@ -1,34 +1,19 @@
 """The `petalflow` command: it reads arguments and calls; it decides nothing."""
 
 import importlib
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from petalflow import commandline
-from petalflow.errors import ACCEPTED, FAILED, REFUSED, USAGE
-from pipeline.steps import STEPS
+from petalflow.errors import ACCEPTED, USAGE
+from petalflow.steps import STEPS
+from pipeline.options import On, Record, State
+from pipeline.schedule_cli import app as schedule_app
 
 app = commandline.new_app("Retrain image classifiers and let only good ones out.")
-_EXIT_CODES = {
-    "accepted": ACCEPTED,
-    "nothing new": ACCEPTED,
-    "submitted": ACCEPTED,
-    "refused": REFUSED,
-    "failed": FAILED,
-}
-
-
-class On(StrEnum):
-    """The places to run."""
-
-    LOCAL = "local"
-    DOCKER = "docker"
-    KUBEFLOW = "kubeflow"
-    VERTEX = "vertex"
-
+app.add_typer(schedule_app, name="schedule")
 
 for _step in (*STEPS, "predict"):
     # The same function as `python -m components.<step>`; it imports its work only when called.
@@ -46,8 +31,8 @@ def run(
     config: commandline.Config = None,
     set: commandline.Set = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and leave; without it, the same follows.")] = False,
-    state: Annotated[str | None, typer.Option(help="Where state goes; default REGISTRY/.state/NAME.")] = None,
-    record: Annotated[str | None, typer.Option(help="Where records go; default REGISTRY/.records/NAME.")] = None,
+    state: State = None,
+    record: Record = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Run the whole pipeline: exit 0 accepted or nothing new, 3 refused, 2 wrong usage, 1 failed."""
@@ -59,7 +44,51 @@ def run(
     configuration = Configuration.of(commandline.read_settings(None, config, set))
     request = Request.of(source, registry, name, configuration, state, record)
     outcome = running.run(find_target(on, configuration.targets), request, out.absolute(), detach=detach)
-    raise typer.Exit(_EXIT_CODES[outcome])
+    raise typer.Exit(running.EXIT_CODES[outcome])
+
+
+@app.command()
+def runs(
+    registry: Annotated[str, typer.Option(help="Folder or URI that releases go to.")],
+    name: Annotated[str, typer.Option(help="Name that is released under.")],
+    last: Annotated[int, typer.Option(min=1, help="How many, the newest.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="A JSON array with all that is known; times are UTC.")] = False,
+    state: State = None,
+    record: Record = None,
+    debug: commandline.Debug = False,
+) -> None:
+    """List the runs of a name, the newest last: when, what came of it, why, and what ran."""
+    from petalflow.history import history
+    from pipeline.history_cli import print_json, print_runs
+    from pipeline.request import home_of
+
+    home = home_of(registry, name, state, record)
+    found = history(home.record_uri, home.state_uri, last)
+    if json:
+        print_json(found)
+    elif found:
+        print_runs(found)
+    else:
+        print(f"no runs of {name} are recorded in {home.record_uri}")
+
+
+@app.command()
+def rollback(
+    registry: Annotated[str, typer.Option(help="Folder or URI that releases go to.")],
+    name: Annotated[str, typer.Option(help="Name that is released under.")],
+    to: Annotated[int, typer.Option(help="Version to go back to.")],
+    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    state: State = None,
+    record: Record = None,
+    debug: commandline.Debug = False,
+) -> None:
+    """Go back to an earlier release: its files are published as the next version."""
+    from petalflow.rollback import roll_back
+    from pipeline.request import home_of
+
+    home = home_of(registry, name, state, record)
+    made = roll_back(home.registry, name, to, state_uri=home.state_uri, record_uri=home.record_uri, why=why)
+    print(f"released version {made.version}, which is version {to} again: {made.uri}")
 
 
 @app.command("compile")

@@ -41,3 +41,23 @@ def compile_pipeline(out: Path, build: Build | None = None) -> None:
         text = aside.read_text()
     check_portable(text, documents=2 if build.fit else 1, googles_only=(TRAIN,) if build.trainer else ())
     storage.write_bytes(str(out), text.encode())
+
+
+def check_compiles(build: Build) -> None:
+    """Compiles the pipeline to nowhere.
+
+    Raises:
+        UsageError: If it cannot be compiled, whatever Python says of that.
+    """
+    import tempfile
+
+    from petalflow.errors import UsageError
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            compile_pipeline(Path(folder) / "pipeline.yaml", build)
+        except Exception as error:  # of kfp, or of a definition that somebody has changed
+            said = " ".join(str(error).split())[:300]
+            raise UsageError(
+                f"the pipeline does not compile ({type(error).__name__}: {said}); `petalflow compile` shows more"
+            ) from error

@@ -7,6 +7,7 @@ from typing import Any, cast
 from components.convert.settings import ConvertSettings
 from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
+from components.notify.settings import KeepSettings, NotifySettings
 from components.snapshot.settings import SnapshotSettings
 from components.train.check import pinned
 from components.train.settings import TrainSettings
@@ -18,7 +19,16 @@ from pipeline.targets.settings import ContainerSettings
 
 SECTIONS: dict[str, type[StepSettings]] = {
     cls.section: cls
-    for cls in (SnapshotSettings, ConvertSettings, ValidateSettings, TrainSettings, EvaluateSettings, ExportSettings)
+    for cls in (
+        SnapshotSettings,
+        ConvertSettings,
+        ValidateSettings,
+        TrainSettings,
+        EvaluateSettings,
+        ExportSettings,
+        NotifySettings,
+        KeepSettings,
+    )
 }
 
 
@@ -55,6 +65,16 @@ class Configuration:
             raise UsageError("; ".join(problems))
         valid["train"] = pinned(valid["train"])
         return cls({section: valid[section] for section in SECTIONS}, {name: valid[name] for name in TARGETS})
+
+    @property
+    def snapshot(self) -> SnapshotSettings:
+        """The settings of snapshot."""
+        return cast(SnapshotSettings, self.sections["snapshot"])
+
+    @property
+    def notify(self) -> NotifySettings:
+        """The settings of notify."""
+        return cast(NotifySettings, self.sections["notify"])
 
     @property
     def train(self) -> TrainSettings:

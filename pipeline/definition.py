@@ -65,12 +65,15 @@ def build_pipeline(
         validate_config: str = "{}",
         train_config: str = "{}",
         export_config: str = "{}",
+        notify_config: str = "{}",
+        keep_config: str = "{}",
         run_id: str = "",
+        trigger: str = "by hand",
     ) -> None:
         """Chains the steps.
 
         Args:
-            source: Where the labelled images are.
+            source: Where the labelled images are; snapshot fills in a date.
             registry: Where releases go.
             name: The name to release under.
             state_uri: What must survive a run, the same for all runs of a name.
@@ -82,7 +85,10 @@ def build_pipeline(
             validate_config: Settings of validate as JSON.
             train_config: Settings of train as JSON.
             export_config: Settings of export as JSON.
+            notify_config: Settings of notify as JSON.
+            keep_config: What to keep of what piles up, as JSON.
             run_id: Names the run; "" takes the backend's id.
+            trigger: Who or what asked for the run, for its record.
         """
         run = _Run(run_id)._asdict()
         settings = {
@@ -93,40 +99,51 @@ def build_pipeline(
             "export_config": export_config,
         }
         code = {"code_version": code_version}
-        home = {"registry": registry, "name": name, "record_uri": record_uri}
+        home = {"registry": registry, "name": name, "state_uri": state_uri}
+        record = {"record_uri": record_uri, **run}
 
-        notified = step(notify(name=name, record_uri=record_uri, **run), cached=False)
+        notified = step(notify(notify_config=notify_config, keep_config=keep_config, **home, **record), cached=False)
         with dsl.ExitHandler(notified, name="run"):
             seen = step(
-                snapshot(source=source, snapshot_config=snapshot_config, **code, **settings, **home, **run),
+                snapshot(
+                    source=source,
+                    trigger=trigger,
+                    snapshot_config=snapshot_config,
+                    **code,
+                    **settings,
+                    **home,
+                    **record,
+                ),
                 cached=False,
             )
-            fingerprint = seen.outputs[_RETURNED]
-            with dsl.If(fingerprint != "", name="something-new"):
-                converted = step(convert(source=source, fingerprint=fingerprint, convert_config=convert_config, **code))
+            pinned = seen.outputs[_RETURNED]
+            with dsl.If(pinned != "", name="something-new"):
+                converted = step(convert(source=pinned, convert_config=convert_config, **code, **home))
                 dataset = converted.outputs["dataset"]
-                validated = step(validate(dataset=dataset, validate_config=validate_config, **code))
-                trained = step(
-                    (trainer or train)(dataset=dataset, state_uri=state_uri, train_config=train_config, **code)
-                )
+                shared = {"state_uri": state_uri, **code}
+                validated = step(validate(dataset=dataset, validate_config=validate_config, **shared))
+                trained = step((trainer or train)(dataset=dataset, train_config=train_config, **shared))
                 trained.after(validated)
                 model = trained.outputs["model"]
                 evaluated = step(
-                    evaluate(model=model, dataset=dataset, evaluate_config=evaluate_config, **home, **run), cached=False
+                    evaluate(model=model, dataset=dataset, evaluate_config=evaluate_config, **home, **record),
+                    cached=False,
                 )
-                with dsl.If(evaluated.outputs[_RETURNED] == True, name="accepted"):  # noqa: E712  (kfp builds a condition)
+                serving = evaluated.outputs[_RETURNED]
+                with dsl.If(serving != "", name="accepted"):
                     exported = step(
-                        export(
-                            model=model,
-                            dataset=dataset,
-                            evaluation=evaluated.outputs["evaluation"],
-                            export_config=export_config,
-                            **code,
-                        )
+                        export(model=model, dataset=dataset, serving=serving, export_config=export_config, **shared)
                     )
                     step(
                         release(
-                            exported=exported.outputs["exported"], source=source, **code, **settings, **home, **run
+                            exported=exported.outputs["exported"],
+                            evaluation=evaluated.outputs["evaluation"],
+                            dataset=dataset,
+                            source=pinned,
+                            **code,
+                            **settings,
+                            **home,
+                            **record,
                         ),
                         cached=False,
                     )

@@ -1,10 +1,41 @@
 """What is asked for: one run of the pipeline, on whatever target."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from petalflow import storage
 from petalflow.registry import check_name
 from pipeline.config import Configuration
+
+
+class Home(NamedTuple):
+    """Where a name lives: absolute addresses.
+
+    Attributes:
+        registry: Where releases go.
+        state_uri: What must survive a run.
+        record_uri: Where the records of runs go.
+    """
+
+    registry: str
+    state_uri: str
+    record_uri: str
+
+
+def home_of(registry: str, name: str, state_uri: str | None = None, record_uri: str | None = None) -> Home:
+    """Returns where a name lives; state and record are beside the releases if not said.
+
+    Raises:
+        UsageError: If the name cannot be a folder everywhere.
+    """
+    check_name("--name", name)
+    registry = storage.absolute(registry)
+    # Dot folders, which a server of the registry does not take for models.
+    return Home(
+        registry,
+        state_uri=storage.absolute(state_uri or storage.join(registry, ".state", name)),
+        record_uri=storage.absolute(record_uri or storage.join(registry, ".records", name)),
+    )
 
 
 @dataclass(frozen=True)
@@ -12,12 +43,13 @@ class Request:
     """One run that is asked for.
 
     Attributes:
-        source: Where the labelled images are.
+        source: Where the labelled images are; a date in it is not filled in.
         registry: Where releases go.
         name: The name to release under.
         configuration: Settings of the steps.
         state_uri: What must survive a run.
         record_uri: Where the records of runs go.
+        later: Whether it runs later, and not now: the folder of a source like photos/{date} need not be there yet.
     """
 
     source: str
@@ -26,6 +58,7 @@ class Request:
     configuration: Configuration
     state_uri: str
     record_uri: str
+    later: bool = False
 
     @classmethod
     def of(
@@ -42,17 +75,8 @@ class Request:
         Raises:
             UsageError: If the name cannot be a folder everywhere.
         """
-        check_name("--name", name)
-        registry = storage.absolute(registry)
-        # Dot folders, which a server of the registry does not take for models.
-        return cls(
-            source=storage.absolute(source),
-            registry=registry,
-            name=name,
-            configuration=configuration,
-            state_uri=storage.absolute(state_uri or storage.join(registry, ".state", name)),
-            record_uri=storage.absolute(record_uri or storage.join(registry, ".records", name)),
-        )
+        home = home_of(registry, name, state_uri, record_uri)
+        return cls(storage.absolute(source), name=name, configuration=configuration, **home._asdict())
 
     def parameters(self, code_version: str) -> dict[str, str]:
         """Returns the pipeline's parameters, all but the run's id.

@@ -3,14 +3,17 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from petalflow import storage
+from petalflow import clock, storage
+from petalflow.activity import CACHED, FAILED, RAN, RUNNING, SKIPPED
 from petalflow.errors import UsageError
 
-RAN, CACHED, SKIPPED, FAILED, RUNNING, WAITING = "ran", "cached", "skipped", "failed", "running", "waiting"
+WAITING = "waiting"
+__all__ = ["BY_HAND", "CACHED", "FAILED", "RAN", "RUNNING", "SKIPPED", "WAITING", "RunFile", "StepState"]
+
+BY_HAND = "by hand"
 _FILE = "run.json"
 
 
@@ -41,6 +44,7 @@ class RunFile:
         on: The place it runs on.
         job: Its name there, once it was handed over; "" where a run has no name of its own.
         link: Where it can be looked at there, or "".
+        trigger: Who or what asked for it.
         resumed: Whether an earlier process began this run.
         started_at: ISO 8601, UTC.
         outcome: accepted, refused, failed or nothing new; None until the run has ended.
@@ -54,18 +58,20 @@ class RunFile:
     on: str = "local"
     job: str = ""
     link: str = ""
+    trigger: str = BY_HAND
     resumed: bool = False
-    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    started_at: str = field(default_factory=clock.stamp)
     outcome: str | None = None
     results: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, out: Path, parameters: Mapping[str, str], steps: tuple[str, ...], on: str = "local") -> "RunFile":
+    def begin(
+        cls, out: Path, parameters: Mapping[str, str], steps: tuple[str, ...], on: str = "local", trigger: str = BY_HAND
+    ) -> "RunFile":
         """Begins a run in a folder, or resumes the unfinished one of the same parameters and place there."""
         path = out / _FILE
         name = parameters["name"]
-        new_id = f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        run = cls(path, new_id, parameters, [StepState(step) for step in steps], on)
+        run = cls(path, new_run_id(name), parameters, [StepState(step) for step in steps], on, trigger=trigger)
         if path.exists():
             before = _read(path)
             same = before["parameters"] == dict(parameters) and before.get("on", "local") == on
@@ -74,6 +80,10 @@ class RunFile:
                 run.job, run.link = before.get("job", ""), before.get("link", "")
         run.write()
         return run
+
+    def arguments(self) -> dict[str, str]:
+        """Returns what the pipeline is called with."""
+        return {**self.parameters, "run_id": self.run_id, "trigger": self.trigger}
 
     def step(self, name: str) -> StepState:
         """Returns the state of a step."""
@@ -90,6 +100,11 @@ class RunFile:
         values = asdict(self)
         del values["path"]
         storage.write_json(str(self.path), values)
+
+
+def new_run_id(name: str) -> str:
+    """Returns an id for a run of a name: no other has it, and the later one comes later in a list."""
+    return f"{name}-{clock.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def _read(path: Path) -> dict[str, Any]:

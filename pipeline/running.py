@@ -11,46 +11,70 @@ from pathlib import Path
 from rich.console import Console
 
 from components.notify.notify import summary
-from petalflow import runs, storage
+from petalflow import errors, runs, storage
 from petalflow.errors import Interrupted, UsageError
+from petalflow.steps import STEPS
 from petalflow.verdict import REPORT_FILE, VERDICT_FILE
 from pipeline.display import Display
 from pipeline.request import Request
-from pipeline.run_file import CACHED, RAN, RUNNING, SKIPPED, WAITING, RunFile
-from pipeline.steps import STEPS
+from pipeline.run_file import BY_HAND, CACHED, RAN, RUNNING, SKIPPED, WAITING, RunFile
 from pipeline.targets.target import Failure, Target
 
 SUBMITTED = "submitted"
+# What a command ends with after each outcome.
+EXIT_CODES = {
+    runs.ACCEPTED: errors.ACCEPTED,
+    runs.NOTHING_NEW: errors.ACCEPTED,
+    runs.SKIPPED: errors.ACCEPTED,
+    SUBMITTED: errors.ACCEPTED,
+    runs.REFUSED: errors.REFUSED,
+    runs.FAILED: errors.FAILED,
+}
 _AGAIN = "the same command takes it up again"
 # As pathlib leaves one: gs:/bucket/folder.
 _URI = re.compile(r"(^|/)(gs|gcs|s3|memory|https?):/")
 
 
-def run(target: Target, request: Request, out: Path, *, detach: bool = False) -> str:
+class Busy(UsageError):
+    """Another run holds the folder."""
+
+
+def run(
+    target: Target,
+    request: Request,
+    out: Path,
+    *,
+    detach: bool = False,
+    trigger: str = BY_HAND,
+    check: bool = True,
+) -> str:
     """Runs the pipeline and prints how it ended.
 
     Args:
         target: Where to run.
         request: What to run.
         out: Folder of the run.
+        trigger: Who or what asks for it.
+        check: Whether to look first at all that can be known; else the run itself finds it, and tells people.
         detach: Whether to leave when the run is handed over; the same call without it follows that run.
 
     Returns:
-        The outcome: "accepted", "refused", "failed" or "nothing new"; "submitted" if it was left.
+        The outcome: "accepted", "refused", "failed", "nothing new" or "skipped"; "submitted" if it was left.
 
     Raises:
         UsageError: If something is wrong that can be known before work starts; nothing was made then.
     """
     if detach and not target.goes_on_alone:
         raise UsageError(f"--detach: a run on {target.name} goes on only while it is followed")
-    _check_out(out)
+    check_out(out)
     stopped = "stopped before anything was started"
     try:
         with _terminated_as_interrupted():
-            target.check(request, out)
+            if check:
+                target.check(request, out)
             console = Console(file=sys.stdout)  # by object: the name is taken over while kfp.local works
             with locked(out):
-                run_file = RunFile.begin(out, request.parameters(target.code_version()), STEPS, target.name)
+                run_file = RunFile.begin(out, request.parameters(target.code_version()), STEPS, target.name, trigger)
                 console.print(f"{'resuming' if run_file.resumed else 'run'} {run_file.run_id}", highlight=False)
                 if not run_file.job:
                     stopped = f"the run may have started; {_AGAIN}"
@@ -84,7 +108,8 @@ def _terminated_as_interrupted() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _check_out(out: Path) -> None:
+def check_out(out: Path) -> None:
+    """Raises UsageError if the folder of a run is no folder of this machine."""
     if _URI.search(str(out)):
         raise UsageError(f"--out {out} must be a folder of this machine; all other addresses may be URIs")
 
@@ -94,7 +119,8 @@ def locked(out: Path) -> Iterator[None]:
     """Holds a folder for one run at a time.
 
     Raises:
-        UsageError: If another run holds it.
+        Busy: If another run holds it.
+        UsageError: If it cannot be made.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -104,7 +130,7 @@ def locked(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(f"another run is going on in {out}; wait for it or choose another --out") from None
+            raise Busy(f"another run is going on in {out}; wait for it or choose another --out") from None
         yield
 
 
@@ -156,7 +182,7 @@ def _print_outcome(request: Request, run_file: RunFile) -> None:
         print(f"{request.name}: {run_file.outcome} (run {run_file.run_id})")
         print(f"why is in {request.record_uri}, which cannot be read from here")
     else:
-        print("\n".join(summary(request.record_uri, run_file.run_id, request.name, "SUCCEEDED")))
+        print("\n".join(summary(request.record_uri, run_file.run_id, request.name)))
     for what in ("release", "report"):
         if what in run_file.results:
             print(f"{what}: {run_file.results[what]}")

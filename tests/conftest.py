@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import shutil
 import struct
 import subprocess
 import sys
@@ -120,6 +121,23 @@ def kubeflow() -> Iterator["Kubeflow"]:
 
     with running_kubeflow() as server:
         yield server
+
+
+@pytest.fixture
+def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The user's own crontab, which gets rid of what a test put into it; and a home for schedules beside it.
+
+    Lines are known by the test's folder in them. All else stays, since other tests may be at it.
+    """
+    from pipeline.targets import crontab
+
+    if not shutil.which("crontab"):
+        pytest.skip("needs the program crontab (Debian: apt install cron)")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    yield
+    crontab.change(
+        lambda table: "".join(line for line in table.splitlines(keepends=True) if f"{tmp_path}/" not in line)
+    )
 
 
 @pytest.fixture(params=["gs", "s3"])

@@ -14,6 +14,7 @@ app = commandline.new_app(__doc__)
 def convert(
     source: Annotated[str, typer.Argument(help="Folder or URI of the source.")],
     out: Annotated[Path, typer.Option(help="Folder to make for the dataset.")],
+    previous: Annotated[str | None, typer.Option(help="Folder of the dataset before; not made use of yet.")] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
@@ -23,7 +24,7 @@ def convert(
     from components.convert.settings import ConvertSettings
 
     settings = ConvertSettings.of(commandline.read_settings("convert", config, set))
-    commandline.run_step("convert", lambda: work(source, out, settings))
+    commandline.run_step("convert", lambda: work(source, out, settings, previous=previous))
 
 
 if __name__ == "__main__":

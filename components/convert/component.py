@@ -7,13 +7,23 @@ from petalflow.images import BASE
 
 @dsl.component(base_image=BASE, install_kfp_package=False)
 def convert(
-    source: str, fingerprint: str, convert_config: str, code_version: str, dataset: dsl.Output[dsl.Dataset]
+    source: str,
+    registry: str,
+    name: str,
+    state_uri: str,
+    convert_config: str,
+    code_version: str,
+    dataset: dsl.Output[dsl.Dataset],
 ) -> None:
-    """Converts the source of that fingerprint to a dataset; code_version is there for the cache."""
+    """Converts the source, given as ADDRESS@sha256:FINGERPRINT, to a dataset; code_version is there for the cache."""
     from components.convert.convert import convert as work
+    from components.convert.previous import previous_dataset
     from components.convert.settings import ConvertSettings
+    from petalflow.source.pinned import unpin
     from petalflow.step import running
 
-    with running("convert"):
-        statistics = work(source, dataset.path, ConvertSettings.from_json(convert_config), fingerprint)
+    with running("convert", state_uri):
+        address, fingerprint = unpin(source)
+        settings = ConvertSettings.from_json(convert_config)
+        statistics = work(address, dataset.path, settings, fingerprint, previous_dataset(registry, name))
     dataset.metadata.update({"fingerprint": fingerprint, "records": statistics["records"]})

@@ -21,7 +21,13 @@ log = logging.getLogger(__name__)
 _REJECTS = "rejects.jsonl"
 
 
-def convert(address: str, out: str | Path, settings: ConvertSettings, fingerprint: str | None = None) -> dict[str, Any]:
+def convert(
+    address: str,
+    out: str | Path,
+    settings: ConvertSettings,
+    fingerprint: str | None = None,
+    previous: str | None = None,
+) -> dict[str, Any]:
     """Converts a source to a dataset in `out`.
 
     Equal sources give equal bytes, whatever the runner or the number of workers.
@@ -31,6 +37,7 @@ def convert(address: str, out: str | Path, settings: ConvertSettings, fingerprin
         out: Folder to make; see `petalflow.dataset` for what is in it.
         settings: How to convert.
         fingerprint: What the source's fingerprint must be; None for whatever it is.
+        previous: The dataset that was made before from this source, if there is one; nothing is taken from it yet.
 
     Returns:
         The dataset's statistics.
@@ -39,6 +46,8 @@ def convert(address: str, out: str | Path, settings: ConvertSettings, fingerprin
         UsageError: If the source cannot be listed, or `out` not written.
         PetalflowError: If the source is not the one of `fingerprint`, or no image is readable.
     """
+    if previous:
+        log.info("the dataset before this one: %s", previous)
     listing = source.list_source(address)
     if fingerprint and listing.fingerprint != fingerprint:
         raise PetalflowError(f"source {address} changed since it was listed; run again when nothing writes to it")

@@ -11,23 +11,24 @@ def evaluate(
     dataset: dsl.Input[dsl.Dataset],
     registry: str,
     name: str,
+    state_uri: str,
     record_uri: str,
     run_id: str,
     job_id: str,
     evaluate_config: str,
     evaluation: dsl.Output[dsl.Artifact],
-) -> bool:
-    """Returns whether the candidate is accepted."""
+) -> str:
+    """Returns how the candidate is to be served, as JSON, or "" if it is refused."""
     from components.evaluate.settings import EvaluateSettings
     from petalflow import runs, storage
     from petalflow.registry import live
     from petalflow.step import running
-    from petalflow.verdict import REPORT_FILE
+    from petalflow.verdict import REPORT_FILE, Serving
 
-    with running("evaluate"):
+    run = run_id or job_id
+    with running("evaluate", state_uri, run):
         from components.evaluate.evaluate import evaluate as work
 
-        run = run_id or job_id
         # A run that is resumed after it released must not be compared with itself.
         baseline = live(registry, name, besides_run=run)
         verdict = work(model.path, dataset.path, evaluation.path, EvaluateSettings.from_json(evaluate_config), baseline)
@@ -35,4 +36,4 @@ def evaluate(
         runs.write_report(record_uri, run, report)
         runs.write(record_uri, run, runs.VERDICT, {**verdict.to_json(), "evaluation": evaluation.uri})
     evaluation.metadata["accepted"] = verdict.accepted
-    return verdict.accepted
+    return Serving.of_verdict(verdict.to_json()).to_json() if verdict.accepted else ""

@@ -16,7 +16,7 @@ from components.evaluate.settings import EvaluateSettings
 from petalflow import registry, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError
-from petalflow.model.files import TrainedModel, load_model
+from petalflow.model.files import TrainedModel, load_model, model_sha256
 from petalflow.model.scoring import score_model
 from petalflow.progress import Counter
 from petalflow.verdict import (
@@ -68,7 +68,7 @@ def evaluate(
         baseline = score_baseline(release, dataset, labels, counter) if release else None
         mine = measure(labels, scores.argmax(axis=1), dataset.classes)
         theirs = _measure_baseline(baseline, labels, dataset) if baseline else None
-        verdict = _judge(model, dataset, settings, mine, labels, scores, baseline)
+        verdict = _judge(model, model_sha256(model_folder), dataset, settings, mine, labels, scores, baseline)
         storage.write_json(str(folder / VERDICT_FILE), verdict.to_json())
         metrics = {"candidate": mine.to_json(), "baseline": theirs.to_json() if theirs else None}
         storage.write_json(str(folder / METRICS_FILE), metrics)
@@ -97,6 +97,7 @@ def _check_fit(model: TrainedModel, dataset: Dataset) -> None:
 
 def _judge(
     model: TrainedModel,
+    sha256: str,
     dataset: Dataset,
     settings: EvaluateSettings,
     mine: Measurement,
@@ -118,6 +119,7 @@ def _judge(
         candidate={
             "accuracy": mine.accuracy.value,
             "backbone": model.info["settings"]["backbone"],
+            "model_sha256": sha256,
             "validation_accuracy": model.info["validation_accuracy"],
         },
         baseline=baseline.facts if baseline else {"version": None, "why": "nothing was released under this name yet"},

@@ -23,14 +23,16 @@ def export(
 ) -> None:
     """Export an accepted model as a SavedModel, proven equal to the model evaluated."""
     from components.export.settings import ExportSettings
+    from petalflow.verdict import Serving, read_accepted
 
     settings = ExportSettings.of(commandline.read_settings("export", config, set))
+    serving = Serving.of_verdict(read_accepted(evaluation))
 
     def work() -> None:
         with quiet_start():
             from components.export.export import export
 
-        export(model, dataset, evaluation, out, settings)
+        export(model, dataset, serving, out, settings)
 
     commandline.run_step("export", work)
 

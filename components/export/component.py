@@ -9,18 +9,20 @@ from petalflow.images import CPU
 def export(
     model: dsl.Input[dsl.Model],
     dataset: dsl.Input[dsl.Dataset],
-    evaluation: dsl.Input[dsl.Artifact],
+    serving: str,
     export_config: str,
+    state_uri: str,
     code_version: str,
     exported: dsl.Output[dsl.Model],
 ) -> None:
-    """Exports an accepted model; code_version is there for the cache."""
+    """Exports a model, to be served as `serving` says; code_version is there for the cache."""
     from components.export.settings import ExportSettings
     from petalflow.step import running
+    from petalflow.verdict import Serving
 
-    with running("export"):
+    with running("export", state_uri):
         from components.export.export import export as work
 
         settings = ExportSettings.from_json(export_config)
-        checked = work(model.path, dataset.path, evaluation.path, exported.path, settings)
-    exported.metadata.update(checked)
+        made = work(model.path, dataset.path, Serving.from_json(serving), exported.path, settings)
+    exported.metadata.update({"checked_images": made.checked_images, "largest_difference": made.largest_difference})

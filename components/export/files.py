@@ -2,4 +2,3 @@
 
 LABELS_FILE = "labels.txt"
 LITERT_FILE = "model.tflite"
-MODEL_CARD_FILE = "model_card.md"

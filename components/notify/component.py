@@ -6,12 +6,30 @@ from petalflow.images import BASE
 
 
 @dsl.component(base_image=BASE, install_kfp_package=False)
-def notify(name: str, record_uri: str, run_id: str, job_id: str, status: dsl.PipelineTaskFinalStatus) -> None:
-    """Says how the run ended."""
+def notify(
+    registry: str,
+    name: str,
+    state_uri: str,
+    record_uri: str,
+    run_id: str,
+    job_id: str,
+    notify_config: str,
+    keep_config: str,
+    status: dsl.PipelineTaskFinalStatus,
+) -> None:
+    """Ends a run: notes how it ended, lets the next one in, tells people, and clears away what is old."""
     from components.notify.notify import summary
+    from components.notify.settings import KeepSettings, NotifySettings
+    from components.notify.telling import tell
+    from components.notify.tidying import tidy
+    from petalflow import lock, runs
     from petalflow.step import running
 
     with running("notify"):
-        error = status.error_message or ""
-        for line in summary(record_uri, run_id or job_id, name, status.state, error):
+        run, error = run_id or job_id, status.error_message or ""
+        runs.end(record_uri, run, state_uri, succeeded=status.state == "SUCCEEDED", error=error)
+        lock.give_back(state_uri, run)
+        for line in summary(record_uri, run, name):
             print(line, flush=True)
+        tell(record_uri, run, name, NotifySettings.from_json(notify_config))
+        tidy(registry, name, state_uri, record_uri, KeepSettings.from_json(keep_config))

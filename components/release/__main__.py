@@ -1,11 +1,11 @@
 """python -m components.release"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from petalflow import commandline
+from petalflow import commandline, storage
 
 app = commandline.new_app(__doc__)
 
@@ -13,6 +13,8 @@ app = commandline.new_app(__doc__)
 @app.command()
 def release(
     export: Annotated[Path, typer.Option(help="Folder of the export, as export makes it.")],
+    evaluation: Annotated[Path, typer.Option(help="Folder of the evaluation of the same model.")],
+    dataset: Annotated[Path, typer.Option(help="Folder of the dataset it was evaluated on.")],
     registry: Annotated[str, typer.Option(help="Folder or URI of the registry.")],
     name: Annotated[str, typer.Option(help="Name to release under.")],
     run_id: Annotated[str, typer.Option(help="Names this release; the same again makes no second one.")],
@@ -21,11 +23,10 @@ def release(
     """Publish an export as the next version in the registry."""
     from components.release.release import release as work
 
+    by_hand: dict[str, Any] = {"source": "by hand", "settings": {}, "code_version": "by hand"}
+    inputs, home = (export, evaluation, dataset), storage.absolute(str(dataset))
     commandline.run_step(
-        "release",
-        lambda: print(
-            work(export, registry, name, run_id=run_id, source="by hand", settings={}, code_version="by hand").uri
-        ),
+        "release", lambda: print(work(*inputs, registry, name, run_id=run_id, dataset_uri=home, **by_hand).uri)
     )
 
 

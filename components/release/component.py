@@ -8,9 +8,12 @@ from petalflow.images import BASE
 @dsl.component(base_image=BASE, install_kfp_package=False)
 def release(
     exported: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    dataset: dsl.Input[dsl.Dataset],
     source: str,
     registry: str,
     name: str,
+    state_uri: str,
     record_uri: str,
     run_id: str,
     job_id: str,
@@ -21,14 +24,15 @@ def release(
     evaluate_config: str,
     export_config: str,
 ) -> str:
-    """Returns the address of the release."""
+    """Returns the address of the release; the source is given as ADDRESS@sha256:FINGERPRINT."""
     from components.release.release import release as work
     from petalflow import runs
     from petalflow.settings import sections
+    from petalflow.source.pinned import unpin
     from petalflow.step import running
 
-    with running("release"):
-        run = run_id or job_id
+    run = run_id or job_id
+    with running("release", state_uri, run):
         settings = sections(
             convert=convert_config,
             validate=validate_config,
@@ -36,8 +40,8 @@ def release(
             evaluate=evaluate_config,
             export=export_config,
         )
-        released = work(
-            exported.path, registry, name, run_id=run, source=source, settings=settings, code_version=code_version
-        )
+        made = {"run_id": run, "source": unpin(source)[0], "dataset_uri": dataset.uri, "code_version": code_version}
+        inputs = (exported.path, evaluation.path, dataset.path)
+        released = work(*inputs, registry, name, settings=settings, state_uri=state_uri, **made)
         runs.write(record_uri, run, runs.RELEASE, {"uri": released.uri, "version": released.version, "name": name})
     return released.uri

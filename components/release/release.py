@@ -1,59 +1,92 @@
-"""Publish an export as the next version in the registry, with its lineage."""
+"""Publish an export as the next version in the registry, with the verdict that lets it out and its lineage."""
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from petalflow import __version__, registry, storage
+from components.release.model_card import model_card
+from petalflow import __version__, clock, lock, registry, storage
+from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError
+from petalflow.model.exported import Exported
 from petalflow.registry import Release
-from petalflow.verdict import VERDICT_FILE
+from petalflow.verdict import METRICS_FILE, VERDICT_FILE, Serving, read_accepted
 
 log = logging.getLogger(__name__)
+
+_MODEL_CARD_FILE = "model_card.md"
 
 
 def release(
     exported: str | Path,
+    evaluation: str | Path,
+    dataset_root: str | Path,
     registry_uri: str,
     name: str,
     *,
     run_id: str,
     source: str,
+    dataset_uri: str,
     settings: Mapping[str, Any],
     code_version: str,
+    state_uri: str = "",
 ) -> Release:
     """Releases an export; called again for the same run, it finds the release that is there.
 
     Args:
         exported: What export made.
+        evaluation: What evaluate made of the same model.
+        dataset_root: The dataset that both worked on.
         registry_uri: The registry.
         name: The name to release under.
         run_id: The run it belongs to.
         source: Where its images came from.
+        dataset_uri: Where a later run finds the dataset.
         settings: Of the steps, by section, for the lineage.
         code_version: Of the code that made it.
+        state_uri: Where the run has its lock; "" for no run.
 
     Raises:
-        PetalflowError: If the export is not complete, or not of an accepted model.
+        PetalflowError: If one of the three is not complete, the verdict is a refusal or is about something else
+            than the export, or another run has taken the lock.
     """
-    storage.check_complete(exported, "export")
-    verdict = storage.read_json(str(Path(exported) / VERDICT_FILE))
-    if not verdict["accepted"]:  # export checks it too; nothing unaccepted may become visible
-        raise PetalflowError(f"the verdict in {exported} is a refusal; only accepted models are released")
+    verdict = read_accepted(evaluation)
+    dataset, export = open_dataset(dataset_root), Exported.read(exported)
+    _check_fit(verdict, export, dataset)
+    metrics = storage.read_json(str(Path(evaluation) / METRICS_FILE))["candidate"]
+    card = model_card(verdict, metrics, export, dataset.statistics["records"])
     lineage = {
         "run_id": run_id,
         "source": source,
         "fingerprint": verdict["fingerprint"],
+        "dataset": dataset_uri,
         "settings": dict(settings),
         "code_version": code_version,
         "class_names": verdict["class_names"],
         "metrics": verdict["candidate"],
         "baseline": verdict["baseline"],
         "petalflow": __version__,
-        "released_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "released_at": clock.stamp(),
     }
-    released = registry.publish(str(exported), lineage, registry_uri, name)
+    files = {VERDICT_FILE: (Path(evaluation) / VERDICT_FILE).read_bytes(), _MODEL_CARD_FILE: card.encode()}
+    if state_uri:
+        lock.check(state_uri, run_id)
+    released = registry.publish(str(exported), lineage, registry_uri, name, files)
     log.info("released %s version %d: %s", name, released.version, released.uri)
     return released
+
+
+def _check_fit(verdict: Mapping[str, Any], export: Exported, dataset: Dataset) -> None:
+    """Checks that what was judged is what was exported, and how."""
+    judged = {
+        "dataset": (verdict["fingerprint"], export.fingerprint),
+        "classes": (tuple(verdict["class_names"]), export.class_names),
+        "model": (verdict["candidate"]["model_sha256"], export.model_sha256),
+        "temperature or abstain threshold": (Serving.of_verdict(verdict), export.serving),
+    }
+    other = [what for what, (of_verdict, of_export) in judged.items() if of_verdict != of_export]
+    if other:
+        raise PetalflowError(f"the export has another {other[0]} than the model that was accepted; export that one")
+    if dataset.fingerprint != verdict["fingerprint"]:
+        raise PetalflowError(f"{dataset.root} is not the dataset that the verdict is about; give that one")

@@ -10,9 +10,11 @@ def snapshot(
     source: str,
     registry: str,
     name: str,
+    state_uri: str,
     record_uri: str,
     run_id: str,
     job_id: str,
+    trigger: str,
     code_version: str,
     snapshot_config: str,
     convert_config: str,
@@ -22,18 +24,16 @@ def snapshot(
     export_config: str,
     listing: dsl.Output[dsl.Artifact],
 ) -> str:
-    """Returns the source's fingerprint, or "" when there is nothing new."""
+    """Returns the source as it is now, ADDRESS@sha256:FINGERPRINT, or "" when there is nothing to do."""
     from components.snapshot.settings import SnapshotSettings
-    from components.snapshot.snapshot import is_released
-    from components.snapshot.snapshot import snapshot as work
+    from components.snapshot.snapshot import Asked, look
     from petalflow import runs
     from petalflow.settings import sections
     from petalflow.step import running
 
-    with running("snapshot"):
-        options = SnapshotSettings.from_json(snapshot_config)
-        summary = work(source, listing.path)
-        fingerprint = summary["fingerprint"]
+    run = run_id or job_id
+    with running("snapshot", state_uri, run):
+        runs.begin(record_uri, run, source=source, trigger=trigger, code_version=code_version)
         settings = sections(
             convert=convert_config,
             validate=validate_config,
@@ -41,9 +41,8 @@ def snapshot(
             evaluate=evaluate_config,
             export=export_config,
         )
-        run = run_id or job_id
-        same = options.if_changed and is_released(fingerprint, settings, code_version, registry, name, run)
-        runs.begin(record_uri, run)
-        runs.write(record_uri, run, runs.SNAPSHOT, {**summary, "source": source, "nothing_new": same})
-    listing.metadata.update({"fingerprint": fingerprint, "images": summary["images"]})
-    return "" if same else fingerprint
+        asked = Asked(source, registry, name, state_uri, run, settings, code_version)
+        pinned, seen = look(asked, SnapshotSettings.from_json(snapshot_config), listing.path)
+        runs.write(record_uri, run, runs.SNAPSHOT, seen)
+    listing.metadata.update({key: seen[key] for key in ("source", "fingerprint", "images") if key in seen})
+    return pinned

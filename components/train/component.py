@@ -13,7 +13,7 @@ def train(
     from components.train.settings import TrainSettings
     from petalflow.step import running
 
-    with running("train"):
+    with running("train", state_uri):
         from components.train.checkpoint import training_uri
         from components.train.train import train as work
 

@@ -1,5 +1,6 @@
 """A trained model's folder: `model.keras` and, beside it, what a reader must know of it."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,12 @@ class TrainedModel:
 def write_model_info(folder: Path, info: dict[str, Any]) -> None:
     """Writes model.json; it needs "classes" and "image_size_px"."""
     storage.write_json(str(folder / INFO_FILE), info)
+
+
+def model_sha256(folder: str | Path) -> str:
+    """Returns the SHA-256 of a trained model's file: what was judged, exported and released is this one."""
+    with (Path(folder) / MODEL_FILE).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_model(folder: str | Path) -> TrainedModel:

@@ -17,10 +17,20 @@ _BATCH = 64
 Scores = NDArray[np.float32]
 
 
-def score_model(model: TrainedModel, dataset: Dataset, split: str, counter: Counter | None = None) -> Scores:
-    """Returns the probabilities [n, classes] of every image of a split, in record order."""
+def score_model(
+    model: TrainedModel, dataset: Dataset, split: str, counter: Counter | None = None, limit: int = -1
+) -> Scores:
+    """Returns the probabilities [n, classes] that a model gives to a split, in record order.
+
+    Args:
+        model: The model.
+        dataset: Whose images are scored.
+        split: Which of them.
+        counter: Counts the images.
+        limit: How many images, from the first; -1 for all.
+    """
     forward = tf.function(lambda images: model.keras_model(tf.cast(images, tf.float32), training=False))
-    images = decoded_images(dataset, split, model.image_size_px).map(lambda image, _: image)
+    images = decoded_images(dataset, split, model.image_size_px).map(lambda image, _: image).take(limit)
     return _score(forward, images, counter)
 
 

@@ -1,14 +1,26 @@
-"""Releases: list them, find the live one, publish, roll back.
+"""Releases: list them, find the live one, publish, roll back, prune.
 
 ```
 <registry>/<name>/<version>/    saved_model.pb  variables/  ...    as TF Serving reads it
                                 release.json                        lineage
 ```
 
-The highest version is live. Versions are only ever added.
+The highest version is live. Versions are only ever added, and the oldest removed.
 """
 
+from petalflow.registry.pruning import prune
 from petalflow.registry.publishing import check_name, publish, roll_back
-from petalflow.registry.releases import RELEASE_FILE, Release, live, open_release, releases
+from petalflow.registry.releases import RELEASE_FILE, Release, live, open_release, releases, withdrawn
 
-__all__ = ["RELEASE_FILE", "Release", "check_name", "live", "open_release", "publish", "releases", "roll_back"]
+__all__ = [
+    "RELEASE_FILE",
+    "Release",
+    "check_name",
+    "live",
+    "open_release",
+    "prune",
+    "publish",
+    "releases",
+    "roll_back",
+    "withdrawn",
+]

@@ -1,5 +1,7 @@
 """What is in a registry."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,8 @@ from petalflow.errors import UsageError
 RELEASE_FILE = "release.json"
 # On object stores this file is uploaded last, so a version without it is not there yet.
 VISIBLE_BY = "saved_model.pb"
+# Without these, nobody could say whether anything is new, or compare it with a candidate.
+_NEEDED = {"run_id", "class_names", "fingerprint", "settings", "code_version"}
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,12 @@ class Release:
 
 
 def releases(registry_uri: str, name: str) -> list[Release]:
-    """Returns the releases of a name, the oldest first; empty if there is none."""
-    folder = storage.join(registry_uri, name)
-    versions = sorted(int(version) for version in storage.list_folders(folder) if version.isdecimal())
-    uris = [storage.join(folder, str(version)) for version in versions]
-    return [open_release(uri) for uri in uris if storage.exists(storage.join(uri, VISIBLE_BY))]
+    """Returns the releases of a name, the oldest first; empty if there is none.
+
+    Raises:
+        UsageError: If one of them does not say what it was made from.
+    """
+    return list(_newest_first(registry_uri, name))[::-1]
 
 
 def live(registry_uri: str, name: str, besides_run: str | None = None) -> Release | None:
@@ -51,20 +56,58 @@ def live(registry_uri: str, name: str, besides_run: str | None = None) -> Releas
         registry_uri: The registry.
         name: The name that is released under.
         besides_run: A run whose own release does not count.
+
+    Raises:
+        UsageError: If it does not say what it was made from.
     """
-    others = [release for release in releases(registry_uri, name) if release.run_id != besides_run]
-    return others[-1] if others else None
+    return next((release for release in _newest_first(registry_uri, name) if release.run_id != besides_run), None)
+
+
+def withdrawn(registry_uri: str, name: str, live: Release) -> list[Release]:
+    """Returns the releases that were rolled back, if that is what the live one does; the newest first."""
+    since = live.lineage.get("rolled_back_from")
+    if since is None:
+        return []
+    later = itertools.takewhile(lambda release: release.version > since, _newest_first(registry_uri, name))
+    return [release for release in later if release.version < live.version]
+
+
+def numbers(registry_uri: str, name: str) -> list[int]:
+    """Returns the numbers that are taken, the highest first: also by what is not a release yet."""
+    folders = storage.list_folders(storage.join(registry_uri, name))
+    return sorted((int(version) for version in folders if version.isdecimal()), reverse=True)
 
 
 def open_release(uri: str) -> Release:
     """Returns the release in a folder.
 
     Raises:
-        UsageError: If there is none.
+        UsageError: If there is none, or it does not say what it was made from.
     """
-    lineage = storage.join(uri, RELEASE_FILE)
     version = uri.rstrip("/").rsplit("/", 1)[-1]
-    whole = all(storage.exists(storage.join(uri, name)) for name in (RELEASE_FILE, VISIBLE_BY))
-    if not whole or not version.isdecimal():
+    if not version.isdecimal() or not storage.exists(storage.join(uri, VISIBLE_BY)):
         raise UsageError(f"{uri} is no release; give REGISTRY/NAME/VERSION, a folder that holds {RELEASE_FILE}")
-    return Release(uri, int(version), storage.read_json(lineage))
+    return Release(uri, int(version), _read_lineage(uri))
+
+
+def _newest_first(registry_uri: str, name: str) -> Iterator[Release]:
+    for version in numbers(registry_uri, name):
+        uri = storage.join(registry_uri, name, str(version))
+        if storage.exists(storage.join(uri, VISIBLE_BY)):
+            yield open_release(uri)
+
+
+def _read_lineage(uri: str) -> dict[str, Any]:
+    file = storage.join(uri, RELEASE_FILE)
+    try:
+        lineage = storage.read_json(file)
+    except FileNotFoundError:
+        lineage, lacks = None, "it has no release.json"
+    except ValueError:
+        lineage, lacks = None, "its release.json is not JSON"
+    else:
+        missing = sorted(_NEEDED - set(lineage)) if isinstance(lineage, dict) else sorted(_NEEDED)
+        lacks = f"its release.json has no {', '.join(missing)}" if missing else ""
+    if lacks:
+        raise UsageError(f"{uri} does not say what it was made from ({lacks}); move it out of the registry")
+    return dict(lineage)

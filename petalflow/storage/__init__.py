@@ -2,6 +2,7 @@
 
 from petalflow.storage.access import check_readable, check_writable
 from petalflow.storage.complete import building, check_complete, is_complete
+from petalflow.storage.failures import Unavailable
 from petalflow.storage.files import (
     File,
     absolute,
@@ -16,6 +17,7 @@ from petalflow.storage.files import (
     list_folders,
     local_copy,
     local_file,
+    modified,
     open_file,
     read_bytes,
     read_json,
@@ -27,6 +29,7 @@ from petalflow.storage.systems import is_local, local_path
 
 __all__ = [
     "File",
+    "Unavailable",
     "absolute",
     "building",
     "check_address",
@@ -46,6 +49,7 @@ __all__ = [
     "local_copy",
     "local_file",
     "local_path",
+    "modified",
     "open_file",
     "read_bytes",
     "read_json",

@@ -6,6 +6,8 @@ Errors are known by the names of their classes and modules, since no client need
 import os
 from dataclasses import dataclass
 
+from petalflow.errors import PetalflowError
+
 _CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests"})
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError"})
 # Classes of botocore's, and S3's own names, to some of which it answers 400 and to others 403.
@@ -14,6 +16,10 @@ _BAD_CREDENTIALS = frozenset(
     | {"UnauthorizedSSOTokenError", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 )
 _LONGEST_QUOTE = 300
+
+
+class Unavailable(PetalflowError):
+    """A store does not answer, or cannot do just now what it was asked; later it may."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,7 @@ _OTHER = _Store("log in there", "ask for access", "make {}", "the store's endpoi
 _STORES = {"gs": _GCS, "gcs": _GCS, "s3": _S3}
 
 
-def reason(error: BaseException, address: str) -> str | None:
+def failure(error: BaseException, address: str) -> PetalflowError | None:
     """Returns why a store could not do what it was asked, and the remedy; None if `error` is not a store's.
 
     Args:
@@ -58,6 +64,12 @@ def reason(error: BaseException, address: str) -> str | None:
     """
     if not _is_of_a_store(error):
         return None
+    if lasting := _lasting(error, address):
+        return PetalflowError(f"{address}: {lasting}")
+    return Unavailable(f"{address}: {_passing(error, address)}")
+
+
+def _lasting(error: BaseException, address: str) -> str | None:
     scheme, _, rest = address.partition("://")
     store, bucket = _STORES.get(scheme, _OTHER), rest.split("/")[0]
     names, code, said = _names(error), status(error), _said(error)
@@ -69,6 +81,11 @@ def reason(error: BaseException, address: str) -> str | None:
         return f"permission denied ({said}); {store.grant}"
     if code == 404:
         return f"there is no bucket {bucket}; make it ({store.make_bucket.format(bucket)}) or correct the address"
+    return None
+
+
+def _passing(error: BaseException, address: str) -> str:
+    store, names, said = _STORES.get(address.partition("://")[0], _OTHER), _names(error), _said(error)
     if isinstance(error, TimeoutError) or any("Timeout" in name for name in names):
         return f"no answer in time ({said}); {_look_at(store)}"
     if any("Connect" in name or name == "TransportError" for name in names):

@@ -7,9 +7,11 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -87,7 +89,7 @@ def list_files(address: str, *, deep: bool = True) -> list[File]:
     """
     if is_local(address):
         local = (_local_file(name, entry) for name, entry in _walk(local_path(address), deep=deep))
-        return sorted(local, key=lambda file: file.name)
+        return sorted(filter(None, local), key=lambda file: file.name)
     infos = _list_store(address, deep=deep)
     return [File(name, int(info["size"])) for name, info in infos.items() if info["type"] == "file"]
 
@@ -123,10 +125,13 @@ def _walk(
                 yield from _walk(Path(entry), deep=deep, prefix=f"{prefix}{entry.name}/", above=above | {identity})
 
 
-def _local_file(name: str, entry: os.DirEntry[str]) -> File:
+def _local_file(name: str, entry: os.DirEntry[str]) -> File | None:
+    """Returns what is at an entry, or None if it was removed meanwhile."""
     try:
         return File(name, entry.stat().st_size)
     except OSError:
+        if not os.path.lexists(entry):
+            return None
         raise UsageError(f"{entry.path} is a link to nowhere; mend or remove it") from None
 
 
@@ -147,6 +152,15 @@ def has_files(address: str) -> bool:
     return any(info["type"] == "file" for info in infos.values()) or any(
         has_files(join(address, name)) for name in infos
     )
+
+
+def modified(address: str) -> datetime:
+    """Returns when a file was last written, as the place where it is says it; some say it to the second only."""
+    if is_local(address):
+        return datetime.fromtimestamp(os.stat(local_path(address)).st_mtime, UTC)
+    with opened(address) as (system, path):
+        time: datetime = system.modified(path)
+        return time
 
 
 @contextlib.contextmanager
@@ -193,18 +207,33 @@ def _write_local(address: str, data: bytes) -> None:
         raise
 
 
+def _create_local(address: str, data: bytes) -> bool:
+    """Writes a file aside and links it into place, which fails where there is one, and never shows a part."""
+    aside = f"{address}.{uuid.uuid4().hex}"
+    _write_local(aside, data)
+    try:
+        os.link(local_path(aside), local_path(address))
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(local_path(aside))
+    return True
+
+
 def read_json(address: str) -> Any:
     """Returns a JSON file's value."""
     return json.loads(read_bytes(address))
 
 
 def create_json(address: str, value: Any) -> bool:
-    """Writes a JSON file on an object store unless there is one.
+    """Writes a JSON file unless there is one.
 
     Returns:
         Whether it was written: of several writers, one is told so.
     """
     data = _to_json(value)
+    if is_local(address):
+        return _create_local(address, data)
     with opened(address, bucket_only=True) as (system, path):
         for wait_s in (0.1 * 2**number for number in range(_TRIES)):
             try:

@@ -9,7 +9,7 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from petalflow.errors import PetalflowError, UsageError
+from petalflow.errors import UsageError
 from petalflow.storage import failures
 
 # The extra of setup.py that brings a scheme's file system.
@@ -44,8 +44,8 @@ def opened(
         one_try: Whether a request to a store that fails is not repeated.
 
     Raises:
-        PetalflowError: If a store fails within the block. What is absent or there already raises
-            FileNotFoundError or FileExistsError as on this machine.
+        PetalflowError: If a store fails within the block; Unavailable if it may do better later. What is absent
+            or there already raises FileNotFoundError or FileExistsError as on this machine.
         UsageError: If no file system for the address is known here.
     """
     system, path = system_of(address, one_try=one_try)
@@ -54,10 +54,10 @@ def opened(
     except Exception as error:
         if isinstance(error, FileExistsError) or (isinstance(error, FileNotFoundError) and not bucket_only):
             raise
-        reason = failures.reason(error, address)
-        if reason is None:
+        failure = failures.failure(error, address)
+        if failure is None:
             raise
-        raise PetalflowError(f"{address}: {reason}") from error
+        raise failure from error
 
 
 def system_of(address: str, *, one_try: bool = False) -> tuple[fsspec.AbstractFileSystem, str]:

@@ -2,7 +2,8 @@
 
 from petalflow.verdict.bounds import clopper_pearson_lower, tango_lower, wilson_interval
 from petalflow.verdict.checks import Check, check_accuracy_drop, check_min
-from petalflow.verdict.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict
+from petalflow.verdict.serving import Serving
+from petalflow.verdict.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict, read_accepted
 
 __all__ = [
     "METRICS_FILE",
@@ -10,10 +11,12 @@ __all__ = [
     "REPORT_FILE",
     "VERDICT_FILE",
     "Check",
+    "Serving",
     "Verdict",
     "check_accuracy_drop",
     "check_min",
     "clopper_pearson_lower",
+    "read_accepted",
     "tango_lower",
     "wilson_interval",
 ]

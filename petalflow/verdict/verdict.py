@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from petalflow import storage
+from petalflow.errors import PetalflowError
 from petalflow.verdict.checks import Check
 
-# What an evaluation's folder holds; export reads them.
+# What an evaluation's folder holds.
 VERDICT_FILE = "verdict.json"
 METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.parquet"
@@ -51,3 +54,16 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Returns what verdict.json holds."""
         return {"accepted": self.accepted, **asdict(self)}
+
+
+def read_accepted(evaluation: str | Path) -> dict[str, Any]:
+    """Returns what the verdict.json in an evaluation's folder says.
+
+    Raises:
+        PetalflowError: If the folder is not a complete evaluation, or the verdict is a refusal.
+    """
+    storage.check_complete(evaluation, "evaluation")
+    verdict = dict(storage.read_json(str(Path(evaluation) / VERDICT_FILE)))
+    if not verdict["accepted"]:
+        raise PetalflowError(f"the verdict in {evaluation} is a refusal; only accepted models are released")
+    return verdict

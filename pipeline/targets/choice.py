@@ -8,6 +8,7 @@ from petalflow.errors import UsageError
 from petalflow.images import PREFIX, check_prefix, check_tag
 from pipeline.build import TRAIN, Build
 from pipeline.config import targets_of
+from pipeline.targets.schedules import Schedules
 from pipeline.targets.settings import ContainerSettings, DockerSettings, KubeflowSettings, Machine, VertexSettings
 from pipeline.targets.target import Target
 
@@ -35,6 +36,26 @@ def find_target(name: str, settings: Mapping[str, ContainerSettings]) -> Target:
     from pipeline.targets.local import Local
 
     return Local()
+
+
+def find_schedules(name: str, settings: Mapping[str, ContainerSettings]) -> Schedules:
+    """Returns the schedules of a place; local and docker share those of this machine.
+
+    Args:
+        name: local, docker, kubeflow or vertex.
+        settings: Of the places, by name.
+    """
+    if name == "kubeflow":
+        from pipeline.targets.kubeflow_schedules import KubeflowSchedules
+
+        return KubeflowSchedules(cast(KubeflowSettings, settings[name]))
+    if name == "vertex":
+        from pipeline.targets.vertex_schedules import VertexSchedules
+
+        return VertexSchedules(cast(VertexSettings, settings[name]))
+    from pipeline.targets.local_schedules import LocalSchedules
+
+    return LocalSchedules(name, find_target)
 
 
 def build_for(

@@ -6,21 +6,23 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.train.check import check_settings, downloads_weights, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
+from petalflow.source import dated
+from petalflow.steps import STEPS
 from pipeline.build import Build
 from pipeline.code_version import source_hash
 from pipeline.compile import compile_pipeline, pipeline_file
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile
-from pipeline.steps import STEPS
 from pipeline.targets import kfp_local
-from pipeline.targets.places import check_addresses, places
+from pipeline.targets.places import check_addresses, places, source_now
 from pipeline.targets.settings import DockerSettings
 from pipeline.targets.target import Failure, Probe, check_probes
 
@@ -32,7 +34,7 @@ _NOBODY = 65532
 # The folder of the run, which is locked while a command follows a run in it.
 _OUT_LABEL = "petalflow.out"
 _SOURCE_LABEL = "petalflow.source-hash"
-# What a step in a container needs of our environment to reach an object store.
+# What a step in a container needs of our environment to reach an object store; notify may need more.
 _CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
 _PASSED_ON = (
     _CREDENTIALS,
@@ -70,7 +72,7 @@ class Docker:
         check_addresses(request, out)
         if ":" in str(out):
             raise UsageError(f"--out {out} has a ':' in it, which Docker cannot mount; choose another")
-        _check_no_link_leads_out(request.source)
+        check_seen_by_steps(request)
         check_settings(request.configuration.train)
 
     def build(self, source: str = "") -> Build:
@@ -95,9 +97,9 @@ class Docker:
             _give(folder, user, group)
         runner = local.DockerRunner(
             user=f"{user}:{group}",
-            mounts=_mounts(request),
-            network_mode=self._network(request),
-            environment={name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            mounts=mounts(request),
+            network_mode=self.network(request),
+            environment=passed_on(request),
             read_only=True,
             tmpfs={"/tmp": ""},  # noqa: S108  (in the container)
             cap_drop=["ALL"],
@@ -130,12 +132,14 @@ class Docker:
                     raise UsageError(f"there is no Docker network {name}; correct docker.network") from None
         return name
 
-    def _network(self, request: Request) -> str:
+    def network(self, request: Request) -> str:
+        """Returns the Docker network of the steps; "none" where they need none."""
         if self.settings.network != "auto":
             return self.settings.network
         read = (request.source, weights_file(request.configuration.train) or "")
         local = all(storage.is_local(address) for address in (*read, *places(request).values()))
-        return "none" if local and not downloads_weights(request.configuration.train) else "bridge"
+        goes_out = downloads_weights(request.configuration.train) or request.configuration.notify.used
+        return "none" if local and not goes_out else "bridge"
 
 
 @contextlib.contextmanager
@@ -207,23 +211,46 @@ def _give(folder: Path, user: int, group: int) -> None:
                 os.chown(path, user, group, follow_symlinks=False)
 
 
-def _check_no_link_leads_out(address: str) -> None:
-    """Containers see nothing beside the source, so a link that leads out of it leads nowhere there."""
-    if not storage.is_local(address):
+def check_seen_by_steps(request: Request) -> None:
+    """Checks that containers will see the source: what lies in its fixed part, if that is there at their start.
+
+    Raises:
+        UsageError: If they will not.
+    """
+    address, seen = source_now(request), dated.fixed_part(request.source)
+    if not storage.is_local(seen):
         return
-    source = storage.local_path(address).resolve()
-    for folder, folders, files in os.walk(source):
-        for path in (Path(folder, name) for name in (*folders, *files)):
-            if path.is_symlink() and not path.resolve().is_relative_to(source):
-                raise UsageError(f"{path} links to {path.resolve()}, outside the source, unseen by containers; copy it")
+    if seen == "/":
+        raise UsageError(f"source {request.source}: no container is given all of /; put the folders by date into one")
+    if request.configuration.snapshot.source_wait_minutes and not storage.exists(seen):
+        raise UsageError(
+            f"source {seen} is not there, and containers see no folder that is made after their start; make it, and "
+            "it is waited for until it holds files"
+        )
+    if address is not None:
+        _check_no_link_leads_out(storage.local_path(address), storage.local_path(seen).resolve())
 
 
-def _mounts(request: Request) -> list["docker.types.Mount"]:
+def _check_no_link_leads_out(source: Path, seen: Path) -> None:
+    """Containers see nothing beside `seen`, so a link that leads out of it leads nowhere there."""
+    inside = (Path(folder, name) for folder, folders, files in os.walk(source) for name in (*folders, *files))
+    for path in chain([source], filter(Path.is_symlink, inside)):
+        if not path.resolve().is_relative_to(seen):
+            raise UsageError(f"{path} links to {path.resolve()}, outside the source, unseen by containers; copy it")
+
+
+def passed_on(request: Request) -> dict[str, str]:
+    """Returns what the steps get of our environment."""
+    names = (*_PASSED_ON, *request.configuration.notify.secret_variables)
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def mounts(request: Request) -> list["docker.types.Mount"]:
     """Returns what the steps see, each at its own path; the folder of the run is mounted by kfp."""
     from docker.types import Mount
 
-    train = request.configuration.train
-    read = (request.source, weights_file(train) or "", os.environ.get(_CREDENTIALS, ""))
+    train, secrets = request.configuration.train, request.configuration.notify.secret_files
+    read = (dated.fixed_part(request.source), weights_file(train) or "", os.environ.get(_CREDENTIALS, ""), *secrets)
     read_only = {path: True for path in _here(read) if path.is_absolute() and path.exists()}
     mounts = read_only | dict.fromkeys(_here(places(request).values()), False)
     return [Mount(str(path), str(path), type="bind", read_only=only) for path, only in mounts.items()]

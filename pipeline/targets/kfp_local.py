@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from petalflow import storage
+from components.convert.previous import previous_dataset
+from components.notify.settings import KeepSettings
 from petalflow.step import last_error
 from pipeline.display import Display
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, RunFile
+from pipeline.targets.local_work import forget_incomplete, forget_old, note_used
 from pipeline.targets.target import Failure
 
 _LOG = "run.log"
@@ -26,9 +28,7 @@ WORKSPACE = ".workspace"
 _COLOUR = re.compile(r"\x1b\[\d+m")
 _STARTED = re.compile(r"Executing task '(?P<step>[a-z-]+)'")
 _FINISHED = re.compile(r"Task '(?P<step>[a-z-]+)' finished with status (?P<status>[A-Z]+)")
-_CACHE_HIT = re.compile(r"Task (?P<step>[a-z-]+) cache hit")
-# The artifacts of cached steps that are folders with a marker.
-_MARKED = ("dataset", "model", "exported")
+_CACHE_HIT = re.compile(r"Task (?P<step>[a-z-]+) cache hit \(key=(?P<key>[0-9a-f]+)\)")
 
 
 def execute(runner: Any, pipeline: Path, out: Path, run: RunFile, display: Display) -> Failure | None:
@@ -47,9 +47,12 @@ def execute(runner: Any, pipeline: Path, out: Path, run: RunFile, display: Displ
     follower = Follower(run, display, out / _LOG)
     try:
         with contextlib.redirect_stdout(follower), display:
-            _run(runner, pipeline, {**run.parameters, "run_id": run.run_id}, out)
+            _run(runner, pipeline, run.arguments(), out)
     finally:
         follower.close()
+    for key in follower.cache_hits:
+        note_used(out / CACHE, key)
+    _tidy(out, run, display)
     return follower.failure()
 
 
@@ -59,7 +62,7 @@ def _run(runner: Any, pipeline: Path, parameters: Mapping[str, str], out: Path) 
     # Said to root, since kfp does; its own handler comes and goes with each task.
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s", force=True)
     warnings.filterwarnings("ignore", message="You may be attemp", category=RuntimeWarning)
-    _forget_incomplete(out / CACHE)
+    forget_incomplete(out / CACHE)
     (out / WORKSPACE).mkdir(exist_ok=True)
     try:
         local.init(
@@ -75,16 +78,33 @@ def _run(runner: Any, pipeline: Path, parameters: Mapping[str, str], out: Path) 
         logging.basicConfig(force=True)
 
 
+def _tidy(out: Path, run: RunFile, display: Display) -> None:
+    """Removes what old runs left in the folder, as far as the settings of this one go."""
+    keep = KeepSettings.from_json(run.parameters["keep_config"]).work
+    if keep is None:
+        return
+    last = previous_dataset(run.parameters["registry"], run.parameters["name"]) or ""
+    try:
+        forget_old(out / WORK, out / CACHE, keep, besides=last)
+    except OSError as error:
+        display.note(f"cannot clear away old work in {out}: {error}")
+
+
 class Follower(io.TextIOBase):
-    """Stands in for stdout while kfp.local works: logs every line and notes what happens to the steps."""
+    """Stands in for stdout while kfp.local works: logs every line and notes what happens to the steps.
+
+    Attributes:
+        cache_hits: What the names begin with of the cache's entries that steps were answered with.
+    """
 
     def __init__(self, run: RunFile, display: Display, log: Path) -> None:
         self._run, self._display = run, display
         self._path = log
-        self._log = log.open("a", encoding="utf-8")
+        self._log = log.open("a" if run.resumed else "w", encoding="utf-8")
         self._part = ""
         self._since: dict[str, float] = {}
         self._lines: dict[str, list[str]] = {}
+        self.cache_hits: list[str] = []
 
     def write(self, text: str) -> int:
         """Takes what is printed, in whatever pieces."""
@@ -110,6 +130,7 @@ class Follower(io.TextIOBase):
         elif match := _FINISHED.search(line):
             self._finished(match["step"], RAN if match["status"] == "SUCCESS" else FAILED)
         elif match := _CACHE_HIT.search(line):
+            self.cache_hits.append(match["key"])
             self._finished(match["step"], CACHED)
         else:
             self._said(line.strip())
@@ -134,15 +155,3 @@ class Follower(io.TextIOBase):
         self._lines.setdefault(running, []).append(line)
         if line.startswith(f"{running}: "):  # a step's own words, not kfp's about it
             self._display.line(line)
-
-
-def _forget_incomplete(cache: Path) -> None:
-    """Removes cached results that lost a file, so that kfp, which looks at names only, makes them again."""
-    for entry in cache.glob("*.json"):
-        try:
-            outputs = storage.read_json(str(entry))
-        except ValueError:
-            entry.unlink()
-            continue
-        if not all(storage.is_complete(outputs[name]["uri"]) for name in _MARKED if name in outputs):
-            entry.unlink()

@@ -6,9 +6,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.notify.settings import NotifySettings
 from components.train.check import check_settings, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
+from petalflow.source import dated
 from pipeline.build import Build
 from pipeline.compile import compile_pipeline
 from pipeline.display import Display
@@ -53,6 +55,7 @@ class Kubeflow:
     def check(self, request: Request, out: Path) -> None:
         """Looks at the addresses, at the endpoint, and at what is read and written as far as it is seen from here."""
         self._check_seen_by_steps(request)
+        self._check_secrets(request.configuration.notify)
         check_probes(self.probes())
         train = request.configuration.train
         if self._volume_is_here() or not any(storage.is_local(address) for address in _addresses(request).values()):
@@ -80,7 +83,7 @@ class Kubeflow:
             experiment,
             run.run_id,
             api.version(file),
-            {**run.parameters, "run_id": run.run_id},
+            run.arguments(),
             self.settings.service_account,
         )
         run.job, run.link = started.run_id, api.link(started.run_id)
@@ -134,11 +137,19 @@ class Kubeflow:
                     "the cluster sees; move it there"
                 )
 
+    def _check_secrets(self, notify: NotifySettings) -> None:
+        for name in notify.secret_variables:
+            if not self.settings.secret or name not in self.settings.secret_keys:
+                raise UsageError(
+                    f"the notify settings name env:{name}, which the steps do not have; put it into a Kubernetes "
+                    f"secret, set kubeflow.secret to its name, and add {name} to kubeflow.secret_keys"
+                )
+
 
 def _addresses(request: Request) -> dict[str, str]:
     """Returns what the steps read and write: its name -> the address."""
     file = weights_file(request.configuration.train)
-    return {"source": request.source, **places(request), **({"train.weights": file} if file else {})}
+    return {"source": dated.fixed_part(request.source), **places(request), **({"train.weights": file} if file else {})}
 
 
 def _look_at_package() -> str:

@@ -24,6 +24,7 @@ from pipeline.targets.settings import KubeflowSettings
 if TYPE_CHECKING:
     from kfp import Client
     from kfp.client.token_credentials_base import TokenCredentialsBase
+    from kfp_server_api import V2beta1RecurringRun as RecurringRun
     from kfp_server_api import V2beta1Run as Run
 
 # To connect and to answer; urllib3 asks four times, except where that would do something twice.
@@ -31,6 +32,7 @@ _ASK_S, _DO_S = (4, 5), (4, 60)
 _IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 429, 500
 _LONGEST_QUOTE = 300
+_PAGE = 100
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,41 @@ class Api:
         with self._answering():
             return self.client.runs.run_service_get_run(run_id=run_id, _request_timeout=_ASK_S)
 
+    def recurring_runs(self) -> "list[RecurringRun]":
+        """Returns all recurring runs, whosever they are."""
+        found: list[RecurringRun] = []
+        token = ""
+        while True:
+            with self._answering():
+                page = self.client.recurring_runs.recurring_run_service_list_recurring_runs(
+                    page_token=token, page_size=_PAGE, _request_timeout=_ASK_S, **self._in_namespace()
+                )
+            found += page.recurring_runs or []
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def create_recurring_run(self, wanted: "RecurringRun") -> "RecurringRun":
+        """Makes a recurring run and returns it."""
+        with self._answering():
+            return self.client.recurring_runs.recurring_run_service_create_recurring_run(
+                recurring_run=wanted, _request_timeout=_DO_S
+            )
+
+    def disable_recurring_run(self, recurring_run_id: str) -> None:
+        """Keeps a recurring run from starting runs; once more changes nothing."""
+        with self._answering():
+            self.client.recurring_runs.recurring_run_service_disable_recurring_run(
+                recurring_run_id=recurring_run_id, _request_timeout=_DO_S
+            )
+
+    def delete_recurring_run(self, recurring_run_id: str) -> None:
+        """Removes a recurring run; the runs that it started stay."""
+        with self._answering():
+            self.client.recurring_runs.recurring_run_service_delete_recurring_run(
+                recurring_run_id=recurring_run_id, _request_timeout=_DO_S
+            )
+
     def log(self, run_id: str, pod: str) -> str | None:
         """Returns what a pod of a run has printed, or None if nobody gives it.
 
@@ -160,7 +197,14 @@ class Api:
 
     def link(self, run_id: str) -> str:
         """Returns where a person can look at a run."""
-        return "" if self.host == _IN_CLUSTER else f"{self.host.rstrip('/')}/#/runs/details/{run_id}"
+        return self._page(f"runs/details/{run_id}")
+
+    def recurring_run_link(self, recurring_run_id: str) -> str:
+        """Returns where a person can look at a recurring run."""
+        return self._page(f"recurringrun/details/{recurring_run_id}")
+
+    def _page(self, path: str) -> str:
+        return "" if self.host == _IN_CLUSTER else f"{self.host.rstrip('/')}/#/{path}"
 
     def _pipeline(self) -> str:
         from kfp_server_api import V2beta1Pipeline

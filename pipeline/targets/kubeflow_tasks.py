@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from petalflow.steps import STEPS
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, StepState
-from pipeline.steps import STEPS
 from pipeline.targets.cluster import JobStatus
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from petalflow.errors import UsageError
-from petalflow.step import RUNNER_PID
+from petalflow.lock import RUNNER_PID
 from pipeline.build import Build
 from pipeline.code_version import code_version
 from pipeline.compile import pipeline_file

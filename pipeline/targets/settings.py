@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import pydantic
 from pydantic import Field, field_validator, model_validator
 
-from petalflow import __version__
+from petalflow import __version__, clock
 from petalflow.errors import did_you_mean
 from petalflow.images import PREFIX, check_prefix, check_tag
 from petalflow.settings import StepSettings
-from pipeline.steps import STEPS
+from petalflow.steps import STEPS
 
 
 class Machine(pydantic.BaseModel):
@@ -27,6 +27,9 @@ class Machine(pydantic.BaseModel):
         description="Its kind: nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 ... on Vertex.",
     )
     accelerators: int = Field(default=1, ge=1, description="How many of them.")
+    retries: int = Field(
+        default=0, ge=0, description="How often a step is started again; training goes on from its last checkpoint."
+    )
 
 
 class ContainerSettings(StepSettings):
@@ -51,8 +54,8 @@ class ClusterSettings(ContainerSettings):
 
     machines: Mapping[str, Machine] = Field(
         {},
-        description="Machines by step: {train: {cpu: 8, memory_gb: 32, accelerator: KIND, accelerators: 1}}; "
-        "KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 or TPU_V5_LITEPOD ... on Vertex AI.",
+        description="Machines by step: {train: {cpu: 8, memory_gb: 32, accelerator: KIND, accelerators: 1, retries: 2"
+        "}}; KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 or TPU_V5_LITEPOD ... on Vertex AI.",
     )
 
     @field_validator("machines")
@@ -110,6 +113,10 @@ class KubeflowSettings(ClusterSettings):
     token_file: str | None = Field(None, description="File that holds a bearer token; read when needed, never stored.")
     ca_file: str | None = Field(None, description="Certificates to trust, for https.")
     service_account: str | None = Field(None, description="Kubernetes service account of the steps.")
+    cron_timezone: str = Field(
+        "UTC",
+        description="Zone that the cluster reads schedules in: cronScheduleTimezone of its pipeline-install-config.",
+    )
     run_as_user: int | None = Field(None, ge=1, description="User id of the steps; none: that of the images, 65532.")
     volume_claim: str | None = Field(
         None, description="PersistentVolumeClaim that holds source, registry and state; mounted at volume_path."
@@ -139,6 +146,12 @@ class KubeflowSettings(ClusterSettings):
         if host is not None:
             check_host(host)
         return host
+
+    @field_validator("cron_timezone")
+    @classmethod
+    def _known(cls, cron_timezone: str) -> str:
+        clock.zone(cron_timezone)
+        return cron_timezone
 
     @field_validator("machines")
     @classmethod

@@ -1,45 +1,39 @@
-"""Vertex AI Pipelines: a job of Google's runs the compiled pipeline, and is asked how far it is.
+"""Vertex AI Pipelines: a job of Google's runs the compiled pipeline, and is asked how far it is."""
 
-Through the client generated from the service's definition, which `aiplatform.PipelineJob` is built
-on too. What that adds is in the way here: it makes buckets, logs tracebacks of what fails then, sets
-the caching of all steps at once, and polls in a loop of its own.
-"""
-
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from components.notify.settings import NotifySettings
 from components.train.check import check_settings, weights_file
 from components.train.settings import TrainSettings
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
+from petalflow.steps import STEPS
 from pipeline.build import Build
 from pipeline.compile import compile_pipeline
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, RunFile, StepState
-from pipeline.steps import STEPS
-from pipeline.targets import cluster, google_cloud
+from pipeline.targets import cluster
 from pipeline.targets.cluster import JobStatus
 from pipeline.targets.image_registry import look_at_image
 from pipeline.targets.places import check_addresses, places
 from pipeline.targets.settings import VertexSettings
 from pipeline.targets.target import Failure, Probe, check_probes
 from pipeline.targets.tpu import on_tpu
+from pipeline.targets.vertex_api import CONSOLE, REQUEST_S, Api, pipeline_root
 from pipeline.targets.vertex_log import last_lines
 
 if TYPE_CHECKING:
-    from google.auth.credentials import Credentials
-    from google.cloud.aiplatform_v1 import PipelineJob, PipelineServiceClient, PipelineTaskDetail
+    from google.cloud.aiplatform_v1 import PipelineJob, PipelineTaskDetail
 
-_CONSOLE = "https://console.cloud.google.com"
-_PROBE_S, _REQUEST_S = 15, 60
+_PROBE_S = 15
 _ENDED = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
 # How Vertex AI says how far a task is. SKIPPED is a hit of the cache; what no condition let run is NOT_TRIGGERED.
 _STATES = {
@@ -81,9 +75,10 @@ class Vertex:
         self.build(request.source)
         _check_in_cloud(request)
         _check_weights(request.configuration.train)
+        _check_secrets(request.configuration.notify)
         check_probes(self.probes())
         check_addresses(request, out)
-        storage.check_writable(self._pipeline_root(request))
+        storage.check_writable(pipeline_root(self.settings, request))
 
     def build(self, source: str = "") -> Build:
         """With the images and machines of the settings."""
@@ -95,27 +90,11 @@ class Vertex:
 
     def submit(self, request: Request, run: RunFile) -> None:
         """Creates the job, whose name follows from the run's id."""
-        from google.api_core.exceptions import AlreadyExists, ServiceUnavailable
-        from google.api_core.retry import Retry, if_exception_type
-
         file = run.path.parent / "pipeline.yaml"
         compile_pipeline(file, self.build(request.source))
-        job_id = job_id_of(run.run_id)
-        try:
-            with google_cloud.answering(f"Vertex AI, {self._parent}"):
-                self._jobs.create_pipeline_job(
-                    parent=self._parent,
-                    pipeline_job=self._job(file, request, run),
-                    pipeline_job_id=job_id,
-                    retry=Retry(if_exception_type(ServiceUnavailable), timeout=_REQUEST_S),
-                    timeout=_REQUEST_S,
-                )
-        except AlreadyExists:
-            pass  # ours: the run's id is in its name
-        run.job = f"{self._parent}/pipelineJobs/{job_id}"
-        run.link = (
-            f"{_CONSOLE}/vertex-ai/locations/{self.settings.location}/pipelines/runs/{job_id}?project={self._project}"
-        )
+        job = self._api.job(file, request, run.run_id, run.arguments())
+        run.job = self._api.create_job(job, job_id_of(run.run_id))
+        run.link = self._api.link(run.job)
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
         """Asks how far the job is until it has ended."""
@@ -123,70 +102,29 @@ class Vertex:
         return self._failure(self._get(run.job), run.link)
 
     @cached_property
-    def _identity(self) -> tuple["Credentials", str | None]:
-        return google_cloud.find_credentials()
-
-    @property
-    def _project(self) -> str:
-        project = self.settings.project or self._identity[1]
-        if not project:
-            raise UsageError("the credentials name no Google Cloud project; --set vertex.project=ID")
-        return project
-
-    @property
-    def _parent(self) -> str:
-        return f"projects/{self._project}/locations/{self.settings.location}"
-
-    @cached_property
-    def _jobs(self) -> "PipelineServiceClient":
-        from google.cloud.aiplatform_v1 import PipelineServiceClient
-
-        host = self.settings.endpoint or f"{self.settings.location}-aiplatform.googleapis.com"
-        return PipelineServiceClient(credentials=self._identity[0], client_options={"api_endpoint": host})
+    def _api(self) -> Api:
+        return Api(self.settings)
 
     def _look_at_credentials(self) -> str:
-        credentials, _ = self._identity
-        return f"{getattr(credentials, 'service_account_email', 'a user')}, project {self._project}"
+        who = getattr(self._api.credentials, "service_account_email", "a user")
+        return f"{who}, project {self._api.project}"
 
     def _look_at_service(self) -> str:
-        request = {"parent": self._parent, "page_size": 1}
-        host = self._jobs.api_endpoint
+        request = {"parent": self._api.parent, "page_size": 1}
+        host = self._api.jobs.api_endpoint
         try:
-            with google_cloud.answering(f"Vertex AI, {self._parent}"):
-                self._jobs.list_pipeline_jobs(request=request, timeout=_PROBE_S)
+            with self._api.answering():
+                self._api.jobs.list_pipeline_jobs(request=request, timeout=_PROBE_S)
         except cluster.Unreachable as error:
             raise UsageError(f"{error}; check the network, vertex.location and vertex.endpoint ({host})") from None
-        return f"{host}, {self._parent}"
+        return f"{host}, {self._api.parent}"
 
     def _look_at_image(self, name: str) -> str:
-        return look_at_image(name, self._identity[0])
-
-    def _pipeline_root(self, request: Request) -> str:
-        # A dot folder, which a server of the registry does not take for a model.
-        return self.settings.pipeline_root or storage.join(request.registry, ".pipeline")
-
-    def _job(self, file: Path, request: Request, run: RunFile) -> "PipelineJob":
-        from google.cloud.aiplatform_v1 import PipelineJob
-
-        values = {
-            "displayName": run.run_id[:128],
-            "pipelineSpec": _spec(file, self.settings.caching),
-            "runtimeConfig": {
-                "gcsOutputDirectory": self._pipeline_root(request),
-                "parameterValues": {**run.parameters, "run_id": run.run_id},
-            },
-            "labels": dict(self.settings.labels),
-            "serviceAccount": self.settings.service_account or "",
-            "network": self.settings.network or "",
-        }
-        if self.settings.kms_key:
-            values["encryptionSpec"] = {"kmsKeyName": self.settings.kms_key}
-        job: PipelineJob = PipelineJob.from_json(json.dumps(values))
-        return job
+        return look_at_image(name, self._api.credentials)
 
     def _get(self, name: str) -> "PipelineJob":
-        with google_cloud.answering(f"Vertex AI, {name}"):
-            job: PipelineJob = self._jobs.get_pipeline_job(name=name, timeout=_REQUEST_S)
+        with self._api.answering(name):
+            job: PipelineJob = self._api.jobs.get_pipeline_job(name=name, timeout=REQUEST_S)
             return job
 
     def _failure(self, job: "PipelineJob", link: str) -> Failure | None:
@@ -210,12 +148,12 @@ class Vertex:
         query = f'resource.type="ml_job" AND resource.labels.job_id=({chosen}) AND timestamp>="{since}"'
         said = (task.error.message,) if task.error.message else ()
         try:
-            lines = last_lines(self._identity[0], self._project, query, self.settings.logging_endpoint) if jobs else []
+            endpoint = self.settings.logging_endpoint
+            lines = last_lines(self._api.credentials, self._api.project, query, endpoint) if jobs else []
         except PetalflowError as error:
             lines = [f"its log cannot be read from here: {error}"]
-        return Failure(
-            step, (*lines, *said), f"{_CONSOLE}/logs/query;query={quote(query, safe='')}?project={self._project}"
-        )
+        log = f"{CONSOLE}/logs/query;query={quote(query, safe='')}?project={self._api.project}"
+        return Failure(step, (*lines, *said), log)
 
 
 def job_id_of(run_id: str) -> str:
@@ -254,15 +192,10 @@ def _check_weights(train: TrainSettings) -> None:
     check_settings(train)
 
 
-def _spec(file: Path, caching: bool) -> Mapping[str, Any]:
-    import yaml
-
-    spec: dict[str, Any] = yaml.safe_load(file.read_text())
-    if not caching:
-        for component in (spec["root"], *spec["components"].values()):
-            for task in component.get("dag", {}).get("tasks", {}).values():
-                task.pop("cachingOptions", None)
-    return spec
+def _check_secrets(notify: NotifySettings) -> None:
+    here = [address for address in notify.secret_files if storage.is_local(address) and not address.startswith("/gcs/")]
+    for what in (*(f"env:{name}" for name in notify.secret_variables), *(f"file:{address}" for address in here)):
+        raise UsageError(f"the notify settings name {what}, which steps on Vertex AI do not have; use file:gs://...")
 
 
 def _tasks(job: "PipelineJob") -> Iterator[tuple[str, "PipelineTaskDetail"]]:

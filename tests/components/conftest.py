@@ -67,24 +67,26 @@ def tiny_evaluation(tiny_model: Path, tiny_dataset: Path, tmp_path_factory: pyte
 
 
 @pytest.fixture(scope="session")
-def tiny_export(
-    tiny_model: Path, tiny_dataset: Path, tiny_evaluation: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def tiny_export(tiny_model: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from components.export.export import export
     from components.export.settings import ExportSettings
+    from petalflow.verdict import Serving
 
     out = tmp_path_factory.mktemp("tiny-export") / "export"
-    export(tiny_model, tiny_dataset, tiny_evaluation, out, ExportSettings())
+    export(tiny_model, tiny_dataset, Serving(temperature=1.0, abstain_threshold=0.0), out, ExportSettings())
     return out
 
 
 @pytest.fixture(scope="session")
-def tiny_registry(tiny_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_registry(
+    tiny_export: Path, tiny_evaluation: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A registry with release 1 of "tiny"."""
     from components.release.release import release
 
     registry = tmp_path_factory.mktemp("tiny-registry")
-    release(tiny_export, str(registry), "tiny", run_id="first", source="tiny", settings={}, code_version="test")
+    made = {"run_id": "first", "source": "tiny", "dataset_uri": str(tiny_dataset), "code_version": "test"}
+    release(tiny_export, tiny_evaluation, tiny_dataset, str(registry), "tiny", settings={}, **made)
     return registry
 
 

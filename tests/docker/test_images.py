@@ -108,7 +108,7 @@ def test_cpu_takes_a_dataset_to_an_export_and_base_releases_it(dataset, work) ->
     )
     assert said.startswith("TensorFlow computes on CPU:0\n")
     release = "python -m components.release --export export --registry models --name flowers --run-id by-hand"
-    told = "python -m components.notify --record-uri records --run-id by-hand --name flowers"
+    told = "mkdir -p records/by-hand; python -m components.notify --record-uri records --run-id by-hand --name flowers"
     run(BASE, work, f"{release}\n{told}")
     assert (work / "models" / "flowers" / "1" / "saved_model.pb").is_file()
 

@@ -1,56 +1,13 @@
 """The command against a Kubeflow Pipelines of this machine: what a user sees, and what the exit codes say."""
 
-import json
 import shutil
 import signal
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.command import PETALFLOW, Ended, petalflow
-from tests.servers.kubeflow import Kubeflow, Play
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A volume with a source in it, and the settings that reach the service."""
-
-    volume: Path
-    out: Path
-    service: Kubeflow
-
-    @property
-    def settings(self) -> list[str]:
-        kubeflow = {
-            "host": self.service.url,
-            "images": "registry.example.com/petalflow",
-            "volume_claim": "petalflow",
-            "volume_path": self.volume,
-            "poll_s": 0.05,
-        }
-        steps = ["train.backbone=cnn", "evaluate.min_accuracy=0.8"]
-        given = [*steps, *(f"kubeflow.{key}={value}" for key, value in kubeflow.items())]
-        return [part for one in given for part in ("--set", one)]
-
-    @property
-    def command(self) -> list[str]:
-        where = ["--out", str(self.out), "--registry", f"{self.volume}/models", "--name", "flowers"]
-        return ["run", f"{self.volume}/photos", "--on", "kubeflow", *where, *self.settings]
-
-    def run(self, *options: str) -> Ended:
-        return petalflow(*self.command, *options)
-
-    def file(self) -> dict[str, Any]:
-        return dict(json.loads((self.out / "run.json").read_text()))
-
-
-@pytest.fixture
-def cluster(kubeflow, make_flowers, tmp_path) -> Cluster:
-    make_flowers(tmp_path / "volume" / "photos", each=1)
-    return Cluster(tmp_path / "volume", tmp_path / "out", kubeflow)
+from tests.e2e.command import PETALFLOW, petalflow
+from tests.servers.kubeflow import Play
 
 
 def test_an_accepted_run(cluster) -> None:

@@ -105,7 +105,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint_in_the_store(
 ) -> None:
     assert 1 <= killed_at_epoch < 10
     assert f"train: going on after epoch {killed_at_epoch}\n" in run.log()
-    assert storage.list_files(f"{run.bucket}/state") == [], "a training that is done leaves no checkpoint"
+    assert storage.list_files(f"{run.bucket}/state/train") == [], "a training that is done leaves no checkpoint"
 
 
 def test_the_release_is_complete_and_its_saved_model_comes_last(run: Run, written: list[str]) -> None:
@@ -132,7 +132,8 @@ def test_the_record_is_in_the_store(run: Run, written: list[str]) -> None:
 def test_nothing_else_is_written(written: list[str]) -> None:
     checks = [name for name in written if "/.check-" in name]
     assert {name.split("/")[0] for name in checks} == {"models", "state", "records"}
-    homes = ("models/digits/1/", "records/digits-", "state/train/")
+    shared = ("state/train/", "state/lock/", "state/steps/", "state/listings/")
+    homes = ("models/digits/1/", "records/digits-", *shared)
     assert [name for name in written if name not in checks and not name.startswith(homes)] == []
 
 
@@ -148,7 +149,8 @@ def test_a_model_in_the_store_predicts_images_in_the_store(run: Run, written: li
 def test_the_next_run_is_compared_with_the_release_in_the_store(run: Run, written: list[str]) -> None:
     ended = petalflow(*run.arguments(), env=run.environment)
     assert ended.code == 0, ended.output + ended.errors
-    assert {step for step, state in run.states().items() if state == "cached"} == {"convert", "validate", "train"}
+    cached = {step for step, state in run.states().items() if state == "cached"}
+    assert cached == {"convert", "validate", "train", "export"}
     verdict = json.loads((run.out / "verdict.json").read_text())
     assert verdict["baseline"]["version"] == 1
     assert [release.version for release in registry.releases(f"{run.bucket}/models", "digits")] == [1, 2]

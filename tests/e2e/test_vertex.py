@@ -1,59 +1,12 @@
 """The command against a Vertex AI of this machine: what a user sees, and what the exit codes say."""
 
-import json
 import signal
 import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import grpc
-import pytest
 
-from petalflow import storage
-from tests.e2e.command import PETALFLOW, Ended, petalflow
-from tests.servers.vertex import LOCATION, Fault, Play, Vertex
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """A bucket with a source in it, and the settings that reach the service."""
-
-    bucket: str
-    out: Path
-    service: Vertex
-
-    @property
-    def settings(self) -> list[str]:
-        vertex = {
-            "location": LOCATION,
-            "endpoint": self.service.host,
-            "logging_endpoint": self.service.host,
-            "images": self.service.google.registry,
-            "tag": "0.1.0",
-            "poll_s": 0.05,
-        }
-        steps = ["train.backbone=cnn", "evaluate.min_accuracy=0.8"]
-        return [part for one in (*steps, *(f"vertex.{k}={v}" for k, v in vertex.items())) for part in ("--set", one)]
-
-    @property
-    def command(self) -> list[str]:
-        where = ["--out", str(self.out), "--registry", f"{self.bucket}/models", "--name", "flowers"]
-        return ["run", f"{self.bucket}/photos", "--on", "vertex", *where, *self.settings]
-
-    def run(self, *options: str) -> Ended:
-        return petalflow(*self.command, *options)
-
-    def file(self) -> dict[str, Any]:
-        return dict(json.loads((self.out / "run.json").read_text()))
-
-
-@pytest.fixture
-def cloud(vertex, gs, make_flowers, tmp_path) -> Cloud:
-    vertex.google.images = {f"petalflow/{kind}:0.1.0" for kind in ("base", "cpu")}
-    bucket = gs.new_bucket()
-    storage.copy_tree(str(make_flowers(tmp_path / "photos", each=1)), f"{bucket}/photos")
-    return Cloud(bucket, tmp_path / "out", vertex)
+from tests.e2e.command import PETALFLOW, petalflow
+from tests.servers.vertex import Fault, Play
 
 
 def test_an_accepted_run(cloud) -> None:

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from petalflow import runs
+from petalflow import activity, clock, runs
+from petalflow.errors import PetalflowError
 
 
 def test_what_is_written_is_read(place: str) -> None:
@@ -40,6 +41,7 @@ def test_the_record_lies_where_the_contract_says(tmp_path: Path) -> None:
     [
         ({}, True, runs.FAILED),
         ({"snapshot": {"nothing_new": True}}, True, runs.NOTHING_NEW),
+        ({"snapshot": {"nothing_new": False, "skipped": "another run is going on"}}, True, runs.SKIPPED),
         ({"snapshot": {"nothing_new": False}}, True, runs.FAILED),
         ({"snapshot": {"nothing_new": False}, "verdict": {"accepted": False}}, True, runs.REFUSED),
         ({"snapshot": {"nothing_new": False}, "verdict": {"accepted": False}}, False, runs.FAILED),
@@ -53,10 +55,40 @@ def test_the_outcome_follows_from_the_record(place: str, parts: dict, succeeded:
     assert runs.outcome(place, "run-1", succeeded=succeeded) == outcome
 
 
-def test_an_attempt_begins_without_what_the_one_before_decided(place: str) -> None:
-    for part in (runs.SNAPSHOT, runs.VERDICT, runs.RELEASE):
+ASKED = {"source": "/photos", "trigger": "by hand", "code_version": "c1"}
+
+
+def test_an_attempt_begins_without_what_the_one_before_decided(place: str, monkeypatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T03:00:00+00:00")
+    runs.begin(place, "run-1", **ASKED)
+    for part in (runs.SNAPSHOT, runs.VERDICT, runs.RELEASE, runs.END):
         runs.write(place, "run-1", part, {"part": part})
-    runs.begin(place, "run-1")
-    assert runs.read(place, "run-1", runs.VERDICT) is None
-    assert runs.read(place, "run-1", runs.RELEASE) is None
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T04:00:00+00:00")
+    runs.begin(place, "run-1", **ASKED)
+    assert [runs.read(place, "run-1", part) for part in (runs.VERDICT, runs.RELEASE, runs.END)] == [None] * 3
     assert runs.read(place, "run-1", runs.SNAPSHOT) is not None
+    assert runs.read(place, "run-1", runs.BEGIN) == {
+        **ASKED, "started_at": "2026-03-02T03:00:00+00:00", "attempts": 2
+    }  # fmt: skip
+
+
+def test_the_end_says_how_and_which_steps_ran(place: str) -> None:
+    runs.begin(place, "run-1", **ASKED)
+    with activity.noted("snapshot", f"{place}/state", "run-1"):
+        runs.write(place, "run-1", runs.SNAPSHOT, {"nothing_new": True})
+    ended = runs.end(place, "run-1", f"{place}/state", succeeded=True)
+    assert ended == runs.read(place, "run-1", runs.END)
+    assert (ended["outcome"], ended["error"], ended["steps"]["snapshot"]) == ("nothing new", "", "ran")
+
+
+def test_the_end_of_a_failed_run_has_the_words_of_its_step_rather_than_those_of_the_backend(place: str) -> None:
+    runs.begin(place, "run-1", **ASKED)
+    with pytest.raises(PetalflowError), activity.noted("snapshot", f"{place}/state", "run-1"):
+        raise PetalflowError("source /photos is gone")
+    ended = runs.end(place, "run-1", f"{place}/state", succeeded=False, error="task snapshot failed with exit code 1")
+    assert (ended["outcome"], ended["error"]) == ("failed", "snapshot: source /photos is gone")
+
+
+def test_a_run_that_never_began_ends_with_the_words_of_the_backend(place: str) -> None:
+    ended = runs.end(place, "run-1", f"{place}/state", succeeded=False, error="no such image")
+    assert (ended["outcome"], ended["error"]) == ("failed", "no such image")

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from petalflow.step import RUNNER_PID, error_in, last_error
+from petalflow.lock import RUNNER_PID
+from petalflow.step import error_in, last_error
 
 
 @pytest.mark.parametrize(("kind", "exit_code"), [("PetalflowError", 1), ("UsageError", 2)])

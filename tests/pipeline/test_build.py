@@ -1,4 +1,8 @@
+import yaml
+
 from pipeline.build import Build
+from pipeline.compile import compile_pipeline
+from pipeline.targets.settings import Machine
 
 
 def test_a_tfds_source_is_converted_where_tensorflow_is() -> None:
@@ -10,3 +14,14 @@ def test_a_tfds_source_is_converted_where_tensorflow_is() -> None:
 def test_other_images_are_other_code() -> None:
     versions = {build.code_version() for build in (Build(), Build("a/b"), Build("a/b", "2"), Build("a/b", "2"))}
     assert len(versions) == 3
+
+
+def test_a_step_whose_machine_may_be_taken_away_is_started_again(tmp_path) -> None:
+    compile_pipeline(tmp_path / "pipeline.yaml", Build(machines={"train": Machine(retries=2)}))
+    spec = yaml.safe_load((tmp_path / "pipeline.yaml").read_text())
+    tasks = {
+        name: task for of in spec["components"].values() for name, task in of.get("dag", {}).get("tasks", {}).items()
+    }
+    assert {name: task["retryPolicy"]["maxRetryCount"] for name, task in tasks.items() if "retryPolicy" in task} == {
+        "train": 2
+    }

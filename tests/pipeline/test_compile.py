@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from petalflow.errors import UsageError
+from petalflow.steps import STEPS
 from pipeline.build import Build
 from pipeline.compile import compile_pipeline
-from pipeline.steps import STEPS
 from pipeline.targets.settings import Machine
 
 

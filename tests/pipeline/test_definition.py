@@ -3,9 +3,9 @@ import json
 import pytest
 import yaml
 
+from petalflow.steps import STEPS
 from pipeline.compile import compile_pipeline, pipeline_file
 from pipeline.config import SECTIONS
-from pipeline.steps import STEPS
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def test_the_committed_pipeline_is_current(tmp_path) -> None:
 
 def test_it_takes_the_parameters_of_the_design(spec) -> None:
     parameters = spec["root"]["inputDefinitions"]["parameters"]
-    expected = {"source", "registry", "name", "state_uri", "record_uri", "code_version", "run_id"}
+    expected = {"source", "registry", "name", "state_uri", "record_uri", "code_version", "run_id", "trigger"}
     assert set(parameters) == expected | {f"{section}_config" for section in SECTIONS}
     assert not {"n", "y"} & set(parameters), "YAML 1.1 reads these as booleans"
 

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from petalflow.errors import UsageError
+from petalflow.steps import STEPS
 from pipeline import running
 from pipeline.config import Configuration
 from pipeline.request import Request
 from pipeline.run_file import RAN, RunFile
-from pipeline.steps import STEPS
 from pipeline.targets.local import Local
 
 

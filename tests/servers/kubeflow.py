@@ -2,7 +2,7 @@
 
 It checks what it gets as the API server does, and goes through a run's steps one by one, each time it is
 asked how far the run is, writing the record as the steps would. Its tasks are those of an Argo workflow,
-as pipeline/targets/kubeflow_tasks.py describes them.
+as pipeline/targets/kubeflow_tasks.py describes them. Recurring runs are in kubeflow_recurring.py.
 """
 
 import contextlib
@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -29,9 +28,10 @@ from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConf
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from petalflow import runs
+from tests.servers.kubeflow_recurring import RecurringRuns
+from tests.servers.kubeflow_requests import Query, Refused, chosen, model_of
 from tests.servers.pipeline_spec import problems_of
 from tests.servers.records import write_record
-from tests.servers.strict import check_known
 
 NAMESPACE = "team-a"
 _BEFORE_VERDICT = ("snapshot", "convert", "validate", "train", "evaluate")
@@ -42,7 +42,6 @@ _STEPS = {
 }
 _V2 = "/apis/v2beta1"
 _WORKFLOW = "petalflow-x7k2p"
-Query = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -85,14 +84,6 @@ class Fault:
     done: bool = False
 
 
-class Refused(Exception):
-    """The service does not take a request."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
 @dataclass
 class Kubeflow:
     """A running service.
@@ -106,6 +97,7 @@ class Kubeflow:
         faults: By method and path, which may be a part of it: "GET /runs/".
         experiments: By id; likewise the rest.
         calls: Method and path of each request, in order.
+        recurring: What starts runs again and again.
     """
 
     url: str = ""
@@ -122,6 +114,9 @@ class Kubeflow:
     _acts: dict[str, Iterator[None]] = field(default_factory=dict)
     _logs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.recurring = RecurringRuns(self.start, self._check_runnable, self._check_namespace)
 
     @property
     def run(self) -> api.V2beta1Run:
@@ -169,6 +164,7 @@ class Kubeflow:
             ("GET", f"{_V2}/runs", self._list_runs),
             ("POST", f"{_V2}/runs", self._create_run),
             ("GET", f"{_V2}/runs/{some}", self._get_run),
+            *self.recurring.routes(_V2),
         ]
         if self.ui:
             return [*routes, ("GET", "/k8s/pod/logs", self._log_by_ui), ("GET", "/.*", lambda *_, **__: "<html>")]
@@ -179,10 +175,10 @@ class Kubeflow:
 
     def _list_experiments(self, query: Query, **_: Any) -> Any:
         self._check_namespace(query.get("namespace"))
-        return api.V2beta1ListExperimentsResponse(experiments=_chosen(self.experiments, query))
+        return api.V2beta1ListExperimentsResponse(experiments=chosen(self.experiments, query))
 
     def _create_experiment(self, body: bytes, **_: Any) -> Any:
-        wanted = _model(body, api.V2beta1Experiment)
+        wanted = model_of(body, api.V2beta1Experiment)
         self._check_namespace(wanted.namespace)
         if wanted.display_name in (known.display_name for known in self.experiments.values()):
             raise Refused(409, "Already exist error")
@@ -191,17 +187,17 @@ class Kubeflow:
 
     def _list_pipelines(self, query: Query, **_: Any) -> Any:
         self._check_namespace(query.get("namespace"))
-        return api.V2beta1ListPipelinesResponse(pipelines=_chosen(self.pipelines, query))
+        return api.V2beta1ListPipelinesResponse(pipelines=chosen(self.pipelines, query))
 
     def _create_pipeline(self, body: bytes, **_: Any) -> Any:
-        wanted = _model(body, api.V2beta1Pipeline)
+        wanted = model_of(body, api.V2beta1Pipeline)
         self._check_namespace(wanted.namespace)
         wanted.pipeline_id = str(uuid.uuid4())
         return self.pipelines.setdefault(wanted.pipeline_id, wanted)
 
     def _list_versions(self, pipeline: str, query: Query, **_: Any) -> Any:
         own = {key: version for key, version in self.versions.items() if version.pipeline_id == pipeline}
-        return api.V2beta1ListPipelineVersionsResponse(pipeline_versions=_chosen(own, query))
+        return api.V2beta1ListPipelineVersionsResponse(pipeline_versions=chosen(own, query))
 
     def _upload_version(self, query: Query, headers: Any, body: bytes, **_: Any) -> Any:
         if query.get("pipelineid") not in self.pipelines or not query.get("name"):
@@ -224,21 +220,33 @@ class Kubeflow:
         if "experiment_id" not in query:
             self._check_namespace(query.get("namespace"))
         own = {key: run for key, run in self.runs.items() if query.get("experiment_id") in (None, run.experiment_id)}
-        return api.V2beta1ListRunsResponse(runs=_chosen(own, query))
+        return api.V2beta1ListRunsResponse(runs=chosen(own, query))
 
     def _create_run(self, body: bytes, **_: Any) -> Any:
-        run = _model(body, api.V2beta1Run)
-        version = self.versions.get(run.pipeline_version_reference.pipeline_version_id)
-        if run.experiment_id not in self.experiments or not version or not run.display_name:
-            raise Refused(400, "a run must have a name, an experiment and a version of a pipeline")
-        spec = version.pipeline_spec["pipeline_spec"]
-        if problems := problems_of(spec, run.runtime_config.parameters):
-            raise Refused(400, "; ".join(problems))
+        run = model_of(body, api.V2beta1Run)
+        self._check_runnable(run)
+        return self.start(run)
+
+    def start(self, run: api.V2beta1Run) -> api.V2beta1Run:
+        """Starts a run, under an id of the service's own."""
         run.run_id, run.state, run.created_at = str(uuid.uuid4()), "PENDING", datetime.now(UTC)
         run.run_details = api.V2beta1RunDetails(task_details=[])
         self.runs[run.run_id] = run
         self._acts[run.run_id] = self._acting(run, self.play)
         return run
+
+    def finish(self, run_id: str) -> None:
+        """Lets a run go on to its end."""
+        for _ in self._acts[run_id]:
+            pass
+
+    def _check_runnable(self, wanted: Any) -> None:
+        """Refuses a run, or what starts runs, that could not be run."""
+        version = self.versions.get(wanted.pipeline_version_reference.pipeline_version_id)
+        if wanted.experiment_id not in self.experiments or not version or not wanted.display_name:
+            raise Refused(400, "a run must have a name, an experiment and a version of a pipeline")
+        if problems := problems_of(version.pipeline_spec["pipeline_spec"], wanted.runtime_config.parameters):
+            raise Refused(400, "; ".join(problems))
 
     def _get_run(self, run_id: str, **_: Any) -> Any:
         if run_id not in self.runs:
@@ -275,6 +283,8 @@ class Kubeflow:
         if play.run_error:
             run.state, run.error = "FAILED", api.GoogleRpcStatus(message=play.run_error)
             return
+        given = run.runtime_config.parameters
+        parameters = {**given, "run_id": given.get("run_id") or run.run_id}
         workflow = _Workflow(run)
         workflow.driver("root"), workflow.begin("root")
         workflow.driver("run"), workflow.begin("run")
@@ -305,7 +315,7 @@ class Kubeflow:
                 self._logs[workflow.pod_of(task)] = (run.run_id, play.log)
                 break
             if play.records:
-                write_record(step, run.runtime_config.parameters, play.outcome)
+                write_record(step, parameters, play.outcome)
             workflow.end(executor, "SUCCEEDED"), workflow.end(task, "SUCCEEDED")
         for outcome, condition in ((runs.NOTHING_NEW, "something-new"), (runs.REFUSED, "accepted")):
             if play.outcome == outcome and not play.fails:
@@ -380,30 +390,6 @@ def _documents(file: bytes) -> dict[str, Any]:
     return {"pipeline_spec": spec, "platform_spec": others[0]} if others else {"pipeline_spec": spec}
 
 
-def _model(body: bytes, kind: Any) -> Any:
-    """Returns what a request says, if the definition of the API knows each word of it."""
-    values = json.loads(body)
-    try:
-        check_known(values, kind, api)
-    except ValueError as error:
-        raise Refused(400, str(error)) from None
-    return api.ApiClient().deserialize(SimpleNamespace(data=body.decode()), kind)
-
-
-def _chosen(known: dict[str, Any], query: Query) -> list[Any] | None:
-    """Returns what a filter lets through, as the service reads it."""
-    predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
-    for predicate in predicates:
-        if predicate.keys() != {"operation", "key", "string_value"} or predicate["operation"] != "EQUALS":
-            raise Refused(400, f"invalid predicate {predicate}")
-    found = [
-        one
-        for one in known.values()
-        if all(getattr(one, predicate["key"]) == predicate["string_value"] for predicate in predicates)
-    ]
-    return found or None
-
-
 @contextlib.contextmanager
 def running_kubeflow(certificate: Path | None = None) -> Iterator[Kubeflow]:
     """Runs the service on a free loopback port for the block's time.
@@ -427,7 +413,7 @@ def running_kubeflow(certificate: Path | None = None) -> Iterator[Kubeflow]:
             self.end_headers()
             self.wfile.write(text.encode())
 
-        do_GET = do_POST = _answer  # noqa: N815  (as http.server names them)
+        do_DELETE = do_GET = do_POST = _answer  # noqa: N815  (as http.server names them)
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""

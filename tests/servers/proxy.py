@@ -3,10 +3,12 @@
 import contextlib
 import http.client
 import http.server
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 _NOT_PASSED_ON = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
@@ -59,7 +61,10 @@ class Proxy:
 
 @contextlib.contextmanager
 def proxy(
-    behind: str | None = None, answer: Callable[[Request], Answer | None] = lambda request: None, delay_s: float = 0
+    behind: str | None = None,
+    answer: Callable[[Request], Answer | None] = lambda request: None,
+    delay_s: float = 0,
+    certificate: Path | None = None,
 ) -> Iterator[Proxy]:
     """Runs a proxy for the block's time.
 
@@ -67,6 +72,7 @@ def proxy(
         behind: URL of the server behind it.
         answer: As in Proxy.
         delay_s: How far away it pretends to be: the seconds that it takes over each request.
+        certificate: Folder of cert.pem and key.pem for localhost, to speak HTTPS.
     """
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -99,6 +105,11 @@ def proxy(
 
     with _Server(("127.0.0.1", 0), Handler) as server:
         running = Proxy(f"http://127.0.0.1:{server.server_port}", answer)
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            running.url = running.url.replace("http:", "https:")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield running

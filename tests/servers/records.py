@@ -19,14 +19,19 @@ def write_record(step: str, parameters: Mapping[str, str], outcome: str) -> None
     """
     record, run = parameters["record_uri"], parameters["run_id"]
     if step == "snapshot":
+        asked = {name: parameters[name] for name in ("source", "trigger", "code_version")}
+        runs.begin(record, run, **asked)
         snapshot = {"images": 24, "classes": _CLASSES, "source": parameters["source"], "fingerprint": "f1"}
-        runs.write(record, run, runs.SNAPSHOT, {**snapshot, "nothing_new": outcome == runs.NOTHING_NEW})
+        decided = {"nothing_new": outcome == runs.NOTHING_NEW, "skipped": "", "why": ["nothing is released yet"]}
+        runs.write(record, run, runs.SNAPSHOT, {**snapshot, **decided})
     elif step == "evaluate":
         runs.write_report(record, run, b"<html>report</html>")
         runs.write(record, run, runs.VERDICT, _verdict(98 if outcome == runs.ACCEPTED else 60).to_json())
     elif step == "release":
         uri = storage.join(parameters["registry"], parameters["name"], "1")
         runs.write(record, run, runs.RELEASE, {"uri": uri, "version": 1, "name": parameters["name"]})
+    elif step == "notify":
+        runs.end(record, run, parameters["state_uri"], succeeded=True)
 
 
 def _verdict(right: int) -> Verdict:

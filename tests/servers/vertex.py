@@ -1,7 +1,7 @@
 """Vertex AI Pipelines and Cloud Logging on this machine: gRPC, made of the messages that Google publishes.
 
 It checks what it gets as the service does, and goes through a job's steps one by one, each time it is
-asked how far the job is, writing the record as the steps would.
+asked how far the job is, writing the record as the steps would. Its scheduler is in vertex_schedules.py.
 """
 
 import contextlib
@@ -18,15 +18,17 @@ from typing import Any
 import grpc
 from google.cloud import aiplatform_v1 as vertex
 from google.cloud.logging_v2.types import ListLogEntriesRequest, ListLogEntriesResponse, LogEntry
-from google.protobuf import empty_pb2, json_format
+from google.longrunning import operations_pb2
+from google.protobuf import empty_pb2
 
 from petalflow import runs
 from tests.servers.google import PROJECT, Google
-from tests.servers.pipeline_spec import problems_of
 from tests.servers.records import write_record
+from tests.servers.vertex_requests import LOCATION, PARENT, Refused, check_job, check_parent, plain
+from tests.servers.vertex_schedules import Schedules
 
-LOCATION = "europe-west4"
-PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
+__all__ = ["LOCATION", "PARENT", "Fault", "Play", "Vertex", "running_vertex"]
+
 _BEFORE_VERDICT = ("snapshot", "convert", "validate", "train", "evaluate")
 _STEPS = {
     runs.NOTHING_NEW: ("snapshot",),
@@ -91,7 +93,9 @@ class Vertex:
         play: How the jobs go that are created from now on.
         faults: By method.
         jobs: By resource name.
+        numbers: Of the jobs, by resource name: the service's own ids, which runs without one of ours are recorded by.
         calls: The methods called, in order.
+        scheduler: What has jobs run again and again.
     """
 
     google: Google
@@ -99,10 +103,14 @@ class Vertex:
     play: Play = field(default_factory=Play)
     faults: dict[str, Fault] = field(default_factory=dict)
     jobs: dict[str, vertex.PipelineJob] = field(default_factory=dict)
+    numbers: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     _acts: dict[str, Iterator[None]] = field(default_factory=dict)
     _logs: dict[str, tuple[str, ...]] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.scheduler = Schedules(self.start)
 
     @property
     def job(self) -> vertex.PipelineJob:
@@ -113,39 +121,46 @@ class Vertex:
     @property
     def spec(self) -> dict[str, Any]:
         """The pipeline of the one job there is."""
-        return dict(_plain(self.job)["pipelineSpec"])
+        return dict(plain(self.job)["pipelineSpec"])
 
     def reset(self) -> None:
         """Forgets all that was asked and scripted."""
-        self.play = Play()
-        for kept in (self.faults, self.jobs, self.calls, self._acts, self._logs):
+        self.play, self.scheduler = Play(), Schedules(self.start)
+        for kept in (self.faults, self.jobs, self.numbers, self.calls, self._acts, self._logs):
             kept.clear()
 
-    def create(self, request: vertex.CreatePipelineJobRequest, context: grpc.ServicerContext) -> vertex.PipelineJob:
-        _check_parent(request.parent, context)
-        if problem := _problem_of(request):
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, problem)
-        name = f"{request.parent}/pipelineJobs/{request.pipeline_job_id}"
+    def finish(self, name: str) -> None:
+        """Lets a job go on to its end."""
+        for _ in self._acts[name]:
+            pass
+
+    def start(self, request: vertex.CreatePipelineJobRequest) -> vertex.PipelineJob:
+        """Creates a job, and names it if the request does not."""
+        check_parent(request.parent)
+        number = str(4_611_686_018_427_387_904 + len(self.jobs))
+        job_id = request.pipeline_job_id or f"petalflow-{number}"
+        if not re.fullmatch("[a-z][-a-z0-9]{0,127}", job_id):
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"pipeline_job_id {job_id} is invalid")
+        check_job(request.pipeline_job)
+        name = f"{request.parent}/pipelineJobs/{job_id}"
         if name in self.jobs:
-            context.abort(grpc.StatusCode.ALREADY_EXISTS, f"The PipelineJob {name} already exists.")
+            raise Refused(grpc.StatusCode.ALREADY_EXISTS, f"The PipelineJob {name} already exists.")
         job = vertex.PipelineJob(request.pipeline_job)
         job.name, job.state, job.create_time = name, _JobState.PIPELINE_STATE_PENDING, datetime.now(UTC)
-        self.jobs[name], self._acts[name] = job, self._acting(job, self.play)
+        self.jobs[name], self.numbers[name], self._acts[name] = job, number, self._acting(job, self.play)
         return job
 
-    def get(self, request: vertex.GetPipelineJobRequest, context: grpc.ServicerContext) -> vertex.PipelineJob:
+    def get(self, request: vertex.GetPipelineJobRequest) -> vertex.PipelineJob:
         if request.name not in self.jobs:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"The PipelineJob {request.name} does not exist.")
+            raise Refused(grpc.StatusCode.NOT_FOUND, f"The PipelineJob {request.name} does not exist.")
         next(self._acts[request.name], None)
         return self.jobs[request.name]
 
-    def list(
-        self, request: vertex.ListPipelineJobsRequest, context: grpc.ServicerContext
-    ) -> vertex.ListPipelineJobsResponse:
-        _check_parent(request.parent, context)
+    def list(self, request: vertex.ListPipelineJobsRequest) -> vertex.ListPipelineJobsResponse:
+        check_parent(request.parent)
         return vertex.ListPipelineJobsResponse(pipeline_jobs=list(self.jobs.values())[: request.page_size])
 
-    def cancel(self, request: vertex.CancelPipelineJobRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
+    def cancel(self, request: vertex.CancelPipelineJobRequest) -> empty_pb2.Empty:
         job = self.jobs[request.name]
         job.state = _JobState.PIPELINE_STATE_CANCELLED
         for task in job.job_detail.task_details:
@@ -154,14 +169,14 @@ class Vertex:
         self._acts[request.name] = iter(())
         return empty_pb2.Empty()
 
-    def list_log(self, request: ListLogEntriesRequest, context: grpc.ServicerContext) -> ListLogEntriesResponse:
+    def list_log(self, request: ListLogEntriesRequest) -> ListLogEntriesResponse:
         query = re.fullmatch(
             r'resource\.type="ml_job" AND resource\.labels\.job_id=\(("\d+"(?: OR "\d+")*)\) AND '
             r'timestamp>="\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"',
             request.filter,
         )
         if not query or request.order_by != "timestamp desc" or list(request.resource_names) != [f"projects/{PROJECT}"]:
-            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"Unparseable filter or no such resource: {request}")
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"Unparseable filter or no such resource: {request}")
         lines = [line for job in re.findall(r"\d+", query[1]) for line in self._logs.get(job, ())]
         # The agent keeps lines in one of two ways.
         entries = [
@@ -174,24 +189,29 @@ class Vertex:
         """Returns what a method does when called: lets in, goes wrong as scripted, acts."""
 
         def handle(request: Any, context: grpc.ServicerContext) -> Any:
-            given = dict(context.invocation_metadata())
             with self._lock:
                 self.calls.append(method)
-                if not self.google.knows(given.get("authorization", "")):
-                    context.abort(grpc.StatusCode.UNAUTHENTICATED, "Request had invalid authentication credentials.")
-                for key in ("parent", "name"):  # how the service finds where the resource lives
-                    routing = urllib.parse.parse_qs(given.get("x-goog-request-params", ""))
-                    if hasattr(request, key) and routing.get(key) != [getattr(request, key)]:
-                        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "The routing header names another resource.")
-                fault = self.faults.get(method)
-                if fault and fault.times:
-                    fault.times -= 1
-                    if fault.done:
-                        act(request, context)
-                    context.abort(fault.code, fault.message)
-                return act(request, context)
+                try:
+                    self._check_caller(request, dict(context.invocation_metadata()))
+                    fault = self.faults.get(method)
+                    if fault and fault.times:
+                        fault.times -= 1
+                        if fault.done:
+                            act(request)
+                        raise Refused(fault.code, fault.message)
+                    return act(request)
+                except Refused as error:
+                    context.abort(error.code, str(error))
 
         return handle
+
+    def _check_caller(self, request: Any, given: dict[str, Any]) -> None:
+        if not self.google.knows(given.get("authorization", "")):
+            raise Refused(grpc.StatusCode.UNAUTHENTICATED, "Request had invalid authentication credentials.")
+        for key in ("parent", "name"):  # how the service finds where the resource lives
+            routing = urllib.parse.parse_qs(given.get("x-goog-request-params", ""))
+            if hasattr(request, key) and routing.get(key) != [getattr(request, key)]:
+                raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "The routing header names another resource.")
 
     def _acting(self, job: vertex.PipelineJob, play: Play) -> Iterator[None]:
         """Goes on by a step's beginning or end at a time."""
@@ -200,10 +220,11 @@ class Vertex:
             job.state, job.error.message = _JobState.PIPELINE_STATE_FAILED, play.job_error
             return
         job.state, job.start_time = _JobState.PIPELINE_STATE_RUNNING, datetime.now(UTC)
-        plain = _plain(job)
-        known = plain["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
+        whole = plain(job)
+        known = whole["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
         defaults = {name: definition.get("defaultValue", "") for name, definition in known.items()}
-        parameters = defaults | plain["runtimeConfig"]["parameterValues"]
+        parameters = defaults | whole["runtimeConfig"]["parameterValues"]
+        parameters["run_id"] = parameters["run_id"] or self.numbers[job.name]
         dags = [self._begin(job, name) for name in ("run", "something-new")]
         for step in _STEPS[play.outcome]:
             task = self._begin(job, step, play)
@@ -249,20 +270,34 @@ class Vertex:
 def running_vertex(google: Google) -> Iterator[Vertex]:
     """Runs the service over TLS on a free loopback port for the block's time."""
     service = Vertex(google)
+
+    def of(verb: str) -> Callable[[Any], Any]:
+        return lambda request: getattr(service.scheduler, verb)(request)  # another after a reset
+
     server = grpc.server(ThreadPoolExecutor(4))
-    jobs = {
-        "CreatePipelineJob": (service.create, vertex.CreatePipelineJobRequest, vertex.PipelineJob),
-        "GetPipelineJob": (service.get, vertex.GetPipelineJobRequest, vertex.PipelineJob),
-        "ListPipelineJobs": (service.list, vertex.ListPipelineJobsRequest, vertex.ListPipelineJobsResponse),
-        "CancelPipelineJob": (service.cancel, vertex.CancelPipelineJobRequest, None),
+    services = {
+        "google.cloud.aiplatform.v1.PipelineService": {
+            "CreatePipelineJob": (service.start, vertex.CreatePipelineJobRequest, vertex.PipelineJob),
+            "GetPipelineJob": (service.get, vertex.GetPipelineJobRequest, vertex.PipelineJob),
+            "ListPipelineJobs": (service.list, vertex.ListPipelineJobsRequest, vertex.ListPipelineJobsResponse),
+            "CancelPipelineJob": (service.cancel, vertex.CancelPipelineJobRequest, empty_pb2.Empty),
+        },
+        "google.cloud.aiplatform.v1.ScheduleService": {
+            "CreateSchedule": (of("create"), vertex.CreateScheduleRequest, vertex.Schedule),
+            "GetSchedule": (of("get"), vertex.GetScheduleRequest, vertex.Schedule),
+            "ListSchedules": (of("list"), vertex.ListSchedulesRequest, vertex.ListSchedulesResponse),
+            "PauseSchedule": (of("pause"), vertex.PauseScheduleRequest, empty_pb2.Empty),
+            "ResumeSchedule": (of("resume"), vertex.ResumeScheduleRequest, empty_pb2.Empty),
+            "DeleteSchedule": (of("delete"), vertex.DeleteScheduleRequest, operations_pb2.Operation),
+        },
+        "google.longrunning.Operations": {
+            "GetOperation": (of("operation"), operations_pb2.GetOperationRequest, operations_pb2.Operation)
+        },
+        "google.logging.v2.LoggingServiceV2": {
+            "ListLogEntries": (service.list_log, ListLogEntriesRequest, ListLogEntriesResponse)
+        },
     }
-    logs = {"ListLogEntries": (service.list_log, ListLogEntriesRequest, ListLogEntriesResponse)}
-    server.add_generic_rpc_handlers(
-        (
-            _handlers(service, "google.cloud.aiplatform.v1.PipelineService", jobs),
-            _handlers(service, "google.logging.v2.LoggingServiceV2", logs),
-        )
-    )
+    server.add_generic_rpc_handlers(tuple(_handlers(service, *each) for each in services.items()))
     certificate = ((google.folder / "key.pem").read_bytes(), (google.folder / "cert.pem").read_bytes())
     port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([certificate]))
     service.host = f"localhost:{port}"
@@ -277,8 +312,9 @@ def _handlers(service: Vertex, name: str, methods: dict[str, Any]) -> grpc.Gener
     handlers = {
         method: grpc.unary_unary_rpc_method_handler(
             service.answer(method, act),
-            request_deserializer=request.deserialize,
-            response_serializer=response.serialize if response else empty_pb2.Empty.SerializeToString,
+            # Google's newer messages and the plain ones of protobuf say it in two ways.
+            request_deserializer=getattr(request, "deserialize", None) or request.FromString,
+            response_serializer=getattr(response, "serialize", None) or response.SerializeToString,
         )
         for method, (act, request, response) in methods.items()
     }
@@ -288,33 +324,3 @@ def _handlers(service: Vertex, name: str, methods: dict[str, Any]) -> grpc.Gener
 def _end(state: _State, *tasks: vertex.PipelineTaskDetail) -> None:
     for task in tasks:
         task.state, task.end_time = state, datetime.now(UTC)
-
-
-def _check_parent(parent: str, context: grpc.ServicerContext) -> None:
-    if not parent.startswith(f"projects/{PROJECT}/"):
-        message = f"Permission 'aiplatform.pipelineJobs.list' denied on resource '{parent}' (or it may not exist)."
-        context.abort(grpc.StatusCode.PERMISSION_DENIED, message)
-    if parent != PARENT:
-        context.abort(grpc.StatusCode.NOT_FOUND, f"{parent} is not found.")
-
-
-def _problem_of(request: vertex.CreatePipelineJobRequest) -> str:
-    """Returns what the service would not take, or ""."""
-    job = request.pipeline_job
-    if not re.fullmatch("[a-z][-a-z0-9]{0,127}", request.pipeline_job_id):
-        return f"pipeline_job_id {request.pipeline_job_id} is invalid"
-    if len(job.display_name) > 128 or not job.display_name:
-        return "display_name is missing or too long"
-    if not job.runtime_config.gcs_output_directory.startswith("gs://"):
-        return "gcs_output_directory must be a path in a Cloud Storage bucket"
-    if job.network and not re.fullmatch(r"projects/\d+/global/networks/[\w-]+", job.network):
-        return f"network {job.network} is invalid"
-    if not all(re.fullmatch("[a-z0-9_-]{0,64}", word) for label in job.labels.items() for word in label):
-        return "labels are invalid"
-    whole = _plain(job)
-    problems = problems_of(whole["pipelineSpec"], whole["runtimeConfig"]["parameterValues"])
-    return "; ".join(problems)
-
-
-def _plain(job: vertex.PipelineJob) -> dict[str, Any]:
-    return dict(json_format.MessageToDict(vertex.PipelineJob.pb(job)))

@@ -10,6 +10,7 @@ from components.evaluate.settings import EvaluateSettings
 from petalflow import registry
 from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError
+from petalflow.model.files import model_sha256
 
 EASY = EvaluateSettings(min_accuracy=0.3)
 
@@ -24,6 +25,7 @@ def test_a_good_model_is_accepted_with_every_figure_written(tiny_model, tiny_dat
     assert first["bound"] < first["value"]
     assert first["name"] == "min_accuracy"
     assert written["baseline"]["version"] is None
+    assert written["candidate"]["model_sha256"] == model_sha256(tiny_model)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert np.trace(metrics["candidate"]["confusion"]) == metrics["candidate"]["accuracy"]["successes"]
 

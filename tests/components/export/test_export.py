@@ -1,36 +1,34 @@
-import json
-import shutil
-
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
 
 from components.export.export import export
+from components.export.prove import prove
 from components.export.settings import ExportSettings
-from petalflow import storage
 from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError
-from petalflow.model.scoring import score_saved_model
+from petalflow.model.exported import Exported
+from petalflow.model.files import load_model, model_sha256
+from petalflow.model.scoring import score_model, score_saved_model
+from petalflow.verdict import Serving
 
-
-def remark(folder) -> None:
-    """Makes a folder's marker fit what a test changed in it."""
-    files = {file.name: file.size_bytes for file in storage.list_files(str(folder)) if file.name != "complete.json"}
-    storage.write_json(str(folder / "complete.json"), {"files": files})
-
-
-@pytest.fixture
-def evaluation(tiny_evaluation, tmp_path):
-    return shutil.copytree(tiny_evaluation, tmp_path / "evaluation")
+PLAIN = Serving(temperature=1.0, abstain_threshold=0.0)
 
 
 def test_the_export_holds_what_a_release_needs(tiny_export) -> None:
     names = {path.name for path in tiny_export.iterdir()}
-    assert names >= {"saved_model.pb", "variables", "model.keras", "model.tflite", "labels.txt", "model_card.md"}
+    assert names >= {"saved_model.pb", "variables", "model.keras", "model.tflite", "labels.txt", "export.json"}
     assert (tiny_export / "labels.txt").read_text().splitlines() == ["blue", "green", "red"]
-    assert "recall of red" in (tiny_export / "model_card.md").read_text()
+
+
+def test_it_says_what_it_was_made_of(tiny_export, tiny_model, tiny_dataset) -> None:
+    said, dataset = Exported.read(tiny_export), open_dataset(tiny_dataset)
+    assert (said.fingerprint, said.class_names, said.serving) == (dataset.fingerprint, dataset.classes, PLAIN)
+    assert said.model_sha256 == model_sha256(tiny_model) == model_sha256(tiny_export)
+    assert said.parameters == load_model(tiny_model).keras_model.count_params()
+    assert (said.backbone, said.image_size_px) == ("dense", 16)
+    assert said.checked_images == dataset.size("test")
+    assert said.largest_difference < 1e-4
 
 
 def test_both_signatures_answer_alike(tiny_export, tiny_dataset) -> None:
@@ -49,19 +47,14 @@ def test_both_signatures_answer_alike(tiny_export, tiny_dataset) -> None:
     assert by_bytes["accepted"].numpy().all(), "the threshold is 0"
 
 
-def test_temperature_and_abstain_threshold_are_inside(
-    tiny_model, tiny_dataset, evaluation, tiny_export, tmp_path
-) -> None:
-    verdict = json.loads((evaluation / "verdict.json").read_text())
+def test_temperature_and_abstain_threshold_are_inside(tiny_model, tiny_dataset, tiny_export, tmp_path) -> None:
     dataset = open_dataset(tiny_dataset)
     plain = score_saved_model(tiny_export, dataset, "test")
     expected = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)
     threshold = float(np.median(expected.max(axis=1)))
-    cooling = {"temperature": 2.0, "abstain_threshold": threshold}
-    storage.write_json(str(evaluation / "verdict.json"), {**verdict, **cooling})
-    remark(evaluation)
+    cooler = Serving(temperature=2.0, abstain_threshold=threshold)
     settings = ExportSettings(litert=False)
-    export(tiny_model, tiny_dataset, evaluation, tmp_path / "out", settings)  # its proof cools the scores too
+    export(tiny_model, tiny_dataset, cooler, tmp_path / "out", settings)  # its proof cools the scores too
     assert not (tmp_path / "out" / "model.tflite").exists()
     np.testing.assert_allclose(score_saved_model(tmp_path / "out", dataset, "test"), expected, atol=1e-4)
     saved = tf.saved_model.load(str(tmp_path / "out"))
@@ -73,42 +66,20 @@ def test_temperature_and_abstain_threshold_are_inside(
     assert not accepted.all()
 
 
-def test_an_export_that_answers_otherwise_is_not_made(tiny_model, tiny_dataset, evaluation, tmp_path) -> None:
-    table = pq.read_table(evaluation / "predictions.parquet")
-    turned = [scores[::-1] for scores in table["scores"].to_pylist()]
-    column = table.schema.get_field_index("scores")
-    pq.write_table(
-        table.set_column(column, "scores", pa.array(turned, pa.list_(pa.float32()))),
-        evaluation / "predictions.parquet",
-    )
-    remark(evaluation)
+def test_the_proof_sees_other_scores(tiny_model, tiny_dataset, tiny_export) -> None:
+    scores = score_model(load_model(tiny_model), open_dataset(tiny_dataset), "test", limit=5)
+    images, difference = prove(tiny_export, tiny_dataset, scores, 1e-3)
+    assert images == 5
+    assert difference < 1e-4
+    with pytest.raises(PetalflowError, match=r"SavedModel's scores differ.*on 5 images; it is not released"):
+        prove(tiny_export, tiny_dataset, scores[:, ::-1], 1e-3)
+    with pytest.raises(PetalflowError, match="scores differ"):
+        prove(tiny_export, tiny_dataset, np.full_like(scores, np.nan), 1e-3)
+
+
+def test_an_export_that_answers_otherwise_is_not_made(tiny_model, tiny_dataset, tmp_path) -> None:
+    # Cooling is computed twice, in two ways, and never to the last bit alike.
+    settings = ExportSettings(litert=False, tolerance=1e-12)
     with pytest.raises(PetalflowError, match=r"SavedModel's scores differ.*not released"):
-        export(tiny_model, tiny_dataset, evaluation, tmp_path / "out", ExportSettings(litert=False))
+        export(tiny_model, tiny_dataset, Serving(2.5, 0.0), tmp_path / "out", settings)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_refused_model_is_not_exported(tiny_model, tiny_dataset, evaluation, tmp_path) -> None:
-    verdict = json.loads((evaluation / "verdict.json").read_text())
-    storage.write_json(str(evaluation / "verdict.json"), {**verdict, "accepted": False})
-    remark(evaluation)
-    with pytest.raises(PetalflowError, match="refusal"):
-        export(tiny_model, tiny_dataset, evaluation, tmp_path / "out", ExportSettings())
-    assert not (tmp_path / "out").exists()
-
-
-def test_names_cannot_become_markup_in_the_card() -> None:
-    from components.export.model_card import model_card
-    from petalflow.dataset import Dataset
-
-    name = "<b>x</b> | *y*"
-    proportion = {"value": 1.0, "low": 0.5, "high": 1.0, "trials": 3}
-    dataset = Dataset(None, "f", (name,), {}, {}, {"records": 3})
-    card = model_card(
-        {"test_images": 3, "checks": [], "abstain_threshold": 0.0, "temperature": 1.0},
-        {"accuracy": proportion, "recalls": {name: proportion}},
-        {"settings": {"backbone": "cnn"}, "parameters": 5, "image_size_px": 16},
-        dataset,
-        {"checked_images": 3, "largest_difference": 0.0},
-    )
-    assert "<b>" not in card
-    assert r"\<b\>x\</b\> \| \*y\*" in card

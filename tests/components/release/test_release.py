@@ -1,38 +1,68 @@
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from components.release.release import release
-from petalflow import __version__, registry, storage
+from petalflow import __version__, lock, registry, storage
+from petalflow.dataset import write_metadata
 from petalflow.errors import PetalflowError
+from petalflow.model.exported import Exported
 from petalflow.registry import Release
+from petalflow.verdict import Serving
 
+CLASSES = ("daisy", "glöckchen")
+CANDIDATE = {"accuracy": 0.93, "backbone": "cnn", "model_sha256": "c0de"}
 VERDICT = {
     "accepted": True,
     "fingerprint": "f00d",
-    "class_names": ["daisy", "glöckchen"],
-    "candidate": {"accuracy": 0.93, "backbone": "cnn"},
+    "class_names": list(CLASSES),
+    "candidate": CANDIDATE,
     "baseline": {"version": None, "why": "nothing was released under this name yet"},
+    "checks": [{"name": "min_accuracy", "slice": "", "why": "bound 0.8912 is at least 0.8"}],
+    "test_images": 120,
+    "temperature": 1.0,
+    "abstain_threshold": 0.5,
 }
+EXPORT = Exported("f00d", CLASSES, Serving(1.0, 0.5), "c0de", "cnn", 12_345, 64, 120, 1e-6)
 SETTINGS = {"train": {"backbone": "cnn"}}
 
 
-def export(out: Path, **verdict: object) -> Path:
-    with storage.building(out) as folder:
+class Made(NamedTuple):
+    """What the steps before made, a folder each."""
+
+    exported: Path
+    evaluation: Path
+    dataset: Path
+
+
+def make(home: Path, export: Exported = EXPORT, fingerprint: str = "f00d", **verdict: object) -> Made:
+    made = Made(home / "export", home / "evaluation", home / "dataset")
+    with storage.building(made.exported) as folder:
         (folder / "variables").mkdir()
         (folder / "variables" / "variables.index").write_bytes(b"index")
         (folder / "saved_model.pb").write_bytes(b"graph")
+        export.write(folder)
+    with storage.building(made.evaluation) as folder:
+        proportion = {"value": 0.93, "low": 0.89, "high": 0.96, "trials": 120}
+        metrics = {"accuracy": proportion, "recalls": dict.fromkeys(CLASSES, proportion)}
         storage.write_json(str(folder / "verdict.json"), {**VERDICT, **verdict})
-    return out
+        storage.write_json(str(folder / "metrics.json"), {"candidate": metrics})
+    with storage.building(made.dataset) as folder:
+        statistics = {"fingerprint": fingerprint, "counts": {}, "records": 1200}
+        write_metadata(folder, classes=CLASSES, shards={}, statistics=statistics)
+    return made
 
 
-def publish(exported: Path, place: str, run_id: str = "run-1") -> Release:
-    return release(exported, place, "flowers", run_id=run_id, source="photos", settings=SETTINGS, code_version="c0ffee")
+def publish(made: Made, place: str, run_id: str = "run-1", state_uri: str = "") -> Release:
+    said = {"source": "photos", "dataset_uri": "gs://b/dataset", "settings": SETTINGS, "code_version": "c0ffee"}
+    return release(*made, place, "flowers", run_id=run_id, state_uri=state_uri, **said)
 
 
 def test_an_accepted_export_becomes_the_live_release_with_its_lineage(place: str, tmp_path: Path) -> None:
-    released = publish(export(tmp_path / "export"), place)
+    released = publish(make(tmp_path), place)
     assert registry.live(place, "flowers") == released
     made_at = datetime.fromisoformat(released.lineage["released_at"])
     assert made_at.utcoffset().total_seconds() == 0
@@ -40,10 +70,11 @@ def test_an_accepted_export_becomes_the_live_release_with_its_lineage(place: str
         "run_id": "run-1",
         "source": "photos",
         "fingerprint": "f00d",
+        "dataset": "gs://b/dataset",
         "settings": SETTINGS,
         "code_version": "c0ffee",
         "class_names": ["daisy", "glöckchen"],
-        "metrics": VERDICT["candidate"],
+        "metrics": CANDIDATE,
         "baseline": VERDICT["baseline"],
         "petalflow": __version__,
         "released_at": released.lineage["released_at"],
@@ -52,49 +83,82 @@ def test_an_accepted_export_becomes_the_live_release_with_its_lineage(place: str
     }
 
 
-def test_what_is_released_is_what_was_exported(place: str, tmp_path: Path) -> None:
-    released = publish(export(tmp_path / "export"), place)
+def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str, tmp_path: Path) -> None:
+    released = publish(make(tmp_path), place)
     assert [file.name for file in storage.list_files(released.uri)] == [
+        "export.json",
+        "model_card.md",
         "release.json",
         "saved_model.pb",
         "variables/variables.index",
         "verdict.json",
     ]
     assert storage.read_json(storage.join(released.uri, "verdict.json")) == VERDICT
+    card = storage.read_bytes(storage.join(released.uri, "model_card.md")).decode()
+    assert "recall of glöckchen" in card
+    assert "in all" in card
+    assert "1200" in card
 
 
 def test_a_run_releases_once(place: str, tmp_path: Path) -> None:
-    exported = export(tmp_path / "export")
-    assert publish(exported, place) == publish(exported, place)
-    assert publish(exported, place, "run-2").version == 2
+    made = make(tmp_path)
+    assert publish(made, place) == publish(made, place)
+    assert publish(made, place, "run-2").version == 2
     assert len(registry.releases(place, "flowers")) == 2
 
 
-def nothing_was_released(place: str) -> bool:
-    return storage.list_files(place) == []
+def refused(place: str, made: Made, why: str) -> None:
+    with pytest.raises(PetalflowError, match=why):
+        publish(made, place)
+    assert storage.list_files(place) == []
 
 
 def test_a_refused_model_is_not_released(place: str, tmp_path: Path) -> None:
-    with pytest.raises(PetalflowError, match="is a refusal; only accepted models are released"):
-        publish(export(tmp_path / "export", accepted=False), place)
-    assert nothing_was_released(place)
+    refused(place, make(tmp_path, accepted=False), "is a refusal; only accepted models are released")
 
 
-@pytest.mark.parametrize("name", ["saved_model.pb", "verdict.json", "complete.json"])
-def test_an_incomplete_export_is_not_released(place: str, tmp_path: Path, name: str) -> None:
-    (export(tmp_path / "export") / name).unlink()
-    with pytest.raises(PetalflowError, match=f"not a complete export .*{name}"):
-        publish(tmp_path / "export", place)
-    assert nothing_was_released(place)
+@pytest.mark.parametrize(
+    ("export", "what"),
+    [
+        (replace(EXPORT, fingerprint="beef"), "dataset"),
+        (replace(EXPORT, class_names=("daisy", "rose")), "classes"),
+        (replace(EXPORT, class_names=CLASSES[::-1]), "classes"),
+        (replace(EXPORT, model_sha256="0ther"), "model"),
+        (replace(EXPORT, serving=Serving(2.0, 0.5)), "temperature or abstain threshold"),
+        (replace(EXPORT, serving=Serving(1.0, 0.4)), "temperature or abstain threshold"),
+    ],
+)
+def test_an_export_of_something_else_than_was_accepted_is_not_released(
+    tmp_path: Path, export: Exported, what: str
+) -> None:
+    refused(str(tmp_path / "models"), make(tmp_path, export), f"the export has another {what} than the model")
 
 
-def test_an_export_cut_short_is_not_released(place: str, tmp_path: Path) -> None:
-    (export(tmp_path / "export") / "variables" / "variables.index").write_bytes(b"ind")
-    with pytest.raises(PetalflowError, match="cut short"):
-        publish(tmp_path / "export", place)
-    assert nothing_was_released(place)
+def test_a_release_does_not_name_a_dataset_that_it_was_not_made_of(tmp_path: Path) -> None:
+    refused(str(tmp_path / "models"), make(tmp_path, fingerprint="beef"), "is not the dataset that the verdict is abou")
 
 
-def test_what_is_no_export_is_not_released(place: str, tmp_path: Path) -> None:
-    with pytest.raises(PetalflowError, match="not a complete export"):
-        publish(tmp_path / "nowhere", place)
+@pytest.mark.parametrize("name", ["saved_model.pb", "export.json", "complete.json"])
+def test_an_incomplete_export_is_not_released(tmp_path: Path, name: str) -> None:
+    made = make(tmp_path)
+    (made.exported / name).unlink()
+    refused(str(tmp_path / "models"), made, f"not a complete export .*{name}")
+
+
+def test_what_is_cut_short_or_not_there_is_not_released(tmp_path: Path) -> None:
+    made = make(tmp_path)
+    refused(str(tmp_path / "models"), made._replace(evaluation=tmp_path / "nowhere"), "not a complete evaluation")
+    refused(str(tmp_path / "models"), made._replace(dataset=tmp_path / "nowhere"), "not a complete dataset")
+    (made.exported / "variables" / "variables.index").write_bytes(b"ind")
+    refused(str(tmp_path / "models"), made, "variables.index is missing or cut short")
+
+
+def test_a_run_that_another_took_for_dead_releases_nothing(place: str, tmp_path: Path) -> None:
+    made, state = make(tmp_path), str(tmp_path / "state")
+    assert lock.take(state, "run-1", 3600) is None
+    lock.give_back(state, "run-1")
+    assert lock.take(state, "run-2", 3600) is None
+    with pytest.raises(PetalflowError, match=r"lost the lock under .*run run-2 has taken it"):
+        publish(made, place, "run-1", state)
+    assert storage.list_files(place) == []
+    assert publish(made, place, "run-2", state).version == 1

@@ -1,11 +1,13 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from components.snapshot.snapshot import is_released, snapshot
-from petalflow import registry, storage
+from components.snapshot.settings import SnapshotSettings
+from components.snapshot.snapshot import Asked, look, snapshot
+from petalflow import lock, registry, storage
 from petalflow.errors import UsageError
 from petalflow.source import Item, list_source
 
@@ -47,39 +49,115 @@ def test_a_source_that_is_not_there_is_wrong_usage_and_writes_nothing(tmp_path: 
 
 
 SETTINGS = {"train": {"backbone": "cnn", "layers": [1, 2]}, "convert": {}}
+IF_CHANGED = SnapshotSettings(if_changed=True)
 
 
 @pytest.fixture
-def released(place: str, tmp_path: Path) -> str:
-    """A registry with one release of "flowers"."""
-    (tmp_path / "export").mkdir()
-    (tmp_path / "export" / "saved_model.pb").write_bytes(b"graph")
-    lineage = {"run_id": "run-1", "class_names": [], "fingerprint": "f00d", "settings": SETTINGS, "code_version": "c1"}
-    registry.publish(str(tmp_path / "export"), lineage, place, "flowers")
-    return place
+def photos(tmp_path: Path, make_flowers: Callable[..., Path]) -> Path:
+    return make_flowers(tmp_path / "flowers", each=2)
 
 
-def test_nothing_is_new_when_source_settings_and_code_are_those_of_the_live_release(released: str) -> None:
-    assert is_released("f00d", json.loads(json.dumps(SETTINGS)), "c1", released, "flowers", "another run")
+@pytest.fixture
+def asked(photos: Path, place: str) -> Asked:
+    """A run of "flowers" whose registry is empty."""
+    return Asked(str(photos), place, "flowers", f"{place}/.state", "run-9", SETTINGS, "c1")
+
+
+def release(asked: Asked, run_id: str, fingerprint: str, folder: Path) -> registry.Release:
+    (folder / "export").mkdir(exist_ok=True)
+    (folder / "export" / "saved_model.pb").write_bytes(b"graph")
+    made_from = {"fingerprint": fingerprint, "settings": json.loads(json.dumps(SETTINGS)), "code_version": "c1"}
+    lineage = {"run_id": run_id, "class_names": [], **made_from}
+    return registry.publish(str(folder / "export"), lineage, asked.registry, asked.name)
+
+
+@pytest.fixture
+def released(asked: Asked, photos: Path, tmp_path: Path) -> str:
+    """The fingerprint that the live release of "flowers" has, which is that of the photos."""
+    fingerprint = list_source(str(photos)).fingerprint
+    release(asked, "run-1", fingerprint, tmp_path)
+    return fingerprint
+
+
+def test_what_is_new_is_pinned_and_why_is_said(asked: Asked, photos: Path, tmp_path: Path) -> None:
+    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    assert pinned == f"{photos}@sha256:{list_source(str(photos)).fingerprint}"
+    assert record["why"] == ["nothing is released yet"]
+    assert (record["nothing_new"], record["skipped"], record["compared_with"]) == (False, "", None)
+
+
+def test_nothing_is_new_when_source_settings_and_code_are_those_of_the_live_release(
+    asked: Asked, released: str, tmp_path: Path
+) -> None:
+    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    assert (pinned, record["nothing_new"], record["why"]) == ("", True, [])
+    assert record["compared_with"] == 1
+
+
+def test_without_if_changed_it_runs_all_the_same(asked: Asked, released: str, tmp_path: Path) -> None:
+    pinned, record = look(asked, SnapshotSettings(), str(tmp_path / "out"))
+    assert pinned.endswith(released)
+    assert (record["nothing_new"], record["why"]) == (False, [])
 
 
 @pytest.mark.parametrize(
-    ("fingerprint", "settings", "code_version", "name"),
+    ("change", "reason"),
     [
-        ("beef", SETTINGS, "c1", "flowers"),
-        ("f00d", {**SETTINGS, "convert": {"threads": 2}}, "c1", "flowers"),
-        ("f00d", SETTINGS, "c2", "flowers"),
-        ("f00d", SETTINGS, "c1", "birds"),
+        ({"settings": {**SETTINGS, "convert": {"threads": 2}}}, "other settings: convert.threads"),
+        ({"code_version": "c2"}, "other code"),
+        ({"name": "birds"}, "nothing is released yet"),
     ],
-    ids=["source", "settings", "code", "name"],
+    ids=["settings", "code", "name"],
 )
-def test_a_change_of_any_of_them_is_new(
-    released: str, fingerprint: str, settings: dict, code_version: str, name: str
+def test_a_change_of_any_of_them_is_new(asked: Asked, released: str, tmp_path: Path, change: dict, reason: str) -> None:
+    pinned, record = look(replace(asked, **change), IF_CHANGED, str(tmp_path / "out"))
+    assert pinned
+    assert record["why"] == [reason]
+
+
+def test_a_photo_changed_under_the_same_name_is_new(asked: Asked, released: str, photos: Path, tmp_path: Path) -> None:
+    look(asked, IF_CHANGED, str(tmp_path / "out"))
+    changed = next(photos.rglob("*.jpg"))
+    changed.write_bytes(changed.read_bytes()[::-1])
+    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    assert pinned
+    assert record["why"] == ["photos: 1 changed"]
+
+
+def test_the_release_of_this_very_run_does_not_count(asked: Asked, released: str, tmp_path: Path) -> None:
+    pinned, _ = look(replace(asked, run_id="run-1"), IF_CHANGED, str(tmp_path / "out"))
+    assert pinned
+
+
+def test_only_the_live_release_counts(asked: Asked, released: str, tmp_path: Path) -> None:
+    release(asked, "run-2", "later", tmp_path)
+    pinned, _ = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    assert pinned
+
+
+def test_what_was_rolled_back_is_not_made_again_from_the_same_photos(
+    asked: Asked, photos: Path, tmp_path: Path
 ) -> None:
-    assert not is_released(fingerprint, settings, code_version, released, name, "another run")
+    release(asked, "run-1", "earlier", tmp_path)
+    release(asked, "run-2", list_source(str(photos)).fingerprint, tmp_path)
+    registry.roll_back(asked.registry, asked.name, 1, "rollback-1")
+    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    assert (pinned, record["compared_with"]) == ("", 2)
+    (photos / "more").mkdir()
+    (photos / "more" / "new.jpg").write_bytes(b"new")
+    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    assert (bool(pinned), record["compared_with"]) == (True, 3)
 
 
-def test_only_the_live_release_counts(released: str, tmp_path: Path) -> None:
-    later = {"run_id": "run-2", "class_names": [], "fingerprint": "new", "settings": SETTINGS, "code_version": "c1"}
-    registry.publish(str(tmp_path / "export"), later, released, "flowers")
-    assert not is_released("f00d", SETTINGS, "c1", released, "flowers", "another run")
+def test_a_run_that_has_to_leave_looks_at_nothing(asked: Asked, tmp_path: Path) -> None:
+    lock.take(asked.state_uri, "run-8", 3600)
+    pinned, record = look(asked, SnapshotSettings(overlap="leave"), str(tmp_path / "out"))
+    assert pinned == ""
+    assert record["skipped"] == "run run-8 is going on"
+    assert (tmp_path / "out").read_bytes() == b""
+
+
+def test_a_live_release_that_says_nothing_of_itself_is_one_line(asked: Asked, released: str, tmp_path: Path) -> None:
+    storage.remove(storage.join(asked.registry, "flowers", "1", "release.json"))
+    with pytest.raises(UsageError, match=r"flowers/1 does not say what .* \(it has no release.json\); move"):
+        look(asked, IF_CHANGED, str(tmp_path / "out"))

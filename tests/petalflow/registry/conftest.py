@@ -25,4 +25,5 @@ def make_export(tmp_path: Path) -> Callable[..., str]:
 @pytest.fixture
 def lineage() -> Callable[..., dict[str, Any]]:
     """A function that gives a run's lineage."""
-    return lambda run_id, **more: {"run_id": run_id, "class_names": ["daisy", "rose"], "fingerprint": "f00d", **more}
+    made_from = {"fingerprint": "f00d", "settings": {"train": {"seed": 0}}, "code_version": "c1"}
+    return lambda run_id, **more: {"run_id": run_id, "class_names": ["daisy", "rose"], **made_from, **more}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from petalflow import registry, storage
+from petalflow import clock, registry, storage
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.registry import RELEASE_FILE, Release
 
@@ -48,10 +48,23 @@ def test_a_release_holds_the_export_and_its_lineage(
         "run_id": "run-1",
         "class_names": ["daisy", "rose"],
         "fingerprint": "f00d",
+        "settings": {"train": {"seed": 0}},
+        "code_version": "c1",
         "metrics": {"accuracy": 0.9},
         "version": 1,
         "name": "flowers",
     }
+
+
+def test_further_files_stand_beside_the_export_and_go_with_a_rollback(
+    place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
+) -> None:
+    home = (place, "flowers")
+    first = registry.publish(make_export(), lineage("run-1"), *home, files={"verdict.json": b"{}"})
+    assert names(first.uri) == [*FILES[:-1], "verdict.json", "z"]
+    registry.publish(make_export(), lineage("run-2"), *home)
+    back = registry.roll_back(*home, 1, run_id="rollback-1")
+    assert storage.read_bytes(storage.join(back.uri, "verdict.json")) == b"{}"
 
 
 def test_a_run_releases_once_however_often_it_is_called(
@@ -103,7 +116,8 @@ import sys
 from petalflow import registry
 export, place, *run_ids = sys.argv[1:]
 for run_id in run_ids:
-    registry.publish(export, {"run_id": run_id, "class_names": ["a", "b"]}, place, "flowers")
+    made_from = {"fingerprint": "f00d", "settings": {}, "code_version": "c1"}
+    registry.publish(export, {"run_id": run_id, "class_names": ["a", "b"], **made_from}, place, "flowers")
 """
 
 
@@ -148,6 +162,15 @@ def test_an_upload_that_was_killed_goes_on_where_it_was(
     assert names(mine.uri) == FILES
     assert storage.read_bytes(storage.join(mine.uri, "variables", "variables.index")) == b"index"
     storage.remove(place)
+
+
+def test_what_is_left_of_a_release_on_this_machine_keeps_its_number_only(
+    tmp_path: Path, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
+) -> None:
+    place = str(tmp_path / "registry")
+    release = registry.publish(make_export(), lineage("run-1"), place, "flowers")
+    Path(release.uri, "saved_model.pb").unlink()
+    assert registry.publish(make_export(), lineage("run-1"), place, "flowers").version == 2
 
 
 class Overtaken(Mapping[str, Any]):
@@ -216,14 +239,16 @@ def test_processes_that_publish_at_once_get_numbers_of_their_own(
 
 
 def test_a_rollback_publishes_the_bytes_of_an_earlier_version_as_the_next(
-    place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
+    place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]], monkeypatch
 ) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T04:00:00+01:00")
     good = registry.publish(make_export("a", b"good"), lineage("run-1", fingerprint="old"), place, "flowers")
     registry.publish(make_export("b", b"bad"), lineage("run-2"), place, "flowers")
     back = registry.roll_back(place, "flowers", 1, run_id="rollback-1")
     assert registry.live(place, "flowers") == back
     assert (back.version, model_of(back), names(back.uri)) == (3, b"good", FILES)
-    assert back.lineage == {**good.lineage, "run_id": "rollback-1", "rolled_back_from": 1, "version": 3}
+    anew = {"run_id": "rollback-1", "rolled_back_from": 1, "released_at": "2026-03-02T03:00:00+00:00", "version": 3}
+    assert back.lineage == {**good.lineage, **anew}
     assert registry.open_release(good.uri) == good
     assert [model_of(release) for release in registry.releases(place, "flowers")] == [b"good", b"bad", b"good"]
 

@@ -4,11 +4,13 @@ from petalflow import registry, storage
 from petalflow.errors import UsageError
 from petalflow.registry import RELEASE_FILE
 
+LINEAGE = {"class_names": ["daisy", "rose"], "fingerprint": "f00d", "settings": {}, "code_version": "c1"}
 
-def put(place: str, name: str, version: str, *, run_id: str = "run", visible: bool = True) -> str:
+
+def put(place: str, name: str, version: str, *, run_id: str = "run", visible: bool = True, **more: object) -> str:
     """Writes a version as an earlier release left it."""
     uri = storage.join(place, name, version)
-    storage.write_json(storage.join(uri, RELEASE_FILE), {"run_id": run_id, "class_names": ["daisy", "rose"]})
+    storage.write_json(storage.join(uri, RELEASE_FILE), {**LINEAGE, "run_id": run_id, **more})
     if visible:
         storage.write_bytes(storage.join(uri, "saved_model.pb"), b"graph")
     return uri
@@ -65,9 +67,8 @@ def test_a_release_knows_its_run_and_classes(place: str) -> None:
     assert registry.open_release(release.uri + "/").version == 3
 
 
-def test_a_folder_without_lineage_or_number_is_no_release(place: str) -> None:
-    storage.write_bytes(storage.join(place, "flowers", "4", "saved_model.pb"), b"graph")
-    for uri in (storage.join(place, "flowers", "4"), put(place, "flowers", "latest"), storage.join(place, "nowhere")):
+def test_a_folder_without_a_number_is_no_release(place: str) -> None:
+    for uri in (put(place, "flowers", "latest"), storage.join(place, "nowhere")):
         with pytest.raises(UsageError, match="is no release"):
             registry.open_release(uri)
 
@@ -76,3 +77,36 @@ def test_a_half_uploaded_version_is_no_release(place: str) -> None:
     uri = put(place, "flowers", "2", visible=False)
     with pytest.raises(UsageError, match="is no release"):
         registry.open_release(uri)
+
+
+@pytest.mark.parametrize(
+    ("lineage", "lacks"),
+    [
+        (None, "it has no release.json"),
+        (b"{torn", "its release.json is not JSON"),
+        (b"[]", "has no class_names, code_version, fingerprint, run_id, settings"),
+        (b'{"run_id": "r", "class_names": [], "settings": {}, "code_version": "c1"}', "has no fingerprint"),
+    ],
+)
+def test_a_release_that_does_not_say_what_it_was_made_from_is_found_when_it_matters(
+    place: str, lineage: bytes | None, lacks: str
+) -> None:
+    put(place, "flowers", "1")
+    uri = storage.join(place, "flowers", "2")
+    storage.write_bytes(storage.join(uri, "saved_model.pb"), b"graph")
+    if lineage is not None:
+        storage.write_bytes(storage.join(uri, RELEASE_FILE), lineage)
+    with pytest.raises(UsageError, match=rf"{uri} does not say .*{lacks}\); move it out"):
+        registry.live(place, "flowers")
+    put(place, "flowers", "3")
+    assert registry.live(place, "flowers").version == 3
+
+
+def test_what_a_rollback_skipped_is_withdrawn(place: str) -> None:
+    for version in ("1", "2", "3", "4"):
+        put(place, "flowers", version)
+    put(place, "flowers", "5", rolled_back_from=2)
+    live = registry.live(place, "flowers")
+    assert [release.version for release in registry.withdrawn(place, "flowers", live)] == [4, 3]
+    put(place, "flowers", "6")
+    assert registry.withdrawn(place, "flowers", registry.live(place, "flowers")) == []

@@ -3,6 +3,7 @@ import os
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -367,3 +368,14 @@ def test_what_is_below_the_root_of_a_store_is_in_the_store() -> None:
     assert storage.join("memory://", "a", "b") == "memory://a/b"
     assert storage.join("gs://bucket/", "a") == "gs://bucket/a"
     assert storage.join("/", "a") == "/a"
+
+
+def test_it_is_known_when_a_file_was_last_written(place: str) -> None:
+    address = storage.join(place, "a.txt")
+    begun = datetime.now(UTC).replace(microsecond=0)  # S3 tells no more
+    storage.write_bytes(address, b"old")
+    first = storage.modified(address)
+    storage.write_bytes(address, b"new")
+    assert begun <= first <= storage.modified(address) <= datetime.now(UTC)
+    with pytest.raises(FileNotFoundError):
+        storage.modified(storage.join(place, "b.txt"))

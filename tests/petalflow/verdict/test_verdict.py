@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from petalflow import storage
-from petalflow.verdict import Check, Verdict, check_min
+from petalflow.errors import PetalflowError
+from petalflow.verdict import Check, Verdict, check_min, read_accepted
 
 
 def check(passed: bool | None) -> Check:
@@ -63,3 +64,14 @@ def test_verdict_json_holds_all_that_the_contract_names(tmp_path: Path) -> None:
 def test_checks_are_read_back_as_they_were() -> None:
     made = check_min("min_recall", "daisy", 45, 50, 0.8)
     assert Check(**json.loads(json.dumps(vars(made)))) == made
+
+
+def test_only_what_was_accepted_is_read_to_be_served(tmp_path: Path) -> None:
+    for folder, outcome in (("good", True), ("bad", False)):
+        with storage.building(tmp_path / folder) as made:
+            storage.write_json(str(made / "verdict.json"), verdict(outcome).to_json())
+    assert read_accepted(tmp_path / "good")["fingerprint"] == "f00d"
+    with pytest.raises(PetalflowError, match="bad is a refusal"):
+        read_accepted(tmp_path / "bad")
+    with pytest.raises(PetalflowError, match="not a complete evaluation"):
+        read_accepted(tmp_path / "nowhere")

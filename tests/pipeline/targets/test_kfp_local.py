@@ -2,11 +2,11 @@ import io
 import json
 
 import pytest
+from kfp import compiler, dsl, local
 from rich.console import Console
 
-from petalflow.storage import building
 from pipeline.display import Display
-from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, RunFile
+from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, WAITING, RunFile
 from pipeline.targets import kfp_local
 from pipeline.targets.target import Failure
 
@@ -56,15 +56,77 @@ def test_a_success_after_an_error_line_is_a_failure(follower, run) -> None:
     assert follower.failure().step == "convert"
 
 
-def test_cached_results_that_lost_a_file_are_forgotten(tmp_path) -> None:
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    for name in ("whole", "broken", "unmarked"):
-        with building(tmp_path / name) as folder:
-            (folder / "shard").write_text("x")
-        (cache / f"{name}.json").write_text(json.dumps({"dataset": {"uri": str(tmp_path / name)}, "Output": "text"}))
-    (tmp_path / "broken" / "shard").unlink()
-    (tmp_path / "unmarked" / "complete.json").unlink()
-    (cache / "torn.json").write_text('{"dataset')
-    kfp_local._forget_incomplete(cache)
-    assert [path.name for path in cache.iterdir()] == ["whole.json"]
+def test_what_the_cache_answered_is_known(follower) -> None:
+    follower.write("Task convert cache hit (key=123456789abc); skipping execution.\n")
+    follower.write("Task train cache hit (key=cba987654321); skipping execution.\n")
+    assert follower.cache_hits == ["123456789abc", "cba987654321"]
+
+
+def test_the_log_begins_anew_but_for_a_run_that_is_resumed(follower, run, tmp_path) -> None:
+    follower.write("first\n")
+    follower.close()
+    resumed = RunFile.begin(tmp_path, {"name": "x"}, ("snapshot", "convert", "train"))
+    display = Display(resumed, Console(file=io.StringIO()))
+    goes_on = kfp_local.Follower(resumed, display, tmp_path / "run.log")
+    goes_on.write("second\n")
+    goes_on.close()
+    assert (tmp_path / "run.log").read_text() == "first\nsecond\n"
+    resumed.outcome = "accepted"
+    resumed.write()
+    another = RunFile.begin(tmp_path, {"name": "x"}, ("snapshot", "convert", "train"))
+    kfp_local.Follower(another, display, tmp_path / "run.log").close()
+    assert (tmp_path / "run.log").read_text() == ""
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def snapshot(source: str) -> str:
+    """Returns what convert is to convert."""
+    return source
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def convert(source: str, dataset: dsl.Output[dsl.Dataset]) -> None:
+    """Makes a complete dataset."""
+    from petalflow.storage import building
+
+    with building(dataset.path) as folder:
+        (folder / "shard").write_text(source)
+
+
+@dsl.component(base_image="python:3.11", install_kfp_package=False)
+def evaluate(dataset: dsl.Input[dsl.Dataset]) -> str:
+    """Returns what is in the dataset."""
+    from pathlib import Path
+
+    return (Path(dataset.path) / "shard").read_text()
+
+
+@dsl.pipeline(name="petalflow")
+def three_steps(name: str, registry: str, keep_config: str, source: str, run_id: str, trigger: str) -> None:
+    """Converts a source if there is any."""
+    seen = snapshot(source=source).set_caching_options(False)
+    with dsl.If(seen.output != ""):
+        evaluate(dataset=convert(source=seen.output).outputs["dataset"]).set_caching_options(False)
+
+
+def test_old_work_goes_after_a_run_and_what_the_cache_was_asked_for_stays(tmp_path) -> None:
+    compiler.Compiler().compile(three_steps, str(tmp_path / "three.yaml"))
+    out = tmp_path / "out"
+
+    def run_with(source: str) -> tuple[str, set[str]]:
+        keep = {"name": "x", "registry": str(tmp_path / "models"), "keep_config": '{"work": 1}'}
+        run = RunFile.begin(out, {**keep, "source": source}, ("snapshot", "convert", "evaluate"))
+        display = Display(run, Console(file=io.StringIO()))
+        assert not kfp_local.execute(local.SubprocessRunner(use_venv=False), tmp_path / "three.yaml", out, run, display)
+        run.outcome = "accepted"
+        run.write()
+        kept = {shard.read_text() for shard in out.glob("steps/*/convert/dataset/shard")}
+        return run.step("convert").state, kept
+
+    assert run_with("daisies") == (RAN, {"daisies"})
+    assert run_with("roses") == (RAN, {"roses"})
+    assert run_with("") == (WAITING, {"roses"})
+    assert run_with("") == (WAITING, {"roses"})
+    assert run_with("roses") == (CACHED, {"roses"})
+    assert len(list((out / ".cache").iterdir())) == 1
+    assert len(list((out / "steps").iterdir())) == 3, "what made the roses, what used them, and one that did nothing"

@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from rich.console import Console
 
 from petalflow import runs
 from petalflow.errors import PetalflowError, UsageError
+from petalflow.steps import STEPS
 from pipeline.compile import compile_pipeline
 from pipeline.config import Configuration
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile
-from pipeline.steps import STEPS
 from pipeline.targets.kubeflow import Kubeflow
 from pipeline.targets.kubeflow_api import Api
 from pipeline.targets.kubeflow_tasks import pods_of, status_of
@@ -73,7 +74,7 @@ def test_a_run_is_created_and_followed_to_its_end(kubeflow, target, asked, run) 
     target(service_account="trainer").submit(asked, run)
     assert (run.job, run.link) == (kubeflow.run.run_id, f"{kubeflow.url}/#/runs/details/{kubeflow.run.run_id}")
     assert (kubeflow.run.display_name, kubeflow.run.service_account) == (run.run_id, "trainer")
-    assert kubeflow.run.runtime_config.parameters == {**run.parameters, "run_id": run.run_id}
+    assert kubeflow.run.runtime_config.parameters == run.arguments()
     failure, output = follow(target(), asked, run)
     assert failure is None
     assert states(run) == dict.fromkeys(STEPS, "ran") | {"convert": "cached", "train": "cached"}
@@ -272,10 +273,20 @@ def test_addresses_must_be_seen_by_the_cluster(target, asked, make_flowers, tmp_
         target(volume_claim=None, volume_path=None).check(asked, tmp_path / "out")
 
 
-def test_a_volume_that_only_the_cluster_sees_is_not_looked_into(target, tmp_path) -> None:
+def test_a_source_by_date_is_looked_at_on_a_volume_that_is_here(target, asked, make_flowers, tmp_path) -> None:
+    make_flowers(Path(asked.source) / "2026-11-22")
+    target().check(replace(asked, source=f"{asked.source}/{{latest}}"), tmp_path / "out")
+    with pytest.raises(UsageError, match=r"nothing in .*/photos has a date up to"):
+        target().check(replace(asked, source=f"{asked.source}/{{latest:%Y/%m}}"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["photos", "{date}", "{latest:%Y/%m/%d}"])
+def test_a_volume_that_only_the_cluster_sees_is_not_looked_into(target, tmp_path, name) -> None:
     settings = Configuration.of({"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}})
-    asked = Request.of("/nowhere/photos", "/nowhere/models", "flowers", settings)
+    asked = Request.of(f"/nowhere/{name}", "/nowhere/models", "flowers", settings)
     target(volume_path="/nowhere").check(asked, tmp_path / "out")
+    with pytest.raises(UsageError, match=r"{datum} stands for nothing"):
+        target(volume_path="/nowhere").check(replace(asked, source="/nowhere/{datum}"), tmp_path / "out")
 
 
 def test_what_only_kubernetes_understands_is_a_second_document(target, tmp_path) -> None:
@@ -346,3 +357,13 @@ def test_a_step_from_the_cache_is_known_among_steps_of_the_same_second() -> None
 
 def test_the_code_version_follows_the_images(target) -> None:
     assert len({target().code_version(), target(tag="9.9").code_version(), target(images="a.b/c").code_version()}) == 3
+
+
+def test_a_secret_that_the_steps_do_not_get_is_refused(asked, target, make_flowers, tmp_path) -> None:
+    make_flowers(tmp_path / "volume" / "photos")
+    notify = {"notify": {"webhook": "env:HOOK"}, "train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
+    wrong = replace(asked, configuration=Configuration.of(notify))
+    for settings in ({}, {"secret_keys": ["HOOK"]}, {"secret": "petalflow"}):
+        with pytest.raises(UsageError, match="name env:HOOK, which the steps do not have; put it into a Kubernetes"):
+            target(**settings).check(wrong, tmp_path)
+    target(**{"secret": "petalflow", "secret_keys": ["HOOK"]}).check(wrong, tmp_path)

@@ -12,12 +12,12 @@ from rich.console import Console
 
 from petalflow import runs, storage
 from petalflow.errors import PetalflowError, UsageError
+from petalflow.steps import STEPS
 from pipeline.compile import compile_pipeline
 from pipeline.config import Configuration
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile
-from pipeline.steps import STEPS
 from pipeline.targets.settings import VertexSettings
 from pipeline.targets.target import Failure
 from pipeline.targets.vertex import Vertex, job_id_of
@@ -342,3 +342,11 @@ def test_a_weights_file_must_lie_where_vertex_sees_it(target, asked, tmp_path) -
     configuration = Configuration.of({"train": train, "evaluate": {"min_accuracy": 0.8}})
     with pytest.raises(UsageError, match="unseen by Vertex AI; copy it to a gs:// address"):
         target().check(dataclasses.replace(asked, configuration=configuration), tmp_path)
+
+
+@pytest.mark.parametrize("found", ["env:HOOK", "file:/run/secrets/hook"])
+def test_a_secret_that_vertex_does_not_see_is_refused(found, asked, target, tmp_path) -> None:
+    notify = {"notify": {"webhook": found}, "evaluate": {"min_accuracy": 0.8}}
+    wrong = dataclasses.replace(asked, configuration=Configuration.of(notify))
+    with pytest.raises(UsageError, match=f"name {found}, which steps on Vertex AI do not have; use file:gs://"):
+        target().check(wrong, tmp_path)

@@ -1,0 +1,91 @@
+"""Clear away what piles up from run to run."""
+
+import logging
+import re
+from datetime import datetime
+from functools import partial
+
+from components.notify.settings import KeepSettings
+from petalflow import history, lock, registry, runs, storage
+
+log = logging.getLogger(__name__)
+
+# As train and snapshot name them; whatever else is there is not ours to remove.
+_TRAINING = re.compile(r"[0-9a-f]{16}")
+_LISTING = re.compile(r"[0-9a-f]+\.jsonl\.gz")
+
+
+def tidy(registry_uri: str, name: str, state_uri: str, record_uri: str, keep: KeepSettings) -> None:
+    """Removes what is older than the settings keep; what fails is logged, and changes nothing.
+
+    Args:
+        registry_uri: The registry.
+        name: The name that is released under.
+        state_uri: What all runs of the name share.
+        record_uri: Where the records of its runs are.
+        keep: How much to keep.
+    """
+    removed = []
+    for what, number, remove in (
+        ("records", keep.runs, partial(_remove_records, record_uri, state_uri)),
+        ("unfinished trainings", keep.states, partial(_remove_trainings, state_uri)),
+        ("listings", keep.states, partial(_remove_listings, state_uri, registry_uri, name)),
+        ("releases", keep.releases, partial(registry.prune, registry_uri, name)),
+    ):
+        try:
+            old = remove(number) if number is not None else ()
+        except Exception as error:  # a run is not worth less because the one after it finds more than it needs
+            log.warning("cannot clear away old %s: %s", what, error)
+        else:
+            removed += [f"{what} ({len(old)})"] if old else []
+    if removed:
+        log.info("cleared away what was old: %s", ", ".join(removed))
+
+
+def _remove_records(record_uri: str, state_uri: str, keep: int) -> list[str]:
+    begun = [run_id for run_id, began in history.beginnings(record_uri).items() if began]
+    if len(begun) <= keep:
+        return []
+    holder = lock.holder(state_uri)
+    spared = {holder.run_id} if holder and holder.has_it() else set()
+    spared.add(next((run_id for run_id in reversed(begun) if _was_accepted(record_uri, run_id)), ""))
+    old = [run_id for run_id in begun[:-keep] if run_id not in spared]
+    for run_id in old:
+        history.forget(record_uri, run_id)
+    return old
+
+
+def _was_accepted(record_uri: str, run_id: str) -> bool:
+    try:
+        return (runs.read(record_uri, run_id, runs.END) or {}).get("outcome") == runs.ACCEPTED
+    except (ValueError, TypeError):  # unreadable, which `petalflow runs` shows
+        return False
+
+
+def _remove_trainings(state_uri: str, keep: int) -> list[str]:
+    folder = storage.join(state_uri, "train")
+    old = [entry for entry in _oldest_first(folder) if _TRAINING.fullmatch(entry)][:-keep]
+    return _remove(folder, old)
+
+
+def _remove_listings(state_uri: str, registry_uri: str, name: str, keep: int) -> list[str]:
+    folder = storage.join(state_uri, "listings")
+    old = [entry for entry in _oldest_first(folder) if _LISTING.fullmatch(entry)][:-keep]
+    live = registry.live(registry_uri, name) if old else None
+    # The next run says what changed since the live release.
+    return _remove(folder, [entry for entry in old if not live or entry != f"{live.lineage['fingerprint']}.jsonl.gz"])
+
+
+def _oldest_first(folder: str) -> list[str]:
+    """Returns what is directly in a folder, in the order in which it was last written to."""
+    written: dict[str, datetime] = {}
+    for file in storage.list_files(folder):
+        entry, time = file.name.partition("/")[0], storage.modified(storage.join(folder, file.name))
+        written[entry] = max(written.get(entry, time), time)
+    return sorted(written, key=lambda entry: (written[entry], entry))
+
+
+def _remove(folder: str, entries: list[str]) -> list[str]:
+    for entry in entries:
+        storage.remove(storage.join(folder, entry))
+    return entries

@@ -1,0 +1,117 @@
+"""Post how a run ended to a webhook, in the JSON that Slack and its like understand."""
+
+import html
+import logging
+import re
+import socket
+import urllib.request
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+from urllib.parse import unquote
+
+import urllib3
+from urllib3.exceptions import HTTPError, InvalidHeader, LocationParseError, NameResolutionError, NewConnectionError
+from urllib3.util import Url, make_headers, parse_url
+
+from components.notify import secret
+from components.notify.delivery import Delayed, Undelivered, deliver, unreached
+from components.notify.notify import Message
+from components.notify.settings import NotifySettings
+from petalflow import __version__
+
+# It tells the whole URL at the level of debugging, which somebody may have asked for.
+logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+
+# Beside all from 500 on: those that say "not now".
+_LATER = (408, 425, 429)
+# Slack says what is wrong in one word, like invalid_payload; a page of HTML may hold the URL.
+_REASON = re.compile(rb"[a-z_]{1,40}")
+
+
+def post(message: Message, settings: NotifySettings) -> str:
+    """Posts a message.
+
+    Args:
+        message: How the run ended.
+        settings: Where to.
+
+    Returns:
+        Where it went, in words without secrets.
+
+    Raises:
+        PetalflowError: If it did not get there.
+    """
+    url = _url(secret.reveal("notify.webhook", settings.webhook or ""))
+    where = f"the webhook at {url.netloc}"
+    deliver(lambda: _attempt(url, _body(message, settings), settings.timeout_s, where), settings)
+    return where
+
+
+def _url(text: str) -> Url:
+    with suppress(LocationParseError):
+        url = parse_url(text)
+        if url.scheme in ("http", "https") and url.host:
+            return url
+    raise Undelivered("notify.webhook leads to no URL with https:// and a host; correct what is found there")
+
+
+def _body(message: Message, settings: NotifySettings) -> dict[str, Any]:
+    # https://docs.slack.dev/messaging/formatting-message-text: these three, and no others, are escaped.
+    text = {"text": html.escape(message.text(), quote=False)}
+    if settings.webhook_body == "text":
+        return text
+    facts = {key: getattr(message, key) for key in ("name", "outcome", "run_id", "why", "accuracy", "version")}
+    links = {"report": message.report or None, "release": message.release or None}
+    return {**text, **facts, **links, "checks": [asdict(check) for check in message.failed]}
+
+
+def _attempt(url: Url, body: dict[str, Any], timeout_s: float, where: str) -> None:
+    auth = unquote(url.auth) if url.auth else None
+    headers = make_headers(basic_auth=auth, user_agent=f"petalflow/{__version__}")
+    try:
+        answer = _pool(url).request(
+            "POST", url.url, json=body, headers=headers, timeout=timeout_s, retries=False, preload_content=False
+        )
+        said = answer.read1(100) if answer.status >= 300 else b""  # once: a body may come in drops
+        answer.close()
+    except HTTPError as error:
+        raise _explained(error, where, timeout_s) from None
+    _check(answer, said, where)
+
+
+def _pool(url: Url) -> urllib3.PoolManager:
+    """Returns connections that go through a proxy where the environment names one."""
+    proxy = urllib.request.getproxies().get(str(url.scheme))
+    if not proxy or urllib.request.proxy_bypass(str(url.host)):
+        return urllib3.PoolManager()
+    auth = parse_url(proxy).auth
+    return urllib3.ProxyManager(proxy, proxy_headers=make_headers(proxy_basic_auth=unquote(auth)) if auth else None)
+
+
+def _check(answer: urllib3.BaseHTTPResponse, said: bytes, where: str) -> None:
+    status = answer.status
+    if 200 <= status < 300:
+        return
+    if 300 <= status < 400:
+        raise Undelivered(f"{where} answered {status}, a redirect, which is not followed; give the URL it leads to")
+    reason = f" ({said.decode()})" if _REASON.fullmatch(said) else ""
+    if status not in _LATER and status < 500:
+        raise Undelivered(f"{where} answered {status}{reason}")
+    after_s = 0.0
+    with suppress(InvalidHeader):
+        after_s = urllib3.Retry().get_retry_after(answer) or 0.0
+    raise Delayed(f"{where} answered {status}{reason}", after_s)
+
+
+def _explained(error: HTTPError, where: str, timeout_s: float) -> Undelivered:
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        where = f"the proxy before {where}"
+        error = error.original_error if isinstance(error.original_error, HTTPError) else error
+    if isinstance(error, NameResolutionError):
+        return unreached(where, socket.gaierror(0, "no such host"), timeout_s)
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(error, NewConnectionError):
+        return unreached(where, TimeoutError(), timeout_s)
+    causes = (*error.args, error.__cause__, error.__context__)
+    cause = next((one for one in causes if isinstance(one, OSError)), None)
+    return unreached(where, cause, timeout_s) if cause else Delayed(f"{where} gave no answer that HTTP knows")

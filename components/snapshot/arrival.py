@@ -1,0 +1,80 @@
+"""Wait for a source that is not there yet."""
+
+import logging
+import time
+from datetime import datetime
+
+from components.snapshot.settings import SnapshotSettings
+from petalflow import clock, storage
+from petalflow.errors import PetalflowError
+from petalflow.source import dated
+
+log = logging.getLogger(__name__)
+
+_LOOK_EVERY_S = 30.0
+
+
+def await_source(source: str, settings: SnapshotSettings, look_every_s: float = _LOOK_EVERY_S) -> str:
+    """Returns the address of a source that is there, its date filled in; "" if this run is to be skipped.
+
+    A run is of the day at which it began to wait, whether midnight passes meanwhile or not.
+
+    Args:
+        source: As it was asked for.
+        settings: Time zone, and how long to wait for what.
+        look_every_s: Seconds between looks.
+
+    Raises:
+        PetalflowError: If it is not there in time, or if it cannot be looked at. Only while it waits,
+            a store that does not answer is borne.
+    """
+    now = clock.now()
+    address, lacks = _look(source, now, settings)
+    if not lacks:
+        return address
+    storage.check_readable(dated.fixed_part(source))  # nothing will arrive in a bucket that is not there
+    until = time.monotonic() + settings.source_wait_minutes * 60
+    if settings.source_wait_minutes:
+        log.info("%s; waiting up to %g minutes", lacks, settings.source_wait_minutes)
+    while lacks and (left_s := until - time.monotonic()) > 0:
+        time.sleep(min(look_every_s, left_s))
+        try:
+            address, lacks = _look(source, now, settings)
+        except storage.Unavailable as error:
+            if time.monotonic() >= until:
+                raise
+            log.info("%s; looking again", error)
+    if not lacks:
+        return address
+    if settings.if_missing == "skip":
+        log.info(lacks)
+        return ""
+    raise PetalflowError(
+        f"{lacks} (waited {settings.source_wait_minutes:g} minutes); put it there, wait longer by "
+        "snapshot.source_wait_minutes, or leave such runs out by snapshot.if_missing=skip"
+    )
+
+
+def lacking(address: str, settings: SnapshotSettings) -> str:
+    """Returns what a source lacks to be looked at, in words, or "".
+
+    Args:
+        address: The source, its date filled in.
+        settings: Which file has to be in it.
+    """
+    if not storage.exists(address):
+        return f"source {address} does not exist"
+    if not (storage.is_file(address) or storage.has_files(address)):
+        return f"source {address} is empty"
+    if settings.ready_file and not storage.exists(storage.join(address, settings.ready_file)):
+        return f"source {address} is not complete: there is no {settings.ready_file} in it"
+    return ""
+
+
+def _look(source: str, now: datetime, settings: SnapshotSettings) -> tuple[str, str]:
+    """Returns the address of a source, and what it lacks."""
+    try:
+        address = dated.resolve(source, now, settings.timezone)
+    except dated.NoMatch as error:
+        return "", str(error)
+    return address, lacking(address, settings)

@@ -1,0 +1,60 @@
+import pytest
+
+from components.notify.settings import NotifySettings
+from petalflow.errors import UsageError
+
+MAIL = {"email_to": "anna@example.com", "email_from": "petalflow@example.com", "smtp_host": "smtp.example.com"}
+LOGIN = {"smtp_user": "petalflow", "smtp_password": "env:SMTP_PASSWORD"}
+SECRET = "https://hooks.slack.com/services/T0/B0/s3cr3t"
+
+
+def test_nobody_is_told_unless_it_is_set() -> None:
+    settings = NotifySettings()
+    assert not settings.used
+    assert settings.outcomes == ("accepted", "refused", "failed")
+    assert NotifySettings.from_json("{}") == settings
+
+
+def test_one_may_be_given_without_brackets_and_all_come_back_from_json() -> None:
+    settings = NotifySettings.of({**MAIL, **LOGIN, "outcomes": "refused", "webhook": "file:gs://secrets/slack"})
+    assert (settings.email_to, settings.outcomes) == (("anna@example.com",), ("refused",))
+    assert NotifySettings.from_json(settings.to_json()) == settings
+    assert (settings.secret_variables, settings.secret_files) == (["SMTP_PASSWORD"], ["gs://secrets/slack"])
+
+
+@pytest.mark.parametrize(("security", "port"), [("starttls", 587), ("tls", 465), ("none", 25)])
+def test_the_port_follows_from_the_encryption(security: str, port: int) -> None:
+    assert NotifySettings.of({**MAIL, "smtp_security": security}).port == port
+    assert NotifySettings.of({**MAIL, "smtp_security": security, "smtp_port": 2525}).port == 2525
+
+
+@pytest.mark.parametrize("given", [SECRET, f"file:{SECRET}", "env:", "s3cr3t", "file:s3cr3t", 5337, "env:S3 s3cr3t"])
+@pytest.mark.parametrize("setting", ["webhook", "smtp_password"])
+def test_a_secret_given_itself_is_refused_and_not_repeated(setting: str, given: object) -> None:
+    with pytest.raises(UsageError, match=f"notify: {setting} is a secret.* set {setting}=env:NAME") as refused:
+        NotifySettings.of({setting: given})
+    assert "s3cr3t" not in str(refused.value)
+    assert "5337" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"email_to": "anna@example.com"}, "notify: an e-mail needs email_to, email_from, smtp_host; set email_from"),
+        ({"smtp_host": "smtp.example.com"}, "set email_to and email_from too"),
+        (LOGIN, "set email_to and email_from and smtp_host too"),
+        ({**MAIL, "smtp_user": "petalflow"}, "notify: smtp_user and smtp_password go together"),
+        ({**MAIL, **LOGIN, "smtp_security": "none"}, "anybody on the way could read smtp_password"),
+        ({**MAIL, "email_to": ["anna@example.com", "bob"]}, "'bob' is no address like anna@example.com"),
+        ({**MAIL, "email_from": "a@b\r\nBcc: eve@example.com"}, "is no address"),
+        ({**MAIL, "smtp_host": "smtp.example.com:587"}, "its port goes into notify.smtp_port"),
+        ({"outcomes": ["nothing new"]}, "notify.outcomes.0='nothing new': input should be 'accepted', 'refused'"),
+        ({"webhok": SECRET}, "unknown setting notify.webhok: did you mean webhook or webhook_body?"),
+    ],
+)
+def test_what_cannot_work_is_one_line(values: dict, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        NotifySettings.of(values)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert "s3cr3t" not in str(refused.value)

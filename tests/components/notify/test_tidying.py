@@ -1,0 +1,123 @@
+import logging
+import time
+from collections.abc import Callable
+
+import pytest
+
+from components.notify.settings import KeepSettings
+from components.notify.tidying import tidy
+from components.train.checkpoint import TrainingState, save, training_uri
+from petalflow import clock, lock, runs, storage
+
+ALL = KeepSettings(runs=None, states=None, releases=None)
+LINEAGE = {"run_id": "run", "class_names": [], "settings": {}, "code_version": "c1"}
+# Of a place that tells times to the second: S3.
+TICK_S = 1.1
+
+
+@pytest.fixture
+def tidied(place: str) -> Callable[..., None]:
+    """A function that clears away what is in a place beyond some settings."""
+    return lambda **keep: tidy(place, "flowers", f"{place}/state", f"{place}/records", ALL.model_copy(update=keep))
+
+
+@pytest.fixture
+def record(place: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that writes the records of runs, one a day of March."""
+
+    def record(**outcomes: str) -> None:
+        for day, (run_id, outcome) in enumerate(outcomes.items(), 2):
+            monkeypatch.setenv(clock.VARIABLE, f"2026-03-{day:02d}T03:00:00+01:00")
+            runs.begin(f"{place}/records", run_id, source="/photos", trigger="by hand", code_version="c1")
+            runs.write(f"{place}/records", run_id, runs.SNAPSHOT, {})
+            runs.write(f"{place}/records", run_id, runs.END, {"outcome": outcome})
+
+    return record
+
+
+def below(address: str) -> set[str]:
+    """Returns what is in a folder."""
+    return {file.name.split("/")[0] for file in storage.list_files(address)}
+
+
+def tick(place: str) -> None:
+    time.sleep(TICK_S if place.startswith("s3") else 0.01)
+
+
+def release(place: str, version: int, fingerprint: str) -> None:
+    storage.write_json(f"{place}/flowers/{version}/release.json", {**LINEAGE, "fingerprint": fingerprint})
+    storage.write_bytes(f"{place}/flowers/{version}/saved_model.pb", b"graph")
+
+
+def test_the_newest_records_stay(place: str, record, tidied) -> None:
+    record(d="failed", b="accepted", c="refused", a="accepted")
+    tidied(runs=2)
+    assert below(f"{place}/records") == {"c", "a"}
+
+
+def test_the_last_success_and_the_run_that_goes_on_stay_however_old(place: str, record, tidied) -> None:
+    record(run1="accepted", run2="accepted", run3="nothing new", run4="failed", run5="refused", run6="failed")
+    lock.take(f"{place}/state", "run3", lease_s=3600)
+    tidied(runs=2)
+    assert below(f"{place}/records") == {"run2", "run3", "run5", "run6"}
+    lock.give_back(f"{place}/state", "run3")
+    tidied(runs=2)
+    assert below(f"{place}/records") == {"run2", "run5", "run6"}
+
+
+def test_what_is_no_record_or_cannot_be_read_is_not_touched(place: str, record, tidied) -> None:
+    record(run1="failed", run2="failed")
+    storage.write_bytes(f"{place}/records/torn/begin.json", b"{")
+    storage.write_bytes(f"{place}/records/notes/mine.txt", b"somebody's")
+    storage.write_bytes(f"{place}/records/run2/end.json", b"{")
+    tidied(runs=1)
+    assert below(f"{place}/records") == {"run2", "torn", "notes"}
+
+
+def test_trainings_that_never_ended_go_but_the_newest(place: str, tidied) -> None:
+    trainings = [training_uri(f"{place}/state", f"photos {number}", "{}", "c1") for number in range(3)]
+    for uri in (*trainings, trainings[0]):  # the first is taken up again
+        save(uri, TrainingState({"val_loss": [1.0]}))
+        tick(place)
+    storage.write_bytes(f"{place}/state/train/mine/notes.txt", b"somebody's")
+    tidied(states=2)
+    assert below(f"{place}/state/train") == {"mine", *(trainings[number][-16:] for number in (0, 2))}
+
+
+def test_listings_go_but_the_newest_and_that_of_the_live_release(place: str, tidied) -> None:
+    for name in ("f4", "f3", "f2", "f1"):
+        storage.write_bytes(f"{place}/state/listings/{name}.jsonl.gz", b"")
+        tick(place)
+    storage.write_bytes(f"{place}/state/listings/notes.txt", b"somebody's")
+    release(place, 1, "f3")
+    tidied(states=1)
+    assert below(f"{place}/state/listings") == {"f3.jsonl.gz", "f1.jsonl.gz", "notes.txt"}
+
+
+def test_old_releases_go_if_that_is_asked_for(place: str, tidied) -> None:
+    for version in (1, 2, 3):
+        release(place, version, "f1")
+    tidied()
+    assert below(f"{place}/flowers") == {"1", "2", "3"}
+    tidied(releases=2)
+    assert below(f"{place}/flowers") == {"2", "3"}
+
+
+def test_it_says_in_a_line_what_it_removed_or_nothing(place: str, record, tidied, caplog) -> None:
+    caplog.set_level(logging.INFO, "components")
+    record(run1="failed", run2="failed", run3="failed")
+    for version in (1, 2, 3):
+        release(place, version, "f1")
+    tidied(runs=1, states=1, releases=2)
+    tidied(runs=1, states=1, releases=2)
+    assert caplog.messages == ["cleared away what was old: records (2), releases (1)"]
+
+
+def test_what_fails_is_logged_and_the_rest_is_done(place: str, record, tidied, caplog) -> None:
+    record(run1="failed", run2="failed")
+    for version in (1, 2, 3):
+        storage.write_bytes(f"{place}/flowers/{version}/saved_model.pb", b"a release without lineage")
+    tidied(runs=1, releases=2)
+    assert below(f"{place}/records") == {"run2"}
+    assert len(caplog.messages) == 1
+    assert caplog.messages[0].startswith(f"cannot clear away old releases: {place}/flowers/3 does not say")

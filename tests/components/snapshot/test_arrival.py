@@ -1,0 +1,156 @@
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from components.snapshot.arrival import await_source
+from components.snapshot.settings import SnapshotSettings
+from petalflow import clock, storage
+from petalflow.errors import PetalflowError
+from tests.servers.proxy import Answer, Proxy, Request, proxy
+from tests.servers.store import Store
+
+LONG, SHORT = 60.0, 0.002  # minutes: more than any test takes, and enough for some looks
+OFTEN = 0.01  # seconds
+
+
+def settings(minutes: float = 0, **others: str) -> SnapshotSettings:
+    return SnapshotSettings(source_wait_minutes=minutes, **others)
+
+
+def fill(address: str, *names: str) -> None:
+    for name in names:
+        storage.write_bytes(storage.join(address, name), b"x")
+
+
+@pytest.fixture(autouse=True)
+def _sunday(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-11-22T23:30:00+00:00")
+
+
+@pytest.fixture
+def waiting(caplog: pytest.LogCaptureFixture) -> Callable[..., str]:
+    """A function that awaits a source, does something when it is told that it waits, and returns what came."""
+    caplog.set_level(logging.INFO)
+
+    def wait(source: str, options: SnapshotSettings, then: Callable[[], None]) -> str:
+        came: list[str] = []
+        thread = threading.Thread(target=lambda: came.append(await_source(source, options, OFTEN)), daemon=True)
+        thread.start()
+        while "waiting up to" not in caplog.text:
+            assert thread.is_alive(), "it did not wait"
+            thread.join(0.01)
+        then()
+        thread.join(60)
+        assert sum("waiting up to" in line for line in caplog.messages) == 1
+        return "".join(came)
+
+    return wait
+
+
+@pytest.mark.parametrize("pattern", ["2026-11-22", "{date}", "{latest}"])
+def test_a_source_that_is_there_is_taken_at_once(place: str, pattern: str) -> None:
+    fill(place, "2026-11-22/roses/1.jpg")
+    assert await_source(f"{place}/{pattern}", settings(LONG)) == f"{place}/2026-11-22"
+
+
+def test_the_day_is_that_of_the_setting(place: str) -> None:
+    fill(place, "2026-11-22/roses/1.jpg", "2026-11-23/roses/1.jpg")
+    for pattern in ("{date}", "{latest}"):
+        assert await_source(f"{place}/{pattern}", settings(timezone="Europe/Berlin")) == f"{place}/2026-11-23"
+
+
+@pytest.mark.parametrize("pattern", ["2026-11-22", "{date}", "{latest}"])
+def test_a_source_that_comes_is_waited_for(place: str, waiting: Callable[..., str], pattern: str) -> None:
+    came = waiting(f"{place}/{pattern}", settings(LONG), lambda: fill(place, "2026-11-22/roses/1.jpg"))
+    assert came == f"{place}/2026-11-22"
+
+
+def test_a_source_is_waited_for_until_its_last_file_is_there(place: str, waiting: Callable[..., str]) -> None:
+    fill(place, "2026-11-21/_SUCCESS", "2026-11-22/roses/1.jpg")  # of two, the older one is complete
+    options = settings(LONG, ready_file="_SUCCESS")
+    assert waiting(f"{place}/{{latest}}", options, lambda: fill(place, "2026-11-22/_SUCCESS")) == f"{place}/2026-11-22"
+
+
+@pytest.mark.parametrize("pattern", ["{date}", "{latest}"])
+def test_a_run_keeps_its_day_after_midnight(
+    tmp_path, waiting: Callable[..., str], monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    def tomorrow() -> None:
+        monkeypatch.setenv(clock.VARIABLE, "2026-11-23T00:01:00+00:00")
+        fill(str(tmp_path), "2026-11-23/roses/1.jpg", "2026-11-22/roses/1.jpg")
+
+    assert waiting(f"{tmp_path}/{pattern}", settings(LONG), tomorrow) == f"{tmp_path}/2026-11-22"
+
+
+@pytest.mark.parametrize("pattern", ["2026-11-22", "{date}", "{latest}"])
+def test_a_source_that_does_not_come_fails_or_is_left_out(place: str, pattern: str) -> None:
+    source = f"{place}/{pattern}"
+    for minutes in (0, SHORT):
+        with pytest.raises(PetalflowError, match=rf"\(waited {minutes} minutes\); put it there, ") as failure:
+            await_source(source, settings(minutes), OFTEN)
+        assert str(failure.value).startswith(f"source {place}")
+        assert "\n" not in str(failure.value)
+        assert await_source(source, settings(minutes, if_missing="skip"), OFTEN) == ""
+
+
+def test_an_empty_folder_and_an_incomplete_one_are_told_apart(tmp_path) -> None:
+    (tmp_path / "photos" / "roses").mkdir(parents=True)
+    with pytest.raises(PetalflowError, match="photos is empty"):
+        await_source(str(tmp_path / "photos"), settings())
+    fill(str(tmp_path), "photos/roses/1.jpg")
+    with pytest.raises(PetalflowError, match="not complete: there is no _SUCCESS in it"):
+        await_source(str(tmp_path / "photos"), settings(ready_file="_SUCCESS"))
+
+
+@pytest.mark.parametrize("pattern", ["photos", "{date}", "{latest}"])
+def test_a_bucket_that_is_not_there_is_not_waited_for(store: Store, pattern: str) -> None:
+    for options in (settings(SHORT), settings(if_missing="skip")):
+        with pytest.raises(PetalflowError, match="there is no bucket no-such-bucket; make it"):
+            await_source(f"{store.scheme}://no-such-bucket/{pattern}", options, OFTEN)
+
+
+@pytest.fixture
+def moody(gs: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """What stands before a store, and may answer itself."""
+    with proxy(gs.url) as server:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+        yield server
+
+
+def answering(status: int) -> Callable[[Request], Answer]:
+    return lambda request: Answer(status, b'{"error": {"message": "not now"}}')
+
+
+def test_a_store_that_is_away_for_a_while_is_borne(
+    moody: Proxy, gs: Store, waiting: Callable[..., str], caplog: pytest.LogCaptureFixture
+) -> None:
+    bucket = gs.new_bucket()
+
+    def go_away_and_come_back() -> None:
+        moody.answer = answering(409)  # none of those that the client tries again itself, for a minute
+        for _ in range(2000):
+            if "looking again" not in caplog.text:
+                time.sleep(OFTEN)
+        moody.answer = lambda request: None
+        fill(bucket, "2026-11-22/roses/1.jpg")
+
+    assert waiting(f"{bucket}/{{date}}", settings(LONG), go_away_and_come_back) == f"{bucket}/2026-11-22"
+
+
+def test_a_store_that_stays_away_is_no_reason_to_skip(
+    moody: Proxy, gs: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    moody.answer = lambda request: answering(409)(request) if "waiting up to" in caplog.text else None
+    with pytest.raises(PetalflowError, match=r"the store failed .*not now"):
+        await_source(f"{gs.new_bucket()}/{{date}}", settings(SHORT, if_missing="skip"), OFTEN)
+
+
+@pytest.mark.parametrize("options", [settings(if_missing="skip"), settings(SHORT)])
+def test_permission_that_is_denied_fails_at_once(moody: Proxy, gs: Store, options: SnapshotSettings) -> None:
+    moody.answer = answering(403)
+    with pytest.raises(PetalflowError, match="permission denied"):
+        await_source(f"{gs.new_bucket()}/{{date}}", options, OFTEN)

@@ -1,0 +1,146 @@
+"""The least work that is right: which steps run again, after each kind of change; the tests build on one another."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from petalflow import registry
+from tests.e2e.command import Ended, Place, petalflow
+
+ROOT = Path(__file__).parents[2]
+# Thirteen test images prove little, and need not: what runs is the question here.
+SETTINGS = (
+    "train.backbone=dense",
+    "train.image_size_px=8",
+    "train.max_epochs=2",
+    "export.litert=false",
+    "evaluate.min_accuracy=0",
+    "evaluate.max_accuracy_drop=null",
+)
+ALL = {"snapshot", "convert", "validate", "train", "evaluate", "export", "release", "notify"}
+NEVER_CACHED = {"snapshot", "evaluate", "release", "notify"}
+IF_CHANGED = "snapshot.if_changed=true"
+
+
+@pytest.fixture(scope="module")
+def place(make_flowers, tmp_path_factory) -> Place:
+    home = tmp_path_factory.mktemp("caching")
+    place = Place(make_flowers(home / "photos", each=40, px=16), home / "out", home / "models")
+    accepted(place.run(*SETTINGS))
+    assert ran(place) == ALL
+    return place
+
+
+def accepted(ended: Ended) -> Ended:
+    assert ended.code == 0, ended.output + ended.errors
+    return ended
+
+
+def ran(place: Place) -> set[str]:
+    """Returns the steps that ran in the last run; all others of a run that went to its end were cached."""
+    states = place.states()
+    assert set(states.values()) <= {"ran", "cached"}, states
+    return {step for step in states if states[step] == "ran"}
+
+
+def baseline(place: Place) -> int:
+    return json.loads((place.out / "verdict.json").read_text())["baseline"]["version"]
+
+
+def test_nothing_new_is_nothing_done(place) -> None:
+    ended = accepted(place.run(*SETTINGS, IF_CHANGED))
+    assert f"digits: nothing new (run {place.file()['run_id']})" in ended.output
+    assert place.file()["outcome"] == "nothing new"
+    states = place.states()
+    assert {step for step in states if states[step] == "ran"} == {"snapshot", "notify"}
+    assert {states[step] for step in ALL - {"snapshot", "notify"}} == {"skipped"}
+    assert place.versions() == [1]
+
+
+def test_a_photo_that_changed_under_its_name_is_noticed(place) -> None:
+    shutil.copy(place.source / "tulip" / "007.jpg", place.source / "daisy" / "003.jpg")
+    ended = accepted(place.run(*SETTINGS, IF_CHANGED))
+    assert "why: photos: 1 changed" in ended.output
+    assert ran(place) == ALL
+    assert place.versions() == [1, 2]
+
+
+def test_other_code_runs_all_again_on_the_same_photos(place, tmp_path) -> None:
+    for package in ("petalflow", "components", "pipeline"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pipeline.yaml", tmp_path)
+    with (tmp_path / "components" / "train" / "train.py").open("a") as file:
+        file.write("# another line\n")
+    ended = accepted(petalflow(*place.command(*SETTINGS, IF_CHANGED)[1:], env={"PYTHONPATH": str(tmp_path)}))
+    assert "why: other code" in ended.output
+    assert ran(place) == ALL
+    assert place.versions() == [1, 2, 3]
+
+
+def test_after_a_rollback_nothing_is_new_and_the_next_is_judged_against_it(place) -> None:
+    back = registry.roll_back(str(place.registry), "digits", 2, "rollback")
+    assert back.version == 4
+    accepted(place.run(*SETTINGS, IF_CHANGED))
+    assert place.file()["outcome"] == "nothing new"
+    accepted(place.run(*SETTINGS))
+    assert ran(place) == NEVER_CACHED, "nothing changed since version 2, but asked for"
+    assert baseline(place) == 4
+    assert place.versions() == [1, 2, 3, 4, 5]
+
+
+def test_a_release_made_meanwhile_is_the_baseline_of_what_is_cached(place, tmp_path) -> None:
+    longer = (*SETTINGS, "train.max_epochs=40", "train.patience_epochs=40")
+    preempted, elsewhere = replace(place, out=tmp_path / "preempted"), replace(place, out=tmp_path / "elsewhere")
+    kill_when(preempted, longer, lambda: any(place.registry.glob(".state/digits/train/*/checkpoint.npz")))
+    accepted(elsewhere.run(*longer))
+    assert elsewhere.file()["run_id"] != preempted.file()["run_id"]
+    assert ran(elsewhere) == ALL, "its cache is its own"
+    assert "train: going on after epoch " in (elsewhere.out / "run.log").read_text(), "its checkpoints are not"
+    assert elsewhere.versions() == [1, 2, 3, 4, 5, 6]
+
+    accepted(place.run(*SETTINGS))
+    assert ran(place) == NEVER_CACHED
+    assert baseline(place) == 6
+
+
+def kill_when(place: Place, settings: tuple[str, ...], happened: Callable[[], bool]) -> None:
+    """Starts a run and kills it when something has happened."""
+    with subprocess.Popen(place.command(*settings), stdout=subprocess.DEVNULL, start_new_session=True) as process:
+        while not happened():
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, 9)
+
+
+def test_another_training_leaves_dataset_and_validation_alone(place) -> None:
+    accepted(place.run(*SETTINGS, "train.max_epochs=3"))
+    assert ran(place) == NEVER_CACHED | {"train", "export"}
+
+
+# Refused, which saves the export: it is made anew with the model.
+REFUSED = "evaluate.min_accuracy=1"
+
+
+def test_a_cached_model_without_its_file_is_made_again(place) -> None:
+    for model in place.out.glob("steps/*/train/model/model.keras"):
+        model.unlink()
+    ended = place.run(*SETTINGS, REFUSED)
+    assert ended.code == 3, ended.output + ended.errors
+    states = place.states()
+    assert [states[step] for step in ("convert", "validate", "train", "evaluate")] == ["cached", "cached", "ran", "ran"]
+
+
+def test_a_cached_dataset_without_a_shard_is_made_again(place) -> None:
+    for shard in place.out.glob("steps/*/convert/dataset/test-*.tfrecord"):
+        shard.unlink()
+    ended = place.run(*SETTINGS, REFUSED)
+    assert ended.code == 3, ended.output + ended.errors
+    states = place.states()
+    assert {states[step] for step in ("convert", "validate", "train", "evaluate")} == {"ran"}

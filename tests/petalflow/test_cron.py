@@ -1,0 +1,144 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from petalflow.cron import Cron
+from petalflow.errors import UsageError
+
+ZONES = st.sampled_from(
+    ["UTC", "Europe/Berlin", "America/New_York", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe"]
+)
+TIMES = st.datetimes(datetime(2025, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))
+
+
+def fields(low: int, high: int) -> st.SearchStrategy[str]:
+    numbers = st.integers(low, high)
+    ranges = st.tuples(numbers, numbers).map(sorted).map(lambda pair: f"{pair[0]}-{pair[1]}")
+    items = numbers.map(str) | ranges | st.tuples(ranges, st.integers(1, 9)).map("{0[0]}/{0[1]}".format)
+    stars = st.just("*") | st.integers(1, 9).map("*/{}".format)
+    return stars | st.lists(items, min_size=1, max_size=3).map(",".join)
+
+
+EXPRESSIONS = st.tuples(fields(0, 59), fields(0, 23), fields(1, 31), fields(1, 12), fields(0, 7)).map(" ".join)
+
+
+def accepted(expression: str, timezone: str) -> Cron | None:
+    try:
+        return Cron.of(expression, timezone)
+    except UsageError:
+        return None
+
+
+@given(EXPRESSIONS, ZONES, TIMES)
+def test_whatever_is_accepted_is_due_again_and_only_then(expression: str, timezone: str, time: datetime) -> None:
+    cron = accepted(expression, timezone)
+    if cron:
+        due = cron.next_after(time)
+        assert due > time
+        assert cron.is_due(due)
+        assert cron.is_due(due.astimezone(UTC) + timedelta(seconds=59))
+        assert cron.next_after(due - timedelta(minutes=1)).astimezone(UTC) == due.astimezone(UTC)
+
+
+@given(EXPRESSIONS, ZONES, TIMES)
+def test_the_last_time_is_the_one_before_the_next(expression: str, timezone: str, time: datetime) -> None:
+    cron = accepted(expression, timezone)
+    if cron:
+        last = cron.last_until(time)
+        assert last.astimezone(UTC) <= time
+        assert cron.next_after(last).astimezone(UTC) > time
+        assert cron.last_until(last).astimezone(UTC) == last.astimezone(UTC)
+
+
+@given(EXPRESSIONS)
+def test_nothing_sound_is_refused(expression: str) -> None:
+    if not accepted(expression, "UTC"):
+        with pytest.raises(UsageError, match=r"never due|different days"):
+            Cron.of(expression, "UTC")
+
+
+@given(EXPRESSIONS, ZONES)
+def test_what_was_accepted_is_accepted_again_as_it_is(expression: str, timezone: str) -> None:
+    cron = accepted(expression, timezone)
+    assert cron is None or Cron.of(cron.expression, cron.timezone) == cron
+
+
+def due_minutes(cron: Cron, since: datetime, hours: int) -> list[str]:
+    """Returns the minutes in which a schedule is due, as UTC has them."""
+    minutes = (since + timedelta(minutes=passed) for passed in range(hours * 60))
+    return [f"{minute:%H:%M}" for minute in minutes if cron.is_due(minute)]
+
+
+def test_a_schedule_is_meant_in_its_zone() -> None:
+    cron = Cron.of("0 3 * * 1", "Europe/Berlin")
+    assert due_minutes(cron, datetime(2026, 3, 2, tzinfo=UTC), 24) == ["02:00"]
+    assert due_minutes(cron, datetime(2026, 3, 30, tzinfo=UTC), 24) == ["01:00"]
+    assert due_minutes(cron, datetime(2026, 3, 31, tzinfo=UTC), 24) == []
+
+
+@pytest.mark.parametrize(
+    ("day", "due"),
+    [
+        (datetime(2026, 3, 28, 12, tzinfo=UTC), ["01:00"]),  # half past two is left out: at three, right after it
+        (datetime(2026, 10, 24, 12, tzinfo=UTC), ["00:30"]),  # half past two comes twice: the first time
+    ],
+)
+def test_where_the_clock_changes_a_schedule_is_due_once(day: datetime, due: list[str]) -> None:
+    assert due_minutes(Cron.of("30 2 * * *", "Europe/Berlin"), day, 24) == due
+
+
+def test_what_is_due_every_hour_follows_the_clock() -> None:
+    cron = Cron.of("30 * * * *", "Europe/Berlin")
+    assert due_minutes(cron, datetime(2026, 10, 25, tzinfo=UTC), 3) == ["00:30", "01:30", "02:30"]
+
+
+def test_after_the_first_of_two_times_the_next_is_tomorrow() -> None:
+    between = datetime(2026, 10, 25, 1, 10, tzinfo=UTC)  # ten past two, the second time
+    assert Cron.of("30 2 * * *", "Europe/Berlin").next_after(between).day == 26
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("0 3 * * 7", "0 3 * * 0"),
+        ("0 3 * * 5-7", "0 3 * * 0,5,6"),
+        ("0 3 * * sat,7", "0 3 * * 0,6"),
+        ("  0  3 1 JUL mon-fri/2 ", "0 3 1 JUL mon-fri/2"),
+    ],
+)
+def test_sunday_is_0_since_not_every_place_knows_7(given: str, kept: str) -> None:
+    assert Cron.of(given, "UTC").expression == kept
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("0 3 30 2 *", "never due"),
+        ("0 3 31 4,6,9,11 *", "never due"),
+        ("60 3 * * *", "bad minute"),
+        ("0 3 * * FRI-MON", "bad day-of-week"),
+        ("0 3 * * 8-7", "bad day of the week"),
+        ("0 3 * *", "has 4 fields; it must have five"),
+        ("0 0 3 * * 1", "has 6 fields"),
+        ("@weekly", "has 1 fields"),
+        ("0 3 L * *", "the day of the month 'L' is not understood everywhere"),
+        ("0 3 * * 1#2", "the day of the week '1#2' is not"),
+        ("0 3 ? * *", "the day of the month '?' is not"),
+        ("5/15 * * * *", "the minute '5/15' is not"),
+        ("*,5 * * * *", "the minute '*,5' is not"),
+        ("0 3 */2 * 1", "*/2 with 1 means different days to different places"),
+        ("0 3 1 * */2", "1 with */2 means different days"),
+    ],
+)
+def test_a_line_that_never_fires_or_not_everywhere_the_same_is_refused(expression: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Cron.of(expression, "UTC")
+    assert words in str(caught.value)
+    assert repr(expression) in str(caught.value)
+
+
+def test_a_zone_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"--timezone: there is no time zone 'Europe/Berln'.*Europe/Berlin"):
+        Cron.of("0 3 * * 1", "Europe/Berln")

@@ -1,0 +1,145 @@
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from petalflow.cron import Cron
+from petalflow.errors import UsageError
+from pipeline import scheduling
+from pipeline.build import Build
+from pipeline.compile import check_compiles
+from pipeline.config import Configuration
+from pipeline.request import Request
+from pipeline.targets import schedule_files
+from pipeline.targets.schedules import Order
+
+VALUES = {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
+
+
+@pytest.fixture
+def order(crontab, make_flowers, tmp_path) -> Order:
+    source, registry = make_flowers(tmp_path / "photos", each=1), tmp_path / "models"
+    request = Request.of(str(source), str(registry), "flowers", Configuration.of(VALUES))
+    return Order(request, Cron.of("0 3 * * 1", "Europe/Berlin"), tmp_path / "out", VALUES)
+
+
+def test_a_schedule_looks_for_what_is_new_in_its_zone_unless_the_user_says_otherwise() -> None:
+    assert scheduling.with_defaults(VALUES, "Asia/Tokyo") == {
+        **VALUES, "snapshot": {"if_changed": True, "timezone": "Asia/Tokyo"}
+    }  # fmt: skip
+    given = {"snapshot": {"if_changed": False, "overlap": "leave"}}
+    assert scheduling.with_defaults(given, "Asia/Tokyo")["snapshot"] == {
+        "if_changed": False, "overlap": "leave", "timezone": "Asia/Tokyo"
+    }  # fmt: skip
+
+
+def test_what_was_set_for_the_user_is_said(order) -> None:
+    made = scheduling.create("local", order)
+    said = list(scheduling.made(made, VALUES))
+    assert said[0].startswith("flowers is scheduled on local, 0 3 * * 1 Europe/Berlin; next run 20")
+    assert "snapshot.if_changed=true" in said[1]
+    assert "snapshot.timezone=Europe/Berlin" in said[2]
+    assert "set for it" not in "".join(scheduling.made(made, {"snapshot": {"if_changed": False, "timezone": "UTC"}}))
+
+
+def test_there_is_one_of_a_name(order) -> None:
+    scheduling.create("local", order)
+    with pytest.raises(UsageError, match=r"flowers on local already \(0 3 \* \* 1, Europe/Berlin\); add --replace"):
+        scheduling.create("local", replace(order, cron=Cron.of("0 4 * * 1", "UTC")))
+    scheduling.create("local", replace(order, cron=Cron.of("0 5 * * 1", "UTC")), replace=True)
+    _, schedule = scheduling.find("flowers", "local", {})
+    assert (schedule.cron, schedule.timezone) == ("0 5 * * 1", "UTC")
+
+
+def a_release_without_lineage(order: Order) -> Order:
+    version = Path(order.request.registry) / "flowers" / "1"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").touch()
+    return order
+
+
+def no_source(order: Order) -> Order:
+    return replace(order, request=replace(order.request, source=f"{order.request.source}/nowhere"))
+
+
+def no_folder(order: Order) -> Order:
+    return replace(order, out=None)
+
+
+def a_folder_elsewhere(order: Order) -> Order:
+    return replace(order, out=Path("gs://bucket/out").absolute())
+
+
+def a_folder_in_the_source(order: Order) -> Order:
+    return replace(order, out=Path(order.request.source) / "out")
+
+
+def a_folder_of_two_lines(order: Order) -> Order:
+    return replace(order, out=Path(order.request.registry).parent / "a\nb")
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "words"),
+    [
+        (a_release_without_lineage, "does not say what it was made from"),
+        (no_source, "does not exist"),
+        (no_folder, "--out is missing"),
+        (a_folder_elsewhere, "must be a folder of this machine"),
+        (a_folder_in_the_source, "lies in the source"),
+        (a_folder_of_two_lines, "holds a line break"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_old_one_makes_room(order, tmp_path, spoilt, words: str) -> None:
+    before = scheduling.create("local", order)
+    (tmp_path / "out").rmdir()
+    with pytest.raises(UsageError, match=words):
+        scheduling.create("local", spoilt(order), replace=True)
+    assert scheduling.find("flowers", "local", {})[1] == before
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pipeline_that_does_not_compile_is_said_in_one_line() -> None:
+    with pytest.raises(UsageError, match=r"the pipeline does not compile \(PetalflowError: .*latest.*") as caught:
+        check_compiles(Build(tag="latest"))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_name_gets_the_nearest_named(order) -> None:
+    with pytest.raises(UsageError, match="no schedule flower on local: there is none; petalflow schedule create"):
+        scheduling.find("flower", "local", {})
+    scheduling.create("local", order)
+    with pytest.raises(UsageError, match=r"no schedule flower on local: did you mean flowers\?"):
+        scheduling.find("flower", "local", {})
+    with pytest.raises(UsageError, match=r"no schedule flower on this machine: did you mean flowers\?"):
+        schedule_files.read("flower")
+
+
+def test_pausing_and_resuming_twice_is_said(order) -> None:
+    scheduling.create("local", order)
+
+    def found() -> tuple:
+        return scheduling.find("flowers", "local", {})
+
+    assert scheduling.resume(*found()).startswith("flowers is not paused; next run 20")
+    assert scheduling.pause(*found()) == "flowers is paused"
+    assert scheduling.pause(*found()) == "flowers is paused already"
+    assert scheduling.resume(*found()).startswith("flowers is resumed; next run 20")
+
+
+def test_schedules_are_shown_in_their_own_time(order, capsys) -> None:
+    made = replace(
+        scheduling.create("local", order),
+        next_run=datetime.fromisoformat("2026-03-02T02:00:00+00:00"),
+        last_run=datetime.fromisoformat("2026-02-23T02:00:07+00:00"),
+    )
+    capsys.readouterr()
+    scheduling.print_table([made, replace(made, name="x" * 40, paused=True, next_run=None)])
+    head, first, second = (" ".join(line.split()) for line in capsys.readouterr().out.splitlines())
+    assert head == "name on cron zone next run last run state"
+    assert first == "flowers local 0 3 * * 1 Europe/Berlin 2026-03-02 03:00 2026-02-23 03:00 active"
+    assert second.startswith("x" * 40 + " "), "no name is cut where there is no terminal"
+    assert second.endswith("paused")
+    lines = dict(line.split(maxsplit=1) for line in scheduling.shown(made) if " run " not in line)
+    assert lines["source"] == order.request.source
+    assert lines["records"] == order.request.record_uri

@@ -1,0 +1,112 @@
+"""The recurring runs of a Kubeflow Pipelines of this machine; their time comes when a test says so."""
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import kfp_server_api as api
+
+from tests.servers.cron import problems_with_seconds
+from tests.servers.kubeflow_requests import Query, Refused, chosen, model_of
+
+_LARGEST_PAGE = 2
+_STATUS = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}
+
+
+@dataclass
+class RecurringRuns:
+    """The recurring runs of the service, and the controller that starts their runs.
+
+    Attributes:
+        start: Starts a run.
+        check: Refuses what says how to run something and could not be run.
+        check_namespace: Refuses what is not ours.
+        known: By id.
+        missed: The ids of those whose time came while they were disabled.
+    """
+
+    start: Callable[[api.V2beta1Run], api.V2beta1Run]
+    check: Callable[[Any], None]
+    check_namespace: Callable[[str | None], None]
+    known: dict[str, api.V2beta1RecurringRun] = field(default_factory=dict)
+    missed: set[str] = field(default_factory=set)
+
+    @property
+    def one(self) -> api.V2beta1RecurringRun:
+        """The one there is."""
+        (recurring,) = self.known.values()
+        return recurring
+
+    def routes(self, root: str) -> list[tuple[str, str, Callable[..., Any]]]:
+        """Returns verb, path and what to do."""
+        some = "([^/:]+)"
+        return [
+            ("GET", f"{root}/recurringruns", self._list),
+            ("POST", f"{root}/recurringruns", self._create),
+            ("POST", f"{root}/recurringruns/{some}:(enable|disable)", self._change),
+            ("DELETE", f"{root}/recurringruns/{some}", self._delete),
+        ]
+
+    def fire(self, recurring_run_id: str) -> api.V2beta1Run | None:
+        """Does what the controller does when its time comes; returns the run, or None if it is disabled."""
+        recurring = self.known[recurring_run_id]
+        if recurring.mode != "ENABLE":
+            self.missed.add(recurring_run_id)
+            return None
+        run = api.V2beta1Run(
+            display_name=f"{recurring.display_name}-{uuid.uuid4().hex[:8]}",
+            recurring_run_id=recurring_run_id,
+            experiment_id=recurring.experiment_id,
+            pipeline_version_reference=recurring.pipeline_version_reference,
+            runtime_config=api.V2beta1RuntimeConfig(parameters=dict(recurring.runtime_config.parameters)),
+            service_account=recurring.service_account,
+        )
+        return self.start(run)
+
+    def _list(self, query: Query, **_: Any) -> Any:
+        self.check_namespace(query.get("namespace"))
+        found = chosen(self.known, query) or []
+        begin = int(query.get("page_token") or 0)
+        end = begin + min(int(query.get("page_size") or _LARGEST_PAGE), _LARGEST_PAGE)
+        token = str(end) if end < len(found) else None
+        return api.V2beta1ListRecurringRunsResponse(recurring_runs=found[begin:end] or None, next_page_token=token)
+
+    def _create(self, body: bytes, **_: Any) -> Any:
+        if not isinstance(json.loads(body).get("max_concurrency", ""), str):
+            raise Refused(400, "max_concurrency is no string, as JSON has 64 bits")
+        recurring = model_of(body, api.V2beta1RecurringRun)
+        self.check(recurring)
+        schedule = recurring.trigger.cron_schedule if recurring.trigger else None
+        wrong = problems_with_seconds(schedule.cron) if schedule else ["there is no trigger"]
+        if not 1 <= int(recurring.max_concurrency or 0) <= 10:
+            wrong.append("The max concurrency of the recurring run should be between 1 and 10")
+        if recurring.mode not in _STATUS:
+            wrong.append(f"mode {recurring.mode}")
+        if wrong:
+            raise Refused(400, f"Failed to create a recurring run: {'; '.join(wrong)}")
+        recurring.recurring_run_id, recurring.created_at = str(uuid.uuid4()), datetime.now(UTC)
+        recurring.status = _STATUS[recurring.mode]
+        self.known[recurring.recurring_run_id] = recurring
+        return recurring
+
+    def _change(self, recurring_run_id: str, verb: str, **_: Any) -> Any:
+        recurring = self._get(recurring_run_id)
+        recurring.mode = verb.upper()
+        recurring.status = _STATUS[recurring.mode]
+        if recurring.mode == "ENABLE" and recurring_run_id in self.missed:
+            self.missed.remove(recurring_run_id)
+            self.fire(recurring_run_id)  # the last that was missed, catch-up or not
+        return {}
+
+    def _delete(self, recurring_run_id: str, **_: Any) -> Any:
+        self._get(recurring_run_id)
+        del self.known[recurring_run_id]
+        return {}
+
+    def _get(self, recurring_run_id: str) -> api.V2beta1RecurringRun:
+        if recurring_run_id not in self.known:
+            raise Refused(404, f"Recurring run {recurring_run_id} not found.")
+        return self.known[recurring_run_id]

@@ -1,0 +1,43 @@
+"""How a Kubeflow Pipelines of this machine reads what it is asked, and says no."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import kfp_server_api as api
+
+from tests.servers.strict import check_known
+
+Query = dict[str, str]
+
+
+class Refused(Exception):
+    """The service does not take a request."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def model_of(body: bytes, kind: Any) -> Any:
+    """Returns what a request says, if the definition of the API knows each word of it."""
+    values = json.loads(body)
+    try:
+        check_known(values, kind, api)
+    except ValueError as error:
+        raise Refused(400, str(error)) from None
+    return api.ApiClient().deserialize(SimpleNamespace(data=body.decode()), kind)
+
+
+def chosen(known: dict[str, Any], query: Query) -> list[Any] | None:
+    """Returns what a filter lets through, as the service reads it."""
+    predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
+    for predicate in predicates:
+        if predicate.keys() != {"operation", "key", "string_value"} or predicate["operation"] != "EQUALS":
+            raise Refused(400, f"invalid predicate {predicate}")
+    found = [
+        one
+        for one in known.values()
+        if all(getattr(one, predicate["key"]) == predicate["string_value"] for predicate in predicates)
+    ]
+    return found or None
