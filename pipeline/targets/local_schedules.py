@@ -35,6 +35,12 @@ _LOG_BYTES = 1 << 20
 _OF_STORES = ("AWS_", "GOOGLE_")
 
 
+def _program() -> Path:
+    """Returns the command that runs now, or the one beside this Python where something else runs us."""
+    script = Path(sys.argv[0]).absolute()
+    return script if script.name == "petalflow" else Path(sys.executable).with_name("petalflow")
+
+
 @dataclass(frozen=True)
 class LocalSchedules:
     """The schedules of this machine, whether their runs are processes or containers.
@@ -47,7 +53,7 @@ class LocalSchedules:
 
     on: str
     find_target: Callable[[str, Mapping[str, ContainerSettings]], Target]
-    program: Path = field(default_factory=lambda: Path(sys.argv[0]).absolute())
+    program: Path = field(default_factory=_program)
 
     def check(self, order: Order) -> None:
         """Looks whether there is a crontab that we may read, and whether our line can stand in it."""
