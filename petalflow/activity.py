@@ -2,7 +2,7 @@
 
     <state_uri>/steps/<step>.json
 
-One run of a name goes on at a time (petalflow/lock.py), so what was noted since a run began is its own.
+One run of a name goes on at a time (petalflow/lock.py), so what was noted since it was a run's turn is its own.
 """
 
 import contextlib
@@ -39,13 +39,13 @@ def noted(step: str, state_uri: str, run_id: str = "") -> Iterator[None]:
     _write(state_uri, {**note, "ended_at": clock.stamp(), "state": RAN})
 
 
-def states(state_uri: str, run_id: str, since: str) -> dict[str, str]:
+def states(state_uri: str, run_id: str, since: str | None) -> dict[str, str]:
     """Returns what became of each step of a run but notify: ran, cached, skipped, failed or running.
 
     Args:
         state_uri: What all runs of a name share.
         run_id: The run.
-        since: When it began, as `clock.stamp` says it.
+        since: When it was the run's turn, as `clock.stamp` says it; None if it never was.
     """
     noted = _notes(state_uri, run_id, since)
     steps = STEPS[: STEPS.index("notify")]
@@ -53,7 +53,7 @@ def states(state_uri: str, run_id: str, since: str) -> dict[str, str]:
     return {step: noted[step]["state"] if step in noted else _unnoted(step, steps.index(step) < last) for step in steps}
 
 
-def first_error(state_uri: str, run_id: str, since: str) -> str:
+def first_error(state_uri: str, run_id: str, since: str | None) -> str:
     """Returns what the step that failed in a run said, after its name; "" if none said anything."""
     notes = _notes(state_uri, run_id, since)
     failed = (notes[step] for step in STEPS if step in notes and notes[step]["state"] == FAILED)
@@ -67,10 +67,15 @@ def _unnoted(step: str, before_the_last: bool) -> str:
     return RAN if step in NEVER_CACHED else CACHED
 
 
-def _notes(state_uri: str, run_id: str, since: str) -> dict[str, dict[str, Any]]:
+def _notes(state_uri: str, run_id: str, since: str | None) -> dict[str, dict[str, Any]]:
     folder = storage.join(state_uri, "steps")
     notes = [storage.read_json(storage.join(folder, file.name)) for file in storage.list_files(folder, deep=False)]
-    return {note["step"]: note for note in notes if note["run_id"] in ("", run_id) and note["started_at"] >= since}
+    return {note["step"]: note for note in notes if note["run_id"] == run_id or _is_of_turn(note, since)}
+
+
+def _is_of_turn(note: dict[str, Any], since: str | None) -> bool:
+    """Tells whether a step that does not know its run ran since a time; a rehearsal of the future did not."""
+    return since is not None and not note["run_id"] and since <= note["started_at"] <= clock.stamp()
 
 
 def _write(state_uri: str, note: dict[str, Any]) -> None:

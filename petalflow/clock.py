@@ -45,5 +45,6 @@ def zone(name: str) -> zoneinfo.ZoneInfo:
     known = zoneinfo.available_timezones()
     if name in known:
         return zoneinfo.ZoneInfo(name)
-    near = difflib.get_close_matches(name, known, n=1) or ["Europe/Berlin"]
+    places = [zone for zone in known if "/" in zone]
+    near = difflib.get_close_matches(name, places, n=1) or ["Europe/Berlin"]
     raise ValueError(f"there is no time zone {name!r}; it must be one like {near[0]}")

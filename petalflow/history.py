@@ -12,7 +12,7 @@ from petalflow import lock, runs, storage
 from petalflow.steps import STEPS
 
 # What a record without an end comes to.
-GOING_ON, DID_NOT_END = "going on", "did not end"
+GOING_ON, WAITING, DID_NOT_END = "going on", "waiting", "did not end"
 UNREADABLE = "unreadable"
 # Of records read at once; on a store each part is a request.
 _THREADS = 16
@@ -26,8 +26,8 @@ class RunRecord:
 
     Attributes:
         run_id: The run.
-        outcome: accepted, refused, failed, nothing new or skipped; "going on" or "did not end" of a run that has not
-            said so; "unreadable" where the record cannot be read.
+        outcome: accepted, refused, failed, nothing new or skipped; "going on", "waiting" (for another) or "did not end"
+            of a run that has not said so; "unreadable" where the record cannot be read.
         started_at: When it began; None where the record does not say.
         ended_at: When it ended.
         trigger: Who or what asked for it.
@@ -65,9 +65,9 @@ def history(record_uri: str, state_uri: str, last: int | None = None) -> list[Ru
     begun = list(beginnings(record_uri).items())
     wanted = begun[-last:] if last else begun
     holder = lock.holder(state_uri)
-    goes_on = holder.run_id if holder and holder.has_it() else ""
+    goes_on = holder.run_id if holder and holder.has_it() else ""  # all others that have not ended wait for it
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(lambda run: _record(record_uri, *run, goes_on=run[0] == goes_on), wanted))
+        return list(pool.map(lambda run: _record(record_uri, *run, goes_on=goes_on), wanted))
 
 
 def beginnings(record_uri: str) -> dict[str, datetime | None]:
@@ -95,7 +95,7 @@ def _beginning(record_uri: str, run_id: str) -> list[tuple[str, datetime | None]
         return [(run_id, None)]
 
 
-def _record(record_uri: str, run_id: str, started_at: datetime | None, *, goes_on: bool) -> RunRecord:
+def _record(record_uri: str, run_id: str, started_at: datetime | None, *, goes_on: str) -> RunRecord:
     parts: dict[str, dict[str, Any]] = {}
     for part in _PARTS:
         try:
@@ -103,7 +103,10 @@ def _record(record_uri: str, run_id: str, started_at: datetime | None, *, goes_o
         except (ValueError, TypeError):
             return RunRecord(run_id, UNREADABLE, started_at, error=f"{part}.json is no JSON object")
     try:
-        return _told(run_id, parts, GOING_ON if goes_on else DID_NOT_END)
+        if run_id == goes_on:
+            return _told(run_id, parts, GOING_ON)
+        # It has not come to look at its source yet, and that takes long only where another goes on.
+        return _told(run_id, parts, WAITING if goes_on and not parts[runs.SNAPSHOT] else DID_NOT_END)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         return RunRecord(run_id, UNREADABLE, started_at, error=f"another program wrote it: {error!r}")
 

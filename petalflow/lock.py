@@ -5,7 +5,8 @@
 The file with the highest number tells who has the lock, or that nobody has. Taking it is creating the next
 number, which of several exactly one succeeds in; nobody ever writes over another's file, so no store needs to
 compare and swap. Whoever let the lease run out, and was taken for dead, finds a higher number than its own, and
-must not release (a fencing token, as Kleppmann calls it in "How to do distributed locking", 2016).
+must not release (a fencing token, as Kleppmann calls it in "How to do distributed locking", 2016). Leases go by the
+machine's own clock, never by one that is given to rehearse.
 """
 
 import contextlib
@@ -15,10 +16,10 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 
-from petalflow import clock, storage
+from petalflow import storage
 from petalflow.errors import PetalflowError
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Holder:
 
     def has_it(self) -> bool:
         """Tells whether the lock is still theirs: not given back, the lease not over, the process not gone."""
-        return not self.free and datetime.fromisoformat(self.until) > clock.now() and not self._is_gone()
+        return not self.free and datetime.fromisoformat(self.until) > datetime.now(UTC) and not self._is_gone()
 
     def _is_gone(self) -> bool:
         if not self.pid or self.host != socket.gethostname():
@@ -74,7 +75,17 @@ def holder(state_uri: str) -> Holder | None:
         if not names:
             return None
         with contextlib.suppress(FileNotFoundError):  # who took it meanwhile has cleared it away
-            return Holder(**storage.read_json(storage.join(_folder(state_uri), max(names))))
+            return _read(storage.join(_folder(state_uri), max(names)))
+
+
+def _read(address: str) -> Holder:
+    """Returns what a file says; one that is damaged says that nobody has the lock, since then nobody may release."""
+    try:
+        values = storage.read_json(address)
+        return Holder(**{field.name: values[field.name] for field in fields(Holder) if field.name in values})
+    except (ValueError, TypeError):
+        log.warning("%s is damaged, and taken for free", address)
+        return Holder(int(address[-11:-5]), "", _end_of(0), 0, free=True)
 
 
 def take(state_uri: str, run_id: str, lease_s: float) -> Holder | None:
@@ -152,7 +163,7 @@ def kept_alive(state_uri: str, run_id: str = "", every_s: float = _BEAT_S) -> It
 
 
 def _end_of(lease_s: float) -> str:
-    return (clock.now() + timedelta(seconds=lease_s)).isoformat(timespec="seconds")
+    return (datetime.now(UTC) + timedelta(seconds=lease_s)).isoformat(timespec="seconds")
 
 
 def _folder(state_uri: str) -> str:

@@ -32,6 +32,7 @@ def roll_back(registry_uri: str, name: str, version: int, *, state_uri: str, rec
         UsageError: If there is no such version, or if it is the live one.
         PetalflowError: If a run of the name goes on.
     """
+    _find(registry_uri, name, version)  # before anything is made
     run_id = f"{name}-{clock.now():%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
     other = lock.take(state_uri, run_id, _LEASE_S)
     if other:
@@ -69,8 +70,7 @@ def _recorded(old: Release, registry_uri: str, name: str, run_id: str, record_ur
     outcome, error = runs.FAILED, ""
     try:
         made = registry.roll_back(registry_uri, name, old.version, run_id)
-        release = {"uri": made.uri, "version": made.version, "name": name}
-        runs.write(record_uri, run_id, runs.RELEASE, {**release, "rolled_back_from": old.version, "why": why})
+        runs.write(record_uri, run_id, runs.RELEASE, {**made.for_record(), "rolled_back_from": old.version, "why": why})
         outcome = runs.ACCEPTED
         return made
     except BaseException as failure:

@@ -17,7 +17,9 @@ ACCEPTED, REFUSED, FAILED, NOTHING_NEW = "accepted", "refused", "failed", "nothi
 SKIPPED = "skipped"
 
 
-def begin(record_uri: str, run_id: str, *, source: str, trigger: str, code_version: str) -> None:
+def begin(
+    record_uri: str, run_id: str, *, source: str, trigger: str, code_version: str, has_released: bool = False
+) -> None:
     """Notes that a run begins; clears what an attempt of it that was killed had decided: it is decided again.
 
     Args:
@@ -26,12 +28,19 @@ def begin(record_uri: str, run_id: str, *, source: str, trigger: str, code_versi
         source: As it was asked for; a date in it is not filled in.
         trigger: Who or what asked: "by hand", "schedule flowers".
         code_version: Of the steps.
+        has_released: Whether that attempt came to a release; then what it decided stands.
     """
-    for part in (VERDICT, RELEASE, END):
+    for part in () if has_released else (VERDICT, RELEASE, END):
         storage.remove(_address(record_uri, run_id, part))
     before = read(record_uri, run_id, BEGIN) or {"started_at": clock.stamp(), "attempts": 0}
     asked = {"source": source, "trigger": trigger, "code_version": code_version}
     write(record_uri, run_id, BEGIN, {**before, **asked, "attempts": before["attempts"] + 1})
+
+
+def take_turn(record_uri: str, run_id: str) -> None:
+    """Notes that it is the run's turn: what steps of its name note from now on is its own."""
+    begun = read(record_uri, run_id, BEGIN) or {}
+    write(record_uri, run_id, BEGIN, {"turn_at": clock.stamp(), **begun})
 
 
 def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error: str = "") -> dict[str, Any]:
@@ -45,7 +54,7 @@ def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error:
         error: What the backend says of a failure; what the step itself said counts for more.
     """
     begun = read(record_uri, run_id, BEGIN)
-    since = begun["started_at"] if begun else clock.stamp()
+    since = begun.get("turn_at") if begun else None
     how = outcome(record_uri, run_id, succeeded=succeeded)
     said = (activity.first_error(state_uri, run_id, since) or error) if how == FAILED else ""
     steps = activity.states(state_uri, run_id, since)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from petalflow import runs
 from petalflow.activity import CACHED, FAILED, RAN, RUNNING
-from petalflow.history import DID_NOT_END, GOING_ON, UNREADABLE, RunRecord
+from petalflow.history import DID_NOT_END, GOING_ON, UNREADABLE, WAITING, RunRecord
 
 # Where there is no terminal, nothing is wrapped and nothing cut.
 _ENDLESS = 100_000
@@ -20,6 +20,7 @@ _OUTCOMES = {
     runs.REFUSED: "yellow",
     runs.FAILED: "red",
     GOING_ON: "cyan",
+    WAITING: "cyan",
     DID_NOT_END: "red",
     UNREADABLE: "red",
 }

@@ -148,7 +148,8 @@ def _conclude(target: Target, request: Request, run_file: RunFile, failure: Fail
     else:
         run_file.outcome = runs.outcome(request.record_uri, run_file.run_id, succeeded=finished)
     verdict = runs.read(request.record_uri, run_file.run_id, runs.VERDICT)
-    if verdict and run_file.step("evaluate").state == RAN:
+    # Of a run that was cut off after its release, an earlier attempt evaluated.
+    if verdict and (run_file.step("evaluate").state == RAN or run_file.outcome == runs.ACCEPTED):
         storage.write_json(str(out / VERDICT_FILE), verdict)
         storage.write_bytes(str(out / REPORT_FILE), runs.read_report(request.record_uri, run_file.run_id))
         run_file.results |= {"verdict": str(out / VERDICT_FILE), "report": str(out / REPORT_FILE)}

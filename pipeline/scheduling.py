@@ -56,8 +56,6 @@ def create(on: str, order: Order, *, replace: bool = False) -> Schedule:
         )
     check_compiles(target.build(request.source))
     registry.live(request.registry, request.name)  # which must say what it was made from, to tell what is new
-    if existing:
-        place.delete(request.name)
     return place.create(order)
 
 

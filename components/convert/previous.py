@@ -1,11 +1,7 @@
 """The dataset before this one, most of which is often the same."""
 
-import logging
-
 from petalflow import registry
 from petalflow.errors import PetalflowError
-
-log = logging.getLogger(__name__)
 
 
 def previous_dataset(registry_uri: str, name: str) -> str | None:
@@ -15,9 +11,7 @@ def previous_dataset(registry_uri: str, name: str) -> str | None:
     """
     try:
         live = registry.live(registry_uri, name)
-    except PetalflowError as error:  # the steps that need it say so themselves
-        log.warning("no dataset to start from: %s", error)
+    except PetalflowError:  # the steps that need it say so
         return None
     address = live.lineage.get("dataset") if live else None
-    log.debug("the dataset before: %s", address)
     return str(address) if address else None

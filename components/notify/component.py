@@ -17,7 +17,7 @@ def notify(
     keep_config: str,
     status: dsl.PipelineTaskFinalStatus,
 ) -> None:
-    """Ends a run: notes how it ended, lets the next one in, tells people, and clears away what is old."""
+    """Ends a run: notes how it ended, clears away what is old, lets the next one in, and tells people."""
     from components.notify.notify import summary
     from components.notify.settings import KeepSettings, NotifySettings
     from components.notify.telling import tell
@@ -28,8 +28,9 @@ def notify(
     with running("notify"):
         run, error = run_id or job_id, status.error_message or ""
         runs.end(record_uri, run, state_uri, succeeded=status.state == "SUCCEEDED", error=error)
-        lock.give_back(state_uri, run)
         for line in summary(record_uri, run, name):
             print(line, flush=True)
-        tell(record_uri, run, name, NotifySettings.from_json(notify_config))
+        # Before another run may go on with what is there; telling may take a while, and need not.
         tidy(registry, name, state_uri, record_uri, KeepSettings.from_json(keep_config))
+        lock.give_back(state_uri, run)
+        tell(record_uri, run, name, NotifySettings.from_json(notify_config))

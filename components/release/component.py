@@ -43,5 +43,5 @@ def release(
         made = {"run_id": run, "source": unpin(source)[0], "dataset_uri": dataset.uri, "code_version": code_version}
         inputs = (exported.path, evaluation.path, dataset.path)
         released = work(*inputs, registry, name, settings=settings, state_uri=state_uri, **made)
-        runs.write(record_uri, run, runs.RELEASE, {"uri": released.uri, "version": released.version, "name": name})
+        runs.write(record_uri, run, runs.RELEASE, released.for_record())
     return released.uri

@@ -27,13 +27,21 @@ def snapshot(
     """Returns the source as it is now, ADDRESS@sha256:FINGERPRINT, or "" when there is nothing to do."""
     from components.snapshot.settings import SnapshotSettings
     from components.snapshot.snapshot import Asked, look
-    from petalflow import runs
+    from petalflow import registry as releases
+    from petalflow import runs, storage
     from petalflow.settings import sections
     from petalflow.step import running
 
     run = run_id or job_id
     with running("snapshot", state_uri, run):
-        runs.begin(record_uri, run, source=source, trigger=trigger, code_version=code_version)
+        # A run that was cut off after its release has made that, and no other, whatever the photos are by now.
+        made = releases.released_by(registry, name, run)
+        asked_for = {"source": source, "trigger": trigger, "code_version": code_version}
+        runs.begin(record_uri, run, **asked_for, has_released=made is not None)
+        if made:
+            storage.write_bytes(listing.path, b"")  # promised, whatever comes
+            runs.write(record_uri, run, runs.RELEASE, made.for_record())
+            return ""
         settings = sections(
             convert=convert_config,
             validate=validate_config,
@@ -44,5 +52,7 @@ def snapshot(
         asked = Asked(source, registry, name, state_uri, run, settings, code_version)
         pinned, seen = look(asked, SnapshotSettings.from_json(snapshot_config), listing.path)
         runs.write(record_uri, run, runs.SNAPSHOT, seen)
+        if not seen["skipped"]:
+            runs.take_turn(record_uri, run)
     listing.metadata.update({key: seen[key] for key in ("source", "fingerprint", "images") if key in seen})
     return pinned

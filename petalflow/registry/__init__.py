@@ -9,7 +9,7 @@ The highest version is live. Versions are only ever added, and the oldest remove
 """
 
 from petalflow.registry.pruning import prune
-from petalflow.registry.publishing import check_name, publish, roll_back
+from petalflow.registry.publishing import check_name, publish, released_by, roll_back
 from petalflow.registry.releases import RELEASE_FILE, Release, live, open_release, releases, withdrawn
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "open_release",
     "prune",
     "publish",
+    "released_by",
     "releases",
     "roll_back",
     "withdrawn",

@@ -41,9 +41,10 @@ def publish(
     check_name("--run-id", lineage["run_id"])
     if not storage.exists(storage.join(folder, VISIBLE_BY)):
         raise PetalflowError(f"{folder} has no {VISIBLE_BY}, so it is no export; export again")
+    before = released_by(registry_uri, name, lineage["run_id"])
+    if before:
+        return before
     begun = _version_of(registry_uri, name, lineage["run_id"])
-    if begun and storage.exists(storage.join(registry_uri, name, str(begun), VISIBLE_BY)):
-        return open_release(storage.join(registry_uri, name, str(begun)))
     try:
         while True:
             version = begun or _next_version(registry_uri, name)
@@ -53,6 +54,13 @@ def publish(
             begun = None
     except OSError as error:
         raise UsageError(f"cannot write to the registry {registry_uri}: {error.strerror or error}") from None
+
+
+def released_by(registry_uri: str, name: str, run_id: str) -> Release | None:
+    """Returns the release that a run made, if it is visible."""
+    version = _version_of(registry_uri, name, run_id)
+    uri = storage.join(registry_uri, name, str(version))
+    return open_release(uri) if version and storage.exists(storage.join(uri, VISIBLE_BY)) else None
 
 
 def check_name(what: str, name: str) -> None:
@@ -92,8 +100,10 @@ def _publish_as(
     if not storage.is_local(registry_uri):
         # Who writes the lineage first has the number.
         claim = storage.join(uri, RELEASE_FILE)
-        if not storage.create_json(claim, made) and storage.read_json(claim)["run_id"] != lineage["run_id"]:
-            return None
+        if not storage.create_json(claim, made):
+            if storage.read_json(claim)["run_id"] != lineage["run_id"]:
+                return None
+            storage.write_json(claim, made)  # an upload of ours was cut off; the photos may be others by now
         _write_files(uri, files)  # before what makes the release visible
         storage.copy_tree(folder, uri, besides=_LEFT_OUT, last=VISIBLE_BY)
         return uri

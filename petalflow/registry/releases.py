@@ -34,6 +34,10 @@ class Release:
         """The run that released it."""
         return str(self.lineage["run_id"])
 
+    def for_record(self) -> dict[str, Any]:
+        """Returns what the record of its run says of it."""
+        return {"uri": self.uri, "version": self.version, "name": self.uri.rstrip("/").split("/")[-2]}
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Class names, in the order of its scores."""

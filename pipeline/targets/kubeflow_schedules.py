@@ -54,13 +54,16 @@ class KubeflowSchedules:
     def create(self, order: Order) -> Schedule:
         """Makes a recurring run of the pipeline as it is now."""
         name, wanted = order.request.name, self._wanted(order)
+        before = {other.recurring_run_id for other in self._of(name)}
         try:
             made = self._api.create_recurring_run(wanted)
         except Unreachable:
-            there = self._of(name)
+            there = [other for other in self._of(name) if other.recurring_run_id not in before]
             if not there:
                 raise
             made = there[0]  # only the answer was lost
+        for recurring_run_id in before:
+            self._api.delete_recurring_run(recurring_run_id)
         if any(other.recurring_run_id != made.recurring_run_id for other in self._of(name)):
             raise UsageError(f"several schedules are named {name} now; delete them (one command does), and make one")
         return self._schedule(made)

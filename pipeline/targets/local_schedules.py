@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from pathlib import Path
 from typing import cast
 
@@ -61,14 +60,18 @@ class LocalSchedules:
         self._line(self._file_of(order))
 
     def create(self, order: Order) -> Schedule:
-        """Writes the file and the crontab's line."""
+        """Writes the file and the crontab's line, in the place of what one of the same name has."""
         file = self._file_of(order)
+        before = file.path.read_bytes() if file.path.exists() else None
         file.log.parent.mkdir(parents=True, exist_ok=True)  # the shell opens the log before we are called
         file.write()
         try:
             self._enter(file)
         except PetalflowError:
-            file.path.unlink()
+            if before is None:
+                file.remove()
+            else:
+                file.path.write_bytes(before)
             raise
         for warning in _warnings(order.request.configuration):
             print(f"petalflow: warning: {warning}", file=sys.stderr)
@@ -90,13 +93,13 @@ class LocalSchedules:
         """Puts the line in again."""
         file = schedule_files.read(name)
         self._enter(file)
-        replace(file, paused=False).write()
+        replace(file, paused=False, active_since=clock.stamp()).write()
 
     def delete(self, name: str) -> None:
         """Removes line and file; what the runs left stays."""
         file = schedule_files.read(name)
         crontab.change(lambda table: crontab.without(table, file.path))
-        file.path.unlink()
+        file.remove()
 
     def run_now(self, name: str) -> str:
         """Runs it here and follows it to its end."""
@@ -125,7 +128,7 @@ class LocalSchedules:
             settings=order.settings,
             cron=order.cron.expression,
             timezone=order.cron.timezone,
-            created_at=clock.stamp(),
+            active_since=clock.stamp(),
         )
 
     def _line(self, file: ScheduleFile) -> str:
@@ -150,7 +153,7 @@ class LocalSchedules:
         target = self.find_target(file.on, configuration.targets)
         check_compiles(target.build(file.source))
         check_probes(target.probes())
-        replace(file, last_fired=clock.stamp()).write()
+        file.note_fired(clock.stamp())
         out = Path(file.out)
         return when_free(
             out,
@@ -188,7 +191,7 @@ def _schedule(file: ScheduleFile, entered: bool) -> Schedule:
         timezone=file.timezone,
         paused=paused,
         next_run=None if paused else file.when().next_after(clock.now()),
-        last_run=datetime.fromisoformat(file.last_fired) if file.last_fired else None,
+        last_run=file.last_fired,
         source=file.source,
         registry=file.registry,
         record_uri=file.record_uri,

@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from petalflow.errors import UsageError, did_you_mean
 
 # Where the user keeps what programs are to remember.
 CONFIG_HOME = "XDG_CONFIG_HOME"
+# cron calls us every quarter of an hour at least.
+_LATE = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,7 @@ class ScheduleFile:
         cron: Five fields.
         timezone: The zone they are meant in.
         paused: Whether it does nothing until it is resumed.
-        created_at: ISO 8601.
-        last_fired: When it ran last, ISO 8601, or None.
+        active_since: When it was made, or resumed last, ISO 8601; what was due until then is over.
     """
 
     name: str
@@ -51,9 +52,8 @@ class ScheduleFile:
     settings: Mapping[str, Mapping[str, Any]]
     cron: str
     timezone: str
-    created_at: str
+    active_since: str
     paused: bool = False
-    last_fired: str | None = None
 
     @property
     def path(self) -> Path:
@@ -69,9 +69,36 @@ class ScheduleFile:
         """Returns when it is due."""
         return Cron(self.cron, self.timezone)
 
+    @property
+    def last_fired(self) -> datetime | None:
+        """When it ran last."""
+        try:
+            return datetime.fromisoformat(self._fired.read_text())
+        except FileNotFoundError:
+            return None
+
     def is_due(self, time: datetime) -> bool:
-        """Tells whether it is to run in the minute of `time`."""
-        return not self.paused and self.when().is_due(time)
+        """Tells whether it is to run at a time: it is due, or was a moment ago and has not run since.
+
+        A machine may be too busy to start us in the very minute; but what was missed for longer is not made up for.
+        """
+        due, fired = self.when().last_until(time), self.last_fired
+        is_new = due > datetime.fromisoformat(self.active_since) and not (fired and due <= fired)
+        return not self.paused and is_new and time - due < _LATE
+
+    def note_fired(self, time: str) -> None:
+        """Notes when it ran last, in a file of its own: this one may be changed or removed meanwhile."""
+        if self.path.exists():
+            self._fired.write_text(time)
+
+    def remove(self) -> None:
+        """Removes it."""
+        self.path.unlink(missing_ok=True)
+        self._fired.unlink(missing_ok=True)
+
+    @property
+    def _fired(self) -> Path:
+        return self.path.with_suffix(".fired")
 
     def write(self) -> None:
         """Writes the file whole, for the user's eyes only: settings may name what is nobody else's business."""

@@ -65,7 +65,7 @@ class Schedules(Protocol):
         """Raises UsageError for what this place cannot do, before anything is made or replaced."""
 
     def create(self, order: Order) -> Schedule:
-        """Makes a schedule; no other of its name is there."""
+        """Makes a schedule; one of the same name is removed when that has succeeded."""
 
     def list(self) -> list[Schedule]:
         """Returns all that are ours, sorted by name."""

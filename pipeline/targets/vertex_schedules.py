@@ -55,14 +55,17 @@ class VertexSchedules:
     def create(self, order: Order) -> Schedule:
         """Creates a schedule that holds the whole job."""
         name, message = order.request.name, self._message(order)
+        before = [other.name for other in self._of(name)]
         try:
             with self._api.answering():
                 made = self._api.schedules.create_schedule(parent=self._api.parent, schedule=message, timeout=REQUEST_S)
         except Unreachable:
-            there = self._of(name)
+            there = [other for other in self._of(name) if other.name not in before]
             if not there:
                 raise
             made = there[0]  # only the answer was lost
+        for resource in before:
+            self._delete(resource)
         if any(other.name != made.name for other in self._of(name)):
             raise UsageError(f"several schedules are named {name} now; delete them (one command does), and make one")
         return self._schedule(made)
@@ -90,14 +93,7 @@ class VertexSchedules:
     def delete(self, name: str) -> None:
         """Deletes it, and waits until it is gone."""
         for message in self._of(name):
-            with self._api.answering(message.name):
-                operation = self._api.schedules.delete_schedule(name=message.name, timeout=REQUEST_S)
-                try:
-                    operation.result(timeout=REQUEST_S)  # type: ignore[no-untyped-call]
-                except concurrent.futures.TimeoutError:
-                    raise Unreachable(
-                        f"Vertex AI, {message.name}: it is being deleted, which takes long; list shows when it is gone"
-                    ) from None
+            self._delete(message.name)
 
     def run_now(self, name: str) -> str:
         """Creates a job from the one that the schedule holds, with a run id of ours, and prints where it is."""
@@ -117,6 +113,16 @@ class VertexSchedules:
     @cached_property
     def _api(self) -> Api:
         return Api(self.settings)
+
+    def _delete(self, resource: str) -> None:
+        with self._api.answering(resource):
+            operation = self._api.schedules.delete_schedule(name=resource, timeout=REQUEST_S)
+            try:
+                operation.result(timeout=REQUEST_S)  # type: ignore[no-untyped-call]
+            except concurrent.futures.TimeoutError:
+                raise Unreachable(
+                    f"Vertex AI, {resource}: it is being deleted, which takes long; list shows when it is gone"
+                ) from None
 
     def _message(self, order: Order) -> "Message":
         from google.cloud.aiplatform_v1 import Schedule as Message

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -49,7 +50,7 @@ def steps_alive(place: Place) -> list[str]:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_a_killed_run_goes_on_and_releases_once(digits, tmp_path) -> None:
-    place = Place(digits, tmp_path / "out", tmp_path / "models")
+    place = Place(Path(shutil.copytree(digits, tmp_path / "photos")), tmp_path / "out", tmp_path / "models")
     kill_when(place, "snapshot", ("running",), 0)
     ids = {place.file()["run_id"]}
     for step, states, after_s in [
@@ -71,11 +72,17 @@ def test_a_killed_run_goes_on_and_releases_once(digits, tmp_path) -> None:
         assert not steps_alive(place), "a step outlived its run"
         assert place.file()["outcome"] is None
 
+        if (step, states) == ("release", ("ran",)):
+            assert place.states()["convert"] == place.states()["train"] == "cached", "what was done is not done again"
+
+    released = (place.registry / "digits" / "1" / "model.keras").read_bytes()
+    (place.source / "3" / "0000.png").write_bytes((place.source / "3" / "0003.png").read_bytes())
     ended = place.run(*SETTINGS)
     assert ended.code == 0, ended.output + ended.errors
     assert ids == {place.file()["run_id"]}
     assert ended.output.startswith("resuming ")
-    assert place.states()["convert"] == place.states()["train"] == "cached", "what was done is not done again"
+    assert {step for step, state in place.states().items() if state == "ran"} == {"snapshot", "notify"}
+    assert (place.registry / "digits" / "1" / "model.keras").read_bytes() == released, "later photos are not in it"
     assert [path.name for path in (place.registry / "digits").iterdir()] == ["1"]
     lineage = json.loads((place.registry / "digits" / "1" / "release.json").read_text())
     assert ids == {lineage["run_id"]}

@@ -12,7 +12,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.e2e.command import QUICK, Ended, petalflow
 
-MONDAY, LATER, NEXT_MONDAY = "2026-03-02T03:00:30+01:00", "2026-03-02T03:01:00+01:00", "2026-03-09T03:00:00+01:00"
+SUNDAY, EARLY, MONDAY = "2026-03-01T12:00:00+01:00", "2026-03-02T02:45:00+01:00", "2026-03-02T03:00:30+01:00"
+QUARTER_PAST, NEXT_MONDAY = "2026-03-02T03:14:00+01:00", "2026-03-09T03:00:00+01:00"
 
 
 class Home:
@@ -26,7 +27,8 @@ class Home:
         where = ["--registry", str(self.registry), "--name", name, "--out", str(self.out)]
         settings = [part for one in (*QUICK, "evaluate.min_accuracy=0.8") for part in ("--set", one)]
         when = ["--cron", cron, "--timezone", "Europe/Berlin"]
-        return petalflow("schedule", "create", str(self.source), *where, *when, *settings, *more)
+        arguments = [str(self.source), *where, *when, *settings, *more]
+        return petalflow("schedule", "create", *arguments, env={"PETALFLOW_NOW": SUNDAY})
 
     def fire(self, now: str, name: str = "digits") -> Ended:
         return petalflow("schedule", "fire", name, env={"PETALFLOW_NOW": now})
@@ -50,10 +52,10 @@ def home(crontab, digits, tmp_path) -> Home:
 def test_a_schedule_from_its_making_to_its_end(home) -> None:
     made = home.create()
     assert made.code == 0, made.errors
-    assert made.output.startswith("digits is scheduled on local, 0 3 * * 1 Europe/Berlin; next run 20")
+    assert made.output.startswith("digits is scheduled on local, 0 3 * * 1 Europe/Berlin; next run 2026-03-02 03:00")
     assert len(home.lines()) == 1
 
-    early = home.fire(LATER)
+    early = home.fire(EARLY)
     assert (early.code, early.output, early.errors) == (0, "", ""), "not due, nothing said"
     assert not home.records()
 
@@ -63,6 +65,9 @@ def test_a_schedule_from_its_making_to_its_end(home) -> None:
     (record,) = home.records()
     assert (record["begin"]["trigger"], record["end"]["outcome"]) == ("schedule digits", "accepted")
     assert (home.registry / "digits" / "1" / "saved_model.pb").exists()
+
+    again = home.fire(QUARTER_PAST)
+    assert (again.code, again.output) == (0, ""), "it was served"
 
     # In a shell, as cron calls it: without our environment, from the home folder, with % as cron hands it on.
     command = home.lines()[0].split(" ", 5)[5].replace("\\%", "%")

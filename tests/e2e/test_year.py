@@ -70,7 +70,7 @@ class Year:
         where = ["--registry", str(self.registry), "--name", NAME, "--on", "local", "--out", str(self.out)]
         when = ["--cron", "0 3 * * 1", "--timezone", "Europe/Berlin", "--replace"]
         given = [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
-        made = self.command("schedule", "create", str(self.source), *where, *when, *given)
+        made = self.command("schedule", "create", str(self.source), *where, *when, *given, later_days=-1)
         assert made.code == 0, made.output + made.errors
 
     def fire(self) -> Ended:
@@ -125,10 +125,10 @@ def the_upload_is_mended(year: Year) -> None:
 
 
 def photos_come_and_the_machine_dies(year: Year) -> None:
-    """The command is killed with SIGKILL while it trains."""
+    """On Saturday somebody cannot wait, and the command is killed with SIGKILL while it trains."""
     photos_come(year)
     with subprocess.Popen(
-        [PETALFLOW, "schedule", "fire", NAME], env={**os.environ, **year.now()}, stdout=subprocess.DEVNULL
+        [PETALFLOW, "schedule", "run-now", NAME], env={**os.environ, **year.now(-2)}, stdout=subprocess.DEVNULL
     ) as process:
         while not list((year.registry / ".state" / NAME / "train").glob("*/checkpoint.npz")):
             assert process.poll() is None

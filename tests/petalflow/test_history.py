@@ -91,14 +91,15 @@ def test_runs_are_in_the_order_in_which_they_began_and_the_newest_can_be_asked_f
     assert [run.run_id for run in history(place, state, last=2)] == ["b", "a"]
 
 
-def test_a_run_without_an_end_goes_on_as_long_as_it_has_the_lock(place: str, record: Record, monkeypatch) -> None:
+def test_a_run_without_an_end_goes_on_as_long_as_it_has_the_lock(place: str, record: Record) -> None:
     state = storage.join(place, "state")
     record("run-1", 2, snapshot=snapshot())
     record("run-2", 2, snapshot=snapshot())
+    record("run-3", 2)
     lock.take(state, "run-2", lease_s=3600)
-    assert [run.outcome for run in history(place, state)] == ["did not end", "going on"]
-    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T05:00:00+01:00")
-    assert [run.outcome for run in history(place, state)] == ["did not end", "did not end"]
+    assert [run.outcome for run in history(place, state)] == ["did not end", "going on", "waiting"]
+    lock.give_back(state, "run-2")
+    assert [run.outcome for run in history(place, state)] == ["did not end"] * 3
 
 
 @pytest.mark.parametrize(

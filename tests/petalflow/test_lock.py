@@ -3,6 +3,8 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,8 +14,12 @@ from petalflow.errors import PetalflowError
 HOUR = 3600.0
 
 
-def at(monkeypatch, time: str) -> None:
-    monkeypatch.setenv(clock.VARIABLE, f"2026-03-02T{time}+00:00")
+def age(place: str, by_s: float) -> None:
+    """Makes the lock's last sign of life so much older."""
+    holder = lock.holder(place)
+    address = storage.join(place, "lock", f"{holder.number:06d}.json")
+    until = datetime.fromisoformat(holder.until) - timedelta(seconds=by_s)
+    storage.write_json(address, {**asdict(holder), "until": until.isoformat()})
 
 
 def test_one_run_has_it_and_the_next_is_told_who(place: str) -> None:
@@ -37,36 +43,56 @@ def test_of_many_at_once_one_gets_it(place: str) -> None:
     assert len({holder.run_id for holder in holders if holder}) == 1
 
 
-def test_a_run_without_a_sign_of_life_loses_it(place: str, monkeypatch) -> None:
-    at(monkeypatch, "03:00:00")
+def test_a_run_without_a_sign_of_life_loses_it(place: str) -> None:
     lock.take(place, "run-1", HOUR)
-    at(monkeypatch, "03:59:59")
+    age(place, HOUR - 60)
     assert lock.take(place, "run-2", HOUR).run_id == "run-1"
-    at(monkeypatch, "04:00:00")
+    age(place, 60)
     assert lock.take(place, "run-2", HOUR) is None
     lock.check(place, "run-2")
     with pytest.raises(PetalflowError, match=r"lost the lock .*run run-2 has taken it.* run again"):
         lock.check(place, "run-1")
 
 
-def test_who_lost_it_cannot_give_back_or_renew_what_another_has(place: str, monkeypatch) -> None:
-    at(monkeypatch, "03:00:00")
+def test_who_rehearses_the_future_takes_it_from_nobody(place: str, monkeypatch) -> None:
     lock.take(place, "run-1", HOUR)
-    at(monkeypatch, "05:00:00")
+    monkeypatch.setenv(clock.VARIABLE, "2036-03-02T03:00:00+00:00")
+    assert lock.take(place, "rehearsal", HOUR).run_id == "run-1"
+
+
+def test_who_lost_it_cannot_give_back_or_renew_what_another_has(place: str) -> None:
+    lock.take(place, "run-1", HOUR)
+    age(place, HOUR)
     lock.take(place, "run-2", HOUR)
+    age(place, 60)
+    before = lock.holder(place)
     lock.give_back(place, "run-1")
-    at(monkeypatch, "05:30:00")
     lock.renew(place, "run-1")
-    holder = lock.holder(place)
-    assert (holder.run_id, holder.free, holder.until) == ("run-2", False, "2026-03-02T06:00:00+00:00")
+    assert lock.holder(place) == before
 
 
-def test_a_sign_of_life_counts_from_now(place: str, monkeypatch) -> None:
-    at(monkeypatch, "03:00:00")
+def test_a_sign_of_life_counts_from_now(place: str) -> None:
     lock.take(place, "run-1", HOUR)
-    at(monkeypatch, "03:50:00")
+    age(place, HOUR - 60)
     lock.renew(place)  # a step that may not know its run
-    at(monkeypatch, "04:49:00")
+    age(place, HOUR - 60)
+    assert lock.take(place, "run-2", HOUR).run_id == "run-1"
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b'{"run_id": 1'])
+def test_a_damaged_file_stops_nobody_and_lets_nobody_release(place: str, damage: bytes, caplog) -> None:
+    lock.take(place, "run-1", HOUR)
+    storage.write_bytes(storage.join(place, "lock", "000001.json"), damage)
+    with pytest.raises(PetalflowError, match="lost the lock"):
+        lock.check(place, "run-1")
+    assert lock.take(place, "run-2", HOUR) is None
+    assert "000001.json is damaged" in caplog.text
+
+
+def test_what_a_later_version_writes_beside_is_passed_over(place: str) -> None:
+    lock.take(place, "run-1", HOUR)
+    address = storage.join(place, "lock", "000001.json")
+    storage.write_json(address, {**storage.read_json(address), "colour": "green"})
     assert lock.take(place, "run-2", HOUR).run_id == "run-1"
 
 

@@ -73,12 +73,39 @@ def test_an_attempt_begins_without_what_the_one_before_decided(place: str, monke
 
 
 def test_the_end_says_how_and_which_steps_ran(place: str) -> None:
+    with activity.noted("convert", f"{place}/state"):
+        pass  # of the run that this one waited for
     runs.begin(place, "run-1", **ASKED)
     with activity.noted("snapshot", f"{place}/state", "run-1"):
         runs.write(place, "run-1", runs.SNAPSHOT, {"nothing_new": True})
     ended = runs.end(place, "run-1", f"{place}/state", succeeded=True)
     assert ended == runs.read(place, "run-1", runs.END)
-    assert (ended["outcome"], ended["error"], ended["steps"]["snapshot"]) == ("nothing new", "", "ran")
+    assert (ended["outcome"], ended["error"]) == ("nothing new", "")
+    assert [step for step, state in ended["steps"].items() if state != "skipped"] == ["snapshot"]
+
+
+def test_what_steps_note_counts_from_the_runs_turn_on(place: str, monkeypatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T03:00:00+00:00")
+    runs.begin(place, "run-1", **ASKED)
+    with activity.noted("train", f"{place}/state"):
+        pass  # of the run that this one waits for
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T04:00:00+00:00")
+    runs.take_turn(place, "run-1")
+    for step, run_id in (("snapshot", "run-1"), ("convert", ""), ("evaluate", "run-1")):
+        with activity.noted(step, f"{place}/state", run_id):
+            pass
+    runs.write(place, "run-1", runs.SNAPSHOT, {"nothing_new": False})
+    runs.write(place, "run-1", runs.VERDICT, {"accepted": False})
+    steps = runs.end(place, "run-1", f"{place}/state", succeeded=True)["steps"]
+    assert [step for step in steps if steps[step] == "ran"] == ["snapshot", "convert", "evaluate"]
+    assert steps["train"] == "cached"
+
+
+def test_an_attempt_after_a_release_keeps_what_was_decided(place: str) -> None:
+    runs.begin(place, "run-1", **ASKED)
+    runs.write(place, "run-1", runs.VERDICT, {"accepted": True})
+    runs.begin(place, "run-1", **ASKED, has_released=True)
+    assert runs.read(place, "run-1", runs.VERDICT) == {"accepted": True}
 
 
 def test_the_end_of_a_failed_run_has_the_words_of_its_step_rather_than_those_of_the_backend(place: str) -> None:

@@ -1,3 +1,4 @@
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -208,10 +209,22 @@ def test_a_schedule_that_was_not_made_is_not_claimed(kubeflow, schedules, asked)
     assert not kubeflow.recurring.known
 
 
-def test_two_of_a_name_are_said_and_one_command_removes_both(kubeflow, schedules, asked) -> None:
+def test_a_second_takes_the_place_of_the_first_once_it_is_there(kubeflow, schedules, asked) -> None:
     schedules().create(asked())
-    with pytest.raises(UsageError, match="several schedules are named flowers now; delete them"):
+    first = kubeflow.recurring.one.recurring_run_id
+    kubeflow.faults["POST /apis/v2beta1/recurringruns"] = Fault(503)
+    with pytest.raises(PetalflowError, match="cannot answer now"):
         schedules().create(asked())
+    assert kubeflow.recurring.one.recurring_run_id == first
+    schedules().create(asked())
+    assert kubeflow.recurring.one.recurring_run_id != first
+
+
+def test_two_of_a_name_that_were_made_at_once_go_with_one_command(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    twin = copy.copy(kubeflow.recurring.one)
+    twin.recurring_run_id = "twin"
+    kubeflow.recurring.known["twin"] = twin
     schedules().delete("flowers")
     assert not kubeflow.recurring.known
 

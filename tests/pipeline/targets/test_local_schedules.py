@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from petalflow import clock
 from petalflow.cron import Cron
 from petalflow.errors import UsageError
 from pipeline.config import Configuration
@@ -79,6 +80,29 @@ def test_pausing_takes_the_line_out_and_resuming_puts_it_in(place, order, tmp_pa
     assert schedule_files.read("flowers").is_due(made.next_run)
 
 
+def test_a_busy_machine_starts_it_late_but_once_and_not_for_ever(place, order, monkeypatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-01T12:00:00+01:00")
+    place.create(order)
+    file = schedule_files.read("flowers")
+
+    def due(time: str) -> bool:
+        return file.is_due(datetime.fromisoformat(f"2026-03-{time}+01:00"))
+
+    assert [due(f"02T03:{time}") for time in ("00:00", "01:10", "14:59", "15:00")] == [True, True, True, False]
+    file.note_fired("2026-03-02T02:01:30+00:00")
+    assert not due("02T03:10:00")
+    assert due("09T03:00:00")
+
+
+def test_one_that_is_deleted_while_it_runs_stays_deleted(place, order) -> None:
+    place.create(order)
+    file = schedule_files.read("flowers")
+    place.delete("flowers")
+    file.note_fired("2026-03-02T02:01:30+00:00")
+    assert place.list() == []
+    assert not list(file.path.parent.iterdir())
+
+
 def test_deleting_leaves_nothing(place, order, tmp_path) -> None:
     place.create(order)
     place.delete("flowers")
@@ -101,6 +125,10 @@ def test_a_crontab_that_takes_no_line_leaves_no_file(place, order, tmp_path) -> 
         unfit.create(order)
     assert place.list() == []
     assert lines(tmp_path) == []
+    made = place.create(order)
+    with pytest.raises(UsageError, match="the crontab cannot be written"):
+        unfit.create(order)
+    assert place.list() == [made], "the one that was there stays"
 
 
 def test_runs_in_containers_are_schedules_of_this_machine_too(place, order) -> None:

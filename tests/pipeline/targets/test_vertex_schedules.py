@@ -153,10 +153,24 @@ def test_a_schedule_that_was_not_made_is_not_claimed(vertex, schedules, asked) -
     assert not vertex.scheduler.known
 
 
-def test_two_of_a_name_are_said_and_one_command_removes_both(vertex, schedules, asked) -> None:
+def test_a_second_takes_the_place_of_the_first_once_it_is_there(vertex, schedules, asked) -> None:
     schedules().create(asked())
-    with pytest.raises(UsageError, match="several schedules are named flowers now; delete them"):
+    (first,) = vertex.scheduler.known
+    vertex.faults["CreateSchedule"] = Fault(grpc.StatusCode.UNAVAILABLE)
+    with pytest.raises(PetalflowError):
         schedules().create(asked())
+    assert list(vertex.scheduler.known) == [first]
+    schedules().create(asked())
+    (second,) = vertex.scheduler.known
+    assert second != first
+
+
+def test_two_of_a_name_that_were_made_at_once_go_with_one_command(vertex, schedules, asked) -> None:
+    schedules().create(asked())
+    ((name, message),) = vertex.scheduler.known.items()
+    twin = type(message)(message)
+    twin.name = f"{name}9"
+    vertex.scheduler.known[twin.name] = twin
     schedules().delete("flowers")
     assert not vertex.scheduler.known
 
