@@ -57,6 +57,8 @@ def _check_source(request: Request) -> None:
     lacks = lacking(address, settings)
     if lacks and (_may_be_missing(request) or (request.later and dated.is_of_today(request.source))):
         return
+    if lacks and dated.is_dated(request.source):
+        raise UsageError(f"{lacks}; wait for it: snapshot.source_wait_minutes, or do without: snapshot.if_missing=skip")
     source.check_source(address)
     if lacks:
         raise UsageError(f"{lacks}; let whoever fills it write that file, or correct snapshot.ready_file")

@@ -54,7 +54,11 @@ EXCUSES = ({"source_wait_minutes": 0.1}, {"if_missing": "skip"})
 
 @pytest.mark.parametrize(
     ("pattern", "said"),
-    [("{date}", "2026-11-22 does not exist"), ("{latest}", "nothing in .* has a date up to"), ("new", "not exist")],
+    [
+        ("{date}", "2026-11-22 does not exist; wait for it: snapshot.source_wait_minutes"),
+        ("{latest}", "nothing in .* has a date up to"),
+        ("new", "not exist"),
+    ],
 )
 def test_a_source_that_is_not_there_must_be_awaited(
     place: str, checked: Callable[..., Request], pattern: str, said: str
