@@ -55,10 +55,8 @@ def six_fields(cron: Cron, cluster_zone: str) -> tuple[str, bool]:
 def _distances_minutes(zone: str, cluster_zone: str) -> set[int]:
     """Returns how far a cluster's clocks are ahead of a zone's in the years to come."""
     here, there = clock.zone(zone), clock.zone(cluster_zone)
-    weeks = (clock.now() + timedelta(weeks=week) for week in range(52 * _YEARS))
-    return {
-        (_offset(time.astimezone(there)) - _offset(time.astimezone(here))) // timedelta(minutes=1) for time in weeks
-    }
+    days = (clock.now() + timedelta(days=day) for day in range(365 * _YEARS))
+    return {(_offset(time.astimezone(there)) - _offset(time.astimezone(here))) // timedelta(minutes=1) for time in days}
 
 
 def _all_of(lines: Collection[str]) -> str:

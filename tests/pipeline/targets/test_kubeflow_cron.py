@@ -1,4 +1,5 @@
 import itertools
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,6 +8,7 @@ from cronsim import CronSim
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from petalflow import clock
 from petalflow.cron import Cron
 from petalflow.errors import UsageError
 from pipeline.targets.kubeflow_cron import six_fields
@@ -18,6 +20,14 @@ STEADY = ["UTC", "Asia/Kolkata", "Asia/Kathmandu", "Asia/Tokyo", "America/Bogota
 HOURS = st.sampled_from(["*", "*/6", "0", "3", "23", "8-17", "1,13", "22-23"])
 MINUTES = st.sampled_from(["*", "*/15", "0", "30", "5,35", "59"])
 DAYS = st.sampled_from(["* * *", "* * 1", "* * MON-FRI", "* * 0,6", "1 * *", "*/2 * *", "15 6 *", "1 * 1", "* 2 *"])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def that_day() -> Iterator[None]:
+    """Laws on clocks change, so what is known of the years to come depends on the day."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(clock.VARIABLE, NOW.isoformat())
+        yield
 
 
 def times(expression: str, zone: str) -> list[datetime]:
@@ -55,6 +65,8 @@ def test_lines_as_a_person_would_move_them(cron, zone, cluster_zone, six) -> Non
     assert six_fields(Cron.of(cron, zone), cluster_zone) == (six, False)
 
 
+# Laws on clocks change, and Morocco's follow the moon.
+KNOWN_AHEAD = timedelta(days=365 * 5)
 CHANGING = ["Europe/Berlin", "Europe/London", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"]
 
 
@@ -73,7 +85,7 @@ def test_where_clocks_change_apart_a_cluster_starts_runs_at_every_time_that_may_
     time = NOW
     for _ in range(40):
         time = cron.next_after(time)
-        if _is_plain(time):
+        if time < NOW + KNOWN_AHEAD and _is_plain(time):
             assert starts.is_due(time), f"{six} in {cluster_zone} misses {time}"
 
 
