@@ -107,7 +107,8 @@ def test_cpu_takes_a_dataset_to_an_export_and_base_releases_it(dataset, work) ->
         """,
     )
     assert said.startswith("TensorFlow computes on CPU:0\n")
-    release = "python -m components.release --export export --registry models --name flowers --run-id by-hand"
+    made_from = f"--export export --evaluation evaluation --dataset {dataset}"
+    release = f"python -m components.release {made_from} --registry models --name flowers --run-id by-hand"
     told = "mkdir -p records/by-hand; python -m components.notify --record-uri records --run-id by-hand --name flowers"
     run(BASE, work, f"{release}\n{told}")
     assert (work / "models" / "flowers" / "1" / "saved_model.pb").is_file()
