@@ -80,11 +80,6 @@ class Cron:
             last, due = due, self.next_after(due)
         return last
 
-    def is_due(self, time: datetime) -> bool:
-        """Tells whether it is due in the minute of `time`."""
-        minute = time.astimezone(UTC).replace(second=0, microsecond=0)
-        return self.next_after(minute - timedelta(seconds=1)).astimezone(UTC) == minute
-
     def minutes(self) -> frozenset[int]:
         """Returns the minutes of an hour that it names, 0..59."""
         return frozenset(CronSim(self.expression, clock.now()).minutes)

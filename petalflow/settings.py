@@ -2,11 +2,21 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import pydantic
 
+from petalflow import clock
 from petalflow.errors import UsageError, did_you_mean
+
+
+def _known_zone(name: str) -> str:
+    clock.zone(name)
+    return name
+
+
+# A setting that names a time zone; one that is not there is refused, with the nearest that is.
+TimeZone = Annotated[str, pydantic.AfterValidator(_known_zone)]
 
 
 class StepSettings(pydantic.BaseModel):

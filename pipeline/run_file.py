@@ -47,7 +47,7 @@ class RunFile:
         trigger: Who or what asked for it.
         resumed: Whether an earlier process began this run.
         started_at: ISO 8601, UTC.
-        outcome: accepted, refused, failed or nothing new; None until the run has ended.
+        outcome: accepted, refused, failed, nothing new or skipped; None until the run has ended.
         results: Addresses of verdict, report and release, where there are any; the error of a failed run.
     """
 

@@ -4,10 +4,9 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from petalflow import clock
 from petalflow.cron import Cron
 from petalflow.errors import UsageError
-from petalflow.settings import StepSettings
+from petalflow.settings import StepSettings, TimeZone
 
 
 class SnapshotSettings(StepSettings):
@@ -18,7 +17,7 @@ class SnapshotSettings(StepSettings):
     if_changed: bool = Field(
         False, description="do nothing when source, settings and code are those of the live release"
     )
-    timezone: str = Field("UTC", description="time zone of the dates in a source like photos/{date}")
+    timezone: TimeZone = Field("UTC", description="time zone of the dates in a source like photos/{date}")
     ready_file: str | None = Field(
         None,
         min_length=1,
@@ -53,9 +52,3 @@ class SnapshotSettings(StepSettings):
             except UsageError as error:
                 raise ValueError(str(error)) from None
         return due
-
-    @field_validator("timezone")
-    @classmethod
-    def _known(cls, timezone: str) -> str:
-        clock.zone(timezone)
-        return timezone

@@ -41,10 +41,10 @@ def publish(
     check_name("--run-id", lineage["run_id"])
     if not storage.exists(storage.join(folder, VISIBLE_BY)):
         raise PetalflowError(f"{folder} has no {VISIBLE_BY}, so it is no export; export again")
-    before = released_by(registry_uri, name, lineage["run_id"])
+    begun = _version_of(registry_uri, name, lineage["run_id"])
+    before = _visible(registry_uri, name, begun)
     if before:
         return before
-    begun = _version_of(registry_uri, name, lineage["run_id"])
     try:
         while True:
             version = begun or _next_version(registry_uri, name)
@@ -58,9 +58,7 @@ def publish(
 
 def released_by(registry_uri: str, name: str, run_id: str) -> Release | None:
     """Returns the release that a run made, if it is visible."""
-    version = _version_of(registry_uri, name, run_id)
-    uri = storage.join(registry_uri, name, str(version))
-    return open_release(uri) if version and storage.exists(storage.join(uri, VISIBLE_BY)) else None
+    return _visible(registry_uri, name, _version_of(registry_uri, name, run_id))
 
 
 def check_name(what: str, name: str) -> None:
@@ -88,6 +86,11 @@ def roll_back(registry_uri: str, name: str, version: int, run_id: str) -> Releas
     old = open_release(storage.join(registry_uri, name, str(version)))
     anew = {"run_id": run_id, "rolled_back_from": version, "released_at": clock.stamp()}
     return publish(old.uri, {**old.lineage, **anew}, registry_uri, name)
+
+
+def _visible(registry_uri: str, name: str, version: int | None) -> Release | None:
+    uri = storage.join(registry_uri, name, str(version))
+    return open_release(uri) if version and storage.exists(storage.join(uri, VISIBLE_BY)) else None
 
 
 def _publish_as(

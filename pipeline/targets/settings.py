@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 import pydantic
 from pydantic import Field, field_validator, model_validator
 
-from petalflow import __version__, clock
+from petalflow import __version__
 from petalflow.errors import did_you_mean
 from petalflow.images import PREFIX, check_prefix, check_tag
-from petalflow.settings import StepSettings
+from petalflow.settings import StepSettings, TimeZone
 from petalflow.steps import STEPS
 
 
@@ -113,7 +113,7 @@ class KubeflowSettings(ClusterSettings):
     token_file: str | None = Field(None, description="File that holds a bearer token; read when needed, never stored.")
     ca_file: str | None = Field(None, description="Certificates to trust, for https.")
     service_account: str | None = Field(None, description="Kubernetes service account of the steps.")
-    cron_timezone: str = Field(
+    cron_timezone: TimeZone = Field(
         "UTC",
         description="Zone that the cluster reads schedules in: cronScheduleTimezone of its pipeline-install-config.",
     )
@@ -146,12 +146,6 @@ class KubeflowSettings(ClusterSettings):
         if host is not None:
             check_host(host)
         return host
-
-    @field_validator("cron_timezone")
-    @classmethod
-    def _known(cls, cron_timezone: str) -> str:
-        clock.zone(cron_timezone)
-        return cron_timezone
 
     @field_validator("machines")
     @classmethod
