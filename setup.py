@@ -23,6 +23,7 @@ BASE = [
     "fsspec>=2026.1",
     "google-cloud-storage>=3.4",
     "google-crc32c>=1.6",
+    "imagehash>=4.3",
     "importlib-resources>=6",  # tensorflow-datasets imports it without naming it
     "jinja2>=3.1",
     "kfp>=2.17,<3",
@@ -33,6 +34,7 @@ BASE = [
     "pydantic>=2.10",
     "pyyaml>=6",
     "rich>=14",
+    "scipy>=1.14",
     "setuptools>=75",  # a runner that sends this package to its workers builds it
     "tensorflow-datasets>=4.9.10",
     "typer>=0.20",
@@ -45,7 +47,7 @@ CPU = ["tensorflow-cpu==2.21.*; sys_platform != 'darwin'", "tensorflow==2.21.*; 
 GPU = ["tensorflow[and-cuda]==2.21.*"]
 TPU = ["tensorflow-tpu==2.20.*", "libtpu==0.0.14"]  # with a later libtpu, importing TensorFlow aborts
 # What training and judging need beside it.
-LEARNING = ["keras>=3.12,<4", "matplotlib>=3.9", "scikit-learn>=1.6", "scipy>=1.14"]
+LEARNING = ["keras>=3.12,<4", "matplotlib>=3.9", "scikit-learn>=1.6"]
 
 setup(
     name="petalflow",

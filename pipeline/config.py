@@ -72,6 +72,11 @@ class Configuration:
         return cast(SnapshotSettings, self.sections["snapshot"])
 
     @property
+    def convert(self) -> ConvertSettings:
+        """The settings of convert."""
+        return cast(ConvertSettings, self.sections["convert"])
+
+    @property
     def notify(self) -> NotifySettings:
         """The settings of notify."""
         return cast(NotifySettings, self.sections["notify"])

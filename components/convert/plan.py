@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from components.convert.settings import ConvertSettings
 from components.convert.split import split_of
 from petalflow.source import SPLITS, Item, Listing
 
@@ -37,19 +38,21 @@ class Plan:
         shards: The shards, by split and index.
         duplicates: Images whose content is in the same split under the same label already.
         conflicts: Images whose content appears under more than one label.
+        left_out: Images that settings ask to do without.
     """
 
     shards: tuple[ShardPlan, ...]
     duplicates: tuple[Item, ...]
     conflicts: tuple[Item, ...]
+    left_out: tuple[Item, ...] = ()
 
 
-def make_plan(listing: Listing, shard_bytes: int) -> Plan:
+def make_plan(listing: Listing, settings: ConvertSettings) -> Plan:
     """Returns the plan for a source; the same for equal listings.
 
     Args:
         listing: The source.
-        shard_bytes: The size of a shard that is aimed at.
+        settings: How to convert.
     """
     labels: dict[str, set[str]] = defaultdict(set)
     for item in listing.items:
@@ -65,15 +68,16 @@ def make_plan(listing: Listing, shard_bytes: int) -> Plan:
             duplicates.append(item)
         else:
             taken[item.sha256] = item
-    shards = tuple(shard for split, taken in splits.items() for shard in _cut(split, taken, shard_bytes))
+    shards = tuple(shard for split, taken in splits.items() for shard in _cut(split, taken, settings))
     return Plan(shards, tuple(duplicates), tuple(conflicts))
 
 
-def _cut(split: str, by_hash: dict[str, Item], shard_bytes: int) -> Sequence[ShardPlan]:
+def _cut(split: str, by_hash: dict[str, Item], settings: ConvertSettings) -> Sequence[ShardPlan]:
     # Sorted by content hash: an order that mixes the classes and needs no seed.
     items = [by_hash[sha256] for sha256 in sorted(by_hash)]
     if not items:
         return []
-    count = min(len(items), max(1, round(sum(item.size_bytes for item in items) / shard_bytes)))
+    wanted = settings.shards or max(1, round(sum(item.size_bytes for item in items) / (settings.shard_mib << 20)))
+    count = min(len(items), wanted)
     bounds = [len(items) * index // count for index in range(count + 1)]
     return [ShardPlan(split, index, count, tuple(items[bounds[index] : bounds[index + 1]])) for index in range(count)]

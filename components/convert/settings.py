@@ -4,20 +4,54 @@ from typing import Literal
 
 from pydantic import Field
 
-from petalflow.settings import StepSettings
+from petalflow.imaging import Rules
+from petalflow.source import SourceOptions
 
 
-class ConvertSettings(StepSettings):
+class ConvertSettings(SourceOptions):
     """How a source becomes a dataset."""
 
-    section = "convert"
-
+    max_images_per_class: int | None = Field(
+        None, ge=1, description="convert no more images of a class than this, chosen by hash; for quick experiments"
+    )
+    seed: int = Field(0, description="of the choice of max_images_per_class")
+    conflicts: Literal["reject", "keep"] = Field(
+        "reject", description="what becomes of one image that stands under two labels: reject both, or keep both"
+    )
     shard_mib: int = Field(128, ge=1, le=4096, description="size of a shard that is aimed at, in MiB of source files")
+    shards: int | None = Field(
+        None, ge=1, le=99_999, description="shards of each split, instead of by size; no more than it has images"
+    )
     max_image_mib: int = Field(64, ge=1, description="largest image file, in MiB; larger ones are rejected")
     max_megapixels: int = Field(100, ge=1, description="largest image, in millions of pixels")
     min_side_px: int = Field(1, ge=1, description="shortest side of an image, in pixels")
+    max_side_px: int = Field(65_535, ge=1, description="longest side of an image, in pixels")
+    frames: Literal["first", "reject"] = Field(
+        "first", description="of an animation or a file of several frames take the first, or reject the file"
+    )
+    background: str = Field(
+        "#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="colour that shows where an image is transparent"
+    )
+    jpeg_quality: int = Field(95, ge=1, le=100, description="of images that are written anew as JPEG")
+    resize_px: int | None = Field(
+        None, ge=1, description="what the shorter side of larger images is made, in pixels; smaller stay as they are"
+    )
     threads: int = Field(8, ge=1, le=256, description="images read and checked at once in a worker")
     runner: Literal["FnApiRunner", "FlinkRunner", "SparkRunner", "PortableRunner", "DataflowRunner"] = Field(
         "FnApiRunner", description="the Beam runner; FnApiRunner works in this process"
     )
     runner_options: tuple[str, ...] = Field((), description="options for the Beam runner, as on its command line")
+
+    def rules(self) -> Rules:
+        """Returns what an image may be, and how it is written anew."""
+        red, green, blue = bytes.fromhex(self.background[1:])
+        return Rules(
+            max_bytes=self.max_image_mib << 20,
+            max_pixels=self.max_megapixels * 1_000_000,
+            min_side_px=self.min_side_px,
+            max_side_px=self.max_side_px,
+            frames=self.frames,
+            background=(red, green, blue),
+            jpeg_quality=self.jpeg_quality,
+            resize_px=self.resize_px,
+        )

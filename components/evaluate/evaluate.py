@@ -64,7 +64,7 @@ def evaluate(
         scores = score_model(model, dataset, "test", counter)
         if not np.isfinite(scores).all():
             raise PetalflowError("the model gives scores that are not numbers; train with a lower train.learning_rate")
-        labels = np.array([record.label for record in dataset.records("test")], np.int64)
+        labels = np.array([record.labels[0] for record in dataset.records("test")], np.int64)
         baseline = score_baseline(release, dataset, labels, counter) if release else None
         mine = measure(labels, scores.argmax(axis=1), dataset.classes)
         theirs = _measure_baseline(baseline, labels, dataset) if baseline else None

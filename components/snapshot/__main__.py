@@ -14,12 +14,18 @@ app = commandline.new_app(__doc__)
 def snapshot(
     source: Annotated[str, typer.Argument(help="Folder or URI of the source.")],
     out: Annotated[Path, typer.Option(help="JSON Lines file to write: an image a line.")],
+    config: commandline.Config = None,
+    set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """List the source and take its fingerprint."""
-    from components.snapshot.snapshot import snapshot as work
+    """List the source and take its fingerprint; how to read it are settings of convert."""
+    import json
 
-    commandline.run_step("snapshot", lambda: print(work(source, str(out))["fingerprint"]))
+    from components.snapshot.snapshot import snapshot as work
+    from petalflow.source import SourceOptions
+
+    reading = SourceOptions.among(json.dumps(commandline.read_settings("convert", config, set)))
+    commandline.run_step("snapshot", lambda: print(work(source, str(out), reading)["fingerprint"]))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ def snapshot(
     from petalflow import registry as releases
     from petalflow import runs, storage
     from petalflow.settings import sections
+    from petalflow.source import SourceOptions
     from petalflow.step import running
 
     run = run_id or job_id
@@ -49,7 +50,8 @@ def snapshot(
             evaluate=evaluate_config,
             export=export_config,
         )
-        asked = Asked(source, registry, name, state_uri, run, settings, code_version)
+        reading = SourceOptions.among(convert_config)
+        asked = Asked(source, registry, name, state_uri, run, settings, code_version, reading)
         pinned, seen = look(asked, SnapshotSettings.from_json(snapshot_config), listing.path)
         runs.write(record_uri, run, runs.SNAPSHOT, seen)
         if not seen["skipped"]:

@@ -4,7 +4,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from components.snapshot.arrival import await_source
@@ -14,7 +14,7 @@ from components.snapshot.settings import SnapshotSettings
 from components.snapshot.turn import take_turn
 from petalflow import registry, source, storage
 from petalflow.registry import Release
-from petalflow.source import Listing
+from petalflow.source import PLAIN, Listing, SourceOptions
 from petalflow.source.pinned import pin
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ class Asked:
         run_id: The run.
         settings: Of the steps, by section, as a release keeps them.
         code_version: Of the steps.
+        reading: How to read the source.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Asked:
     run_id: str
     settings: Mapping[str, Any]
     code_version: str
+    reading: SourceOptions = PLAIN
 
 
 def look(asked: Asked, options: SnapshotSettings, out: str) -> tuple[str, dict[str, Any]]:
@@ -66,7 +68,7 @@ def look(asked: Asked, options: SnapshotSettings, out: str) -> tuple[str, dict[s
     if skipped:
         log.info("skipped: %s", skipped)
         return "", {"source": address or asked.source, "skipped": skipped, "nothing_new": False}
-    listing = _list(address, out)
+    listing = _list(address, out, asked.reading)
     found = _summary(listing)
     last, reasons = _reasons(asked, listing)
     keep_listing(asked.state_uri, listing)
@@ -80,12 +82,13 @@ def look(asked: Asked, options: SnapshotSettings, out: str) -> tuple[str, dict[s
     return "" if nothing_new else pin(address, listing.fingerprint), record
 
 
-def snapshot(address: str, out: str) -> dict[str, Any]:
+def snapshot(address: str, out: str, reading: SourceOptions = PLAIN) -> dict[str, Any]:
     """Lists a source and writes the listing.
 
     Args:
         address: The source.
         out: JSON Lines file to write: an item a line.
+        reading: How to read the source.
 
     Returns:
         A summary: "fingerprint", "kind", "classes", "images", "ignored".
@@ -93,12 +96,12 @@ def snapshot(address: str, out: str) -> dict[str, Any]:
     Raises:
         UsageError: If the source is missing, empty or of no known kind.
     """
-    return _summary(_list(address, out))
+    return _summary(_list(address, out, reading))
 
 
-def _list(address: str, out: str) -> Listing:
-    listing = source.list_source(address)
-    lines = [json.dumps(vars(item), sort_keys=True, ensure_ascii=False) + "\n" for item in listing.items]
+def _list(address: str, out: str, reading: SourceOptions) -> Listing:
+    listing = source.list_source(address, reading)
+    lines = [json.dumps(asdict(item), sort_keys=True, ensure_ascii=False) + "\n" for item in listing.items]
     storage.write_bytes(out, "".join(lines).encode())
     log.info("%d images in %d classes (%s)", len(listing.items), len(listing.classes), listing.kind)
     for name in listing.ignored[:10]:
@@ -107,7 +110,7 @@ def _list(address: str, out: str) -> Listing:
 
 
 def _summary(listing: Listing) -> dict[str, Any]:
-    counts = Counter(item.label for item in listing.items)
+    counts = Counter(label for item in listing.items for label in item.labels)
     return {
         "fingerprint": listing.fingerprint,
         "kind": listing.kind,

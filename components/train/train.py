@@ -66,6 +66,8 @@ def train(
     """
     check_settings(settings)
     dataset = open_dataset(dataset_root)
+    if dataset.multi_label:
+        raise PetalflowError(f"{dataset_root} has images of several classes, which train cannot learn yet")
     for split in ("train", "validation"):
         if not dataset.size(split):
             raise PetalflowError(f"{dataset_root} has no {split} images; add images and convert again")

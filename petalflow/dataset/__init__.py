@@ -6,14 +6,33 @@
   features.json  label.labels.txt  dataset_info.json     what TFDS reads
   statistics.json                                        counts, classes, fingerprint
   rejects.jsonl  rejects/                                refused images and why
+  index/                                                 a list of each shard's records, for the next conversion
+  dataset.html                                           a picture of it all
   complete.json                                          written last: every file and its size
 ```
 
 Nothing but `reading` imports TensorFlow.
 """
 
+from petalflow.dataset.index import Entry, index_path, read_index, write_index
 from petalflow.dataset.metadata import Dataset, Shard, open_dataset, write_metadata
 from petalflow.dataset.record import Record
 from petalflow.dataset.shards import read_shard, shard_name, write_shard
+from petalflow.dataset.statistics import Measure, Summary
 
-__all__ = ["Dataset", "Record", "Shard", "open_dataset", "read_shard", "shard_name", "write_metadata", "write_shard"]
+__all__ = [
+    "Dataset",
+    "Entry",
+    "Measure",
+    "Record",
+    "Shard",
+    "Summary",
+    "index_path",
+    "open_dataset",
+    "read_index",
+    "read_shard",
+    "shard_name",
+    "write_index",
+    "write_metadata",
+    "write_shard",
+]

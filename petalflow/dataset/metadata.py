@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from petalflow import storage
-from petalflow.dataset.record import Record
+from petalflow.dataset.record import SLICE, Record
 from petalflow.dataset.shards import read_shard, shard_name
 from petalflow.errors import PetalflowError
 from petalflow.source.listing import SPLITS
@@ -37,6 +37,8 @@ class Dataset:
         root: Its folder.
         fingerprint: Of the source that it was made from.
         classes: Class names; a record's label is an index into them.
+        multi_label: Whether an image may have several classes.
+        sizes: Split -> number of images.
         counts: Split -> class name -> number of images.
         shards: Split -> number of files.
         statistics: All of statistics.json.
@@ -45,13 +47,15 @@ class Dataset:
     root: Path
     fingerprint: str
     classes: tuple[str, ...]
+    multi_label: bool
+    sizes: Mapping[str, int]
     counts: Mapping[str, Mapping[str, int]]
     shards: Mapping[str, int]
     statistics: Mapping[str, Any]
 
     def size(self, split: str) -> int:
         """Returns the number of images in a split; 0 if there is none of that name."""
-        return sum(self.counts.get(split, {}).values())
+        return self.sizes.get(split, 0)
 
     def paths(self, split: str) -> list[Path]:
         """Returns the files of a split, in order."""
@@ -78,6 +82,8 @@ def open_dataset(root: str | Path) -> Dataset:
         root=Path(root),
         fingerprint=statistics["fingerprint"],
         classes=tuple(statistics["classes"]),
+        multi_label=statistics["multi_label"],
+        sizes=_in_order(statistics["sizes"]),
         counts=_in_order(statistics["counts"]),
         shards=_in_order(statistics["shards"]),
         statistics=statistics,
@@ -90,7 +96,13 @@ def _in_order(by_split: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_metadata(
-    root: Path, *, classes: Sequence[str], shards: Mapping[str, Sequence[Shard]], statistics: Mapping[str, Any]
+    root: Path,
+    *,
+    classes: Sequence[str],
+    shards: Mapping[str, Sequence[Shard]],
+    statistics: Mapping[str, Any],
+    multi_label: bool = False,
+    slice_names: Sequence[str] = (),
 ) -> None:
     """Writes everything of a dataset but its records.
 
@@ -99,24 +111,32 @@ def write_metadata(
         classes: Class names, in the order of the labels.
         shards: Split -> its files.
         statistics: What else to keep: at least "fingerprint" and "counts".
+        multi_label: Whether an image may have several classes.
+        slice_names: What else is said of every image.
     """
-    _write_features(root, classes)
+    _write_features(root, classes, multi_label, slice_names)
     _write_info(root, shards)
-    mine = {"classes": list(classes), "shards": {split: len(files) for split, files in shards.items()}}
+    mine = {
+        "classes": list(classes),
+        "multi_label": multi_label,
+        "shards": {split: len(files) for split, files in shards.items()},
+        "sizes": {split: sum(file.records for file in files) for split, files in shards.items()},
+    }
     storage.write_json(str(root / _STATISTICS), {**statistics, **mine})
 
 
-def _write_features(root: Path, classes: Sequence[str]) -> None:
+def _write_features(root: Path, classes: Sequence[str], multi_label: bool, slice_names: Sequence[str]) -> None:
     from tensorflow_datasets import features  # loads TensorFlow only when asked to decode
 
-    text = features.Text
+    text, label = features.Text, features.ClassLabel(names=list(classes))
     features.FeaturesDict(
         {
             "image": features.Image(shape=(None, None, 3)),
-            "label": features.ClassLabel(names=list(classes)),
+            "label": features.Sequence(label) if multi_label else label,
             "filename": text(),
             "sha256": text(),
             "group": text(),
+            **{SLICE + name: text() for name in slice_names},
         }
     ).save_config(root)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tensorflow_datasets.proto import tf_example_pb2
 
 IMAGE, LABEL, FILENAME, SHA256, GROUP = "image", "label", "filename", "sha256", "group"
+SLICE = "slice_"  # begins the names of the features for whatever else a source says of an image
 
 
 @dataclass(frozen=True)
@@ -14,27 +15,31 @@ class Record:
 
     Attributes:
         image: An encoded JPEG or PNG, upright.
-        label: Index of its class in the sorted class names.
+        labels: Indices of its classes in the sorted class names, ascending; one, unless the dataset is multi-label.
         filename: Its address in the source.
         sha256: Hash of its content in the source, as listed.
         group: What must stay in one split, or "".
+        slices: What else the source says of it, name and value, sorted by name; the same names in all records.
     """
 
     image: bytes
-    label: int
+    labels: tuple[int, ...]
     filename: str
     sha256: str
     group: str = ""
+    slices: tuple[tuple[str, str], ...] = ()
 
     def to_bytes(self) -> bytes:
         """Returns the serialized Example; equal records give equal bytes."""
         example = tf_example_pb2.Example()
         feature = example.features.feature
         feature[IMAGE].bytes_list.value.append(self.image)
-        feature[LABEL].int64_list.value.append(self.label)
+        feature[LABEL].int64_list.value.extend(self.labels)
         feature[FILENAME].bytes_list.value.append(self.filename.encode())
         feature[SHA256].bytes_list.value.append(self.sha256.encode())
         feature[GROUP].bytes_list.value.append(self.group.encode())
+        for name, value in self.slices:
+            feature[SLICE + name].bytes_list.value.append(value.encode())
         # Maps have no order of their own; without this, equal records could differ.
         return bytes(example.SerializeToString(deterministic=True))
 
@@ -44,8 +49,13 @@ class Record:
         feature = tf_example_pb2.Example.FromString(data).features.feature
         return cls(
             image=feature[IMAGE].bytes_list.value[0],
-            label=feature[LABEL].int64_list.value[0],
+            labels=tuple(feature[LABEL].int64_list.value),
             filename=feature[FILENAME].bytes_list.value[0].decode(),
             sha256=feature[SHA256].bytes_list.value[0].decode(),
             group=feature[GROUP].bytes_list.value[0].decode(),
+            slices=tuple(
+                (name.removeprefix(SLICE), feature[name].bytes_list.value[0].decode())
+                for name in sorted(feature)
+                if name.startswith(SLICE)
+            ),
         )

@@ -10,12 +10,13 @@ source/                     source/
 
 import hashlib
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import PurePosixPath
 
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing, changed
+from petalflow.source.options import SourceOptions
+from petalflow.source.tree import Folder, hashes
 
 # Folder names that mean a split, when all top folders are such names.
 _SPLIT_NAMES = {
@@ -27,12 +28,9 @@ _SPLIT_NAMES = {
     "test": "test",
     "testing": "test",
 }
-_HASHING_THREADS = 16  # of which most wait, where the source is on an object store
-# What is larger is read in pieces; what is not, with one request.
-_CHUNK_BYTES = 16 << 20
 
 
-def check(address: str) -> None:
+def check(address: str, options: SourceOptions) -> None:
     """Raises UsageError if there are no two class folders; a look at folder names only."""
     tops = [name for name in storage.list_folders(address) if not _is_hidden(name)]
     if not tops:
@@ -54,7 +52,7 @@ def check(address: str) -> None:
         )
 
 
-def list_items(address: str) -> Listing:
+def list_items(address: str, options: SourceOptions) -> Listing:
     """Returns the listing; every file in a class folder is an item, whatever its name says it is."""
     files = storage.list_files(address)
     splits = _are_splits([name for name in storage.list_folders(address) if not _is_hidden(name)])
@@ -63,14 +61,13 @@ def list_items(address: str) -> Listing:
     if not wanted:  # hidden files alone, or files beside the class folders
         raise UsageError(f"source {address} holds no files in its class folders; put the images of each class there")
     _check_names(file.name for file in wanted)
-    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        hashes = list(pool.map(lambda file: _sha256(storage.join(address, file.name), file.size_bytes), wanted))
-    items = tuple(_item(file, sha256, splits) for file, sha256 in zip(wanted, hashes, strict=True))
+    found = hashes(Folder(address), wanted)
+    items = tuple(_item(file, sha256, splits) for file, sha256 in zip(wanted, found, strict=True))
     taken = {file.name for file in wanted}
     return Listing("class folders", items, tuple(file.name for file in files if file.name not in taken))
 
 
-def open_reader(address: str) -> Callable[[Item], bytes]:
+def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
     """Returns a reader of the source's files, which fails if one is no longer as it was listed."""
 
     def read(item: Item) -> bytes:
@@ -93,7 +90,7 @@ def _check_names(names: Iterable[str]) -> None:
 def _item(file: storage.File, sha256: str, splits: bool) -> Item:
     parts = PurePosixPath(file.name).parts
     split, label = (_SPLIT_NAMES[parts[0].lower()], parts[1]) if splits else (None, parts[0])
-    return Item(file.name, label, sha256, file.size_bytes, split)
+    return Item(file.name, (label,), sha256, file.size_bytes, split)
 
 
 def _are_splits(folders: list[str]) -> bool:
@@ -106,13 +103,3 @@ def _depth(file: storage.File) -> int:
 
 def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part in ("Thumbs.db", "__MACOSX") for part in PurePosixPath(name).parts)
-
-
-def _sha256(address: str, size_bytes: int) -> str:
-    if size_bytes <= _CHUNK_BYTES:
-        return hashlib.sha256(storage.read_bytes(address)).hexdigest()
-    digest = hashlib.sha256()
-    with storage.open_file(address) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -28,6 +28,7 @@ from PIL import Image
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing, changed
+from petalflow.source.options import SourceOptions
 
 _IMAGES = re.compile(r"(?P<part>train|t10k|test|validation)-images[.-]idx3-ubyte(?:\.gz)?")
 _SPLITS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
@@ -40,14 +41,14 @@ def recognises(address: str) -> bool:
     return bool(_image_files(address))
 
 
-def check(address: str) -> None:
+def check(address: str, options: SourceOptions) -> None:
     """Raises UsageError if an image file lacks its labels."""
     for name in _image_files(address):
         if not storage.exists(storage.join(address, _labels_of(name))):
             raise UsageError(f"source {address} has {name} but no {_labels_of(name)}")
 
 
-def list_items(address: str) -> Listing:
+def list_items(address: str, options: SourceOptions) -> Listing:
     """Returns the listing: an item an image, whose content is its pixels."""
     images = _image_files(address)
     names = _class_names(address)
@@ -59,7 +60,7 @@ def list_items(address: str) -> Listing:
     return Listing("IDX files", tuple(sorted(items, key=lambda item: item.address)), ignored)
 
 
-def open_reader(address: str) -> Callable[[Item], bytes]:
+def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
     """Returns a reader that gives an item's pixels as a PNG file, and fails if they are no longer as listed."""
     lock = threading.Lock()
 
@@ -92,7 +93,7 @@ def _items_of(address: str, name: str, class_names: list[str]) -> list[Item]:
     return [
         Item(
             address=f"{name}#{index:0{width}d}",
-            label=class_names[label] if class_names else str(label),
+            labels=(class_names[label] if class_names else str(label),),
             sha256=_sha256(image),
             size_bytes=image.nbytes,
             split=split,

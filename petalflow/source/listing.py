@@ -1,32 +1,72 @@
 """A listing of a source as it is now, and its fingerprint. Bytes are hashed, pixels are not decoded."""
 
 import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from petalflow.errors import PetalflowError
+from petalflow.errors import PetalflowError, UsageError
 
 TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One labelled image of a source.
 
     Attributes:
         address: Where it is, relative to the source; `file#3` is the fourth image inside a file.
-        label: Its class, by name.
+        labels: Its classes, by name, sorted; one, unless the source is multi-label.
         sha256: Hash of its content: the file's bytes, or the pixels where a file holds many images.
         size_bytes: Size of that content.
         split: "train", "validation" or "test" if the source says so, else None.
         group: What must not be torn apart by a split (a patient, a burst of shots), else None.
+        slices: What else the source says of it, name and value, sorted by name.
     """
 
     address: str
-    label: str
+    labels: tuple[str, ...]
     sha256: str
     size_bytes: int
     split: str | None = None
     group: str | None = None
+    slices: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its classes as one text, as a manifest writes them: `cat` or `cat|dog`."""
+        return "|".join(self.labels)
+
+    def to_line(self) -> str:
+        """Returns the item as a line of JSON, without its end."""
+        return json.dumps(
+            [self.address, self.labels, self.sha256, self.size_bytes, self.split, self.group, self.slices],
+            ensure_ascii=False,
+        )
+
+    @classmethod
+    def from_line(cls, line: str) -> "Item":
+        """Returns the item that `to_line` wrote."""
+        address, labels, sha256, size_bytes, split, group, slices = json.loads(line)
+        return cls(address, tuple(labels), sha256, size_bytes, split, group, tuple(map(tuple, slices)))
+
+
+@dataclass(frozen=True)
+class Reject:
+    """An image that was refused.
+
+    Attributes:
+        address: Where it is in the source.
+        label: Its classes, as `Item.label` writes them.
+        reason: A stable code.
+        sentence: What is wrong with it.
+    """
+
+    address: str
+    label: str
+    reason: str
+    sentence: str
 
 
 def changed(item: Item) -> PetalflowError:
@@ -39,25 +79,51 @@ class Listing:
     """All images of a source.
 
     Attributes:
-        kind: What the source is: "class folders" or "IDX files".
+        kind: What the source is, for people: "class folders", "a manifest", ...
         items: Its images, sorted by address.
         ignored: Addresses of files that belong to no class (a licence, hidden files).
+        rejects: Images that the source names but that cannot be had (a manifest's missing file), sorted by address.
+        multi_label: Whether an image may have several classes.
     """
 
     kind: str
     items: tuple[Item, ...]
     ignored: tuple[str, ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    multi_label: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The class names, sorted."""
-        return tuple(sorted({item.label for item in self.items}))
+        return tuple(sorted({label for item in self.items for label in item.labels}))
+
+    @property
+    def slice_names(self) -> tuple[str, ...]:
+        """The names of what else is said of images, sorted."""
+        return tuple(sorted({name for item in self.items for name, _ in item.slices}))
 
     @property
     def fingerprint(self) -> str:
-        """A hash of every address, label, split, group and content: equal when nothing changed."""
-        digest = hashlib.sha256()
+        """A hash of all that is said of each image and of its content: equal when nothing changed."""
+        digest = hashlib.sha256(b"multi-label\n" if self.multi_label else b"")
         for item in self.items:
-            parts = (item.address, item.label, item.sha256, item.split or "", item.group or "")
-            digest.update("\x1f".join(parts).encode() + b"\x1e")
+            digest.update(item.to_line().encode() + b"\n")
+        for reject in self.rejects:
+            digest.update(json.dumps([reject.address, reject.label, reject.reason]).encode() + b"\n")
         return digest.hexdigest()
+
+
+def check_classes(names: Iterable[str]) -> None:
+    """Checks that class names can be told apart, and written one a line.
+
+    Raises:
+        UsageError: Naming those that are empty, hold a line's end, or differ from another only by case.
+    """
+    same: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(set(names)):
+        if not name.strip() or len(name.splitlines()) != 1:
+            raise UsageError(f"{name!r} is no name for a class; it must be a text of one line")
+        same[name.casefold()].append(name)
+    for alike in same.values():
+        if len(alike) > 1:
+            raise UsageError(f"classes {' and '.join(alike)} differ only by case; give one class one name")

@@ -59,7 +59,7 @@ def _check_source(request: Request) -> None:
         return
     if lacks and dated.is_dated(request.source):
         raise UsageError(f"{lacks}; wait for it: snapshot.source_wait_minutes, or do without: snapshot.if_missing=skip")
-    source.check_source(address)
+    source.check_source(address, request.configuration.convert)
     if lacks:
         raise UsageError(f"{lacks}; let whoever fills it write that file, or correct snapshot.ready_file")
 

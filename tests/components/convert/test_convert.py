@@ -76,7 +76,7 @@ def test_the_dataset_opens_and_counts_its_records(conversion: Conversion) -> Non
     assert dataset.classes == CLASSES
     assert dataset.fingerprint == list_source(str(conversion.source)).fingerprint
     for split in SPLITS:
-        labels = [dataset.classes[record.label] for record in dataset.records(split)]
+        labels = [dataset.classes[record.labels[0]] for record in dataset.records(split)]
         assert {name: labels.count(name) for name in CLASSES} == dataset.counts[split]
         assert labels
 
@@ -86,7 +86,7 @@ def test_each_record_is_its_file_with_its_label(conversion: Conversion) -> None:
     for record in conversion.records():
         data = (conversion.source / record.filename).read_bytes()
         assert record.sha256 == hashlib.sha256(data).hexdigest()
-        assert CLASSES[record.label] == record.filename.split("/")[0]
+        assert CLASSES[record.labels[0]] == record.filename.split("/")[0]
         if record.image != data:
             rewritten.append(record.filename)
     assert rewritten == ["daisy/turned.jpg"]
@@ -215,7 +215,7 @@ def test_idx_files_keep_their_test_images_and_give_validation_a_tenth_of_train(
         number = int(index) + (300 if name.startswith("t10k") else 0)
         (tmp_path / "image.png").write_bytes(record.image)
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "image.png")), pixels[number])
-        assert record.label == labels[number]
+        assert record.labels == (labels[number],)
 
 
 def failure(source: Path, out: Path, fingerprint: str | None = None) -> PetalflowError:

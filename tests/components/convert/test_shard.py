@@ -2,14 +2,15 @@ import hashlib
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.convert.plan import ShardPlan
-from components.convert.shard import ShardWriter
+from components.convert.settings import ConvertSettings
+from components.convert.shard import Job, ShardResult, ShardWriter
 from petalflow.dataset import Record, read_shard, shard_name
 from petalflow.errors import PetalflowError
-from petalflow.imaging import Limits
 from petalflow.source import Item, list_source
 
 
@@ -18,10 +19,15 @@ def flowers(tmp_path: Path, make_flowers: Callable[..., Path]) -> Path:
     return make_flowers(tmp_path / "flowers", classes=("daisy", "rose"), each=5)
 
 
-def writer(source: Path, root: Path, threads: int = 4) -> ShardWriter:
+def writer(source: Path, root: Path, **settings: Any) -> ShardWriter:
     root.mkdir(exist_ok=True)
     listing = list_source(str(source))
-    return ShardWriter(str(source), str(root), listing.classes, Limits(), threads, len(listing.items))
+    settings = ConvertSettings(**{"threads": 4, **settings})
+    return ShardWriter(Job(str(source), str(root), settings, listing.classes, (), len(listing.items), str(root)))
+
+
+def counts(result: ShardResult) -> dict[str, int]:
+    return {name: summary.images for name, summary in result.summaries.items()}
 
 
 def plan(source: Path) -> ShardPlan:
@@ -37,10 +43,10 @@ def test_images_become_records_in_the_order_of_the_plan(flowers: Path, tmp_path:
     written = records(tmp_path / "out")
     for record, item in zip(written, plan(flowers).items, strict=True):
         assert (record.filename, record.sha256) == (item.address, item.sha256)
-        assert record.label == ["daisy", "rose"].index(item.label)
+        assert record.labels == (["daisy", "rose"].index(item.label),)
         assert record.image == (flowers / item.address).read_bytes()
     size_bytes = (tmp_path / "out" / shard_name("train", 0, 1)).stat().st_size
-    assert (result.counts, result.rewritten, result.rejects) == ({"daisy": 5, "rose": 5}, 0, ())
+    assert (counts(result), result.rewritten, result.rejects) == ({"daisy": 5, "rose": 5}, 0, ())
     assert (result.split, result.index, result.size_bytes) == ("train", 0, size_bytes)
 
 
@@ -59,14 +65,13 @@ def test_an_unreadable_image_is_one_reject_and_the_rest_go_on(flowers: Path, tmp
         ("daisy/002.jpg", "daisy", "unreadable"),
         ("rose/003.jpg", "rose", "empty"),
     ]
-    assert result.counts == {"daisy": 4, "rose": 4}
+    assert counts(result) == {"daisy": 4, "rose": 4}
     assert len(records(tmp_path / "out")) == 8
 
 
 def test_an_image_beyond_the_limits_is_a_reject(flowers: Path, tmp_path: Path) -> None:
-    write = writer(flowers, tmp_path / "out")
-    write.limits = Limits(max_pixels=32 * 32 - 1)
-    assert {reject.reason for reject in write(plan(flowers)).rejects} == {"too_many_pixels"}
+    write = writer(flowers, tmp_path / "out", max_side_px=31)
+    assert {reject.reason for reject in write(plan(flowers)).rejects} == {"too_large"}
 
 
 @pytest.mark.parametrize("name", ["daisy/001.jpg", "daisy/shot #1.jpg"])
@@ -83,11 +88,11 @@ def test_an_image_that_changed_since_it_was_listed_ends_the_conversion(
 def test_a_group_is_written_with_its_image(flowers: Path, tmp_path: Path) -> None:
     data = (flowers / "daisy" / "000.jpg").read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
-    item = Item("daisy/000.jpg", "daisy", sha256, len(data), group="burst 7")
+    item = Item("daisy/000.jpg", ("daisy",), sha256, len(data), group="burst 7")
     writer(flowers, tmp_path / "out")(ShardPlan("train", 0, 1, (item,)))
     assert [record.group for record in records(tmp_path / "out")] == ["burst 7"]
 
 
 def test_a_writer_can_be_shipped_to_a_worker(flowers: Path, tmp_path: Path) -> None:
     shipped = pickle.loads(pickle.dumps(writer(flowers, tmp_path / "out")))  # noqa: S301  (our own bytes)
-    assert shipped(plan(flowers)).counts == {"daisy": 5, "rose": 5}
+    assert counts(shipped(plan(flowers))) == {"daisy": 5, "rose": 5}

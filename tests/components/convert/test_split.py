@@ -13,7 +13,7 @@ keys = st.text(min_size=1)
 
 
 def item(sha256: str, **more: str | None) -> Item:
-    return Item("a", "daisy", sha256, 1, **more)
+    return Item("a", ("daisy",), sha256, 1, **more)
 
 
 def number(count: int) -> list[str]:
@@ -22,7 +22,7 @@ def number(count: int) -> list[str]:
 
 @given(keys, own_splits)
 def test_the_split_depends_on_nothing_but_the_content(sha256: str, own: set[str]) -> None:
-    one, other = Item("a/1", "daisy", sha256, 5), Item("b/2", "rose", sha256, 7)
+    one, other = Item("a/1", ("daisy",), sha256, 5), Item("b/2", ("rose",), sha256, 7)
     assert split_of(one, own) == split_of(other, own) in SPLITS
 
 

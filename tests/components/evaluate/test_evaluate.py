@@ -50,7 +50,7 @@ def test_every_test_image_is_predicted(tiny_model, tiny_dataset, tmp_path) -> No
     rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
     records = list(open_dataset(tiny_dataset).records("test"))
     assert [row["sha256"] for row in rows] == [record.sha256 for record in records]
-    assert [row["label"] for row in rows] == [("blue", "green", "red")[record.label] for record in records]
+    assert [row["label"] for row in rows] == [("blue", "green", "red")[record.labels[0]] for record in records]
     assert np.allclose([sum(row["scores"]) for row in rows], 1, atol=1e-5)
 
 

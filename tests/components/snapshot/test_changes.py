@@ -12,7 +12,7 @@ SETTINGS = {"train": {"backbone": "cnn", "max_epochs": 5}, "convert": {}}
 def listing(*photos: str) -> Listing:
     """Returns the listing of "daisy/1=a": an address and its content."""
     items = (photo.partition("=") for photo in photos)
-    return Listing("class folders", tuple(Item(at, at.split("/")[0], content, 1) for at, _, content in items))
+    return Listing("class folders", tuple(Item(at, (at.split("/")[0],), content, 1) for at, _, content in items))
 
 
 BEFORE = listing("daisy/1=a", "daisy/2=b", "rose/1=c")
@@ -65,6 +65,6 @@ def test_what_is_first_needs_no_other_reason(place: str) -> None:
 @given(st.dictionaries(st.text(min_size=1), st.tuples(st.text(), st.text("0123456789abcdef"))))
 def test_a_kept_listing_is_read_as_it_was(tmp_path_factory, photos: dict[str, tuple[str, str]]) -> None:
     state = str(tmp_path_factory.mktemp("state"))
-    now = Listing("class folders", tuple(Item(at, label, sha256, 1) for at, (label, sha256) in photos.items()))
+    now = Listing("class folders", tuple(Item(at, (label,), sha256, 1) for at, (label, sha256) in photos.items()))
     keep_listing(state, now)
     assert kept_listing(state, now.fingerprint) == photos

@@ -21,7 +21,7 @@ def weights_of(folder) -> list[np.ndarray]:
 
 
 def accuracy(folder, dataset, split: str) -> float:
-    labels = [record.label for record in dataset.records(split)]
+    labels = [record.labels[0] for record in dataset.records(split)]
     return float((score_model(load_model(folder), dataset, split).argmax(axis=1) == labels).mean())
 
 
@@ -40,7 +40,7 @@ def test_what_leaves_is_the_best_epoch(tiny_dataset, tmp_path) -> None:
     assert info["best_epoch"] == best + 1 < info["epochs"]
     dataset = open_dataset(tiny_dataset)
     assert accuracy(folder, dataset, "validation") == pytest.approx(history["val_accuracy"][best])
-    labels = np.array([record.label for record in dataset.records("validation")])
+    labels = np.array([record.labels[0] for record in dataset.records("validation")])
     scores = score_model(load_model(folder), dataset, "validation")
     loss = -np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-7)).mean()  # clipped as Keras does
     assert loss == pytest.approx(history["val_loss"][best], rel=1e-3)

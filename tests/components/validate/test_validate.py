@@ -30,7 +30,7 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
             shards = {}
             for split, of_class in counts.items():
                 names = [(name, f"{split}/{name}/{n}") for name, count in of_class.items() for n in range(count)]
-                records = [Record(b"image", CLASSES.index(name), file, sha256(file)) for name, file in names]
+                records = [Record(b"image", (CLASSES.index(name),), file, sha256(file)) for name, file in names]
                 path = root / shard_name(split, 0, 1)
                 write_shard(path, [record.to_bytes() for record in records])
                 shards[split] = [Shard(len(records), path.stat().st_size)]
@@ -125,7 +125,7 @@ def test_a_damaged_shard_is_found_and_named(make_dataset: MakeDataset, tmp_path:
 def test_a_shard_of_fewer_records_than_announced_is_found(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = make_dataset()
     statistics = storage.read_json(str(dataset / "statistics.json"))
-    statistics["counts"]["test"]["rose"] = 2  # as many digits, so that the size of the file is as it was
+    statistics["sizes"]["test"] = 3  # as many digits, so that the size of the file is as it was
     storage.write_json(str(dataset / "statistics.json"), statistics)
     assert "test holds 2 records but should hold 3" in failure(dataset, tmp_path / "out")
 

@@ -33,7 +33,7 @@ def _write(root: Path, split: str, index: int) -> Shard:
     labels = SHARDS[split][index]
     path = root / shard_name(split, index, len(SHARDS[split]))
     write_shard(
-        path, [Record(b"image", label, f"{split}/{index}/{n}", "").to_bytes() for n, label in enumerate(labels)]
+        path, [Record(b"image", (label,), f"{split}/{index}/{n}", "").to_bytes() for n, label in enumerate(labels)]
     )
     return Shard(len(labels), path.stat().st_size)
 
@@ -58,7 +58,7 @@ def test_sizes_and_files_follow_the_shards(root: Path) -> None:
 
 def test_records_come_in_order_over_all_shards(root: Path) -> None:
     records = list(open_dataset(root).records("train"))
-    assert [record.label for record in records] == [0, 1, 0, 1, 1]
+    assert [record.labels[0] for record in records] == [0, 1, 0, 1, 1]
     assert [record.filename for record in records] == [f"train/{name}" for name in ("0/0", "0/1", "0/2", "1/0", "1/1")]
 
 

@@ -19,7 +19,7 @@ def grey(shade: int) -> bytes:
 
 @pytest.fixture
 def dataset(tmp_path):
-    records = [Record(grey(shade), index % 2, f"{index}.png", f"{index:064d}") for index, shade in enumerate(SHADES)]
+    records = [Record(grey(shade), (index % 2,), f"{index}.png", f"{index:064d}") for index, shade in enumerate(SHADES)]
     with building(tmp_path / "dataset") as root:
         shards = []
         for index, part in enumerate((records[:2], records[2:])):

@@ -7,10 +7,11 @@ from petalflow.dataset import Record
 records = st.builds(
     Record,
     image=st.binary(),
-    label=st.integers(0, 2**31),
+    labels=st.lists(st.integers(0, 2**31), max_size=3, unique=True).map(tuple),
     filename=st.text(),
     sha256=st.text("0123456789abcdef", min_size=64, max_size=64),
     group=st.text(),
+    slices=st.dictionaries(st.text(), st.text(), max_size=2).map(lambda slices: tuple(sorted(slices.items()))),
 )
 
 
@@ -26,7 +27,7 @@ def test_equal_records_are_equal_bytes_and_others_are_not(record: Record, other:
 
 
 def test_a_record_is_a_tensorflow_example_of_the_documented_features() -> None:
-    data = Record(b"\x89PNG", 3, "glöckchen/a.png", "ab" * 32, "burst 7").to_bytes()
+    data = Record(b"\x89PNG", (3,), "glöckchen/a.png", "ab" * 32, "burst 7").to_bytes()
     feature = tf_example_pb2.Example.FromString(data).features.feature
     assert sorted(feature) == ["filename", "group", "image", "label", "sha256"]
     assert list(feature["label"].int64_list.value) == [3]
@@ -39,4 +40,4 @@ def test_a_record_is_a_tensorflow_example_of_the_documented_features() -> None:
 
 
 def test_no_group_is_an_empty_one() -> None:
-    assert Record.from_bytes(Record(b"x", 0, "a", "b").to_bytes()).group == ""
+    assert Record.from_bytes(Record(b"x", (0,), "a", "b").to_bytes()).group == ""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFilter, ImageOps
 
-from petalflow.imaging import Limits, Prepared, Rejected, prepare, sniff
+from petalflow.imaging import Prepared, Rejected, Rules, prepare, sniff
 
 
 def photo(width: int = 48, height: int = 32) -> Image.Image:
@@ -32,9 +32,9 @@ def decode(data: bytes) -> NDArray[np.int16]:
     return np.asarray(Image.open(io.BytesIO(data)), np.int16)
 
 
-def reason(data: bytes, limits: Limits = Limits()) -> str:
+def reason(data: bytes, rules: Rules = Rules()) -> str:
     with pytest.raises(Rejected) as caught:
-        prepare(data, limits)
+        prepare(data, rules)
     assert caught.value.sentence
     assert "\n" not in caught.value.sentence
     return caught.value.reason
@@ -51,7 +51,8 @@ CLEAN = {
 
 @pytest.mark.parametrize("name", CLEAN)
 def test_a_clean_jpeg_or_png_passes_byte_for_byte(name: str) -> None:
-    expected = Prepared(CLEAN[name], name.split()[-1], width_px=48, height_px=32, rewritten=False)
+    means = prepare(CLEAN[name]).means
+    expected = Prepared(CLEAN[name], name.split()[-1], width_px=48, height_px=32, means=means, rewritten=False)
     assert prepare(CLEAN[name]) == expected
 
 
@@ -194,18 +195,18 @@ def test_a_truncated_file_is_refused_as_unreadable(name: str) -> None:
 
 def test_bytes_have_a_limit_that_they_may_reach() -> None:
     data = CLEAN["jpeg"]
-    assert prepare(data, Limits(max_bytes=len(data))).data == data
-    assert reason(data, Limits(max_bytes=len(data) - 1)) == "too_many_bytes"
+    assert prepare(data, Rules(max_bytes=len(data))).data == data
+    assert reason(data, Rules(max_bytes=len(data) - 1)) == "too_many_bytes"
 
 
 def test_pixels_have_a_limit_that_they_may_reach() -> None:
-    assert prepare(CLEAN["png"], Limits(max_pixels=48 * 32))
-    assert reason(CLEAN["png"], Limits(max_pixels=48 * 32 - 1)) == "too_many_pixels"
+    assert prepare(CLEAN["png"], Rules(max_pixels=48 * 32))
+    assert reason(CLEAN["png"], Rules(max_pixels=48 * 32 - 1)) == "too_many_pixels"
 
 
 def test_sides_have_a_limit_that_they_may_reach() -> None:
-    assert prepare(CLEAN["png"], Limits(min_side_px=32))
-    assert reason(CLEAN["png"], Limits(min_side_px=33)) == "too_small"
+    assert prepare(CLEAN["png"], Rules(min_side_px=32))
+    assert reason(CLEAN["png"], Rules(min_side_px=33)) == "too_small"
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:

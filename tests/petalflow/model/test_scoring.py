@@ -24,7 +24,7 @@ def dataset(tmp_path):
 
     with building(tmp_path / "dataset") as root:
         path = root / shard_name("test", 0, 1)
-        records = [Record(png(shade), 0, str(shade), str(shade)).to_bytes() for shade in range(IMAGES)]
+        records = [Record(png(shade), (0,), str(shade), str(shade)).to_bytes() for shade in range(IMAGES)]
         shards = {"test": [Shard(write_shard(path, records), path.stat().st_size)]}
         statistics = {"fingerprint": "f", "counts": {"test": {"a": IMAGES, "b": 0}}}
         write_metadata(root, classes=("a", "b"), shards=shards, statistics=statistics)

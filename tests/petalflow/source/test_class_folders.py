@@ -17,7 +17,7 @@ def fill(address: str, *names: str) -> str:
 
 
 def item(name: str, label: str, split: str | None = None) -> Item:
-    return Item(name, label, hashlib.sha256(name.encode()).hexdigest(), len(name.encode()), split)
+    return Item(name, (label,), hashlib.sha256(name.encode()).hexdigest(), len(name.encode()), split)
 
 
 def test_each_file_is_an_item_of_its_class_whatever_its_depth_or_name(place: str) -> None:

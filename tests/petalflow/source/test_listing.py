@@ -6,14 +6,17 @@ from hypothesis import strategies as st
 from petalflow.source import SPLITS, Item, Listing
 
 hashes = st.text("0123456789abcdef", min_size=8, max_size=8)
+labels = st.lists(st.text(min_size=1), min_size=1, max_size=3, unique=True).map(sorted).map(tuple)
+slices = st.dictionaries(st.text(min_size=1), st.text(), max_size=2).map(lambda slices: tuple(sorted(slices.items())))
 items = st.builds(
     Item,
     address=st.text(min_size=1),
-    label=st.text(min_size=1),
+    labels=labels,
     sha256=hashes,
     size_bytes=st.integers(0),
     split=st.sampled_from([None, *SPLITS]),
     group=st.none() | st.text(min_size=1),
+    slices=slices,
 )
 listings = st.builds(
     Listing,
@@ -23,7 +26,8 @@ listings = st.builds(
 )
 CHANGES = {
     "address": st.text(min_size=1),
-    "label": st.text(min_size=1),
+    "labels": labels,
+    "slices": slices,
     "sha256": hashes,
     "split": st.sampled_from([None, *SPLITS]),
     "group": st.none() | st.text(min_size=1),
@@ -55,5 +59,5 @@ def test_the_fingerprint_changes_with_nothing_else(listing: Listing, ignored: li
 
 @given(listings)
 def test_the_classes_are_each_label_once_and_sorted(listing: Listing) -> None:
-    assert set(listing.classes) == {item.label for item in listing.items}
+    assert set(listing.classes) == {label for item in listing.items for label in item.labels}
     assert list(listing.classes) == sorted(set(listing.classes))
