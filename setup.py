@@ -71,6 +71,8 @@ setup(
         # Places to store: gs:// and s3://. The images have both.
         "gcs": ["gcsfs>=2026.1"],
         "s3": ["s3fs>=2026.1"],
+        # A runner of convert, beside those that need no more: Google Cloud Dataflow.
+        "dataflow": ["apache-beam[gcp]>=2.77,<3", "gcsfs>=2026.1"],
         # Targets to run on.
         "docker": ["docker>=7.1"],
         "kubeflow": ["kfp-kubernetes>=2.17,<3"],

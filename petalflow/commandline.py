@@ -75,10 +75,20 @@ def read_settings(section: str | None, config: Path | None, assignments: Sequenc
         if section and step != section:
             raise UsageError(f"--set {assignment!r} is of another step; this one takes {section}.SETTING=VALUE")
         try:
-            sections.setdefault(step, {})[setting] = yaml.safe_load(value)
+            read = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise UsageError(f"--set {assignment!r}: the value is not YAML; quote it") from None
+            read = value  # a pattern like {label}.* is meant as it stands
+        _set(sections.setdefault(step, {}), setting, read)
     return dict(sections.get(section, {})) if section else sections
+
+
+def _set(settings: dict[str, Any], name: str, value: Any) -> None:
+    """Sets a setting; dots in its name lead into settings of settings, as in dataflow.region."""
+    *above, last = name.split(".")
+    for one in above:
+        inner = settings.get(one)
+        settings[one] = settings = dict(inner) if isinstance(inner, dict) else {}
+    settings[last] = value
 
 
 def _read_config(path: Path) -> dict[str, dict[str, Any]]:

@@ -70,10 +70,20 @@ def _sentence(cls: type[StepSettings], problem: Mapping[str, Any]) -> str:
     where = ".".join([cls.section, *(str(part) for part in problem["loc"])])
     if problem["type"] == "extra_forbidden":
         wrong = str(problem["loc"][-1])
-        return f"unknown setting {where}: {did_you_mean(wrong, cls.model_fields)}"
+        return f"unknown setting {where}: {did_you_mean(wrong, _fields_at(cls, problem['loc'][:-1]))}"
     if problem["type"] == "string_type" and isinstance(problem["input"], int | float):
         return f"{where}={problem['input']!r}: it must be text; quote it twice: --set '{where}=\"{problem['input']}\"'"
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
         return f"{cls.section}: {message}"
     return f"{where}={problem['input']!r}: {message[0].lower()}{message[1:]}"
+
+
+def _fields_at(cls: type[pydantic.BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    """Returns the names of the settings at a path into settings of settings."""
+    for part in path:
+        inner = cls.model_fields[str(part)].annotation if str(part) in cls.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, pydantic.BaseModel)):
+            return []
+        cls = inner
+    return list(cls.model_fields)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TRAIN = "train"
 _WITH_TENSORFLOW = (TRAIN, "evaluate", "export")
+_LISTING = ("snapshot", "convert")  # whichever lists a data set of TFDS first has it prepared
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Build:
         images: Where the images are, REGISTRY/PREFIX.
         tag: Their tag.
         machines: What steps ask of their machine.
-        tfds: Whether the source is a TFDS data set, which only an image with TensorFlow can read.
+        tfds: Whether the source is a TFDS data set, which only an image with TensorFlow can prepare.
         fit: What only one place understands, done to the task of each step; it makes a second document.
         trainer: Makes what stands in for train, where a plain step cannot ask for the machine; it brings its
             image and its machine with it, and only Google's backend runs it.
@@ -53,7 +54,7 @@ class Build:
         if accelerator:
             target = "tpu" if "tpu" in accelerator.lower() else "gpu"
         else:
-            target = "cpu" if step in _WITH_TENSORFLOW or (step == "convert" and self.tfds) else "base"
+            target = "cpu" if step in _WITH_TENSORFLOW or (step in _LISTING and self.tfds) else "base"
         return image(target, self.images, self.tag)
 
     def code_version(self) -> str:

@@ -1,8 +1,10 @@
 """The user's one configuration: the settings of every step, and of the places to run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
+
+from pydantic import BaseModel
 
 from components.convert.settings import ConvertSettings
 from components.evaluate.settings import EvaluateSettings
@@ -110,10 +112,14 @@ def describe(section: str | None) -> str:
     if section is not None and section not in known:
         raise UsageError(f"no settings for {section}: {did_you_mean(section, known)}")
     chosen = [known[section]] if section else list(known.values())
-    rows = [
-        (f"{cls.section}.{name}", "none" if field.default is None else str(field.default), field.description or "")
-        for cls in chosen
-        for name, field in cls.model_fields.items()
-    ]
+    rows = [row for cls in chosen for row in _rows(cls.section, cls)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     return "\n".join(f"{name:{widths[0]}}  {default:{widths[1]}}  {meaning}" for name, default, meaning in rows)
+
+
+def _rows(prefix: str, cls: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
+    for name, field in cls.model_fields.items():
+        if isinstance(field.default, BaseModel):  # settings of settings
+            yield from _rows(f"{prefix}.{name}", type(field.default))
+        else:
+            yield f"{prefix}.{name}", "none" if field.default is None else str(field.default), field.description or ""

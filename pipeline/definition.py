@@ -120,8 +120,8 @@ def build_pipeline(
             with dsl.If(pinned != "", name="something-new"):
                 converted = step(convert(source=pinned, convert_config=convert_config, **code, **home))
                 dataset = converted.outputs["dataset"]
+                validated = step(validate(dataset=dataset, validate_config=validate_config, **home), cached=False)
                 shared = {"state_uri": state_uri, **code}
-                validated = step(validate(dataset=dataset, validate_config=validate_config, **shared))
                 trained = step((trainer or train)(dataset=dataset, train_config=train_config, **shared))
                 trained.after(validated)
                 model = trained.outputs["model"]

@@ -1,10 +1,11 @@
 """What is asked for: one run of the pipeline, on whatever target."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from petalflow import storage
 from petalflow.registry import check_name
+from petalflow.source.tfds import named as tfds_named
 from pipeline.config import Configuration
 
 
@@ -76,7 +77,15 @@ class Request:
             UsageError: If the name cannot be a folder everywhere.
         """
         home = home_of(registry, name, state_uri, record_uri)
-        return cls(storage.absolute(source), name=name, configuration=configuration, **home._asdict())
+        if tfds_named.is_named(source):
+            # Said, since steps elsewhere have another default.
+            convert = configuration.convert.model_copy(
+                update={"tfds_data_dir": tfds_named.data_dir(configuration.convert)}
+            )
+            configuration = replace(configuration, sections={**configuration.sections, "convert": convert})
+        else:
+            source = storage.absolute(source)
+        return cls(source, name=name, configuration=configuration, **home._asdict())
 
     def parameters(self, code_version: str) -> dict[str, str]:
         """Returns the pipeline's parameters, all but the run's id.

@@ -1,6 +1,5 @@
 """python -m components.convert"""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,18 +12,24 @@ app = commandline.new_app(__doc__)
 @app.command()
 def convert(
     source: Annotated[str, typer.Argument(help="Folder or URI of the source.")],
-    out: Annotated[Path, typer.Option(help="Folder to make for the dataset.")],
-    previous: Annotated[str | None, typer.Option(help="Folder of the dataset before; not made use of yet.")] = None,
+    out: Annotated[str, typer.Option(help="Folder or URI to make for the dataset.")],
+    previous: Annotated[
+        str | None, typer.Option(help="Folder or URI of the dataset before; what is the same is not decoded again.")
+    ] = None,
+    runner: Annotated[str | None, typer.Option(help="The Beam runner; the same as --set runner=RUNNER.")] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Convert the source to a dataset of TFRecords, with Apache Beam."""
+    from components.convert.account import for_people
     from components.convert.convert import convert as work
     from components.convert.settings import ConvertSettings
 
-    settings = ConvertSettings.of(commandline.read_settings("convert", config, set))
+    given = commandline.read_settings("convert", config, set)
+    settings = ConvertSettings.of({**given, "runner": runner} if runner else given)
     commandline.run_step("convert", lambda: work(source, out, settings, previous=previous))
+    print(for_people(str(out)))
 
 
 if __name__ == "__main__":

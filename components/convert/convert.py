@@ -3,12 +3,16 @@
 import logging
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from components.convert.account import all_rejects, make_statistics, write_rejects
+from components.convert.account import make_statistics, one_line
+from components.convert.page import write_page
 from components.convert.plan import make_plan
-from components.convert.runners import write_shards
+from components.convert.previous import preparation, usable
+from components.convert.rejects import all_rejects, write_rejects
+from components.convert.runners import as_workers_see, load_beam, write_shards
 from components.convert.settings import ConvertSettings
 from components.convert.shard import Job
 from petalflow import dataset, source, storage
@@ -31,7 +35,7 @@ def convert(
 
     Args:
         address: The source.
-        out: Folder to make; see `petalflow.dataset` for what is in it.
+        out: Folder to make, here or at a URI; see `petalflow.dataset` for what is in it.
         settings: How to convert.
         fingerprint: What the source's fingerprint must be; None for whatever it is.
         previous: The dataset that was made before from this source, if there is one.
@@ -43,27 +47,32 @@ def convert(
         UsageError: If the source cannot be listed, or `out` not written.
         PetalflowError: If the source is not the one of `fingerprint`, or no image is readable.
     """
-    listing = source.list_source(address, settings)
+    address, home = as_workers_see(address, str(out), settings)
+    with ThreadPoolExecutor(1) as meanwhile:
+        meanwhile.submit(load_beam)
+        listing = source.list_source(address, settings)
     if fingerprint and listing.fingerprint != fingerprint:
         raise PetalflowError(f"source {address} changed since it was listed; run again when nothing writes to it")
     plan = make_plan(listing, settings)
-    with storage.building(out) as root:
+    with storage.building(home) as root:
         job = Job(
             source=address,
-            root=str(root),
+            root=home,
             settings=settings,
             classes=listing.classes,
             slice_names=listing.slice_names,
             total=sum(len(shard.items) for shard in plan.shards),
             conversion=uuid.uuid4().hex,
-            previous=previous,
+            previous=usable(previous, settings),
         )
         results = write_shards(job, plan)
+        if not storage.is_local(home):  # where the workers left them; what follows reads them here
+            storage.copy_tree(storage.join(home, dataset.index.FOLDER), str(root / dataset.index.FOLDER))
         rejects = all_rejects(listing, plan, results)
-        statistics = make_statistics(listing, plan, results, rejects)
+        statistics = make_statistics(listing, plan, results, rejects) | {"preparation": preparation(settings)}
         if not statistics["records"]:
             raise PetalflowError(f"source {address} holds no readable image; the first: {_first(rejects)}")
-        write_rejects(root, address, settings, rejects, listing)
+        files = write_rejects(root, address, settings, rejects, listing)
         shards = {
             split: [dataset.Shard(one.records, one.size_bytes) for one in results if one.split == split]
             for split in SPLITS
@@ -77,23 +86,14 @@ def convert(
             multi_label=listing.multi_label,
             slice_names=listing.slice_names,
         )
-    _log_summary(statistics)
+        dataset.write_ranges(root)
+        write_page(root, listing, plan, results, rejects, files, statistics, home)
+    if job.previous:
+        taken = sum(result.taken for result in results)
+        log.info("%s of %s records taken from %s", f"{taken:,}", f"{statistics['records']:,}", job.previous)
+    log.info("%s", one_line(statistics))
     return statistics
 
 
 def _first(rejects: Sequence[Reject]) -> str:
     return f"{rejects[0].address}: {rejects[0].sentence}" if rejects else "there is none at all"
-
-
-def _log_summary(statistics: dict[str, Any]) -> None:
-    sizes = ", ".join(f"{sum(of.values())} {split}" for split, of in statistics["counts"].items())
-    log.info(
-        "%d images in: %d records (%s; %d rewritten), %d rejects, %d duplicates%s",
-        statistics["images"],
-        statistics["records"],
-        sizes,
-        statistics["rewritten"],
-        sum(statistics["rejects"].values()),
-        statistics["duplicates"],
-        f", {statistics['left_out']} left out" if statistics["left_out"] else "",
-    )

@@ -1,9 +1,10 @@
 """Settings of convert."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from components.convert.runner_settings import DataflowSettings, FlinkSettings
 from petalflow.imaging import Rules
 from petalflow.source import SourceOptions
 
@@ -41,6 +42,19 @@ class ConvertSettings(SourceOptions):
         "FnApiRunner", description="the Beam runner; FnApiRunner works in this process"
     )
     runner_options: tuple[str, ...] = Field((), description="options for the Beam runner, as on its command line")
+    flink: FlinkSettings = Field(
+        FlinkSettings.model_validate({}), description="where FlinkRunner finds Flink, see docs/runners.md"
+    )
+    dataflow: DataflowSettings = Field(
+        DataflowSettings.model_validate({}), description="what DataflowRunner asks of Google, see docs/runners.md"
+    )
+
+    @model_validator(mode="after")
+    def _say_what_dataflow_lacks(self) -> Self:
+        missing = self.dataflow.missing() if self.runner == "DataflowRunner" else []
+        if missing:
+            raise ValueError(f"DataflowRunner needs {', '.join(f'convert.dataflow.{name}' for name in missing)}")
+        return self
 
     def rules(self) -> Rules:
         """Returns what an image may be, and how it is written anew."""

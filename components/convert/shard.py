@@ -1,47 +1,21 @@
 """Reading, checking and writing the images of one shard: what a Beam worker does."""
 
-from collections.abc import Iterator
+import contextlib
+import errno
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.convert.batches import in_order
+from components.convert.job import Job as Job
+from components.convert.making import Made, Maker
 from components.convert.plan import ShardPlan
-from components.convert.settings import ConvertSettings
-from petalflow import imaging, source
-from petalflow.dataset import Entry, Measure, Record, Summary, index_path, shard_name, write_index, write_shard
+from components.convert.previous import kept_records
+from petalflow.dataset import Entry, Summary, index_path, shard_name, write_index
+from petalflow.errors import PetalflowError
 from petalflow.progress import Counter
-from petalflow.source import Item, Reject
-
-# Images held in memory at once: enough to keep the threads busy, little enough to forget.
-_WINDOW = 256
-
-
-Outcome = imaging.Prepared | imaging.Rejected
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the workers of one conversion need to know; Beam ships it to them.
-
-    Attributes:
-        source: Address of the source.
-        root: The dataset's folder.
-        settings: How to convert.
-        classes: Class names, in the order of the labels.
-        slice_names: What every record says beside, "" where the source says nothing of an image.
-        total: Images in all shards, for the progress shown.
-        conversion: What tells this conversion from another in one process.
-        previous: A dataset whose records may be taken where an image is the same; None if there is none.
-    """
-
-    source: str
-    root: str
-    settings: ConvertSettings
-    classes: tuple[str, ...]
-    slice_names: tuple[str, ...]
-    total: int
-    conversion: str
-    previous: str | None = None
+from petalflow.source import Reject
 
 
 @dataclass(frozen=True)
@@ -56,6 +30,7 @@ class ShardResult:
         rewritten: Images that were not passed through byte for byte.
         summaries: Class name -> what its images are like; an image of several classes is in each of theirs.
         rejects: Images that were refused.
+        taken: Records whose image is from the dataset before.
     """
 
     split: str
@@ -65,6 +40,7 @@ class ShardResult:
     rewritten: int
     summaries: dict[str, Summary]
     rejects: tuple[Reject, ...]
+    taken: int = 0
 
 
 # Shards of a conversion share a counter, which Beam could not ship with the writer.
@@ -82,26 +58,28 @@ class ShardWriter:
         self.job = job
 
     def __call__(self, plan: ShardPlan) -> ShardResult:
-        """Writes one shard and its index, and returns what became of its images, in order."""
-        job, rejects, entries = self.job, list[Reject](), list[Entry]()
-        summaries: dict[str, Summary] = {}
+        """Writes one shard and its index, and returns what became of its images, in order.
 
-        def records() -> Iterator[bytes]:
-            for item, outcome in self._prepare_all(plan.items):
-                if isinstance(outcome, imaging.Rejected):
-                    rejects.append(Reject(item.address, item.label, outcome.reason, outcome.sentence))
-                    continue
-                measure = Measure(outcome.width_px, outcome.height_px, *outcome.means)
-                for label in item.labels:
-                    summaries.setdefault(label, Summary()).add(measure)
-                data = self._record(item, outcome.data).to_bytes()
-                entries.append(Entry(item.address, item.sha256, len(data), outcome.rewritten, measure))
-                yield data
-
-        name = shard_name(plan.split, plan.index, plan.count)
+        Raises:
+            PetalflowError: If an image is no longer as it was listed, or the disk is full.
+        """
+        job, name = self.job, shard_name(plan.split, plan.index, plan.count)
         path = Path(job.root) / name
-        write_shard(path, records())
-        write_index(index_path(Path(job.root), name), entries)
+        rejects, entries, taken, summaries = list[Reject](), list[Entry](), 0, dict[str, Summary]()
+        with kept_records(job.previous, job.conversion, plan.items) as kept, _room_for(name):
+            with path.open("wb") as file, ThreadPoolExecutor(1) as writing:
+                written = [writing.submit(file.write, b"")]
+                for batch in in_order(plan.items, Maker(job, kept), job.settings.threads):
+                    made = [one for one in batch if isinstance(one, Made)]
+                    written.pop().result()  # while a batch is written the next is counted, and no more is held
+                    written.append(writing.submit(file.write, b"".join(one.frame for one in made)))
+                    entries += [one.entry for one in made]
+                    rejects += [one for one in batch if isinstance(one, Reject)]
+                    taken += sum(one.taken for one in made)
+                    _add(summaries, made)
+                    self._progress().add(len(batch))
+                written.pop().result()
+            write_index(index_path(Path(job.root), name), entries)
         return ShardResult(
             split=plan.split,
             index=plan.index,
@@ -110,28 +88,27 @@ class ShardWriter:
             rewritten=sum(entry.rewritten for entry in entries),
             summaries=dict(sorted(summaries.items())),
             rejects=tuple(rejects),
+            taken=taken,
         )
-
-    def _record(self, item: Item, image: bytes) -> Record:
-        labels = tuple(sorted(self.job.classes.index(label) for label in item.labels))
-        slices = {**dict.fromkeys(self.job.slice_names, ""), **dict(item.slices)}
-        return Record(image, labels, item.address, item.sha256, item.group or "", tuple(sorted(slices.items())))
 
     def _progress(self) -> Counter:
         return _counters.setdefault(self.job.conversion, Counter("convert", self.job.total, "images"))
 
-    def _prepare_all(self, items: tuple[Item, ...]) -> Iterator[tuple[Item, Outcome]]:
-        read, rules = source.open_source(self.job.source, self.job.settings), self.job.settings.rules()
 
-        def prepare(item: Item) -> Outcome:
-            try:
-                return imaging.prepare(read(item), rules)
-            except imaging.Rejected as rejected:
-                return rejected
-            finally:
-                self._progress().add()
+def _add(summaries: dict[str, Summary], made: Iterable[Made]) -> None:
+    for one in made:
+        for name in one.names:
+            if name not in summaries:
+                summaries[name] = Summary()
+            summaries[name].add(one.entry.measure)
 
-        with ThreadPoolExecutor(self.job.settings.threads) as pool:
-            for start in range(0, len(items), _WINDOW):
-                window = items[start : start + _WINDOW]
-                yield from zip(window, pool.map(prepare, window), strict=True)
+
+@contextlib.contextmanager
+def _room_for(shard: str) -> Iterator[None]:
+    """Says in one line that the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise PetalflowError(f"cannot write {shard}: {error.strerror}; make room or choose another --out") from None

@@ -4,11 +4,9 @@ import base64
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,6 +14,7 @@ from components.evaluate.measure import Measurement, Scores, most_confident_mist
 from components.evaluate.settings import EvaluateSettings
 from petalflow import __version__, imaging
 from petalflow.dataset import Dataset
+from petalflow.document import render
 from petalflow.model.files import HISTORY_FILE, TrainedModel
 from petalflow.verdict import Verdict
 
@@ -48,11 +47,10 @@ def write_report(
         scores: The candidate's, [n, classes].
         settings: Of evaluate.
     """
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["percent"] = _percent
-    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text())
     history = json.loads((Path(model_folder) / HISTORY_FILE).read_text())
-    html = template.render(
+    html = render(
+        __package__,
+        "report.html.j2",
         verdict=verdict,
         candidate=candidate.to_json(),
         baseline=baseline.to_json() if baseline else None,
@@ -67,10 +65,6 @@ def write_report(
         version=__version__,
     )
     path.write_text(html, encoding="utf-8")
-
-
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f} %"
 
 
 def _shaded(confusion: NDArray[np.int64]) -> list[list[dict[str, Any]]]:

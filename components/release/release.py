@@ -1,5 +1,6 @@
 """Publish an export as the next version in the registry, with the verdict that lets it out and its lineage."""
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from petalflow import __version__, clock, lock, registry, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
-from petalflow.registry import Release
+from petalflow.registry import DATASET_STATISTICS_FILE, Release
 from petalflow.verdict import METRICS_FILE, VERDICT_FILE, Serving, read_accepted
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,12 @@ def release(
         "petalflow": __version__,
         "released_at": clock.stamp(),
     }
-    files = {VERDICT_FILE: (Path(evaluation) / VERDICT_FILE).read_bytes(), _MODEL_CARD_FILE: card.encode()}
+    files = {
+        VERDICT_FILE: (Path(evaluation) / VERDICT_FILE).read_bytes(),
+        _MODEL_CARD_FILE: card.encode(),
+        # The next dataset is compared with it, when this one may be long gone.
+        DATASET_STATISTICS_FILE: json.dumps(dict(dataset.statistics), sort_keys=True, ensure_ascii=False).encode(),
+    }
     if state_uri:
         lock.check(state_uri, run_id)
     released = registry.publish(str(exported), lineage, registry_uri, name, files)

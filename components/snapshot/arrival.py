@@ -8,6 +8,7 @@ from components.snapshot.settings import SnapshotSettings
 from petalflow import clock, storage
 from petalflow.errors import PetalflowError
 from petalflow.source import dated
+from petalflow.source.tfds import named as tfds_named
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +61,18 @@ def lacking(address: str, settings: SnapshotSettings) -> str:
 
     Args:
         address: The source, its date filled in.
-        settings: Which file has to be in it.
+        settings: Which file has to be in it, or beside a source that is a file.
     """
+    if tfds_named.is_named(address):
+        return ""  # TFDS prepares it when it is listed
     if not storage.exists(address):
         return f"source {address} does not exist"
-    if not (storage.is_file(address) or storage.has_files(address)):
+    is_file = storage.is_file(address)
+    if not (is_file or storage.has_files(address)):
         return f"source {address} is empty"
-    if settings.ready_file and not storage.exists(storage.join(address, settings.ready_file)):
-        return f"source {address} is not complete: there is no {settings.ready_file} in it"
+    folder, where = (address.rpartition("/")[0] or "/", "beside") if is_file else (address, "in")
+    if settings.ready_file and not storage.exists(storage.join(folder, settings.ready_file)):
+        return f"source {address} is not complete: there is no {settings.ready_file} {where} it"
     return ""
 
 

@@ -67,7 +67,10 @@ def train(
     check_settings(settings)
     dataset = open_dataset(dataset_root)
     if dataset.multi_label:
-        raise PetalflowError(f"{dataset_root} has images of several classes, which train cannot learn yet")
+        raise PetalflowError(
+            f"{dataset_root} may have several classes an image, which train cannot learn yet; convert a source that "
+            "gives each image one, without convert.multi_label"
+        )
     for split in ("train", "validation"):
         if not dataset.size(split):
             raise PetalflowError(f"{dataset_root} has no {split} images; add images and convert again")

@@ -13,17 +13,22 @@ app = commandline.new_app(__doc__)
 @app.command()
 def validate(
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
-    out: Annotated[Path, typer.Option(help="Folder for validation.json.")],
+    out: Annotated[Path, typer.Option(help="Folder for validation.json and validation.txt.")],
+    baseline: Annotated[
+        str | None, typer.Option(help="Dataset to compare with: its folder, or its statistics.json.")
+    ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Check a dataset against limits; exit 1 if it breaks one."""
+    from components.validate.baseline import Baseline, given_baseline
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work
 
     settings = ValidateSettings.of(commandline.read_settings("validate", config, set))
-    commandline.run_step("validate", lambda: work(dataset, out, settings))
+    before = given_baseline(baseline) if baseline else Baseline(why="no --baseline is given")
+    commandline.run_step("validate", lambda: work(dataset, out, settings, before))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,19 @@ from petalflow.images import BASE
 @dsl.component(base_image=BASE, install_kfp_package=False)
 def validate(
     dataset: dsl.Input[dsl.Dataset],
+    registry: str,
+    name: str,
     state_uri: str,
     validate_config: str,
-    code_version: str,
     validation: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Fails if the dataset breaks a limit; code_version is there for the cache."""
+    """Fails if the dataset breaks a limit, or has drifted from that of the live release."""
+    from components.validate.baseline import live_baseline
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work
     from petalflow.step import running
 
     with running("validate", state_uri):
-        result = work(dataset.path, validation.path, ValidateSettings.from_json(validate_config))
+        settings = ValidateSettings.from_json(validate_config)
+        result = work(dataset.path, validation.path, settings, live_baseline(registry, name))
     validation.metadata["checks"] = len(result["checks"])

@@ -1,11 +1,18 @@
-"""Check a dataset against limits: all failures at once, before training."""
+"""Check a dataset against limits and against the one before: all failures at once, before training."""
 
 import logging
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from components.validate import table
+from components.validate.baseline import Baseline, Looks
+from components.validate.check import Check, at_most, none_of
+from components.validate.contents import Contents, filenames, read_contents
+from components.validate.drift import check_drift
+from components.validate.limits import check_limits, images_of_classes
+from components.validate.near_duplicates import NearDuplicates, find_near_duplicates
 from components.validate.settings import ValidateSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
@@ -14,76 +21,84 @@ from petalflow.source import SPLITS
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Check:
-    """One limit and how the dataset stands to it.
-
-    Attributes:
-        name: The setting that holds the limit.
-        where: The class and split it is about, or "" for the whole.
-        value: What was found.
-        limit: What is allowed.
-        passed: Whether it is kept.
-    """
-
-    name: str
-    where: str
-    value: float
-    limit: float
-    passed: bool
-
-    def __str__(self) -> str:
-        where = f" of {self.where}" if self.where else ""
-        return f"{self.name}{where}: {self.value:g} (limit {self.limit:g})"
+_JSON_FILE, _TABLE_FILE = "validation.json", "validation.txt"
+# Pairs of images that are written out, of each kind.
+_LISTED = 100
 
 
-def validate(dataset_root: str | Path, out: str | Path, settings: ValidateSettings) -> dict[str, Any]:
-    """Checks a dataset and writes `validation.json` to the folder `out`.
+def validate(
+    dataset_root: str | Path, out: str | Path, settings: ValidateSettings, baseline: Baseline = Baseline()
+) -> dict[str, Any]:
+    """Checks a dataset and writes `validation.json`, and `validation.txt` to be read, to the folder `out`.
 
     Every record is read: a damaged shard is found here and not in the middle of training.
 
+    Args:
+        dataset_root: The dataset.
+        out: Where to write.
+        settings: The limits.
+        baseline: What to compare it with.
+
     Returns:
-        What validation.json holds: "passed" and "checks".
+        What validation.json holds: "passed", "checks", "baseline", "shared_images" and "near_duplicates".
 
     Raises:
-        PetalflowError: If a limit is not kept; the message names each. validation.json is there then too.
+        PetalflowError: If a limit is not kept; the message names each. Both files are there then too.
     """
     dataset = open_dataset(dataset_root)
-    checks = [*_check_classes(dataset, settings), *_check_rejects(dataset, settings), _check_shared(dataset, settings)]
+    contents = read_contents(dataset)
+    alike = find_near_duplicates(dataset, settings) if settings.max_near_duplicates is not None else None
+    checks = list(_check_all(dataset, contents, alike, settings, baseline))
     failed = [check for check in checks if not check.passed]
-    result = {"passed": not failed, "checks": [asdict(check) for check in checks]}
-    storage.write_json(storage.join(str(out), "validation.json"), result)
+    result = {
+        "passed": not failed,
+        "checks": [asdict(check) for check in checks],
+        "baseline": {"compared": baseline.looks is not None, "name": baseline.name, "why": baseline.why},
+        **_pairs(dataset, contents, alike),
+    }
+    lines = table.lines(checks)
+    storage.write_json(storage.join(str(out), _JSON_FILE), result)
+    storage.write_bytes(storage.join(str(out), _TABLE_FILE), "".join(f"{line}\n" for line in lines).encode())
+    for line in lines:
+        log.info("%s", line)
+    log.info("drift: %s", f"against {baseline.name}" if baseline.looks else f"not looked at: {baseline.why}")
     if failed:
-        raise PetalflowError(f"the dataset breaks {len(failed)} limits: {'; '.join(map(str, failed))}")
+        raise PetalflowError(table.sentence(failed))
     log.info("all %d checks passed", len(checks))
     return result
 
 
-def _check_classes(dataset: Dataset, settings: ValidateSettings) -> Iterator[Check]:
-    present = [name for name in dataset.classes if any(counts[name] for counts in dataset.counts.values())]
-    yield Check("min_classes", "", len(present), settings.min_classes, len(present) >= settings.min_classes)
-    floors = (settings.min_train_images, settings.min_validation_images, settings.min_test_images)
-    for split, floor in zip(SPLITS, floors, strict=True):
-        for name in dataset.classes:
-            count = dataset.counts.get(split, {}).get(name, 0)
-            yield Check(f"min_{split}_images", f"{name} in {split}", count, floor, count >= floor)
+def _check_all(
+    dataset: Dataset,
+    contents: Contents,
+    alike: NearDuplicates | None,
+    settings: ValidateSettings,
+    baseline: Baseline,
+) -> Iterator[Check]:
+    yield from check_limits(dataset, contents, settings)
+    if alike is not None and settings.max_near_duplicates is not None:
+        yield at_most("max_near_duplicates", "", len(alike.images), settings.max_near_duplicates)
+    if baseline.classes and not settings.allow_missing_classes:
+        present = {name for name, count in images_of_classes(dataset).items() if count}
+        yield none_of("allow_missing_classes", "missing", set(baseline.classes) - present)
+    if baseline.looks:
+        yield from check_drift(Looks.of(dataset.statistics), baseline.looks, settings)
 
 
-def _check_rejects(dataset: Dataset, settings: ValidateSettings) -> Iterator[Check]:
-    share = sum(dataset.statistics["rejects"].values()) / dataset.statistics["images"]
-    limit = settings.max_reject_share
-    yield Check("max_reject_share", "", share, limit, share <= limit)
+def _pairs(dataset: Dataset, contents: Contents, alike: NearDuplicates | None) -> dict[str, Any]:
+    """Returns the first images of each kind that stand in two splits, by name, each beside the one it is like."""
+    shared = contents.shared()
+    kinds: dict[str, Sequence[Sequence[int]]] = {"shared_images": shared[:_LISTED].tolist()}
+    if alike:
+        listed = zip(alike.images, alike.originals, alike.distances, strict=True)
+        kinds["near_duplicates"] = [[int(number) for number in numbers] for numbers in list(listed)[:_LISTED]]
+    names = filenames(dataset, {place for pairs in kinds.values() for pair in pairs for place in pair[:2]})
 
+    def told(image: int, original: int, *distance: int) -> dict[str, Any]:
+        said = {}
+        for what, place in (("image", image), ("like", original)):
+            said[what] = names[place]
+            said[f"{what}_split"] = SPLITS[contents.splits[place]]
+        return said | ({"distance": distance[0]} if distance else {})
 
-def _check_shared(dataset: Dataset, settings: ValidateSettings) -> Check:
-    split_of: dict[str, str] = {}
-    shared = 0
-    for split in SPLITS:
-        count = 0
-        for record in dataset.records(split):
-            count += 1
-            shared += split_of.setdefault(record.sha256, split) != split
-        if count != dataset.size(split):
-            raise PetalflowError(f"{split} holds {count} records but should hold {dataset.size(split)}; convert again")
-    return Check("max_shared_images", "", shared, settings.max_shared_images, shared <= settings.max_shared_images)
+    return {kind: [told(*pair) for pair in pairs] for kind, pairs in kinds.items()}

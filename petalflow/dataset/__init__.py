@@ -14,13 +14,14 @@
 Nothing but `reading` imports TensorFlow.
 """
 
-from petalflow.dataset.index import Entry, index_path, read_index, write_index
+from petalflow.dataset.index import Entry, index_path, read_index, write_index, write_ranges
 from petalflow.dataset.metadata import Dataset, Shard, open_dataset, write_metadata
 from petalflow.dataset.record import Record
-from petalflow.dataset.shards import read_shard, shard_name, write_shard
-from petalflow.dataset.statistics import Measure, Summary
+from petalflow.dataset.shards import read_record, read_shard, record_offsets, shard_name, write_shard
+from petalflow.dataset.statistics import BINS, Measure, Summary
 
 __all__ = [
+    "BINS",
     "Dataset",
     "Entry",
     "Measure",
@@ -30,9 +31,12 @@ __all__ = [
     "index_path",
     "open_dataset",
     "read_index",
+    "read_record",
     "read_shard",
+    "record_offsets",
     "shard_name",
     "write_index",
     "write_metadata",
+    "write_ranges",
     "write_shard",
 ]

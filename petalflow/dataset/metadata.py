@@ -9,7 +9,7 @@ from petalflow import storage
 from petalflow.dataset.record import SLICE, Record
 from petalflow.dataset.shards import read_shard, shard_name
 from petalflow.errors import PetalflowError
-from petalflow.source.listing import SPLITS
+from petalflow.splits import SPLITS
 
 _FILE_PATTERN = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
 _STATISTICS = "statistics.json"

@@ -6,7 +6,8 @@ Format of a TFRecord file, record after record (https://www.tensorflow.org/tutor
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import google_crc32c
@@ -14,6 +15,11 @@ import google_crc32c
 from petalflow.errors import PetalflowError
 
 _MASK_DELTA = 0xA282EAD8
+_HEAD_BYTES, _CRC_BYTES = 12, 4
+FRAME_BYTES = _HEAD_BYTES + _CRC_BYTES  # what a file has more than its record, for each
+
+# Given an offset and a number of bytes, returns so many bytes of a file from there on, or fewer if it ends before.
+ReadAt = Callable[[int, int], bytes]
 
 
 def shard_name(split: str, index: int, count: int) -> str:
@@ -30,10 +36,31 @@ def write_shard(path: Path, records: Iterable[bytes]) -> int:
     count = 0
     with path.open("wb") as file:
         for data in records:
-            length = struct.pack("<Q", len(data))
-            file.write(length + _masked_crc(length) + data + _masked_crc(data))
+            file.write(framed(data))
             count += 1
     return count
+
+
+def framed(data: bytes) -> bytes:
+    """Returns a serialized record with what TFRecord puts around it."""
+    length = struct.pack("<Q", len(data))
+    return b"".join((length, _masked_crc(length), data, _masked_crc(data)))
+
+
+def unframed(frame: bytes) -> bytes:
+    """Returns the serialized record that `framed` put its frame around.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    data = frame[_HEAD_BYTES:-_CRC_BYTES]
+    if (
+        not _is_sound_head(frame[:_HEAD_BYTES])
+        or _length(frame) != len(data)
+        or frame[-_CRC_BYTES:] != _masked_crc(data)
+    ):
+        raise ValueError("the record is damaged")
+    return data
 
 
 def read_shard(path: Path) -> Iterator[bytes]:
@@ -43,13 +70,74 @@ def read_shard(path: Path) -> Iterator[bytes]:
         PetalflowError: If the file is damaged.
     """
     with path.open("rb") as file:
-        while head := file.read(12):
+        while head := file.read(_HEAD_BYTES):
             # The length's own checksum first: a wrong length could ask for all the memory there is.
-            sound = len(head) == 12 and head[8:] == _masked_crc(head[:8])
-            data = file.read(struct.unpack("<Q", head[:8])[0]) if sound else b""
-            if not sound or file.read(4) != _masked_crc(data):
+            sound = _is_sound_head(head)
+            data = file.read(_length(head)) if sound else b""
+            if not sound or file.read(_CRC_BYTES) != _masked_crc(data):
                 raise PetalflowError(f"{path} is damaged near byte {file.tell():,}; convert again")
             yield data
+
+
+def record_offsets(read: ReadAt, size_bytes: int) -> "array[int]":
+    """Returns where the records of a file begin, in bytes, looking at their lengths only.
+
+    Args:
+        read: Reads the file.
+        size_bytes: Its size.
+
+    Raises:
+        ValueError: If a length is damaged, or the file is cut short.
+    """
+    offsets, at = array("Q"), 0
+    while at < size_bytes:
+        offsets.append(at)
+        at = record_end(at, _checked_length(read(at, _HEAD_BYTES), at))
+    if at > size_bytes:
+        raise ValueError(f"cut short at byte {size_bytes:,}")
+    return offsets
+
+
+def read_record(read: ReadAt, offset: int) -> bytes:
+    """Returns the serialized record that begins at an offset of a file, checked against its checksum.
+
+    Args:
+        read: Reads the file.
+        offset: Where the record begins, in bytes.
+
+    Raises:
+        ValueError: If it is damaged.
+    """
+    length = _checked_length(read(offset, _HEAD_BYTES), offset)
+    body = read(offset + _HEAD_BYTES, length + _CRC_BYTES)
+    data = body[:length]
+    if body[length:] != _masked_crc(data):
+        raise ValueError(f"damaged near byte {offset:,}")
+    return data
+
+
+def record_end(offset: int, record_bytes: int) -> int:
+    """Returns where a record ends, and the next one begins, in bytes.
+
+    Args:
+        offset: Where it begins.
+        record_bytes: Length of the serialized record.
+    """
+    return offset + _HEAD_BYTES + record_bytes + _CRC_BYTES
+
+
+def _checked_length(head: bytes, offset: int) -> int:
+    if not _is_sound_head(head):
+        raise ValueError(f"damaged near byte {offset:,}")
+    return _length(head)
+
+
+def _is_sound_head(head: bytes) -> bool:
+    return len(head) == _HEAD_BYTES and head[8:] == _masked_crc(head[:8])
+
+
+def _length(head: bytes) -> int:
+    return int.from_bytes(head[:8], "little")
 
 
 def _masked_crc(data: bytes) -> bytes:

@@ -23,6 +23,7 @@ def thumbnail(data: bytes, side_px: int) -> tuple[bytes, str]:
     with Image.open(io.BytesIO(data)) as image:
         scale = side_px / max(image.size)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image.draft(None, (2 * size[0], 2 * size[1]))  # a large JPEG is decoded no larger than that needs
         small = image.convert("RGB").resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     if scale > 1:

@@ -3,6 +3,7 @@
 ```
 <registry>/<name>/<version>/    saved_model.pb  variables/  ...    as TF Serving reads it
                                 release.json                        lineage
+                                dataset_statistics.json             what its dataset was like
 ```
 
 The highest version is live. Versions are only ever added, and the oldest removed.
@@ -10,9 +11,18 @@ The highest version is live. Versions are only ever added, and the oldest remove
 
 from petalflow.registry.pruning import prune
 from petalflow.registry.publishing import check_name, publish, released_by, roll_back
-from petalflow.registry.releases import RELEASE_FILE, Release, live, open_release, releases, withdrawn
+from petalflow.registry.releases import (
+    DATASET_STATISTICS_FILE,
+    RELEASE_FILE,
+    Release,
+    live,
+    open_release,
+    releases,
+    withdrawn,
+)
 
 __all__ = [
+    "DATASET_STATISTICS_FILE",
     "RELEASE_FILE",
     "Release",
     "check_name",

@@ -9,6 +9,8 @@ from petalflow import storage
 from petalflow.errors import UsageError
 
 RELEASE_FILE = "release.json"
+# What the dataset was like that a release was made of, for when the dataset itself is gone.
+DATASET_STATISTICS_FILE = "dataset_statistics.json"
 # On object stores this file is uploaded last, so a version without it is not there yet.
 VISIBLE_BY = "saved_model.pb"
 # Without these, nobody could say whether anything is new, or compare it with a candidate.

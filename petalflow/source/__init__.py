@@ -1,6 +1,6 @@
-"""Where labelled images come from: class folders and IDX files."""
+"""Where labelled images come from: class folders, file names, manifests, archives, IDX files, TFDS data sets."""
 
-from petalflow.source.kinds import Reader, check_source, list_source, open_source
+from petalflow.source.kinds import Reader, check_source, extent, list_source, open_source
 from petalflow.source.listing import SPLITS, Item, Listing, Reject
 from petalflow.source.options import PLAIN, SourceOptions
 
@@ -13,6 +13,7 @@ __all__ = [
     "Reject",
     "SourceOptions",
     "check_source",
+    "extent",
     "list_source",
     "open_source",
 ]

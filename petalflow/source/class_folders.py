@@ -8,98 +8,96 @@ source/                     source/
 ```
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
-from pathlib import PurePosixPath
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source.listing import Item, Listing, changed
+from petalflow.source.label_pattern import Told
+from petalflow.source.listing import Item, Listing
+from petalflow.source.named import is_hidden, list_told
 from petalflow.source.options import SourceOptions
-from petalflow.source.tree import Folder, hashes
-
-# Folder names that mean a split, when all top folders are such names.
-_SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
+from petalflow.source.split_names import SPLIT_NAMES
+from petalflow.source.tree import Folder, Tree, read_as_listed
 
 
 def check(address: str, options: SourceOptions) -> None:
     """Raises UsageError if there are no two class folders; a look at folder names only."""
-    tops = [name for name in storage.list_folders(address) if not _is_hidden(name)]
+    tops = _folders(address)
     if not tops:
         raise UsageError(
-            f"source {address} holds no class folders; put the images of each class in a folder of its own"
+            f"source {address} holds no class folders; put the images of each class in a folder of its own, or say by "
+            "convert.label_pattern where their names hold it"
         )
-    folders = {name: [name] for name in tops}
-    if _are_splits(tops):
-        folders = {}
-        for top in tops:
-            for name in storage.list_folders(storage.join(address, top)):
-                if not _is_hidden(name):
-                    folders.setdefault(name, []).append(storage.join(top, name))
-    filled = [name for name, at in folders.items() if any(storage.has_files(storage.join(address, one)) for one in at)]
+    used = _with_files(address, tops)
+    filled = sorted({name for top in used for name in _used_folders(address, top)}) if _are_splits(used) else used
     if len(filled) < 2:
-        found = f"only {filled[0]} holds files" if filled else "there are no files in class folders"
-        raise UsageError(
-            f"source {address} has fewer than two classes ({found}); put each class in a folder of its own"
-        )
+        raise _too_few(address, filled, _deeper(address, used))
 
 
 def list_items(address: str, options: SourceOptions) -> Listing:
-    """Returns the listing; every file in a class folder is an item, whatever its name says it is."""
-    files = storage.list_files(address)
-    splits = _are_splits([name for name in storage.list_folders(address) if not _is_hidden(name)])
-    depth = 3 if splits else 2  # [split/] class / file
-    wanted = [file for file in files if _depth(file) >= depth and not _is_hidden(file.name)]
-    if not wanted:  # hidden files alone, or files beside the class folders
-        raise UsageError(f"source {address} holds no files in its class folders; put the images of each class there")
-    _check_names(file.name for file in wanted)
-    found = hashes(Folder(address), wanted)
-    items = tuple(_item(file, sha256, splits) for file, sha256 in zip(wanted, found, strict=True))
-    taken = {file.name for file in wanted}
-    return Listing("class folders", items, tuple(file.name for file in files if file.name not in taken))
+    """Returns the listing of a folder."""
+    return list_tree(Folder(address))
 
 
 def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
     """Returns a reader of the source's files, which fails if one is no longer as it was listed."""
-
-    def read(item: Item) -> bytes:
-        data = storage.read_bytes(storage.join(address, item.address))
-        if hashlib.sha256(data).hexdigest() != item.sha256:
-            raise changed(item)
-        return data
-
-    return read
+    return read_as_listed(Folder(address))
 
 
-def _check_names(names: Iterable[str]) -> None:
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise UsageError(f"the name of {name!r} is not UTF-8; rename the file") from None
+def list_tree(tree: Tree) -> Listing:
+    """Returns the listing; every file in a class folder is an item, whatever its name says it is.
+
+    Raises:
+        UsageError: If there are no two classes.
+    """
+    files = tree.files()
+    shown = [file.name for file in files if not is_hidden(file.name)]
+    tell = _tell_below_splits if _are_splits({name.split("/")[0] for name in shown if "/" in name}) else _tell
+    # Before anything is read, which may take long.
+    classes = sorted({told.label for told in map(tell, shown) if told})
+    if len(classes) < 2:
+        raise _too_few(tree.address, classes)
+    return list_told(tree, files, "class folders", tell)
 
 
-def _item(file: storage.File, sha256: str, splits: bool) -> Item:
-    parts = PurePosixPath(file.name).parts
-    split, label = (_SPLIT_NAMES[parts[0].lower()], parts[1]) if splits else (None, parts[0])
-    return Item(file.name, (label,), sha256, file.size_bytes, split)
+def _tell(name: str) -> Told | None:
+    label, slash, _ = name.partition("/")
+    return Told(label) if slash else None
 
 
-def _are_splits(folders: list[str]) -> bool:
-    return bool(folders) and all(name.lower() in _SPLIT_NAMES for name in folders)
+def _tell_below_splits(name: str) -> Told | None:
+    split, _, below = name.partition("/")
+    label, slash, _ = below.partition("/")
+    return Told(label, SPLIT_NAMES[split.lower()]) if slash else None
 
 
-def _depth(file: storage.File) -> int:
-    return len(PurePosixPath(file.name).parts)
+def _are_splits(folders: Iterable[str]) -> bool:
+    """Tells whether folder names mean splits: only if all do."""
+    names = [name.lower() for name in folders]
+    return bool(names) and all(name in SPLIT_NAMES for name in names)
 
 
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith(".") or part in ("Thumbs.db", "__MACOSX") for part in PurePosixPath(name).parts)
+def _folders(address: str) -> list[str]:
+    return [name for name in storage.list_folders(address) if not is_hidden(name)]
+
+
+def _with_files(address: str, folders: list[str]) -> list[str]:
+    return [name for name in folders if storage.has_files(storage.join(address, name))]
+
+
+def _used_folders(address: str, top: str) -> list[str]:
+    below = storage.join(address, top)
+    return _with_files(below, _folders(below))
+
+
+def _deeper(address: str, used: list[str]) -> str:
+    """Returns the folder that was meant, where the class folders lie one level further down; else ""."""
+    if len(used) == 1 and not _are_splits(used) and len(_used_folders(address, used[0])) > 1:
+        return storage.join(address, used[0])
+    return ""
+
+
+def _too_few(address: str, classes: list[str], deeper: str = "") -> UsageError:
+    found = f"only {classes[0]} holds files" if classes else "there are no files in class folders"
+    remedy = f"did you mean {deeper}?" if deeper else "put the images of each class in a folder of its own"
+    return UsageError(f"source {address} has fewer than two classes ({found}); {remedy}")

@@ -1,9 +1,10 @@
-"""A source whose address holds a date: of today, or of the latest folder that is not of a later day.
+"""A source whose address holds a date: of today, or of the latest folder or file that is not of a later day.
 
 ```
 gs://bucket/photos/{date}                photos/2026-11-22
 gs://bucket/photos/{date:%Y/%m/%d}       photos/2026/11/22
 gs://bucket/photos/{latest}/images       photos/2026-11-20/images, if there is no 2026-11-21 and no 2026-11-22
+gs://bucket/photos/{latest}.zip          photos/2026-11-20.zip
 gs://bucket/weeks/{date:%G-W%V}          weeks/2026-W47
 ```
 
@@ -41,7 +42,7 @@ _PERIODS = tuple(map(frozenset, ("Y", "Ym", "Ymd", "Yj", "G", "GV", "GVu")))
 
 
 class NoMatch(UsageError):
-    """No folder has a date that is not after today; one may come."""
+    """Nothing has a date that is not after today; it may come."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,15 @@ class _Address:
         folder: What comes before the path parts that hold the date; all of it if there is none.
         dated: Those parts, as a format; "" if there is no date.
         below: What comes after them.
-        latest: Whether the date is that of the latest folder, and not today's.
+        latest: Whether the date is that of the latest folder or file, and not today's.
+        is_file: Whether what has the date may be a file: its name goes on after the date, as `{latest}.zip` does.
     """
 
     folder: str
     dated: str = ""
     below: str = ""
     latest: bool = False
+    is_file: bool = False
 
 
 def is_dated(address: str) -> bool:
@@ -106,10 +109,11 @@ def resolve(address: str, now: datetime, zone: str) -> str:
     if not parsed.dated:
         return parsed.folder
     today = now.astimezone(clock.zone(zone)).date()
-    text = _latest(parsed.folder, parsed.dated.split("/"), today) if parsed.latest else _text(parsed.dated, today)
+    text = _latest(parsed, today) if parsed.latest else _text(parsed.dated, today)
     if text is None:
-        names = storage.list_folders(parsed.folder)[-3:]
-        found = f"folders there: {', '.join(names)}" if names else "there are no folders"
+        what = "folders or files" if parsed.is_file and "/" not in parsed.dated else "folders"
+        names = _names(parsed.folder, files=what != "folders")[-3:]
+        found = f"{what} there: {', '.join(names)}" if names else f"there are no {what}"
         raise NoMatch(
             f"source {address}: nothing in {parsed.folder} has a date up to {today}, "
             f"written like {_text(parsed.dated, today)} ({found}); correct the pattern or the address"
@@ -117,17 +121,24 @@ def resolve(address: str, now: datetime, zone: str) -> str:
     return storage.join(parsed.folder, text) + parsed.below
 
 
-def _latest(folder: str, parts: list[str], today: date, above: tuple[str, ...] = ()) -> str | None:
-    """Returns the path of the folder with the latest date, going down the newest branch that leads to one."""
+def _latest(address: _Address, today: date, above: tuple[str, ...] = ()) -> str | None:
+    """Returns the path of what has the latest date, going down the newest branch that leads to something."""
+    parts = address.dated.split("/")
     if len(above) == len(parts):
         return "/".join(above)
     format_so_far = "/".join(parts[: len(above) + 1])
-    paths = [(*above, name) for name in storage.list_folders(storage.join(folder, *above) if above else folder)]
+    here = storage.join(address.folder, *above) if above else address.folder
+    paths = [(*above, name) for name in _names(here, files=address.is_file and len(above) == len(parts) - 1)]
     days = {_day(format_so_far, "/".join(path)): path for path in paths}
     for day in sorted((day for day in days if day and day <= today), reverse=True):
-        if found := _latest(folder, parts, today, days[day]):
+        if found := _latest(address, today, days[day]):
             return found
     return None
+
+
+def _names(folder: str, *, files: bool) -> list[str]:
+    found = storage.list_folders(folder)
+    return sorted([*found, *(file.name for file in storage.list_files(folder, deep=False))]) if files else found
 
 
 def _text(format_: str, day: date) -> str:
@@ -176,7 +187,8 @@ def _parse(address: str) -> _Address:
         raise UsageError(f"source {address} has a date in the name of its bucket; put it in a folder's name")
     end, slash, below = after.partition("/")
     dated = before[cut:].replace("%", "%%") + format_ + end.replace("%", "%%")
-    return _Address(before[:cut].rstrip("/") or before[:cut] or ".", dated, slash + below, latest)
+    is_file = "." in end and not slash
+    return _Address(before[:cut].rstrip("/") or before[:cut] or ".", dated, slash + below, latest, is_file)
 
 
 def _format(address: str, placeholder: str) -> tuple[str, bool]:

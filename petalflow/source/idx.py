@@ -19,7 +19,11 @@ import re
 import struct
 import threading
 import zlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +31,15 @@ from PIL import Image
 
 from petalflow import storage
 from petalflow.errors import UsageError
+from petalflow.source.at_hand import AtHand, Copies, InPlace
 from petalflow.source.listing import Item, Listing, changed
 from petalflow.source.options import SourceOptions
 
 _IMAGES = re.compile(r"(?P<part>train|t10k|test|validation)-images[.-]idx3-ubyte(?:\.gz)?")
 _SPLITS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
 _UINT8 = 0x08
+# Deflate makes a thousand bytes of one, and no more: what announces more is damaged.
+_MOST_UNPACKED = 1032
 _CLASS_NAMES = "labels.txt"
 
 
@@ -50,11 +57,10 @@ def check(address: str, options: SourceOptions) -> None:
 
 def list_items(address: str, options: SourceOptions) -> Listing:
     """Returns the listing: an item an image, whose content is its pixels."""
-    images = _image_files(address)
-    names = _class_names(address)
-    items: list[Item] = []
-    for name in images:
-        items += _items_of(address, name, names)
+    _opened.cache_clear()  # of the files that were there before
+    images, names = _image_files(address), _class_names(address)
+    source = _opened(address, _stamps(address, images))
+    items = [item for name in images for item in _items_of(source, name, names)]
     known = {*images, *map(_labels_of, images), _CLASS_NAMES}
     ignored = tuple(file.name for file in storage.list_files(address) if file.name not in known)
     return Listing("IDX files", tuple(sorted(items, key=lambda item: item.address)), ignored)
@@ -62,44 +68,19 @@ def list_items(address: str, options: SourceOptions) -> Listing:
 
 def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
     """Returns a reader that gives an item's pixels as a PNG file, and fails if they are no longer as listed."""
-    lock = threading.Lock()
-
-    @functools.cache  # a file's images, once a reader
-    def images_of(name: str) -> NDArray[np.uint8]:
-        return read_idx(storage.join(address, name), dimensions=3)
+    source = _opened(address, _stamps(address, _image_files(address)))
 
     def read(item: Item) -> bytes:
         name, _, index = item.address.partition("#")
-        with lock:  # or every thread would begin by unpacking the whole file for itself
-            images = images_of(name)
-        if int(index) >= len(images) or _sha256(images[int(index)]) != item.sha256:
+        images = source.images(name)
+        pixels = images.pixels(int(index))
+        if hashlib.sha256(pixels).hexdigest() != item.sha256:
             raise changed(item)
         buffer = io.BytesIO()
-        Image.fromarray(images[int(index)]).save(buffer, "PNG")
+        Image.frombytes("L", (images.width, images.height), pixels).save(buffer, "PNG")
         return buffer.getvalue()
 
     return read
-
-
-def _items_of(address: str, name: str, class_names: list[str]) -> list[Item]:
-    images = read_idx(storage.join(address, name), dimensions=3)
-    labels = read_idx(storage.join(address, _labels_of(name)), dimensions=1)
-    if len(images) != len(labels):
-        raise UsageError(f"{name} holds {len(images)} images but {_labels_of(name)} {len(labels)} labels")
-    if class_names and labels.max(initial=0) >= len(class_names):
-        raise UsageError(f"{_CLASS_NAMES} names {len(class_names)} classes but a label is {labels.max()}")
-    split = _SPLITS[name.partition("-")[0]]
-    width = len(str(max(len(images) - 1, 0)))  # so that addresses sort as numbers do
-    return [
-        Item(
-            address=f"{name}#{index:0{width}d}",
-            labels=(class_names[label] if class_names else str(label),),
-            sha256=_sha256(image),
-            size_bytes=image.nbytes,
-            split=split,
-        )
-        for index, (image, label) in enumerate(zip(images, labels, strict=True))
-    ]
 
 
 def read_idx(address: str, dimensions: int) -> NDArray[np.uint8]:
@@ -112,24 +93,129 @@ def read_idx(address: str, dimensions: int) -> NDArray[np.uint8]:
     Raises:
         UsageError: If it is not such a file, or cut short.
     """
-    data = storage.read_bytes(address)
-    try:
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        zero, kind, rank = struct.unpack_from(">HBB", data)
-        shape = struct.unpack_from(f">{dimensions}I", data, 4)
-    except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise UsageError(f"{address} is not a whole IDX file: {error}") from None
-    if (zero, kind, rank) != (0, _UINT8, dimensions):
-        raise UsageError(f"{address} is not an IDX file of unsigned bytes in {dimensions} dimensions")
-    values = np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions)
-    if values.size != np.prod(shape, dtype=np.int64):
-        raise UsageError(f"{address} is cut short: {values.size} values where {shape} are announced")
-    return values.reshape(shape)
+    with _unpacked(address, dimensions) as (reader, shape, _):
+        size_bytes = _product(shape)
+        data = reader.read(size_bytes + 1)  # one more tells whether it ends there
+        if len(data) != size_bytes:
+            raise _cut_short(address, f"{len(data)} values", shape)
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def _sha256(image: NDArray[np.uint8]) -> str:
-    return hashlib.sha256(image.tobytes()).hexdigest()
+@dataclass(frozen=True)
+class _Images:
+    """The images of a file.
+
+    Attributes:
+        file: It, unpacked.
+        start: Where the first pixel is in it, in bytes.
+        count: How many images there are.
+        height: Of each, in pixels.
+        width: Of each, in pixels.
+    """
+
+    file: AtHand
+    start: int
+    count: int
+    height: int
+    width: int
+
+    def pixels(self, index: int) -> bytes:
+        """Returns the pixels of an image, row by row; none if there is no such image."""
+        size_bytes = self.height * self.width
+        return self.file.read(self.start + index * size_bytes, size_bytes)
+
+
+class _Source:
+    """The image files of a source, each unpacked when it is first asked for; safe for threads."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._copies = Copies()
+        self._lock = threading.Lock()
+        self._images: dict[str, _Images] = {}
+
+    def images(self, name: str) -> _Images:
+        """Returns the images of a file."""
+        if name not in self._images:
+            with self._lock:  # or every thread would begin by unpacking the whole file for itself
+                if name not in self._images:
+                    self._images[name] = self._open(storage.join(self.address, name))
+        return self._images[name]
+
+    def _open(self, address: str) -> _Images:
+        with _unpacked(address, 3) as (reader, shape, packed):
+            count, height, width = shape
+            if packed or not storage.is_local(address):
+                return _Images(self._copies.add(reader, _product(shape), address), 0, count, height, width)
+            start = reader.tell()
+            file = InPlace(storage.local_path(address), reader.seek(0, io.SEEK_END))
+        if file.size_bytes - start != _product(shape):
+            raise _cut_short(address, f"{file.size_bytes - start} values", shape)
+        return _Images(file, start, count, height, width)
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(address: str, stamps: tuple[object, ...]) -> _Source:
+    """Returns a source, opened once a process while its files are the same: none is unpacked for every shard."""
+    return _Source(address)
+
+
+def _stamps(address: str, names: list[str]) -> tuple[object, ...]:
+    return tuple((name, storage.modified(storage.join(address, name))) for name in names)
+
+
+def _items_of(source: _Source, name: str, class_names: list[str]) -> Iterator[Item]:
+    address, labels_name = source.address, _labels_of(name)
+    with _unpacked(storage.join(address, labels_name), 1) as (_, (labels_count,), _):
+        pass  # its head alone, before anything that is announced to be large is unpacked
+    with _unpacked(storage.join(address, name), 3) as (_, (count, *_), _):
+        pass
+    if count != labels_count:
+        raise UsageError(f"{name} holds {count} images but {labels_name} {labels_count} labels")
+    labels = read_idx(storage.join(address, labels_name), dimensions=1)
+    if class_names and labels.max(initial=0) >= len(class_names):
+        raise UsageError(f"{_CLASS_NAMES} names {len(class_names)} classes but a label is {labels.max()}")
+    images = source.images(name)
+    split = _SPLITS[name.partition("-")[0]]
+    width = len(str(max(count - 1, 0)))  # so that addresses sort as numbers do
+    classes = [(class_name,) for class_name in class_names or map(str, range(256))]
+    for index, label in enumerate(labels.tolist()):
+        pixels = images.pixels(index)
+        sha256 = hashlib.sha256(pixels).hexdigest()
+        yield Item(f"{name}#{index:0{width}d}", classes[label], sha256, len(pixels), split)
+
+
+@contextmanager
+def _unpacked(address: str, dimensions: int) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool]]:
+    """Gives a reader of an IDX file's values, what it announces of them, and whether it is packed.
+
+    Raises:
+        UsageError: If it is not such a file; also if what is read in the block fails.
+    """
+    with storage.open_file(address) as file:
+        try:
+            packed = file.read(2) == b"\x1f\x8b"
+            size_bytes = file.seek(0, io.SEEK_END)
+            file.seek(0)
+            reader = cast(IO[bytes], gzip.GzipFile(fileobj=file)) if packed else file
+            head = reader.read(4 + 4 * dimensions)
+            zero, kind, rank = struct.unpack_from(">HBB", head)
+            shape = struct.unpack_from(f">{dimensions}I", head, 4)
+            if (zero, kind, rank) != (0, _UINT8, dimensions):
+                raise UsageError(f"{address} is not an IDX file of unsigned bytes in {dimensions} dimensions")
+            if _product(shape) > size_bytes * (_MOST_UNPACKED if packed else 1):
+                raise _cut_short(address, f"{size_bytes:,} bytes", shape)
+            yield reader, shape, packed
+        except (OSError, EOFError, ValueError, zlib.error, struct.error) as error:
+            raise UsageError(f"{address} is not a whole IDX file: {error}") from None
+
+
+def _cut_short(address: str, found: str, shape: tuple[int, ...]) -> UsageError:
+    return UsageError(f"{address} is not whole: {found} where {shape} are announced")
+
+
+def _product(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=object))
 
 
 def _image_files(address: str) -> list[str]:
@@ -148,4 +234,8 @@ def _class_names(address: str) -> list[str]:
         text = storage.read_bytes(names).decode()
     except UnicodeDecodeError:
         raise UsageError(f"{names} is not UTF-8; save it as UTF-8") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    twice = [name for name, count in Counter(lines).items() if count > 1]
+    if twice:
+        raise UsageError(f"{names} names {' and '.join(twice)} more than once; give each class a name of its own")
+    return lines

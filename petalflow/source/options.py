@@ -2,9 +2,11 @@
 
 import json
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from petalflow.errors import UsageError
 from petalflow.settings import StepSettings
+from petalflow.source.label_pattern import LabelPattern
 
 
 class SourceOptions(StepSettings):
@@ -25,6 +27,16 @@ class SourceOptions(StepSettings):
         min_length=1,
         description="where TFDS keeps the data sets of sources like tfds:mnist; its own default if none",
     )
+
+    @field_validator("label_pattern")
+    @classmethod
+    def _is_pattern(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                LabelPattern(pattern)
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return pattern
 
     @classmethod
     def among(cls, convert_config: str) -> "SourceOptions":

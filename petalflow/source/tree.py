@@ -1,14 +1,19 @@
 """A tree of files that a source is made of: a folder, on whatever storage, or what an archive holds."""
 
 import hashlib
-from collections.abc import Sequence
+import os
+import resource
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from petalflow import storage
+from petalflow.source.listing import Item, changed
 from petalflow.storage import File
 
-_HASHING_THREADS = 16  # of which most wait, where the source is on an object store
+_WAITING_THREADS = 16  # where the source is far away, or its disk slow
+_TRIED = 16  # files that are hashed first, to see whether it is
+_MOST_AT_ONCE = 64  # files of a thread's task
 # What is larger is read in pieces; what is not, with one request.
 _CHUNK_BYTES = 16 << 20
 
@@ -63,5 +68,29 @@ class Folder:
 
 def hashes(tree: Tree, files: Sequence[File]) -> list[str]:
     """Returns the hashes of files' contents, in order."""
-    with ThreadPoolExecutor(_HASHING_THREADS) as pool:
-        return list(pool.map(tree.sha256, files))
+    waited = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+    tried = [tree.sha256(file) for file in files[:_TRIED]]
+    waited = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - waited
+    # Where files need not be waited for, more threads than processors only get in each other's way.
+    threads = _WAITING_THREADS if 2 * waited > len(tried) else os.cpu_count() or 1
+    rest = files[len(tried) :]
+    # Many files a task: handing over a task takes longer than hashing a small file.
+    many = max(1, min(_MOST_AT_ONCE, len(rest) // (4 * threads)))
+    parts = (rest[start : start + many] for start in range(0, len(rest), many))
+    with ThreadPoolExecutor(threads) as pool:
+        return tried + [sha256 for part in pool.map(lambda part: [*map(tree.sha256, part)], parts) for sha256 in part]
+
+
+def read_as_listed(tree: Tree) -> Callable[[Item], bytes]:
+    """Returns a reader of a tree's files, safe for threads, which fails if one is no longer as it was listed."""
+
+    def read(item: Item) -> bytes:
+        try:
+            data = tree.read(item.address)
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
+            raise changed(item) from None
+        if hashlib.sha256(data).hexdigest() != item.sha256:
+            raise changed(item)
+        return data
+
+    return read

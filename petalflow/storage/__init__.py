@@ -21,7 +21,9 @@ from petalflow.storage.files import (
     open_file,
     read_bytes,
     read_json,
+    read_start,
     remove,
+    version,
     write_bytes,
     write_json,
 )
@@ -53,7 +55,9 @@ __all__ = [
     "open_file",
     "read_bytes",
     "read_json",
+    "read_start",
     "remove",
+    "version",
     "write_bytes",
     "write_json",
 ]

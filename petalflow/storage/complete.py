@@ -5,45 +5,58 @@ stores mounted as folders) cannot do that; a marker works everywhere.
 """
 
 import contextlib
+import errno
 import json
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.storage.files import list_files, write_json
+from petalflow.storage.files import copy_tree, has_files, is_file, join, list_files, read_bytes, remove, write_json
+from petalflow.storage.systems import is_local, local_path
 
 MARKER = "complete.json"
 _BEING_BUILT: dict[str, object] = {}
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
 def building(out: str | Path) -> Iterator[Path]:
     """Makes a folder and marks it complete when the block ends well; else leaves nothing behind.
 
-    What an earlier, killed attempt left there is cleared away first.
+    What an earlier, killed attempt left there is cleared away first. The block is given the folder to fill. At a
+    URI that is a temporary one on this machine, whose files are copied there when the block ends, beside what
+    others wrote there meanwhile.
 
     Raises:
+        PetalflowError: If there is no room for it.
         UsageError: If something else is already there: nothing of anybody's is overwritten.
     """
-    folder = Path(out)
-    _clear_unfinished(folder)
+    address = str(out)
+    _clear_unfinished(address)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(str(folder / MARKER), _BEING_BUILT)  # lets the next attempt clear it away
+        if is_local(address):
+            local_path(address).mkdir(parents=True, exist_ok=True)
+        write_json(join(address, MARKER), _BEING_BUILT)  # lets the next attempt clear it away
     except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror or error}; choose another --out") from None
+        raise UsageError(f"cannot write to {address}: {error.strerror or error}; choose another --out") from None
     try:
-        yield folder
-        _mark(folder)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        with _filled(address) as folder:
+            yield folder
+        _mark(address)
+    except BaseException as error:
+        _clear(address)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise PetalflowError(
+                f"cannot write {address}: {error.strerror}; make room or choose another place"
+            ) from error
         raise
 
 
 def is_complete(folder: str | Path) -> bool:
     """Tells whether a folder was finished and still has every file, at its size."""
-    return not _missing(Path(folder))
+    return not _missing(str(folder))
 
 
 def check_complete(folder: str | Path, what: str) -> None:
@@ -56,50 +69,72 @@ def check_complete(folder: str | Path, what: str) -> None:
     Raises:
         PetalflowError: If it is not there, was not finished, or lacks a file.
     """
-    missing = _missing(Path(folder))
+    missing = _missing(str(folder))
     if missing:
         raise PetalflowError(f"{folder} is not a complete {what} ({missing}); make it again")
 
 
-def _mark(folder: Path) -> None:
-    sizes = {file.name: file.size_bytes for file in list_files(str(folder)) if file.name != MARKER}
-    write_json(str(folder / MARKER), {"files": sizes})
+@contextlib.contextmanager
+def _filled(address: str) -> Iterator[Path]:
+    if is_local(address):
+        yield local_path(address)
+        return
+    with tempfile.TemporaryDirectory(prefix="petalflow-") as folder:
+        yield Path(folder)
+        copy_tree(folder, address)
 
 
-def _missing(folder: Path) -> str:
-    if not (folder / MARKER).is_file():
+def _mark(address: str) -> None:
+    sizes = {file.name: file.size_bytes for file in list_files(address) if file.name != MARKER}
+    write_json(join(address, MARKER), {"files": sizes})
+
+
+def _missing(address: str) -> str:
+    if not is_file(join(address, MARKER)):
         return f"it has no {MARKER}"
-    sizes = _sizes(folder)
+    sizes = _sizes(address)
     if sizes is None:
         return "it was not finished"
-    wrong = [name for name, size in sizes.items() if not _has_size(folder / name, size)]
+    there = {file.name: file.size_bytes for file in list_files(address)}
+    wrong = [name for name, size in sizes.items() if there.get(name) != size]
     return f"{wrong[0]} is missing or cut short" if wrong else ""
 
 
-def _sizes(folder: Path) -> dict[str, int] | None:
+def _sizes(address: str) -> dict[str, int] | None:
     """Returns what the marker lists, or None if it is not a whole marker of ours."""
-    marker = _read_marker(folder)
+    marker = _read_marker(address)
     sizes = marker.get("files") if isinstance(marker, dict) else None
     return sizes if isinstance(sizes, dict) else None
 
 
-def _read_marker(folder: Path) -> object:
+def _read_marker(address: str) -> object:
     try:
-        return json.loads((folder / MARKER).read_bytes())
+        return json.loads(read_bytes(join(address, MARKER)))
     except (OSError, ValueError):
         return None
 
 
-def _has_size(path: Path, size_bytes: int) -> bool:
-    return path.is_file() and path.stat().st_size == size_bytes
-
-
-def _clear_unfinished(folder: Path) -> None:
-    if folder.is_file():
-        raise UsageError(f"{folder} is a file; choose another --out")
-    if not folder.is_dir() or not any(folder.iterdir()):
+def _clear_unfinished(address: str) -> None:
+    if is_file(address):
+        raise UsageError(f"{address} is a file; choose another --out")
+    if not _holds_anything(address):
         return
-    ours = _read_marker(folder) == _BEING_BUILT or (_sizes(folder) is not None and not is_complete(folder))
+    ours = _read_marker(address) == _BEING_BUILT or (_sizes(address) is not None and not is_complete(address))
     if not ours:
-        raise UsageError(f"{folder} already holds something; remove it or choose another --out")
-    shutil.rmtree(folder)
+        raise UsageError(f"{address} already holds something; remove it or choose another --out")
+    remove(address)
+
+
+def _holds_anything(address: str) -> bool:
+    if not is_local(address):
+        return has_files(address)
+    folder = local_path(address)
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _clear(address: str) -> None:
+    if is_local(address):
+        shutil.rmtree(local_path(address), ignore_errors=True)
+        return
+    with contextlib.suppress(PetalflowError):  # what failed is said; the next attempt clears it away
+        remove(address)

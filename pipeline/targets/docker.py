@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from components.train.check import check_settings, downloads_weights, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import dated
+from petalflow.source import dated, extent
+from petalflow.source.tfds import named as tfds_named
 from petalflow.steps import STEPS
 from pipeline.build import Build
 from pipeline.code_version import source_hash
@@ -22,7 +23,7 @@ from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile
 from pipeline.targets import kfp_local
-from pipeline.targets.places import check_addresses, places, source_now
+from pipeline.targets.places import check_addresses, places, source_home, source_now
 from pipeline.targets.settings import DockerSettings
 from pipeline.targets.target import Failure, Probe, check_probes
 
@@ -136,7 +137,7 @@ class Docker:
         """Returns the Docker network of the steps; "none" where they need none."""
         if self.settings.network != "auto":
             return self.settings.network
-        read = (request.source, weights_file(request.configuration.train) or "")
+        read = (*source_home(request).values(), weights_file(request.configuration.train) or "")
         local = all(storage.is_local(address) for address in (*read, *places(request).values()))
         goes_out = downloads_weights(request.configuration.train) or request.configuration.notify.used
         return "none" if local and not goes_out else "bridge"
@@ -217,7 +218,10 @@ def check_seen_by_steps(request: Request) -> None:
     Raises:
         UsageError: If they will not.
     """
-    address, seen = source_now(request), dated.fixed_part(request.source)
+    if tfds_named.is_named(request.source):
+        _check_prepared(request)
+        return
+    address, seen = source_now(request), _seen(dated.fixed_part(request.source))
     if not storage.is_local(seen):
         return
     if seen == "/":
@@ -228,7 +232,23 @@ def check_seen_by_steps(request: Request) -> None:
             "it is waited for until it holds files"
         )
     if address is not None:
-        _check_no_link_leads_out(storage.local_path(address), storage.local_path(seen).resolve())
+        _check_no_link_leads_out(storage.local_path(extent(address)), storage.local_path(seen).resolve())
+
+
+def _seen(source: str) -> str:
+    """Returns what containers are given to see of a source: of a manifest, the folder with its images."""
+    return extent(source) if storage.is_local(source) else source
+
+
+def _check_prepared(request: Request) -> None:
+    """Containers see what TFDS keeps here, but may not add to it."""
+    convert = request.configuration.convert
+    if storage.is_local(tfds_named.data_dir(convert)) and not tfds_named.find(request.source, convert):
+        raise UsageError(
+            f"{request.source} is not prepared in {convert.tfds_data_dir}, to which containers cannot add it; prepare "
+            f"it first: petalflow snapshot {request.source} --out listing.jsonl --set "
+            f"tfds_data_dir={convert.tfds_data_dir}"
+        )
 
 
 def _check_no_link_leads_out(source: Path, seen: Path) -> None:
@@ -250,7 +270,8 @@ def mounts(request: Request) -> list["docker.types.Mount"]:
     from docker.types import Mount
 
     train, secrets = request.configuration.train, request.configuration.notify.secret_files
-    read = (dated.fixed_part(request.source), weights_file(train) or "", os.environ.get(_CREDENTIALS, ""), *secrets)
+    homes = map(_seen, source_home(request).values())
+    read = (*homes, weights_file(train) or "", os.environ.get(_CREDENTIALS, ""), *secrets)
     read_only = {path: True for path in _here(read) if path.is_absolute() and path.exists()}
     mounts = read_only | dict.fromkeys(_here(places(request).values()), False)
     return [Mount(str(path), str(path), type="bind", read_only=only) for path, only in mounts.items()]

@@ -10,7 +10,6 @@ from components.notify.settings import NotifySettings
 from components.train.check import check_settings, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import dated
 from pipeline.build import Build
 from pipeline.compile import compile_pipeline
 from pipeline.display import Display
@@ -21,7 +20,7 @@ from pipeline.targets.cluster import JobStatus, Unreachable
 from pipeline.targets.kubeflow_api import Api
 from pipeline.targets.kubeflow_tasks import failed_step, pods_of, said_of, status_of, tasks_of
 from pipeline.targets.kubernetes import fit_of
-from pipeline.targets.places import check_addresses, places
+from pipeline.targets.places import check_addresses, places, source_home
 from pipeline.targets.settings import KubeflowSettings
 from pipeline.targets.target import Failure, Probe, check_probes
 
@@ -149,7 +148,7 @@ class Kubeflow:
 def _addresses(request: Request) -> dict[str, str]:
     """Returns what the steps read and write: its name -> the address."""
     file = weights_file(request.configuration.train)
-    return {"source": dated.fixed_part(request.source), **places(request), **({"train.weights": file} if file else {})}
+    return {**source_home(request), **places(request), **({"train.weights": file} if file else {})}
 
 
 def _look_at_package() -> str:

@@ -7,6 +7,7 @@ from components.snapshot.arrival import lacking
 from petalflow import clock, source, storage
 from petalflow.errors import UsageError
 from petalflow.source import dated
+from petalflow.source.tfds import named as tfds_named
 from pipeline.request import Request
 
 
@@ -20,7 +21,7 @@ def check_addresses(request: Request, out: Path) -> None:
     address = source_now(request)
     for what, place in {"--out": str(out), **places(request)}.items():
         _check_writable(what, place)
-        if address:
+        if address and not tfds_named.is_named(address):
             _check_apart(what, place, "source", address)
     # A model server watches the registry, and would find a run's work among the versions.
     _check_apart("--out", str(out), "registry", request.registry)
@@ -29,6 +30,13 @@ def check_addresses(request: Request, out: Path) -> None:
 def places(request: Request) -> dict[str, str]:
     """Returns what a run writes to, beside its folder: the option -> the address."""
     return {"--registry": request.registry, "--state": request.state_uri, "--record": request.record_uri}
+
+
+def source_home(request: Request) -> dict[str, str]:
+    """Returns the folder in which the source is, whatever the date: what says so -> the address."""
+    if tfds_named.is_named(request.source):
+        return {"convert.tfds_data_dir": tfds_named.home(request.source, request.configuration.convert)}
+    return {"source": dated.fixed_part(request.source)}
 
 
 def source_now(request: Request) -> str | None:

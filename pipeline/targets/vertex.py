@@ -23,7 +23,7 @@ from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, Ru
 from pipeline.targets import cluster
 from pipeline.targets.cluster import JobStatus
 from pipeline.targets.image_registry import look_at_image
-from pipeline.targets.places import check_addresses, places
+from pipeline.targets.places import check_addresses, places, source_home
 from pipeline.targets.settings import VertexSettings
 from pipeline.targets.target import Failure, Probe, check_probes
 from pipeline.targets.tpu import on_tpu
@@ -176,7 +176,7 @@ def _look_at_package() -> str:
 
 
 def _check_in_cloud(request: Request) -> None:
-    for what, address in {"source": request.source, **places(request)}.items():
+    for what, address in {**source_home(request), **places(request)}.items():
         if storage.is_local(address):
             raise UsageError(f"{what} {address} is on this machine, which Vertex AI does not see; use a gs:// address")
         if not address.startswith("gs://"):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from petalflow import registry
 from tests.e2e.command import Ended, Place, petalflow
@@ -25,7 +26,7 @@ SETTINGS = (
     "evaluate.max_accuracy_drop=null",
 )
 ALL = {"snapshot", "convert", "validate", "train", "evaluate", "export", "release", "notify"}
-NEVER_CACHED = {"snapshot", "evaluate", "release", "notify"}
+NEVER_CACHED = {"snapshot", "validate", "evaluate", "release", "notify"}
 IF_CHANGED = "snapshot.if_changed=true"
 
 
@@ -128,16 +129,16 @@ REFUSED = "evaluate.min_accuracy=1"
 UP_TO_THE_VERDICT = ("convert", "validate", "train", "evaluate")
 
 
-def test_another_training_leaves_dataset_and_validation_alone(place) -> None:
+def test_another_training_leaves_the_dataset_alone(place) -> None:
     refused(place.run(*SETTINGS, "train.max_epochs=3", REFUSED))
-    assert [place.states()[step] for step in UP_TO_THE_VERDICT] == ["cached", "cached", "ran", "ran"]
+    assert [place.states()[step] for step in UP_TO_THE_VERDICT] == ["cached", "ran", "ran", "ran"]
 
 
 def test_a_cached_model_without_its_file_is_made_again(place) -> None:
     for model in place.out.glob("steps/*/train/model/model.keras"):
         model.unlink()
     refused(place.run(*SETTINGS, REFUSED))
-    assert [place.states()[step] for step in UP_TO_THE_VERDICT] == ["cached", "cached", "ran", "ran"]
+    assert [place.states()[step] for step in UP_TO_THE_VERDICT] == ["cached", "ran", "ran", "ran"]
 
 
 def test_a_cached_dataset_without_a_shard_is_made_again(place) -> None:
@@ -145,3 +146,18 @@ def test_a_cached_dataset_without_a_shard_is_made_again(place) -> None:
         shard.unlink()
     refused(place.run(*SETTINGS, REFUSED))
     assert [place.states()[step] for step in UP_TO_THE_VERDICT] == ["ran", "ran", "ran", "ran"]
+
+
+def test_photos_that_drifted_from_those_of_the_live_release_stop_the_run_before_training(place) -> None:
+    for photo in place.source.glob("*/*.jpg"):
+        with Image.open(photo) as image:
+            image.point(lambda value: value // 3).save(photo, quality=90)
+    ended = place.run(*SETTINGS)
+    assert ended.code == 1
+    assert "validate: the dataset breaks 4 limits: max_brightness_drift of brightness: " in ended.errors
+    assert {place.states()[step] for step in ("train", "evaluate", "export", "release")} == {"skipped"}
+    said = max(place.out.glob("steps/*/validate/validation/validation.json"))
+    assert json.loads(said.read_text())["baseline"] == {"compared": True, "name": "release 7", "why": ""}
+    assert "FAILED" in said.with_suffix(".txt").read_text()
+
+    refused(place.run(*SETTINGS, REFUSED, *(f"validate.max_{what}_drift=null" for what in ("brightness", "colour"))))

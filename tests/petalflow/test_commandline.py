@@ -105,7 +105,12 @@ def test_values_are_yaml(value: str, meant: object) -> None:
     assert commandline.read_settings(None, None, [f"train.x={value}"]) == {"train": {"x": meant}}
 
 
-@pytest.mark.parametrize("assignment", ["threads", "threads=4", "=4", "convert.=4", "", "train.x=[1", "train.x={"])
+@pytest.mark.parametrize("value", ["{label}.*", "*_{label}", "[1", "a: b: c"])
+def test_what_is_no_yaml_is_meant_as_it_stands(value: str) -> None:
+    assert commandline.read_settings(None, None, [f"train.x={value}"]) == {"train": {"x": value}}
+
+
+@pytest.mark.parametrize("assignment", ["threads", "threads=4", "=4", "convert.=4", ""])
 def test_an_assignment_of_another_form_is_wrong_usage(assignment: str) -> None:
     with pytest.raises(UsageError, match="--set"):
         commandline.read_settings(None, None, [assignment])

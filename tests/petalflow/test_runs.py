@@ -91,13 +91,13 @@ def test_what_steps_note_counts_from_the_runs_turn_on(place: str, monkeypatch) -
         pass  # of the run that this one waits for
     monkeypatch.setenv(clock.VARIABLE, "2026-03-02T04:00:00+00:00")
     runs.take_turn(place, "run-1")
-    for step, run_id in (("snapshot", "run-1"), ("convert", ""), ("evaluate", "run-1")):
+    for step, run_id in (("snapshot", "run-1"), ("convert", ""), ("validate", ""), ("evaluate", "run-1")):
         with activity.noted(step, f"{place}/state", run_id):
             pass
     runs.write(place, "run-1", runs.SNAPSHOT, {"nothing_new": False})
     runs.write(place, "run-1", runs.VERDICT, {"accepted": False})
     steps = runs.end(place, "run-1", f"{place}/state", succeeded=True)["steps"]
-    assert [step for step in steps if steps[step] == "ran"] == ["snapshot", "convert", "evaluate"]
+    assert [step for step in steps if steps[step] == "ran"] == ["snapshot", "convert", "validate", "evaluate"]
     assert steps["train"] == "cached"
 
 

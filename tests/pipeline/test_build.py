@@ -5,10 +5,11 @@ from pipeline.compile import compile_pipeline
 from pipeline.targets.settings import Machine
 
 
-def test_a_tfds_source_is_converted_where_tensorflow_is() -> None:
-    assert Build(tfds=True).image_of("convert").startswith("petalflow/cpu:")
-    assert Build(tfds=True).image_of("snapshot").startswith("petalflow/base:")
-    assert Build().image_of("convert").startswith("petalflow/base:")
+def test_a_tfds_source_is_listed_and_converted_where_tensorflow_is() -> None:
+    for step in ("snapshot", "convert"):
+        assert Build(tfds=True).image_of(step).startswith("petalflow/cpu:")
+        assert Build().image_of(step).startswith("petalflow/base:")
+    assert Build(tfds=True).image_of("validate").startswith("petalflow/base:")
 
 
 def test_other_images_are_other_code() -> None:

@@ -40,7 +40,7 @@ def test_what_decides_is_never_cached_and_what_works_is(spec) -> None:
     for component in [spec["root"], *spec["components"].values()]:
         for task in component.get("dag", {}).get("tasks", {}).values():
             cached[task["taskInfo"]["name"]] = task.get("cachingOptions", {}).get("enableCache", False)
-    assert {step for step in STEPS if cached[step]} == {"convert", "validate", "train", "export"}
+    assert {step for step in STEPS if cached[step]} == {"convert", "train", "export"}
 
 
 def test_release_stands_behind_the_verdict_and_all_behind_the_exit_handler(spec) -> None:
@@ -55,7 +55,7 @@ def test_release_stands_behind_the_verdict_and_all_behind_the_exit_handler(spec)
 
 
 def test_cached_steps_see_the_code_version_but_no_run_id(spec) -> None:
-    for step in ("convert", "validate", "train", "export"):
+    for step in ("convert", "train", "export"):
         parameters = spec["components"][f"comp-{step}"]["inputDefinitions"]["parameters"]
         assert "code_version" in parameters
         assert not {"run_id", "job_id"} & set(parameters), "it would defeat the cache"

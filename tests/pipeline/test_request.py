@@ -23,6 +23,16 @@ def test_uris_stay_as_they_are() -> None:
     assert request.record_uri == "s3://b/r"
 
 
+def test_the_name_of_a_tfds_data_set_is_no_path_and_steps_are_told_where_it_is(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", "kept")
+    by_default = Request.of("tfds:mnist", "models", "digits", CONFIGURATION)
+    assert by_default.source == "tfds:mnist"
+    assert by_default.configuration.convert.tfds_data_dir == str(tmp_path / "kept")
+    said = Configuration.of({"evaluate": {"min_accuracy": 0.5}, "convert": {"tfds_data_dir": "gs://bucket/tfds"}})
+    assert Request.of("tfds:mnist", "models", "digits", said).configuration.convert == said.convert
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "blumen é", ".hidden"])
 def test_a_name_that_is_no_folder_everywhere_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="--name"):

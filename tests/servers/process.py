@@ -15,14 +15,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def serving(command: list[str], port: int) -> Iterator[None]:
-    """Runs a server for the block's time, from when its port answers."""
+def serving(command: list[str], port: int) -> Iterator[int]:
+    """Runs a server for the block's time, from when its port answers; gives its process id."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             while not _listens(port):
                 assert process.poll() is None, f"{command} ended with {process.returncode}"
                 time.sleep(0.05)
-            yield
+            yield process.pid
         finally:
             process.kill()
 

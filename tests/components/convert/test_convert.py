@@ -223,7 +223,7 @@ def failure(source: Path, out: Path, fingerprint: str | None = None) -> Petalflo
         convert(str(source), out, ConvertSettings(), fingerprint)
     assert "\n" not in str(caught.value)
     assert not out.exists()
-    assert list(out.parent.glob(".beam-*")) == []
+    assert list(out.parent.glob(".*")) == []
     return caught.value
 
 

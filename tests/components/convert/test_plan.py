@@ -1,4 +1,5 @@
 import hashlib
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 from components.convert import plan as plans
 from components.convert.plan import Plan
 from components.convert.settings import ConvertSettings
+from components.convert.split import named_split, split_of, splits_of_groups
 from petalflow.source import SPLITS, Item, Listing
 
 # Few contents and labels, so that duplicates and conflicts come often.
@@ -119,3 +121,186 @@ def test_an_image_too_many_times_is_kept_once() -> None:
 @given(sources)
 def test_equal_listings_give_equal_plans(facts: list) -> None:
     assert make_plan(listing(facts), 1000) == make_plan(listing(facts), 1000)
+
+
+# Of what a manifest may say of an image: few contents, groups and labels, so that they meet.
+said = st.fixed_dictionaries(
+    {
+        "content": st.integers(0, 12),
+        "labels": st.sets(st.sampled_from(["daisy", "rose", "tulip"]), max_size=2).map(sorted).map(tuple),
+        "group": st.none() | st.integers(0, 9).map(str),
+    }
+)
+manifests = st.lists(said, max_size=25)
+settings = st.builds(
+    ConvertSettings,
+    conflicts=st.sampled_from(["reject", "keep"]),
+    max_images_per_class=st.none() | st.integers(1, 4),
+    seed=st.integers(0, 3),
+    shards=st.none() | st.integers(1, 4),
+)
+
+
+def manifest(said: list[dict[str, Any]], splits: bool = False) -> Listing:
+    """Returns a listing; with splits, half of the groups and half of the ungrouped images have one of their own."""
+    items = []
+    for number, one in enumerate(said):
+        key = one["group"] or str(number)
+        split = [None, None, None, *SPLITS][int(hashlib.sha256(key.encode()).hexdigest(), 16) % 6] if splits else None
+        if one["group"] and number % 2:
+            split = None  # not every row of a group need name it
+        sha256 = hashlib.sha256(str(one["content"]).encode()).hexdigest()
+        items.append(Item(f"{number:03d}", one["labels"], sha256, 1 << 20, split, one["group"]))
+    return Listing("a manifest", tuple(items), multi_label=True)
+
+
+def in_splits(plan: Plan) -> dict[Item, str]:
+    return {item: shard.split for shard in plan.shards for item in shard.items}
+
+
+@given(manifests, st.booleans(), settings)
+def test_every_image_becomes_one_thing(said: list, splits: bool, settings: ConvertSettings) -> None:
+    source = manifest(said, splits)
+    plan = plans.make_plan(source, settings)
+    kept = [item for shard in plan.shards for item in shard.items]
+    all_of_it = [*kept, *plan.duplicates, *plan.conflicts, *plan.left_out]
+    assert sorted(all_of_it, key=lambda item: item.address) == list(source.items)
+    for some in (plan.duplicates, plan.conflicts, plan.left_out):
+        assert list(some) == sorted(some, key=lambda item: item.address)
+
+
+@given(manifests, st.booleans(), settings)
+def test_a_group_is_in_one_split_and_it_is_the_named_one(said: list, splits: bool, settings: ConvertSettings) -> None:
+    source = manifest(said, splits)
+    own = {item.group: item.split for item in source.items if item.group and item.split}
+    seen: dict[str, str] = {}
+    for item, split in in_splits(plans.make_plan(source, settings)).items():
+        if item.group:
+            assert seen.setdefault(item.group, split) == split
+            assert own.get(item.group, "train") in (split, "train")
+
+
+@given(manifests, st.booleans(), settings)
+def test_content_is_once_in_a_split_under_a_label_and_in_one_split_but_for_the_sources_own(
+    said: list, splits: bool, settings: ConvertSettings
+) -> None:
+    source = manifest(said, splits)
+    of_groups = splits_of_groups(source.items)
+    kept = in_splits(plans.make_plan(source, settings))
+    assert len({(item.sha256, item.labels, split) for item, split in kept.items()}) == len(kept)
+    for sha256 in {item.sha256 for item in kept}:
+        copies = {item: split for item, split in kept.items() if item.sha256 == sha256}
+        named = {named_split(item, of_groups) for item in source.items if item.sha256 == sha256} - {None}
+        assert len(set(copies.values())) <= max(1, len(named))
+        assert settings.conflicts == "keep" or len({item.labels for item in copies}) == 1
+
+
+@given(manifests, manifests, settings)
+def test_an_image_of_a_source_that_grows_stays_in_its_split(said: list, more: list, settings: ConvertSettings) -> None:
+    before, after = (plans.make_plan(manifest(rows), settings) for rows in (said, said + more))
+    then, now = in_splits(before), in_splits(after)
+    assert all(now[item] == split for item, split in then.items() if item in now)
+    assert then.keys() - now.keys() <= {*after.conflicts, *after.duplicates, *after.left_out}
+
+
+def test_of_copies_in_several_groups_the_first_is_kept_whatever_their_splits() -> None:
+    groups = [str(number) for number in range(40)]
+    source = manifest([{"content": 1, "labels": ("daisy",), "group": group} for group in groups])
+    assert {split_of(item, ()) for item in source.items} == set(SPLITS)
+    plan = plans.make_plan(source, ConvertSettings())
+    assert list(in_splits(plan)) == [source.items[0]]
+    assert plan.duplicates == source.items[1:]
+
+
+def copies(*said: tuple[str, str | None]) -> Listing:
+    """Returns copies of one content, under labels and in splits."""
+    items = (Item(f"{at}", tuple(label.split("|")), "ab" * 32, 1, split) for at, (label, split) in enumerate(said))
+    return Listing("a manifest", tuple(items))
+
+
+def outcome(source: Listing, **settings: Any) -> tuple[dict[str, str], str, str]:
+    plan = plans.make_plan(source, ConvertSettings(**settings))
+    kept = {item.address: split for item, split in in_splits(plan).items()}
+    return kept, "".join(item.address for item in plan.duplicates), "".join(item.address for item in plan.conflicts)
+
+
+def test_a_source_with_splits_of_its_own_keeps_a_copy_in_each() -> None:
+    source = copies(("a", None), ("a", "test"), ("a", "train"), ("a", "test"), ("a", "validation"))
+    assert outcome(source) == ({"0": "train", "1": "test", "4": "validation"}, "23", "")
+
+
+def test_a_conflict_is_rejected_whole_or_kept_once_a_label_in_one_split() -> None:
+    source = copies(("a", None), ("b", None), ("a", None), ("a|b", None))
+    assert outcome(source) == ({}, "", "0123")
+    kept, duplicates, conflicts = outcome(source, conflicts="keep")
+    assert (list(kept), len(set(kept.values())), duplicates, conflicts) == (["0", "1", "3"], 1, "2", "")
+
+
+def test_a_conflict_across_the_sources_own_splits_may_stay_there() -> None:
+    source = copies(("a", "train"), ("b", "test"), ("a", "test"), ("c", "validation"))
+    kept = {"0": "train", "1": "test", "2": "test", "3": "validation"}
+    assert outcome(source, conflicts="keep") == (kept, "", "")
+
+
+def test_a_conflict_of_groups_in_other_splits_is_not_kept() -> None:
+    of = {
+        split: next(str(n) for n in range(99) if split_of(Item("", (), "", 1, group=str(n)), ()) == split)
+        for split in SPLITS
+    }
+    said = [("a", of["train"]), ("b", of["test"]), ("b", of["train"]), ("c", of["test"])]
+    items = (Item(f"{at}", (label,), "ab" * 32, 1, group=group) for at, (label, group) in enumerate(said))
+    kept = {"0": "train", "2": "train"}
+    assert outcome(Listing("a manifest", tuple(items)), conflicts="keep") == (kept, "1", "3")
+
+
+def chosen(source: Listing, most: int | None, seed: int = 0) -> set[Item]:
+    return set(in_splits(plans.make_plan(source, ConvertSettings(max_images_per_class=most, seed=seed))))
+
+
+def is_of(item: Item, label: str) -> bool:
+    return label in (item.labels or ("",))
+
+
+@given(manifests, st.integers(1, 6), st.integers(0, 3), st.booleans())
+def test_a_subset_is_the_first_of_each_class_by_hash(said: list, most: int, seed: int, splits: bool) -> None:
+    source = manifest(said, splits)
+    everything, some = chosen(source, None), chosen(source, most, seed)
+
+    def place(item: Item) -> str:
+        return hashlib.sha256(f"{seed}:{item.sha256}".encode()).hexdigest()
+
+    for label in {label for item in everything for label in item.labels or ("",)}:
+        of_it = sorted((item for item in everything if is_of(item, label)), key=place)
+        assert sum(is_of(item, label) for item in some) >= min(most, len(of_it))
+        assert {place(item) for item in of_it[:most]} <= {place(item) for item in some}
+    if all(len(item.labels) <= 1 for item in everything):
+        assert all(sum(is_of(item, label) for item in some) <= most for label in ("", "daisy", "rose", "tulip"))
+
+
+@given(manifests, st.integers(1, 6), st.integers(0, 6), st.integers(0, 3))
+def test_a_larger_subset_holds_the_smaller(said: list, most: int, more: int, seed: int) -> None:
+    source = manifest(said)
+    assert chosen(source, most, seed) <= chosen(source, most + more, seed)
+
+
+@given(manifests, manifests, st.integers(1, 6))
+def test_a_subset_of_a_source_that_grows_takes_in_only_what_came(said: list, more: list, most: int) -> None:
+    before = manifest(said)
+    contents = {item.sha256 for item in before.items}
+    came = [one for one in more if hashlib.sha256(str(one["content"]).encode()).hexdigest() not in contents]
+    after = chosen(manifest(said + came), most) & set(before.items)
+    assert after <= chosen(before, most)
+
+
+def test_another_seed_chooses_others() -> None:
+    source = listing([(content, "daisy", 1) for content in range(100)])
+    first, second = chosen(source, 10, seed=0), chosen(source, 10, seed=1)
+    assert len(first) == len(second) == 10
+    assert len(first & second) < 10
+
+
+def test_a_set_count_of_shards_is_kept_to_but_never_more_than_images() -> None:
+    plan = plans.make_plan(listing([(content, "daisy", 1) for content in range(100)]), ConvertSettings(shards=30))
+    for split in SPLITS:
+        of_split = [shard for shard in plan.shards if shard.split == split]
+        assert len(of_split) == min(30, sum(len(shard.items) for shard in of_split))

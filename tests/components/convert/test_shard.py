@@ -1,6 +1,7 @@
 import hashlib
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from components.convert.plan import ShardPlan
 from components.convert.settings import ConvertSettings
 from components.convert.shard import Job, ShardResult, ShardWriter
-from petalflow.dataset import Record, read_shard, shard_name
+from petalflow import imaging
+from petalflow.dataset import Record, index_path, read_index, read_shard, shard_name
 from petalflow.errors import PetalflowError
 from petalflow.source import Item, list_source
 
@@ -96,3 +98,22 @@ def test_a_group_is_written_with_its_image(flowers: Path, tmp_path: Path) -> Non
 def test_a_writer_can_be_shipped_to_a_worker(flowers: Path, tmp_path: Path) -> None:
     shipped = pickle.loads(pickle.dumps(writer(flowers, tmp_path / "out")))  # noqa: S301  (our own bytes)
     assert counts(shipped(plan(flowers))) == {"daisy": 5, "rose": 5}
+
+
+def test_an_image_of_too_many_bytes_is_refused_unread_and_in_the_same_words(flowers: Path, tmp_path: Path) -> None:
+    write, listed = writer(flowers, tmp_path / "out", max_image_mib=1), plan(flowers)
+    large = replace(listed.items[0], size_bytes=(1 << 20) + 1)  # which it is not, so nobody looked
+    (reject,) = write(replace(listed, items=(large, *listed.items[1:]))).rejects
+    with pytest.raises(imaging.Rejected) as refused:
+        imaging.prepare(bytes((1 << 20) + 1), write.job.settings.rules())
+    assert (reject.address, reject.reason, reject.sentence) == (large.address, refused.value.reason, str(refused.value))
+
+
+def test_the_index_says_what_is_in_the_shard(flowers: Path, tmp_path: Path) -> None:
+    writer(flowers, tmp_path / "out")(plan(flowers))
+    for record, entry in zip(
+        records(tmp_path / "out"), read_index(index_path(tmp_path / "out", shard_name("train", 0, 1))), strict=True
+    ):
+        assert (entry.filename, entry.sha256, entry.labels) == (record.filename, record.sha256, record.labels)
+        assert (entry.record_bytes, entry.rewritten) == (len(record.to_bytes()), False)
+        assert (entry.measure.width_px, entry.measure.height_px) == (32, 32)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.convert.split import split_of
+from components.convert.split import named_split, split_of, splits_of_groups
+from petalflow.errors import UsageError
 from petalflow.source import SPLITS, Item
 
 own_splits = st.sets(st.sampled_from(SPLITS))
@@ -69,3 +70,23 @@ def test_a_split_that_the_source_lacks_is_a_tenth_of_train(own: set[str], shares
 @given(keys, own_splits)
 def test_an_image_goes_to_no_split_that_the_source_fills_itself(sha256: str, own: set[str]) -> None:
     assert split_of(item(sha256, split="train"), own) not in own - {"train"}
+
+
+@given(keys, keys, st.sampled_from(SPLITS), own_splits)
+def test_the_split_named_for_one_of_a_group_is_that_of_all(first: str, second: str, split: str, own: set[str]) -> None:
+    one, other = item(first, group="patient 7", split=split), item(second, group="patient 7")
+    of_groups = splits_of_groups([other, one])
+    assert named_split(other, of_groups) == split
+    assert split_of(one, own | {split}, of_groups) == split_of(other, own | {split}, of_groups)
+    assert named_split(item(second), of_groups) is None
+
+
+def test_two_splits_for_one_group_are_one_line_that_names_it() -> None:
+    torn = [item("x", group="patient 7", split="train"), item("y"), item("z", group="patient 7", split="test")]
+    with pytest.raises(UsageError, match=r"group 'patient 7' is in train \(a\) and in test \(a\); name one split"):
+        splits_of_groups(torn)
+
+
+def test_what_has_no_split_goes_where_the_source_names_none() -> None:
+    counts = Counter(split_of(item(sha256), {"test"}) for sha256 in number(20_000))
+    assert {split: round(count / 20_000, 2) for split, count in counts.items()} == {"train": 0.9, "validation": 0.1}

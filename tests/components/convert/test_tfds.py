@@ -1,43 +1,139 @@
-"""What convert writes opens with plain TFDS and with tf.data, as documented."""
+"""A dataset as others open it: with TFDS, with tf.data by the documented schema, and converted once more."""
+
+import csv
+import io
+import re
+import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from PIL import Image
 
-from petalflow.dataset import open_dataset
+from components.convert.convert import convert
+from components.convert.settings import ConvertSettings
+from petalflow.dataset import Dataset, Record, open_dataset
+
+ROOT = Path(__file__).parents[3]
+IN_ORDER = tfds.ReadConfig(interleave_cycle_length=1)  # TFDS takes turns with shards otherwise
+CLASSES = ("Glöckchen", "rose", "花")
 
 
-def test_a_dataset_opens_with_tfds(tiny_dataset) -> None:
-    dataset = open_dataset(tiny_dataset)
-    builder = tfds.builder_from_directory(str(tiny_dataset))
-    assert builder.info.features["label"].names == ["blue", "green", "red"]
-    assert {split: info.num_examples for split, info in builder.info.splits.items()} == {
-        split: dataset.size(split) for split in ("train", "validation", "test")
+@pytest.fixture(scope="module", params=["single-label", "multi-label"])
+def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Of three classes, with groups and slices, in several shards; of one label an image, or of up to three."""
+    folder = tmp_path_factory.mktemp(request.param)
+    rng = np.random.default_rng(0)
+    rows = [("image", "label", "group", "camera")]
+    for index in range(60):
+        count = 1 + index % 3 if request.param == "multi-label" else 1
+        labels = "|".join(CLASSES[(index + more) % 3] for more in range(count))
+        shape = (index % 4 + 5, 7, 3) if index % 2 else (6, 8)  # RGB, or grey
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / f"{index:02d}.png")
+        rows.append(
+            (f"{index:02d}.png", labels, f"burst {index // 2}" if index % 5 else "", "Müller|" if index % 7 else "")
+        )
+    with (folder / "list.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    convert(str(folder / "list.csv"), folder / "dataset", ConvertSettings.of({"shards": 3}))
+    return open_dataset(folder / "dataset")
+
+
+def pixels(record: Record) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(record.image)).convert("RGB"))
+
+
+def labels_in(example: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(np.atleast_1d(example["label"]).tolist())
+
+
+def test_tfds_reads_what_the_records_hold(dataset: Dataset) -> None:
+    builder = tfds.builder_from_directory(str(dataset.root))
+    assert {name: info.num_examples for name, info in builder.info.splits.items()} == dataset.sizes
+    assert builder.info.splits["train"].num_shards == 3
+    label = builder.info.features["label"]
+    assert tuple((label.feature if dataset.multi_label else label).names) == dataset.classes == CLASSES
+    for split in dataset.sizes:
+        examples = list(tfds.as_numpy(builder.as_dataset(split=split, read_config=IN_ORDER)))
+        for example, record in zip(examples, dataset.records(split), strict=True):
+            np.testing.assert_array_equal(example["image"], pixels(record))
+            assert labels_in(example) == record.labels
+            texts = {name: value.decode() for name, value in example.items() if name not in ("image", "label")}
+            slices = {f"slice_{name}": value for name, value in record.slices}
+            assert texts == {"filename": record.filename, "sha256": record.sha256, "group": record.group, **slices}
+    assert {example["slice_camera"] for example in examples} == {"Müller|".encode(), b""}
+
+
+def test_tfds_gives_pairs_and_parts_of_splits(dataset: Dataset) -> None:
+    builder = tfds.builder_from_directory(str(dataset.root))
+    half = list(tfds.as_numpy(builder.as_dataset(split="train[50%:]", as_supervised=True, read_config=IN_ORDER)))
+    records = list(dataset.records("train"))[-len(half) :]
+    assert abs(len(half) - dataset.size("train") / 2) <= 1
+    for (image, label), record in zip(half, records, strict=True):
+        np.testing.assert_array_equal(image, pixels(record))
+        assert tuple(np.atleast_1d(label).tolist()) == record.labels
+
+
+def run_documented(name: str) -> dict[str, Any]:
+    """Runs the code below a heading of docs/dataset.md, as it stands there."""
+    text = (ROOT / "docs" / "dataset.md").read_text(encoding="utf-8")
+    (code,) = re.findall(rf"^## {name}\n.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    variables: dict[str, Any] = {}
+    exec(code, variables)  # noqa: S102
+    return variables
+
+
+@pytest.fixture
+def documented(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+    """That, named as the documentation names it."""
+    monkeypatch.chdir(dataset.root.parent)
+    return dataset
+
+
+def test_the_documented_way_by_tfds_works(documented: Dataset) -> None:
+    variables = run_documented("Opened with TFDS")
+    assert len(list(variables["train"])) == documented.size("train")
+
+
+def test_the_documented_schema_reads_every_record(documented: Dataset) -> None:
+    train = list(run_documented("Opened with tf.data")["train"].as_numpy_iterator())
+    for example, record in zip(train, documented.records("train"), strict=True):
+        np.testing.assert_array_equal(example["image"], pixels(record))
+        assert (labels_in(example), example["group"].decode()) == (record.labels, record.group)
+
+
+def test_the_documented_way_in_plain_python_works(documented: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    run_documented("Opened without TensorFlow")
+    assert len(capsys.readouterr().out.splitlines()) == documented.size("test")
+
+
+def test_the_documented_table_names_every_feature(dataset: Dataset) -> None:
+    (table,) = re.findall(r"^## Records\n(.*?)^## ", (ROOT / "docs" / "dataset.md").read_text(), re.M | re.S)
+    documented = {name for name in re.findall(r"^\| `([^`]+)`", table, re.M) if name != "slice_NAME"}
+    found = set(tfds.builder_from_directory(str(dataset.root)).info.features)
+    assert {name for name in found if not name.startswith("slice_")} == documented
+
+
+def what_it_holds(dataset: Dataset) -> dict[str, list[Any]]:
+    """Returns, for each split, all of its records but their addresses."""
+    return {
+        split: sorted((one.image, one.labels, one.group, one.slices) for one in dataset.records(split))
+        for split in dataset.sizes
     }
-    examples = list(tfds.as_numpy(builder.as_dataset(split="test")))
-    records = list(dataset.records("test"))
-    assert [example["filename"].decode() for example in examples] == [record.filename for record in records]
-    for example, record in zip(examples, records, strict=True):
-        assert example["label"] == record.labels[0]
-        assert example["sha256"].decode() == record.sha256
-        np.testing.assert_array_equal(example["image"], tf.io.decode_image(record.image, channels=3))
 
 
-def test_tfds_slices_and_supervised_pairs_work(tiny_dataset) -> None:
-    builder = tfds.builder_from_directory(str(tiny_dataset))
-    pairs = list(builder.as_dataset(split="train[:10]", as_supervised=True))
-    assert len(pairs) == 10
-    image, label = pairs[0]
-    assert image.dtype == tf.uint8
-    assert label.dtype == tf.int64
+def test_a_dataset_converted_once_more_is_the_same(dataset: Dataset, tmp_path: Path) -> None:
+    convert(str(dataset.root), tmp_path / "again", ConvertSettings())
+    again = open_dataset(tmp_path / "again")
+    assert (again.classes, again.multi_label) == (dataset.classes, dataset.multi_label)
+    assert what_it_holds(again) == what_it_holds(dataset)
+    shutil.rmtree(tmp_path / "again")
 
 
-def test_many_shards_are_one_split(tiny_dataset, tmp_path) -> None:
-    from components.convert.plan import make_plan
-    from components.convert.settings import ConvertSettings
-    from petalflow.source import list_source
-
-    source = tiny_dataset.parent / "source"
-    listing = list_source(str(source))
-    plan = make_plan(listing, ConvertSettings(shards=6))
-    assert len([shard for shard in plan.shards if shard.split == "train"]) > 2
+def test_tensorflow_decodes_what_tfds_decodes(dataset: Dataset) -> None:
+    for record in dataset.records("validation"):
+        decoded = tf.io.decode_image(record.image, channels=3, expand_animations=False).numpy()
+        np.testing.assert_array_equal(decoded, pixels(record))

@@ -84,8 +84,10 @@ def test_an_accepted_export_becomes_the_live_release_with_its_lineage(place: str
 
 
 def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str, tmp_path: Path) -> None:
-    released = publish(make(tmp_path), place)
+    made = make(tmp_path)
+    released = publish(made, place)
     assert [file.name for file in storage.list_files(released.uri)] == [
+        "dataset_statistics.json",
         "export.json",
         "model_card.md",
         "release.json",
@@ -94,6 +96,8 @@ def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str,
         "verdict.json",
     ]
     assert storage.read_json(storage.join(released.uri, "verdict.json")) == VERDICT
+    statistics = storage.read_json(str(made.dataset / "statistics.json"))
+    assert storage.read_json(storage.join(released.uri, "dataset_statistics.json")) == statistics
     card = storage.read_bytes(storage.join(released.uri, "model_card.md")).decode()
     assert "recall of glöckchen" in card
     assert "in all" in card

@@ -8,7 +8,8 @@ import pytest
 
 from components.train.settings import TrainSettings
 from components.train.train import train
-from petalflow.dataset import open_dataset
+from petalflow import storage
+from petalflow.dataset import open_dataset, write_metadata
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.model.files import load_model
 from petalflow.model.scoring import score_model
@@ -139,4 +140,16 @@ def test_a_failed_training_leaves_nothing(tiny_dataset, tmp_path) -> None:
         train(tiny_dataset, tmp_path / "model", TrainSettings(backbone="MobileNet9"))
     with pytest.raises(PetalflowError, match="not a complete dataset"):
         train(tmp_path, tmp_path / "model", QUICK)
+    assert not (tmp_path / "model").exists()
+
+
+def test_several_labels_an_image_are_refused_in_one_line(tmp_path) -> None:
+    with storage.building(tmp_path / "dataset") as root:
+        statistics = {"fingerprint": "f", "counts": {}}
+        write_metadata(root, classes=("a", "b"), shards={}, statistics=statistics, multi_label=True)
+    with pytest.raises(
+        PetalflowError, match=r"dataset may have several classes an image.*; convert a source"
+    ) as raised:
+        train(tmp_path / "dataset", tmp_path / "model", QUICK)
+    assert "\n" not in str(raised.value)
     assert not (tmp_path / "model").exists()

@@ -1,50 +1,24 @@
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from components.validate.baseline import given_baseline
 from components.validate.settings import ValidateSettings
 from components.validate.validate import validate
 from petalflow import storage
-from petalflow.dataset import Record, Shard, shard_name, write_metadata, write_shard
+from petalflow.dataset import Measure
 from petalflow.errors import PetalflowError
+from tests.components.validate.conftest import GOOD, MakeDataset
 
 CLASSES = ("daisy", "rose")
-GOOD = {
-    "train": {"daisy": 12, "rose": 10},
-    "validation": {"daisy": 1, "rose": 2},
-    "test": {"daisy": 1, "rose": 1},
-}
-MakeDataset = Callable[..., Path]
+DARK = Measure(320, 240, 40.0, 45.0, 30.0)
 
 
-@pytest.fixture
-def make_dataset(tmp_path: Path) -> MakeDataset:
-    """A function that writes a dataset of so many images, each of its own content unless `sha256` says which."""
-
-    def make(
-        counts: dict[str, dict[str, int]] = GOOD, rejects: int = 0, sha256: Callable[[str], str] = lambda name: name
-    ) -> Path:
-        with storage.building(tmp_path / "dataset") as root:
-            shards = {}
-            for split, of_class in counts.items():
-                names = [(name, f"{split}/{name}/{n}") for name, count in of_class.items() for n in range(count)]
-                records = [Record(b"image", (CLASSES.index(name),), file, sha256(file)) for name, file in names]
-                path = root / shard_name(split, 0, 1)
-                write_shard(path, [record.to_bytes() for record in records])
-                shards[split] = [Shard(len(records), path.stat().st_size)]
-            images = rejects + sum(sum(of.values()) for of in counts.values())
-            statistics = {"fingerprint": "f", "counts": counts, "images": images, "rejects": {"unreadable": rejects}}
-            write_metadata(root, classes=CLASSES, shards=shards, statistics=statistics)
-        return tmp_path / "dataset"
-
-    return make
-
-
-def failure(dataset: Path, out: Path, **settings: float) -> str:
+def failure(dataset: Path, out: Path, before: Path | None = None, **settings: object) -> str:
+    compared = [given_baseline(str(before))] if before else []
     with pytest.raises(PetalflowError) as caught:
-        validate(dataset, out, ValidateSettings(**settings))
+        validate(dataset, out, ValidateSettings(**settings), *compared)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -58,60 +32,68 @@ def test_a_good_dataset_passes_and_every_check_is_written(make_dataset: MakeData
         ("min_classes", ""),
         *((f"min_{split}_images", f"{name} in {split}") for split in GOOD for name in CLASSES),
         ("max_reject_share", ""),
+        ("max_conflict_share", ""),
         ("max_shared_images", ""),
     ]
     assert all(check["passed"] for check in result["checks"])
 
 
-@pytest.mark.parametrize(
-    ("split", "few", "message"),
-    [
-        ("train", 9, "min_train_images of rose in train: 9 (limit 10)"),
-        ("validation", 0, "min_validation_images of rose in validation: 0 (limit 1)"),
-        ("test", 0, "min_test_images of rose in test: 0 (limit 1)"),
-    ],
-)
-def test_too_few_images_of_a_class_are_named(
-    make_dataset: MakeDataset, tmp_path: Path, split: str, few: int, message: str
-) -> None:
-    dataset = make_dataset({**GOOD, split: {"daisy": 20, "rose": few}})
-    assert message in failure(dataset, tmp_path / "out")
-
-
-def test_a_missing_split_is_a_split_without_images(make_dataset: MakeDataset, tmp_path: Path) -> None:
-    dataset = make_dataset({split: GOOD[split] for split in ("train", "validation")})
-    message = failure(dataset, tmp_path / "out")
-    assert "min_test_images of daisy in test: 0 (limit 1); min_test_images of rose in test" in message
-
-
-def test_a_class_without_any_image_is_no_class(make_dataset: MakeDataset, tmp_path: Path) -> None:
-    dataset = make_dataset({split: {"daisy": 20, "rose": 0} for split in GOOD})
-    assert "min_classes: 1 (limit 2)" in failure(dataset, tmp_path / "out")
-
-
-@pytest.mark.parametrize(("limit", "passes"), [(0.1, True), (0.0999, False), (0.0, False)])
-def test_rejects_may_reach_their_share(make_dataset: MakeDataset, tmp_path: Path, limit: float, passes: bool) -> None:
-    dataset = make_dataset(rejects=3)  # of 30
-    if passes:
-        assert validate(dataset, tmp_path / "out", ValidateSettings(max_reject_share=limit))["passed"]
-    else:
-        assert "max_reject_share: 0.1" in failure(dataset, tmp_path / "out", max_reject_share=limit)
-
-
-def test_images_that_stand_in_two_splits_are_counted(make_dataset: MakeDataset, tmp_path: Path) -> None:
-    dataset = make_dataset(sha256=lambda file: "same" if file in ("train/daisy/3", "test/daisy/0") else file)
-    assert "max_shared_images: 1 (limit 0)" in failure(dataset, tmp_path / "out")
-    assert validate(dataset, tmp_path / "out", ValidateSettings(max_shared_images=1))["passed"]
-
-
 def test_all_that_is_wrong_is_said_at_once_and_written(make_dataset: MakeDataset, tmp_path: Path) -> None:
-    dataset = make_dataset({**GOOD, "train": {"daisy": 3, "rose": 4}}, rejects=9)
-    message = failure(dataset, tmp_path / "out")
-    assert "breaks 3 limits" in message
-    assert all(part in message for part in ("daisy in train: 3", "rose in train: 4", "max_reject_share"))
+    before = make_dataset({"train": {"aster": 40, "daisy": 40, "rose": 40}}, "before")
+    few = {**GOOD, "train": {"daisy": 5, "rose": 4}}
+    dataset = make_dataset(few, rejects={"unreadable": 9}, measure=lambda filename: DARK)
+    message = failure(dataset, tmp_path / "out", before)
+    assert message.startswith("the dataset breaks 8 limits: min_train_images of daisy in train: 5 (limit 10); ")
+    broken = ("rose in train: 4", "max_reject_share", "missing: aster", "max_brightness_drift of brightness: 1 (limit")
+    assert all(part in message for part in (*broken, *(f"max_colour_drift of {one}: 1" for one in ("red", "blue"))))
     written = json.loads((tmp_path / "out" / "validation.json").read_text())
     assert written["passed"] is False
-    assert sum(not check["passed"] for check in written["checks"]) == 3
+    assert sum(not check["passed"] for check in written["checks"]) == 8
+    table = (tmp_path / "out" / "validation.txt").read_text()
+    assert table.count("FAILED") == 8
+
+
+def test_what_it_compared_with_is_written(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = make_dataset()
+    alone = validate(dataset, tmp_path / "alone", ValidateSettings())
+    assert alone["baseline"]["compared"] is False
+    compared = validate(dataset, tmp_path / "out", ValidateSettings(), given_baseline(str(dataset)))
+    assert compared["baseline"] == {"compared": True, "name": str(dataset), "why": ""}
+    drift = [check for check in compared["checks"] if check["p"] is not None]
+    assert [check["where"] for check in drift] == [
+        "", "brightness", "short_side_px", "aspect", "red", "green", "blue"
+    ]  # fmt: skip
+    assert all((check["value"], check["statistic"], check["p"]) == (0, 0, 1) for check in drift)
+
+
+def test_a_class_that_vanished_must_be_allowed_to(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    dataset = make_dataset()
+    before = make_dataset({split: {**of, "tulip": 1} for split, of in GOOD.items()}, "before")
+    assert "allow_missing_classes of missing: tulip: 1 (limit 0)" in failure(dataset, tmp_path / "out", before)
+    allowed = ValidateSettings(allow_missing_classes=True)
+    assert validate(dataset, tmp_path / "out", allowed, given_baseline(str(before)))["passed"]
+
+
+def test_images_that_stand_in_two_splits_are_counted_and_named(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    twice = ("train/daisy/3", "validation/daisy/0", "test/daisy/0")
+    dataset = make_dataset(content=lambda file: "same" if file in twice else file)
+    assert "max_shared_images: 2 (limit 0)" in failure(dataset, tmp_path / "out")
+    pairs = storage.read_json(str(tmp_path / "out" / "validation.json"))["shared_images"]
+    like = {"like": "train/daisy/3", "like_split": "train"}
+    assert pairs == [
+        {"image": "validation/daisy/0", "image_split": "validation", **like},
+        {"image": "test/daisy/0", "image_split": "test", **like},
+    ]
+    assert validate(dataset, tmp_path / "out", ValidateSettings(max_shared_images=2))["passed"]
+
+
+def test_images_of_several_classes_count_in_each(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    counts = {split: {"daisy": 3, "rose": 3, "daisy|rose": 7} for split in GOOD}
+    dataset = make_dataset(counts, multi_label=True)
+    result = validate(dataset, tmp_path / "out", ValidateSettings(min_images=39), given_baseline(str(dataset)))
+    found = {check["name"]: check["value"] for check in result["checks"]}
+    assert (found["min_images"], found["min_train_images"]) == (39, 10)
+    assert (found["max_label_drift"], found["max_brightness_drift"]) == (0, 0)
 
 
 def test_a_damaged_shard_is_found_and_named(make_dataset: MakeDataset, tmp_path: Path) -> None:

@@ -41,3 +41,19 @@ def test_images_are_decoded_and_every_one_of_them(dataset) -> None:
     assert [int(image.mean()) for image in images] == list(SHADES)
     assert all(image.shape == (4, 4, 3) and image.dtype == np.uint8 for image in images)
     assert list(labels) == [0, 1, 0, 1, 0]
+
+
+def test_several_labels_are_multi_hot(tmp_path) -> None:
+    labels = [(0,), (), (1, 2), (0, 1, 2)]
+    records = [Record(grey(90), of, f"{index}.png", "0" * 64).to_bytes() for index, of in enumerate(labels)]
+    with building(tmp_path / "dataset") as root:
+        path = root / shard_name("train", 0, 1)
+        shards = {"train": [Shard(write_shard(path, records), path.stat().st_size)]}
+        statistics = {"fingerprint": "f", "counts": {"train": {"a": 2, "b": 2, "c": 2}}}
+        write_metadata(root, classes=("a", "b", "c"), shards=shards, statistics=statistics, multi_label=True)
+    dataset = open_dataset(tmp_path / "dataset")
+    assert [record.labels for record in dataset.records("train")] == labels
+    expected = [[1, 0, 0], [0, 0, 0], [0, 1, 1], [1, 1, 1]]
+    assert [example["label"].tolist() for example in encoded_examples(dataset, "train").as_numpy_iterator()] == expected
+    batch = next(iter(decoded_images(dataset, "train", 4).batch(4)))[1]
+    assert (batch.numpy().tolist(), batch.dtype.name) == (expected, "int64")

@@ -1,12 +1,14 @@
 import struct
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petalflow.dataset import read_shard, shard_name, write_shard
+from petalflow.dataset import read_record, read_shard, record_offsets, shard_name, write_shard
+from petalflow.dataset.shards import framed, record_end
 from petalflow.errors import PetalflowError
 
 RECORDS = [b"first", b"the second one", b"\x00" * 40]
@@ -59,6 +61,31 @@ def test_the_records_before_the_damage_are_still_read(shard: bytes, tmp_path: Pa
     (tmp_path / "damaged").write_bytes(shard[:-1])
     reader = read_shard(tmp_path / "damaged")
     assert [next(reader), next(reader)] == RECORDS[:2]
+
+
+def reader(data: bytes) -> Callable[[int, int], bytes]:
+    return lambda offset, size: data[offset : offset + size]
+
+
+@given(st.lists(st.binary(max_size=200), max_size=8))
+def test_each_record_is_read_by_where_it_begins(records: list[bytes]) -> None:
+    data = b"".join(map(framed, records))
+    offsets = record_offsets(reader(data), len(data))
+    assert [read_record(reader(data), offset) for offset in offsets] == records
+    ends = [record_end(offset, len(record)) for offset, record in zip(offsets, records, strict=True)]
+    assert [*offsets[1:], len(data)] == (ends or [0])
+
+
+def test_damage_is_noticed_there_too(shard: bytes) -> None:
+    offsets = record_offsets(reader(shard), len(shard))
+    for place in range(len(shard)):
+        damaged = bytearray(shard)
+        damaged[place] ^= 1 << place % 8
+        with pytest.raises(ValueError, match="damaged near byte"):
+            [read_record(reader(bytes(damaged)), offset) for offset in offsets]
+    for length in set(range(1, len(shard))) - set(offsets):
+        with pytest.raises(ValueError, match=r"damaged near byte|cut short at byte"):
+            record_offsets(reader(shard[:length]), length)
 
 
 def crc32c(data: bytes) -> int:

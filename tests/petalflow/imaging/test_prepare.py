@@ -8,28 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFilter, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from petalflow.imaging import Prepared, Rejected, Rules, prepare, sniff
-
-
-def photo(width: int = 48, height: int = 32) -> Image.Image:
-    """Returns a smooth RGB image without any symmetry, so that no turn of it looks like another."""
-    pixels = np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8)
-    image = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(3))
-    image.paste((250, 240, 30), (0, 0, width // 3, height // 4))
-    return image
-
-
-def encode(image: Image.Image, form: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, form, **options)
-    return buffer.getvalue()
-
-
-def decode(data: bytes) -> NDArray[np.int16]:
-    return np.asarray(Image.open(io.BytesIO(data)), np.int16)
+from tests.petalflow.imaging.images import bare_png, decode, encode, oriented, photo, png_chunk
 
 
 def reason(data: bytes, rules: Rules = Rules()) -> str:
@@ -54,12 +36,6 @@ def test_a_clean_jpeg_or_png_passes_byte_for_byte(name: str) -> None:
     means = prepare(CLEAN[name]).means
     expected = Prepared(CLEAN[name], name.split()[-1], width_px=48, height_px=32, means=means, rewritten=False)
     assert prepare(CLEAN[name]) == expected
-
-
-def oriented(form: str, orientation: int) -> bytes:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    return encode(photo(), form, exif=exif)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -132,18 +108,8 @@ def test_16_bits_keep_their_upper_8() -> None:
         assert decode(prepared.data)[0].tolist() == [[value] * 3 for value in (0, 0, 1, 128, 255)]
 
 
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def bare_png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
-
-
 def test_16_bit_colour_becomes_8_bit_although_pillow_calls_both_rgb() -> None:
-    data = bare_png(1, 1, 16, 2, b"\x00" + struct.pack(">3H", 65535, 32768, 256))
+    data = bare_png(1, 1, 16, 2, zlib.compress(b"\x00" + struct.pack(">3H", 65535, 32768, 256)))
     prepared = prepare(data)
     assert prepared.rewritten
     assert prepared.data[24] == 8

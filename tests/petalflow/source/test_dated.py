@@ -174,3 +174,15 @@ def test_any_name_can_be_written(name: str) -> None:
     written = f"/photos/{name}".replace("{", "{{").replace("}", "}}")
     assert not is_dated(written)
     assert resolve(written, SUNDAY, "UTC") == f"/photos/{name}"
+
+
+def test_what_has_the_date_may_be_a_file(place: str) -> None:
+    for name in ("2026-11-20.zip", "2026-11-21.tar", "2026-11-21.zip", "2026-11-23.zip", "weeks/2026/47.csv"):
+        storage.write_bytes(storage.join(place, name), b"it")
+    assert resolve(f"{place}/{{latest}}.zip", SUNDAY, "UTC") == f"{place}/2026-11-21.zip"
+    assert resolve(f"{place}/{{date}}.zip", SUNDAY, "UTC") == f"{place}/2026-11-22.zip"
+    assert resolve(f"{place}/weeks/{{latest:%G/%V}}.csv", SUNDAY, "UTC") == f"{place}/weeks/2026/47.csv"
+    with pytest.raises(NoMatch, match=r"folders or files there: 2026-11-21\.zip, 2026-11-23\.zip, weeks"):
+        resolve(f"{place}/{{latest}}.jsonl", SUNDAY, "UTC")
+    fill(place, "2026-11-22.zip")
+    assert resolve(f"{place}/{{latest}}.zip", SUNDAY, "UTC") == f"{place}/2026-11-22.zip"

@@ -1,6 +1,7 @@
 import gzip
 import io
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import Listing, list_source, open_source
 from petalflow.source.idx import read_idx
@@ -80,6 +82,17 @@ def test_names_of_classes_come_from_labels_txt(digits: Path) -> None:
 def test_too_few_names_of_classes_are_wrong_usage(digits: Path) -> None:
     (digits / "labels.txt").write_text("shirt\ncoat\n")
     with pytest.raises(UsageError, match=r"names 2 classes but a label is 2"):
+        list_source(str(digits))
+
+
+def test_names_that_no_label_uses_are_no_classes(digits: Path) -> None:
+    (digits / "labels.txt").write_text("shirt\ncoat\nboot\nbag\n")
+    assert list_source(str(digits)).classes == ("boot", "coat", "shirt")
+
+
+def test_one_name_for_two_classes_is_wrong_usage(digits: Path) -> None:
+    (digits / "labels.txt").write_text("shirt\ncoat\nshirt\n")
+    with pytest.raises(UsageError, match=r"labels\.txt names shirt more than once"):
         list_source(str(digits))
 
 
@@ -163,6 +176,58 @@ def test_a_flipped_bit_is_wrong_usage_or_harmless(
     except UsageError:
         return
     np.testing.assert_array_equal(values, pixels(6))
+
+
+def bomb(announced: tuple[int, ...], held: int) -> bytes:
+    """Returns a gzipped file that holds other than it announces."""
+    head = struct.pack(f">HBB{len(announced)}I", 0, 8, len(announced), *announced)
+    return gzip.compress(head + bytes(held), 1, mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        (TRAIN, bomb((12, 5, 4), 1 << 28)),
+        (TRAIN, bomb((12, 4_000_000_000, 4_000_000_000), 20)),
+        (TRAIN_LABELS, bomb((12,), 1 << 28)),
+        (TRAIN_LABELS, bomb((4_000_000_000,), 12)),
+    ],
+    ids=["more pixels", "fewer pixels", "more labels", "fewer labels"],
+)
+def test_a_bomb_is_refused_and_unpacked_no_further_than_announced(
+    digits: Path, name: str, data: bytes, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    (digits / name).write_bytes(data)
+    done = run_python(
+        """
+        import resource, sys
+        from petalflow.source import list_source
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            list_source(sys.argv[1])
+        except Exception as error:
+            print(type(error).__name__, error)
+        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
+        """,
+        str(digits),
+    )
+    said, grown_mib = done.stdout.splitlines()
+    assert said.startswith("UsageError"), done.stderr
+    assert name in said
+    assert "whole" in said
+    assert int(grown_mib) < 64
+
+
+def test_they_are_read_wherever_they_are(digits: Path, place: str) -> None:
+    for name in (TEST, TEST_LABELS):  # one pair gzipped, the other not
+        (digits / name.removesuffix(".gz")).write_bytes(gzip.decompress((digits / name).read_bytes()))
+        (digits / name).unlink()
+    storage.copy_tree(str(digits), place)
+    listing = list_source(place)
+    assert listing.fingerprint == list_source(str(digits)).fingerprint
+    read = open_source(place)
+    shown = [np.asarray(Image.open(io.BytesIO(read(item)))) for item in listing.items]
+    np.testing.assert_array_equal(shown, [*pixels(3, seed=1), *pixels(12)])
 
 
 def test_fashion_mnist_is_listed_whole(shared_data: Path) -> None:

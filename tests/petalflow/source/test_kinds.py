@@ -7,7 +7,7 @@ import pytest
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import check_source, list_source, open_source
+from petalflow.source import SourceOptions, check_source, list_source, open_source
 
 
 def test_a_source_that_is_not_there_is_wrong_usage(place: str) -> None:
@@ -58,3 +58,10 @@ def test_the_real_flowers_are_five_classes_of_320(shared_data: Path) -> None:
     assert listing.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert len(listing.items) == 1600
     assert listing.ignored == ("LICENSE.txt",)
+
+
+def test_a_pattern_for_names_is_not_for_sources_that_say_their_classes(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("image,label\na.jpg,cat\nb.jpg,dog\n")
+    for look in (check_source, list_source):
+        with pytest.raises(UsageError, match=r"do without convert\.label_pattern"):
+            look(str(tmp_path / "m.csv"), SourceOptions.of({"label_pattern": "{label}.*"}))

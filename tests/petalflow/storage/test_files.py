@@ -379,3 +379,18 @@ def test_it_is_known_when_a_file_was_last_written(place: str) -> None:
     assert begun <= first <= storage.modified(address) <= datetime.now(UTC)
     with pytest.raises(FileNotFoundError):
         storage.modified(storage.join(place, "b.txt"))
+
+
+def test_a_file_written_anew_is_another_version(place: str) -> None:
+    address = storage.join(place, "a.txt")
+    storage.write_bytes(address, b"old")
+    first = storage.version(address)
+    assert storage.version(address) == first
+    storage.write_bytes(address, b"new")
+    assert storage.version(address) != first
+
+
+def test_the_start_of_a_file_is_no_more_than_there_is(place: str) -> None:
+    for data in (b"", b"abc", b"abcdef"):
+        storage.write_bytes(storage.join(place, "a.txt"), data)
+        assert storage.read_start(storage.join(place, "a.txt"), 4) == data[:4]

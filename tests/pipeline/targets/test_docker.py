@@ -81,3 +81,28 @@ def test_notify_gets_its_secrets_and_a_network_and_nothing_else_does(tmp_path: P
     assert [passed_on(request).get("HOOK", "")[:5] for request in (quiet, posts, mails)] == ["", "https", ""]
     seen = [{mount["Source"]: mount["ReadOnly"] for mount in mounts(request)} for request in (posts, mails)]
     assert [files.get(f"{tmp_path}/password") for files in seen] == [None, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "seen"), [("m.csv", b"image,label\n", ""), ("a.tar", bytes(1024), "a.tar")], ids=["csv", "tar"]
+)
+def test_of_a_manifest_containers_see_its_folder_and_of_an_archive_the_file(
+    tmp_path: Path, check: Check, name: str, data: bytes, seen: str
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / name).write_bytes(data)
+    request = Request.of(
+        str(tmp_path / "photos" / name),
+        str(tmp_path / "models"),
+        "flowers",
+        Configuration.of({"evaluate": {"min_accuracy": 0.5}}),
+    )
+    read_only = [mount["Target"] for mount in mounts(request) if mount["ReadOnly"]]
+    assert str(tmp_path / "photos" / seen).rstrip("/") in read_only
+    check(request.source)
+    (tmp_path / "photos" / "1.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    if name == "m.csv":
+        with pytest.raises(UsageError, match=r"1\.jpg links to .*elsewhere\.jpg, outside the source"):
+            check(request.source)
+    else:
+        check(request.source)

@@ -115,3 +115,18 @@ def test_a_registry_may_lie_beside_the_folder_of_the_day_but_not_in_it(
     within = replace(request, registry=f"{tmp_path}/2026-11-22/models")
     with pytest.raises(UsageError, match=r"--registry .* lies in the source .*/2026-11-22, "):
         check_addresses(within, tmp_path / "out")
+
+
+def test_a_source_may_be_a_file_and_what_says_that_it_is_whole_lies_beside(
+    place: str, checked: Callable[..., Request]
+) -> None:
+    storage.write_bytes(f"{place}/2026-11-21.csv", b"image,label\na.jpg,cat\nb.jpg,dog\n")
+    request = checked(f"{place}/{{latest}}.csv")
+    assert source_now(request) == f"{place}/2026-11-21.csv"
+    with pytest.raises(UsageError, match="there is no _SUCCESS beside it; "):
+        checked(f"{place}/2026-11-21.csv", ready_file="_SUCCESS")
+    storage.write_bytes(f"{place}/_SUCCESS", b"")
+    checked(f"{place}/{{latest}}.csv", ready_file="_SUCCESS")
+    storage.write_bytes(f"{place}/2026-11-22.csv", b"image,name\na.jpg,cat\n")
+    with pytest.raises(UsageError, match="no column label"):
+        checked(f"{place}/{{latest}}.csv")

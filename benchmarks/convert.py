@@ -1,0 +1,136 @@
+"""How fast convert is, and how much memory it takes, against a bare loop, TFDS, and itself with `--previous`.
+
+    python -m benchmarks.convert [--images 50000] [--repeats 3] [--out runs/convert.json]
+
+The images are made here, like photos of 300x300, 20 to 35 kB. All contenders read the same files, each in processes
+of its own, in turns, so that a busy machine troubles all alike; ratios are medians over the turns, of whole
+commands. With 50,000 images it takes a quarter of an hour on two cores, and 8 GB of disk.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+_PETALFLOW = str(Path(sys.executable).with_name("petalflow"))
+_CONTENDERS = [sys.executable, "-m", "benchmarks.contenders"]
+_NEW_IN = 100  # of so many images one is new, with --previous
+_FEW_IN = 10  # the memory that all images take is compared with that of so many times fewer
+_FEWEST = 10  # images, for what it takes to start
+
+# Name, figure, whether it must be at least or at most, bound: what was asked of convert, with 50,000 images.
+_ASKED = (
+    ("speed of the bare loop's", "petalflow / bare", "at least", 0.80),
+    ("speed of TFDS's", "petalflow / tfds", "at least", 2.0),
+    ("speed of from scratch, with 1 % new", "previous / petalflow", "at least", 5.0),
+    ("seconds for ten images", "start, s", "at most", 4.0),
+    ("peak memory, MiB", "memory, MiB", "at most", 1024.0),
+    ("peak memory of that of a tenth", "memory / memory of few", "at most", 1.15),
+)
+
+
+def main() -> None:
+    """Measures, prints a table and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("runs/convert.json"))
+    parser.add_argument("--work", type=Path, help="folder for images and datasets; a temporary one if none")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="petalflow-", dir=arguments.work) as folder:
+        turns = measure(Path(folder), arguments.images, arguments.repeats)
+    figures = compare(turns)
+    print_tables(turns, figures, arguments.images)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    where = {"images": arguments.images, "cores": os.cpu_count(), "load": os.getloadavg()}
+    arguments.out.write_text(json.dumps({**where, "figures": figures, "turns": turns}, indent=2))
+
+
+def measure(folder: Path, images: int, repeats: int) -> list[dict[str, dict[str, float]]]:
+    """Returns for each turn what each contender took."""
+    photos = {"all": images, "old": images - images // _NEW_IN, "few": images // _FEW_IN, "fewest": _FEWEST}
+    for name, count in photos.items():
+        timed([*_CONTENDERS, "images", str(folder / name), str(count)])
+    timed([_PETALFLOW, "convert", str(folder / "old"), "--out", str(folder / "before")])
+    all_, out = str(folder / "all"), str(folder / "out")
+    contenders = {
+        "bare": [*_CONTENDERS, "bare", all_, out],
+        "petalflow": [_PETALFLOW, "convert", all_, "--out", out],
+        "previous": [_PETALFLOW, "convert", all_, "--out", out, "--previous", str(folder / "before")],
+        "few": [_PETALFLOW, "convert", str(folder / "few"), "--out", out],
+        "fewest": [_PETALFLOW, "convert", str(folder / "fewest"), "--out", out],
+        "tfds": [*_CONTENDERS, "tfds", all_, out],
+    }
+    turns = []
+    for _ in range(repeats):
+        turn = {}
+        for name, command in contenders.items():
+            turn[name] = timed(command)
+            shutil.rmtree(out)
+        turns.append(turn)
+    return turns
+
+
+def timed(command: list[str]) -> dict[str, float]:
+    """Returns a command's seconds, those of the processors, and its peak memory in MiB."""
+    with tempfile.TemporaryFile() as said:
+        load, began = os.getloadavg()[0], time.monotonic()
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+        _, status, used = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(status)  # Popen would wait for it too
+        if process.returncode:
+            said.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{said.read().decode()}")
+    return {
+        "seconds": seconds,
+        "cpu seconds": used.ru_utime + used.ru_stime,
+        "peak MiB": used.ru_maxrss / 1024,
+        "load before": load,
+    }
+
+
+def compare(turns: list[dict[str, dict[str, float]]]) -> dict[str, float]:
+    """Returns the figures that were asked for: medians over the turns."""
+
+    def median(what: str, one: str, other: str | None = None) -> float:
+        return statistics.median(turn[one][what] / (turn[other][what] if other else 1) for turn in turns)
+
+    return {
+        "petalflow / bare": median("seconds", "bare", "petalflow"),
+        "petalflow / bare, cpu": median("cpu seconds", "bare", "petalflow"),
+        "petalflow / tfds": median("seconds", "tfds", "petalflow"),
+        "petalflow / tfds, cpu": median("cpu seconds", "tfds", "petalflow"),
+        "previous / petalflow": median("seconds", "petalflow", "previous"),
+        "previous / petalflow, cpu": median("cpu seconds", "petalflow", "previous"),
+        "start, s": median("seconds", "fewest"),
+        "memory, MiB": median("peak MiB", "petalflow"),
+        "memory / memory of few": median("peak MiB", "petalflow", "few"),
+    }
+
+
+def print_tables(turns: list[dict[str, dict[str, float]]], figures: dict[str, float], images: int) -> None:
+    """Prints the medians of each contender, and the figures against what was asked."""
+    counts: dict[str, Any] = {"few": images // _FEW_IN, "fewest": _FEWEST}
+    print(f"{'':10} {'images':>8} {'s':>8} {'cpu s':>8} {'images/s':>9} {'peak MiB':>9}")
+    for name in turns[0]:
+        count = counts.get(name, images)
+        seconds, cpu, peak = (
+            statistics.median(turn[name][what] for turn in turns) for what in ("seconds", "cpu seconds", "peak MiB")
+        )
+        print(f"{name:10} {count:8,} {seconds:8.1f} {cpu:8.1f} {count / seconds:9,.0f} {peak:9.0f}")
+    for what, figure, sense, bound in _ASKED:
+        value = figures[figure]
+        met = value >= bound if sense == "at least" else value <= bound
+        print(f"{what:36} {value:8.2f}  {sense} {bound:g}: {'yes' if met else 'NO'}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""dataset.html: a picture of the data, for the eye to find what numbers do not show."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from components.convert import charts, pictures
+from components.convert.account import records
+from components.convert.plan import Plan
+from components.convert.shard import ShardResult
+from petalflow import __version__, storage
+from petalflow.document import render
+from petalflow.source import Listing, Reject
+
+PAGE = "dataset.html"
+
+# What a page lists of each thing; the files beside it have all.
+_MAX_CLASSES = 2000
+_MAX_ADDRESSES = 50
+_MAX_VALUES = 20
+
+
+def write_page(
+    root: Path,
+    listing: Listing,
+    plan: Plan,
+    results: Sequence[ShardResult],
+    rejects: Sequence[Reject],
+    files: Mapping[str, str],
+    statistics: Mapping[str, Any],
+    shards: str | None = None,
+) -> None:
+    """Writes the page; equal datasets give equal bytes.
+
+    Args:
+        root: The dataset's folder, its indexes and rejects in it.
+        listing: The source.
+        plan: What was to be in the shards.
+        results: What became of it, in the same order.
+        rejects: All that was refused.
+        files: Address -> name in the folder of rejects, of those that are there.
+        statistics: Of the dataset.
+        shards: Address of the folder that the shards are in, if that is another.
+    """
+    classes = listing.classes
+    rows = _rows(classes, statistics["counts"])
+    by_reason = _by_reason(rejects)
+    listed = [reject for some in by_reason.values() for reject in some]
+    html = render(
+        __package__,
+        f"{PAGE}.j2",
+        statistics=statistics,
+        kind=listing.kind,
+        multi_label=listing.multi_label,
+        class_count=len(classes),
+        rows=rows[:_MAX_CLASSES],
+        by_size=sorted(rows, key=lambda row: int(row["sum"])),
+        samples=pictures.of_classes(root, classes, plan, results, shards or str(root)),
+        charts=charts.charts(statistics),
+        rejects=by_reason,
+        reject_pictures=pictures.of_rejects(root, listed, files),
+        file_count=len(files),
+        duplicates=list(_duplicates(plan)),
+        left_out=Counter(label for item in plan.left_out for label in item.labels).most_common(_MAX_ADDRESSES),
+        slices=_slices(listing, plan, results),
+        groups=_groups(listing, plan, results),
+        ignored=listing.ignored,
+        values=_MAX_VALUES,
+        version=__version__,
+    )
+    storage.write_bytes(str(root / PAGE), html.encode())
+
+
+def _rows(classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
+    """Returns each class's number of images a split, and its share of the largest number in that split."""
+    most = {split: max(1, *of.values()) for split, of in counts.items()}
+    return [
+        {
+            "name": name,
+            "cells": [(of[name], round(of[name] / most[split], 3)) for split, of in counts.items()],
+            "sum": sum(of[name] for of in counts.values()),
+        }
+        for name in classes
+    ]
+
+
+def _by_reason(rejects: Sequence[Reject]) -> dict[str, list[Reject]]:
+    """Returns the first rejects of each reason."""
+    found: dict[str, list[Reject]] = defaultdict(list)
+    for reject in rejects:
+        if len(found[reject.reason]) < _MAX_ADDRESSES:
+            found[reject.reason].append(reject)
+    return dict(sorted(found.items()))
+
+
+def _duplicates(plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yields the addresses of the first duplicates and of what was kept in their place."""
+    some = plan.duplicates[:_MAX_ADDRESSES]
+    wanted = {item.sha256 for item in some}
+    planned = (item for shard in plan.shards for item in shard.items) if some else ()
+    kept = {item.sha256: item.address for item in planned if item.sha256 in wanted}
+    for item in some:
+        yield item.address, kept.get(item.sha256, "")
+
+
+def _slices(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> dict[str, list[tuple[str, Any, int]]]:
+    """Returns, for each thing that the source says of images, its commonest values and in how many records they are.
+
+    The third of a row is the number in all splits, the second that of each.
+    """
+    names = listing.slice_names
+    counts: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in names}
+    for recorded in records(plan, results) if names else ():
+        said = dict(recorded.item.slices)
+        for name in names:
+            counts[name][said.get(name, "")][plan.shards[recorded.shard].split] += 1
+    return {
+        name: sorted(((value, of, of.total()) for value, of in values.items()), key=lambda row: (-row[2], row[0]))
+        for name, values in counts.items()
+    }
+
+
+def _groups(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> dict[str, tuple[int, int]]:
+    """Returns for each split how many groups there are, and how many records the largest has; none without groups."""
+    if not any(item.group for item in listing.items):
+        return {}
+    sizes: dict[str, Counter[str]] = defaultdict(Counter)
+    for recorded in records(plan, results):
+        if recorded.item.group:
+            sizes[plan.shards[recorded.shard].split][recorded.item.group] += 1
+    return {split: (len(of), max(of.values())) for split, of in sizes.items()}

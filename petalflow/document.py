@@ -1,0 +1,41 @@
+"""HTML files that a person opens: each stands alone, needs no network and no scripts, and looks like the others."""
+
+from typing import Any
+
+import jinja2
+
+from petalflow.printable import printable
+
+
+def render(package: str, template: str, **context: Any) -> str:
+    """Returns a document.
+
+    Args:
+        package: The package that the template is beside, which may extend `document.html.j2`.
+        template: File name of the template.
+        context: What the template shows; all of it is escaped, and what could not be seen shows.
+    """
+    loaders = [jinja2.PackageLoader(name, ".") for name in (package, __package__)]
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        finalize=_finalize,
+    )
+    environment.filters["percent"] = _percent
+    environment.filters["count"] = _count
+    return str(environment.get_template(template).render(context))
+
+
+def _finalize(value: Any) -> Any:
+    """Returns what to show for a value; what is marked as markup stays as it is."""
+    return printable(value) if type(value) is str else value
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"

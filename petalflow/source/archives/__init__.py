@@ -1,0 +1,1 @@
+"""Archives as sources: .zip, .tar and .tar.gz, read where they lie."""

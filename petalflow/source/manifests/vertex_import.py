@@ -1,0 +1,55 @@
+"""Lines of Vertex AI's import files for image classification, single-label and multi-label, as lines of a manifest.
+
+```
+{"imageGcsUri": "gs://b/a.jpg", "classificationAnnotation": {"displayName": "daisy"},
+ "dataItemResourceLabels": {"aiplatform.googleapis.com/ml_use": "training", "site": "north"}}
+{"imageGcsUri": "gs://b/a.jpg", "classificationAnnotations": [{"displayName": "daisy"}, {"displayName": "rose"}]}
+```
+
+Their schemas are published as image_classification_single_label_io_format_1.0.0.yaml and
+image_classification_multi_label_io_format_1.0.0.yaml.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from petalflow.errors import UsageError, did_you_mean
+
+IMAGE = "imageGcsUri"
+_ONE, _SEVERAL, _RESOURCE = "classificationAnnotation", "classificationAnnotations", "dataItemResourceLabels"
+_KEYS = frozenset({IMAGE, _ONE, _SEVERAL, _RESOURCE})
+_RESERVED = "aiplatform.googleapis.com/"  # begins the names of Vertex's own resource labels
+_ML_USE = _RESERVED + "ml_use"
+_TAKEN = frozenset({"image", "label", "split"})
+
+
+def as_manifest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a line under a manifest's keys; a resource label becomes a slice, but for one named "group".
+
+    Args:
+        values: A line, which has the key "imageGcsUri".
+
+    Raises:
+        UsageError: If it is not of Vertex's schema; without its place.
+    """
+    if unknown := sorted(values.keys() - _KEYS):
+        raise UsageError(f"{unknown[0]!r} is no key of an image with its classes; {did_you_mean(unknown[0], _KEYS)}")
+    given = values.get(_RESOURCE) or {}
+    if not isinstance(given, dict):
+        raise UsageError(f"{_RESOURCE} must be an object of names and texts")
+    others = {name: value for name, value in given.items() if not name.startswith(_RESERVED)}
+    if taken := sorted(others.keys() & _TAKEN):
+        raise UsageError(f"{_RESOURCE} has the name {taken[0]!r}, which means something else here; rename it")
+    return {**others, "image": values[IMAGE], "label": _labels(values), "split": given.get(_ML_USE)}
+
+
+def _labels(values: Mapping[str, Any]) -> list[Any]:
+    one, several = values.get(_ONE), values.get(_SEVERAL)
+    annotations = [*([] if one is None else [one]), *(several if isinstance(several, list) else [])]
+    if not (several is None or isinstance(several, list)) or not all(map(_is_annotation, annotations)):
+        raise UsageError(f'an annotation must look like {{"displayName": "daisy"}}, and {_SEVERAL} be a list of such')
+    return [annotation["displayName"] for annotation in annotations]
+
+
+def _is_annotation(value: object) -> bool:
+    return isinstance(value, dict) and "displayName" in value

@@ -1,0 +1,1 @@
+"""Data sets of TensorFlow Datasets as sources, read without TensorFlow."""

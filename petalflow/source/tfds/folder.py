@@ -1,0 +1,238 @@
+"""Data sets in TFDS format: TFRecords with dataset_info.json and features.json, or a name for such (`tfds:mnist`).
+
+```
+source/                                         source/
+  dataset_info.json  features.json                1.0.0/
+  label.labels.txt                                2.0.1/      the highest is read
+  mnist-train.tfrecord-00000-of-00001             ...
+  mnist-test.tfrecord-00000-of-00001
+```
+
+They are read in plain Python. TensorFlow is needed only for a named one that TFDS has to prepare first.
+"""
+
+import functools
+import hashlib
+import logging
+import threading
+from array import array
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.source.at_hand import AtHand, Files
+from petalflow.source.listing import Item, Listing, Reject, changed
+from petalflow.source.options import SourceOptions
+from petalflow.source.tfds import named as tfds_named
+from petalflow.source.tfds.schema import FEATURES_FILE, Shard, read_info, read_schema, shards_of
+
+log = logging.getLogger(__name__)
+
+_THREADS = 8
+_NO_LABEL = -1  # as TFDS writes it
+# A feature of more values than that, for the images there are, tells images apart, and no groups of them.
+_IMAGES_A_VALUE = 10
+
+
+def recognises(address: str) -> bool:
+    """Tells whether an address is a data set's name, its folder, or the folder above its versions."""
+    if tfds_named.is_named(address):
+        return True
+    return any(storage.exists(storage.join(address, name)) for name in (tfds_named.INFO_FILE, FEATURES_FILE)) or bool(
+        tfds_named.highest_version(address)
+    )
+
+
+def check(address: str, options: SourceOptions) -> None:
+    """Raises UsageError if a data set is not known, or its metadata is not of images of two classes."""
+    if tfds_named.is_named(address):
+        tfds_named.check_name(address, options)
+    if root := _root(address, options):
+        data_set = _DataSet(root)
+        if len(data_set.schema.classes) < 2:
+            raise UsageError(f"source {address} has fewer than two classes")
+
+
+def list_items(address: str, options: SourceOptions) -> Listing:
+    """Returns the listing: an item a record, whose content is its encoded image; a named one is prepared if need be."""
+    root = _root(address, options) or tfds_named.prepare(address, options)
+    _opened.cache_clear()  # of a data set that was there before
+    data_set = _opened(root)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        listed = list(pool.map(data_set.list_shard, data_set.shards.values()))
+    items = sorted((item for items, _ in listed for item in items), key=lambda item: item.address)
+    rejects = sorted((reject for _, rejects in listed for reject in rejects), key=lambda reject: reject.address)
+    if not data_set.schema.sure:
+        items = _without_unique_slices(items)
+    _say_unused(address, data_set)
+    return Listing(
+        "a TFDS data set",
+        tuple(items),
+        tuple(sorted(name for names in data_set.others.values() for name in names)),
+        tuple(rejects),
+        data_set.schema.multi_label or options.multi_label,
+    )
+
+
+def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
+    """Returns a reader of the encoded images, which fails if one is no longer as it was listed."""
+    root = _root(address, options)
+    if root is None:
+        raise UsageError(f"source {address} is not prepared any more; list it again")
+    data_set = _opened(root)
+
+    def read(item: Item) -> bytes:
+        try:
+            image = data_set.image(item.address)
+        except (FileNotFoundError, LookupError, ValueError):
+            raise changed(item) from None
+        if hashlib.sha256(image).hexdigest() != item.sha256:
+            raise changed(item)
+        return image
+
+    return read
+
+
+def _root(address: str, options: SourceOptions) -> str | None:
+    """Returns the folder that holds the records, or None if a named data set is not prepared."""
+    if tfds_named.is_named(address):
+        return tfds_named.find(address, options)
+    if storage.exists(storage.join(address, FEATURES_FILE)):
+        return address
+    return tfds_named.highest_version(address) or address
+
+
+class _DataSet:
+    """A data set that is prepared; safe to read from many threads.
+
+    Attributes:
+        root: Its folder.
+        schema: Which features are which.
+        shards: File name -> the file, of the splits that are read.
+        others: Other splits' names -> their files' names.
+    """
+
+    def __init__(self, root: str) -> None:
+        info = read_info(root)
+        shards, self.others = shards_of(root, info)
+        self.root, self.schema = root, read_schema(root, info)
+        self.shards = {shard.file.name: shard for shard in shards}
+        self._files = Files(root)
+        self._ready: dict[str, tuple[AtHand, array[int]]] = {}
+        self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+    def list_shard(self, shard: Shard) -> tuple[list[Item], list[Reject]]:
+        """Returns a shard's images, hashed, and those without a label.
+
+        Raises:
+            UsageError: If the shard is damaged, or does not hold what it should.
+        """
+        name, rows = shard.file.name, list[Item | Reject]()
+        try:
+            file, offsets = self._open(name)
+            if len(offsets) != shard.records:
+                raise ValueError(f"{len(offsets)} records where {tfds_named.INFO_FILE} announces {shard.records}")
+            width = len(str(max(len(offsets) - 1, 0)))  # so that addresses sort as numbers do
+            for index, offset in enumerate(offsets):
+                rows.append(self._row(f"{name}#{index:0{width}d}", shard.split, _features(file, offset)))
+        except (ValueError, FileNotFoundError) as error:
+            where = storage.join(self.root, name)
+            raise UsageError(f"{where} cannot be read: {error}; prepare the data set again, or copy it again") from None
+        return [row for row in rows if isinstance(row, Item)], [row for row in rows if isinstance(row, Reject)]
+
+    def image(self, address: str) -> bytes:
+        """Returns the encoded image of a record.
+
+        Raises:
+            ValueError, LookupError, FileNotFoundError: If it is not there any more.
+        """
+        name, _, index = address.rpartition("#")
+        file, offsets = self._open(name)
+        return _value(_features(file, offsets[int(index)]), self.schema.image)
+
+    def _open(self, name: str) -> "tuple[AtHand, array[int]]":
+        from petalflow.dataset import record_offsets
+
+        if name not in self._ready:
+            with self._locks[name]:  # none need look through it twice, and others need not wait
+                file = self._files.open(self.shards[name].file)
+                self._ready.setdefault(name, (file, record_offsets(file.read, file.size_bytes)))
+        return self._ready[name]
+
+    def _row(self, address: str, split: str, feature: Any) -> Item | Reject:
+        schema, image = self.schema, _value(feature, self.schema.image)
+        numbers = feature[schema.label].int64_list.value
+        if not schema.multi_label and list(numbers) in ([], [_NO_LABEL]):
+            return Reject(address, "", "no_label", "the data set gives it no label")
+        if not all(0 <= number < len(schema.classes) for number in numbers):
+            raise ValueError(f"{address} has the label {max(numbers)} of {len(schema.classes)} classes")
+        slices = ((name, self._text(feature, key)) for key, name in schema.slices.items())
+        return Item(
+            address=address,
+            labels=tuple(sorted({schema.classes[number] for number in numbers})),
+            sha256=hashlib.sha256(image).hexdigest(),
+            size_bytes=len(image),
+            split=split,
+            group=(_value(feature, schema.group).decode() or None) if schema.group else None,
+            slices=tuple(sorted((name, value) for name, value in slices if value)),
+        )
+
+    def _text(self, feature: Any, key: str) -> str:
+        """Returns what a slice's feature says, as text; "" if it says nothing."""
+        numbers = feature[key].int64_list.value
+        if not numbers:
+            return _value(feature, key).decode(errors="replace") if feature[key].bytes_list.value else ""
+        names = self.schema.names.get(key)
+        if names is None:
+            return str(numbers[0])
+        return names[numbers[0]] if 0 <= numbers[0] < len(names) else ""
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(root: str) -> _DataSet:
+    """Returns a data set, opened once a process: what it keeps of each file need not be found out for every shard."""
+    return _DataSet(root)
+
+
+def _features(file: AtHand, offset: int) -> Any:
+    from google.protobuf.message import DecodeError
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    from petalflow.dataset import read_record
+
+    try:
+        return tf_example_pb2.Example.FromString(read_record(file.read, offset)).features.feature
+    except DecodeError:
+        raise ValueError(f"no tf.train.Example at byte {offset:,}") from None
+
+
+def _value(feature: Any, key: str) -> bytes:
+    values = feature[key].bytes_list.value
+    if len(values) != 1:
+        raise ValueError(f"a record has {len(values)} values of {key}")
+    return bytes(values[0])
+
+
+def _without_unique_slices(items: list[Item]) -> list[Item]:
+    """Leaves out what is different for nearly each image, as an id is: no report could tell anything by it."""
+    values: dict[str, set[str]] = defaultdict(set)
+    for item in items:
+        for name, value in item.slices:
+            values[name].add(value)
+    unique = {name for name, found in values.items() if len(found) * _IMAGES_A_VALUE > len(items)}
+    for name in sorted(unique):
+        log.info("feature %s is no slice: it has %d values for %d images", name, len(values[name]), len(items))
+    if not unique:
+        return items
+    return [replace(item, slices=tuple(pair for pair in item.slices if pair[0] not in unique)) for item in items]
+
+
+def _say_unused(address: str, data_set: _DataSet) -> None:
+    for split in data_set.others:
+        log.info("ignored: split %s of %s, which is neither train nor validation nor test", split, address)
+    if data_set.schema.unused:
+        log.info("ignored: features %s of %s", ", ".join(data_set.schema.unused), address)

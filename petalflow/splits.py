@@ -1,0 +1,3 @@
+"""The splits of a dataset."""
+
+TRAIN, VALIDATION, TEST = SPLITS = ("train", "validation", "test")

@@ -1,0 +1,188 @@
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from components.convert.convert import convert
+from components.convert.plan import ShardPlan
+from components.convert.previous import usable
+from components.convert.settings import ConvertSettings
+from components.convert.shard import Job, ShardResult, ShardWriter
+from petalflow import storage
+from petalflow.dataset import Record, index_path, read_shard, shard_name
+from petalflow.source import list_source
+
+SETTINGS = ConvertSettings(shards=2, threads=2)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..., Path]) -> Path:
+    """A source as it was, with one image that must be written anew and one that is refused."""
+    folder = make_flowers(tmp_path_factory.mktemp("photos") / "photos", each=6)
+    (folder / "rose" / "cut.jpg").write_bytes((folder / "rose" / "000.jpg").read_bytes()[:300])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def before(photos: Path) -> Path:
+    """The dataset that was made of it."""
+    convert(str(photos), photos.parent / "before", SETTINGS)
+    return photos.parent / "before"
+
+
+def all_files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def write(source: Path, out: Path, previous: Path | str | None) -> ShardResult:
+    """Writes all of a source as one shard, as a worker does it."""
+    listing, given = list_source(str(source)), str(previous) if previous else None
+    job = Job(str(source), str(out), SETTINGS, listing.classes, listing.slice_names, 0, str(out), given)
+    out.mkdir(parents=True)
+    return ShardWriter(job)(ShardPlan("train", 0, 1, listing.items))
+
+
+NAMES = st.sampled_from([f"{name}/{number:03d}.jpg" for name in ("daisy", "rose", "tulip") for number in range(6)])
+EDITS = st.lists(
+    st.one_of(
+        st.tuples(st.just("remove"), NAMES, st.none()),
+        st.tuples(st.just("change"), NAMES, st.none()),
+        st.tuples(st.just("move"), NAMES, st.sampled_from(["aster", "daisy", "rose", "tulip"])),
+        st.tuples(st.just("rename"), NAMES, st.sampled_from(["new.jpg", "newer #2.jpg"])),
+        st.tuples(st.just("add"), NAMES, st.sampled_from(["daisy/added.jpg", "zinnia/added.jpg"])),
+    ),
+    max_size=5,
+)
+
+
+def edit(source: Path, what: str, name: str, to: str | None) -> None:
+    path = source / name
+    if not path.exists():
+        return
+    if what == "remove":
+        path.unlink()
+    elif what == "change":
+        path.write_bytes(path.read_bytes() + b"!")
+    elif what == "add":
+        (source / str(to)).parent.mkdir(exist_ok=True)
+        (source / str(to)).write_bytes(path.read_bytes() + b"?")
+    else:
+        target = path.with_name(str(to)) if what == "rename" else source / str(to) / path.name
+        target.parent.mkdir(exist_ok=True)
+        path.rename(target)
+
+
+@given(edits=EDITS)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_whatever_changed_the_outcome_is_that_of_a_conversion_from_scratch(
+    photos: Path, before: Path, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, str, str | None]]
+) -> None:
+    folder = tmp_path_factory.mktemp("edited")
+    shutil.copytree(photos, folder / "photos")
+    for one in edits:
+        edit(folder / "photos", *one)
+    convert(str(folder / "photos"), folder / "scratch", SETTINGS)
+    convert(str(folder / "photos"), folder / "again", SETTINGS, previous=str(before))
+    assert all_files(folder / "again") == all_files(folder / "scratch")
+
+
+def test_what_is_unchanged_is_not_even_read(photos: Path, before: Path, tmp_path: Path) -> None:
+    shutil.copytree(photos, tmp_path / "photos")
+    shards = [path.read_bytes() for path in sorted(before.glob("*.tfrecord"))]
+    listing = list_source(str(tmp_path / "photos"))
+    for path in (tmp_path / "photos").glob("*/0*.jpg"):
+        path.write_bytes(b"")  # who reads it now, fails
+    job = Job(str(tmp_path / "photos"), str(tmp_path), SETTINGS, listing.classes, (), 0, "unread", str(before))
+    result = ShardWriter(job)(
+        ShardPlan("train", 0, 1, tuple(item for item in listing.items if "cut" not in item.address))
+    )
+    assert result.taken == result.records == 18
+    assert sum(map(len, shards)) == result.size_bytes
+
+
+@pytest.fixture
+def moved(photos: Path, tmp_path: Path) -> Path:
+    """The source with a class more, that comes before the others, and an image there that is changed too."""
+    shutil.copytree(photos, tmp_path / "moved")
+    (tmp_path / "moved" / "aster").mkdir()
+    (tmp_path / "moved" / "rose" / "001.jpg").rename(tmp_path / "moved" / "aster" / "001.jpg")
+    return tmp_path / "moved"
+
+
+def test_other_labels_are_put_to_the_images_of_before(moved: Path, before: Path, tmp_path: Path) -> None:
+    result = write(moved, tmp_path / "again", before)
+    scratch = write(moved, tmp_path / "scratch", None)
+    assert all_files(tmp_path / "again") == all_files(tmp_path / "scratch")
+    assert (result.taken, scratch.taken, result.records) == (17, 0, 18)  # of the one that moved the address changed
+    records = [Record.from_bytes(data) for data in read_shard(tmp_path / "again" / shard_name("train", 0, 1))]
+    assert {record.filename.split("/")[0]: record.labels for record in records} == {
+        "aster": (0,),
+        "daisy": (1,),
+        "rose": (2,),
+        "tulip": (3,),
+    }
+
+
+def damage(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("what", ["records", "index"])
+def test_what_is_damaged_is_decoded_anew_and_said(
+    photos: Path, before: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    shutil.copytree(before, tmp_path / "before")
+    shard = max((tmp_path / "before").glob("train-*.tfrecord"), key=lambda path: path.stat().st_size)
+    damage(shard if what == "records" else index_path(tmp_path / "before", shard.name))
+    result = write(photos, tmp_path / "again", tmp_path / "before")
+    write(photos, tmp_path / "scratch", None)
+    assert all_files(tmp_path / "again") == all_files(tmp_path / "scratch")
+    lost = 1 if what == "records" else len(list(read_shard(shard)))
+    assert result.taken == 18 - lost
+    assert "damaged" in caplog.text
+
+
+def test_a_dataset_is_taken_from_wherever_it_lies(photos: Path, before: Path, tmp_path: Path, place: str) -> None:
+    storage.copy_tree(str(before), place)
+    assert usable(place, SETTINGS) == place
+    assert write(photos, tmp_path / "again", place).taken == 18
+
+
+@pytest.mark.parametrize(
+    ("missing", "why"),
+    [
+        ("complete.json", "there is no complete dataset"),
+        ("train-00000-of-00002.tfrecord", "train-00000-of-00002.tfrecord is missing or cut short"),
+        ("index/ranges.json", "index/ranges.json is missing or cut short"),
+    ],
+)
+def test_of_a_dataset_that_is_not_whole_nothing_is_taken(
+    before: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: str, why: str
+) -> None:
+    shutil.copytree(before, tmp_path / "before")
+    (tmp_path / "before" / missing).unlink()
+    caplog.set_level(logging.INFO)
+    assert usable(str(tmp_path / "before"), SETTINGS) is None
+    assert why in caplog.text
+
+
+def test_of_images_prepared_otherwise_nothing_is_taken(before: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert usable(str(before), ConvertSettings(shards=5, threads=1)) == str(before)  # they change no image
+    assert usable(str(before), ConvertSettings(jpeg_quality=80)) is None
+    assert "with other settings of images" in caplog.text
+
+
+def test_the_log_tells_how_much_was_taken(
+    photos: Path, before: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    convert(str(photos), tmp_path / "again", SETTINGS, previous=str(before))
+    assert f"18 of 18 records taken from {before}" in caplog.text
+    assert all_files(tmp_path / "again") == all_files(before)

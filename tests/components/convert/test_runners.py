@@ -1,0 +1,229 @@
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.convert import runners
+from components.convert.convert import convert
+from components.convert.handover import Handover
+from components.convert.plan import Plan, ShardPlan, make_plan
+from components.convert.settings import ConvertSettings
+from components.convert.shard import Job, ShardWriter
+from components.convert.worker import Worker
+from petalflow import storage
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.source import Item, list_source
+from tests.e2e.command import PETALFLOW
+
+NAMES = ("train-00000-of-00001", "validation-00000-of-00001")
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..., Path]) -> Path:
+    return make_flowers(tmp_path_factory.mktemp("source") / "flowers", each=20)
+
+
+def job_of(source: Path, root: Path, **settings: Any) -> Job:
+    items = list_source(str(source)).items
+    return Job(
+        str(source), str(root), ConvertSettings(**settings), ("daisy", "rose", "tulip"), (), len(items), str(root)
+    )
+
+
+def plan_of(source: Path) -> Plan:
+    return make_plan(list_source(str(source)), ConvertSettings(shards=3))
+
+
+def all_files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def item(name: str, **said: Any) -> Item:
+    return Item(name, ("daisy",), "0" * 64, 7, **said)
+
+
+def test_a_plan_comes_through_the_folder_as_it_was(place: str) -> None:
+    nasty = [
+        item(f"a{end}b", split="train", group=end, slices=(("s", end),)) for end in ("\n", "\r", "\x85", "\u2028", '"')
+    ]
+    plans = (ShardPlan("train", 0, 1, tuple(nasty)), ShardPlan("validation", 0, 1, (item("ü/ü.jpg"),)))
+    assert tuple(Handover(place).put_plans(Plan(plans, (), ()))) == NAMES
+    assert tuple(map(Handover(place).plan, NAMES)) == plans
+
+
+def test_results_come_back_in_order_and_the_folder_goes(flowers: Path, tmp_path: Path) -> None:
+    plan = plan_of(flowers)
+    job = job_of(flowers, tmp_path / "through")
+    results = runners.write_shards(job, plan)
+    (tmp_path / "direct").mkdir()
+    direct = ShardWriter(replace(job, root=str(tmp_path / "direct")))
+    assert results == [direct(shard) for shard in plan.shards]
+    assert all_files(tmp_path / "through") == all_files(tmp_path / "direct")
+
+
+def test_the_images_are_not_in_the_graph_of_the_pipeline(flowers: Path, tmp_path: Path) -> None:
+    names = [f"train-{number:05d}-of-01000" for number in range(1000)]  # of a hundred gigabytes of images
+    graph = runners.make_pipeline(job_of(flowers, tmp_path), names).to_runner_api().SerializeToString()
+    assert len(graph) < 200_000
+    assert b".jpg" not in graph
+
+
+def test_a_shard_that_is_asked_for_again_or_twice_at_once_is_the_same(flowers: Path, tmp_path: Path) -> None:
+    root = tmp_path / "out"
+    names = Handover(str(root)).put_plans(plan_of(flowers))
+    work = Worker(job_of(flowers, root))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, names * 4))
+    found = all_files(root)
+    (first, *_), written = names, (root / f"{names[0]}.tfrecord").stat()
+    work(first)
+    assert (root / f"{first}.tfrecord").stat() == written
+    assert all_files(root) == found
+    assert {name.split("/")[0] for name in found if "/" in name} == {".work", "index"}
+    assert sorted(path.name for path in (root / ".work").iterdir()) == ["plans", "results"]
+
+
+def test_a_worker_that_does_not_see_the_folder_does_nothing_and_the_launcher_says_so(
+    flowers: Path, tmp_path: Path
+) -> None:
+    Worker(job_of(flowers, tmp_path / "elsewhere"))("train-00000-of-00001")
+    assert not (tmp_path / "elsewhere").exists()
+    with pytest.raises(PetalflowError, match=r"no worker of FnApiRunner saw .*; give an --out that all of them see"):
+        runners._results(Handover(str(tmp_path / "out")), NAMES, "FnApiRunner")
+
+
+@pytest.mark.parametrize("error", [PetalflowError("a.jpg changed"), UsageError("no such thing")])
+def test_what_trying_again_cannot_mend_is_left_for_the_launcher_and_stops_the_others(
+    flowers: Path, tmp_path: Path, error: PetalflowError
+) -> None:
+    handover = Handover(str(tmp_path / "out"))
+    names = handover.put_plans(plan_of(flowers))
+    handover.put_failure(error)
+    handover.put_failure(PetalflowError("later"))
+    Worker(job_of(flowers, tmp_path / "out"))(names[0])
+    assert not list((tmp_path / "out").glob("*.tfrecord"))
+    with pytest.raises(type(error), match=str(error)):
+        runners._results(handover, names, "FnApiRunner")
+
+
+@pytest.mark.parametrize("options", [(), ("--direct_num_workers=2", "--direct_running_mode=multi_processing")])
+def test_an_image_that_is_gone_is_one_line_wherever_the_workers_are(
+    tmp_path: Path, make_flowers: Callable[..., Path], options: tuple[str, ...]
+) -> None:
+    source = make_flowers(tmp_path / "source", each=4)
+    plan, job = plan_of(source), job_of(source, tmp_path / "out", runner_options=options)
+    for path in source.rglob("*.jpg"):
+        path.unlink()
+    with pytest.raises(Exception, match=r"^[^\n]*(No such file|changed)[^\n]*$"):
+        runners.write_shards(job, plan)
+
+
+@pytest.fixture(params=["memory", "gs", "s3"])
+def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """An address that is not of this machine."""
+    if request.param == "memory":
+        yield f"memory://{tmp_path.name}"
+        storage.remove(f"memory://{tmp_path.name}")
+        return
+    store = request.getfixturevalue(request.param)
+    for name, value in store.environment.items():
+        monkeypatch.setenv(name, value)
+    yield store.new_bucket()
+
+
+def test_a_dataset_at_a_uri_is_the_same(bucket: str, flowers: Path, tmp_path: Path) -> None:
+    here = convert(str(flowers), tmp_path / "here", ConvertSettings())
+    assert convert(str(flowers), f"{bucket}/a/dataset", ConvertSettings()) == here
+    assert storage.is_complete(f"{bucket}/a/dataset")
+    storage.copy_tree(f"{bucket}/a/dataset", str(tmp_path / "back"))
+    assert all_files(tmp_path / "back") == all_files(tmp_path / "here")
+    with pytest.raises(UsageError, match="already holds something"):
+        convert(str(flowers), f"{bucket}/a/dataset", ConvertSettings())
+
+
+def test_a_failure_leaves_nothing_at_a_uri(flowers: Path) -> None:
+    storage.write_bytes("memory://failing/dataset/complete.json", b"{}")  # of an attempt that was killed
+    storage.write_bytes("memory://failing/dataset/train-00000-of-00001.tfrecord", b"half")
+    with pytest.raises(PetalflowError, match="no readable image"):
+        convert(str(flowers), "memory://failing/dataset", ConvertSettings(max_side_px=1))
+    assert not storage.has_files("memory://failing/dataset")
+
+
+def test_an_output_that_cannot_be_reached_is_one_line(flowers: Path) -> None:
+    with pytest.raises(UsageError, match="Protocol not known"):
+        convert(str(flowers), "nowhere://bucket/dataset", ConvertSettings())
+
+
+def converting(source: Path, out: Path) -> "subprocess.Popen[str]":
+    """Returns a conversion that is amid its images."""
+    command = [PETALFLOW, "convert", str(source), "--out", str(out), "--set", "threads=1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not list(out.glob(".work/shard-*")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.005)
+    return process
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..., Path]) -> Path:
+    """So many images that converting them takes a while."""
+    return make_flowers(tmp_path_factory.mktemp("many") / "flowers", each=300, px=300)
+
+
+def test_interrupted_it_leaves_nothing(many: Path, tmp_path: Path) -> None:
+    process = converting(many, tmp_path / "out")
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_killed_it_leaves_what_the_next_attempt_clears_away(many: Path, flowers: Path, tmp_path: Path) -> None:
+    process = converting(many, tmp_path / "out")
+    process.kill()
+    process.communicate()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not storage.is_complete(tmp_path / "out")
+    convert(str(flowers), tmp_path / "out", ConvertSettings())
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+LISTEN = """
+    import os, sys, threading, time
+    from components.convert.convert import convert
+    from components.convert.settings import ConvertSettings
+    def sockets():
+        for fd in os.listdir("/proc/self/fd"):
+            try:
+                yield os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
+            except OSError:
+                yield False
+    seen, over = set(), threading.Event()
+    def look():
+        while not over.wait(0.002):
+            seen.add(sum(sockets()))
+    watch = threading.Thread(target=look)
+    before = sum(sockets())
+    watch.start()
+    convert(sys.argv[1], sys.argv[2], ConvertSettings())
+    over.set()
+    watch.join()
+    print(seen <= {before})
+    """
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux")
+def test_in_process_nothing_listens(
+    flowers: Path, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = run_python(LISTEN, str(flowers), str(tmp_path / "out"))
+    assert done.stdout.splitlines()[-1:] == ["True"], done.stderr
+    assert done.stderr == ""

@@ -1,0 +1,106 @@
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from components.validate.baseline import Looks
+from components.validate.drift import check_drift, histogram_change, label_change
+from components.validate.settings import ValidateSettings
+from petalflow.dataset import Measure, Summary
+
+COLOURS = ("red", "green", "blue")
+COUNTS = st.lists(st.integers(0, 2000), min_size=3, max_size=12).filter(any)
+
+
+def looks(classes: dict[str, int], bright: float = 120, short_px: int = 240, seed: int = 0) -> Looks:
+    """Returns what so many images are like, whose brightness and sides vary about a mean."""
+    rng, summary = np.random.default_rng(seed), Summary()
+    for _ in range(sum(classes.values())):
+        shown = np.clip(rng.normal(bright, 25, 3), 0, 255).round(2)
+        side = round(short_px * rng.uniform(0.8, 1.25))
+        summary.add(Measure(round(side * rng.uniform(1.2, 1.6)), side, *map(float, shown)))
+    return Looks(Counter(classes), sum(classes.values()), summary)
+
+
+def broken(now: Looks, before: Looks, **settings: Any) -> set[str]:
+    checks = check_drift(now, before, ValidateSettings(**settings))
+    return {f"{check.name} {check.where}".strip() for check in checks if not check.passed}
+
+
+MANY = {"daisy": 300, "rose": 300, "tulip": 300}
+
+
+def test_two_samples_of_the_same_are_no_drift() -> None:
+    assert broken(looks(MANY), looks(MANY, seed=1)) == set()
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (looks(MANY, bright=60), {"max_brightness_drift brightness", *(f"max_colour_drift {one}" for one in COLOURS)}),
+        (looks(MANY, short_px=100), {"max_size_drift short_side_px"}),
+        (looks({**MANY, "daisy": 2000}), {"max_label_drift"}),
+        (looks({"daisy": 300, "lily": 600}), {"max_label_drift"}),
+    ],
+)
+def test_each_kind_of_drift_is_found_and_no_other(now: Looks, expected: set[str]) -> None:
+    assert broken(now, looks(MANY, seed=1)) == expected
+    off = {name: None for name in ValidateSettings.model_fields if name.endswith("_drift")}
+    assert broken(now, looks(MANY, seed=1), **off) == set()
+
+
+def test_a_large_change_of_few_images_may_be_chance() -> None:
+    few, other = {"daisy": 3, "rose": 1}, {"daisy": 1, "rose": 3}
+    change = label_change(few, other)
+    assert change.effect == 0.5
+    assert change.p > 0.1
+    assert broken(looks(few), looks(other)) == set()
+
+
+def test_a_small_change_of_many_images_is_small() -> None:
+    now, before = {"daisy": 5_200, "rose": 4_800}, {"daisy": 5_000, "rose": 5_000}
+    checks = list(check_drift(looks(now, bright=116), looks(before), ValidateSettings(drift_significance=0.01)))
+    assert {check.where for check in checks if check.p < 0.01} == {"", "brightness", *COLOURS}
+    assert all(check.passed for check in checks)
+
+
+def test_a_class_of_one_side_only_counts() -> None:
+    change = label_change({"daisy": 50, "rose": 50, "none": 0}, {"daisy": 50, "tulip": 50})
+    assert change.effect == pytest.approx(0.5)
+    assert change.statistic == pytest.approx(100)  # half of the images of each side are where the other has none
+    assert change.p == pytest.approx(stats.chi2.sf(100, df=2))
+
+
+def test_one_class_is_one_class() -> None:
+    assert label_change({"daisy": 9}, {"daisy": 4}) == label_change({"daisy": 1}, {"daisy": 1})
+
+
+@given(now=COUNTS, before=COUNTS)
+def test_on_binned_images_it_is_scipys_two_sample_test(now: list[int], before: list[int]) -> None:
+    bins = max(len(now), len(before))
+    now, before = [side + [0] * (bins - len(side)) for side in (now, before)]
+    change = histogram_change(now, before, sum(now), sum(before))
+    values = [np.repeat(np.arange(bins), side) for side in (now, before)]
+    expected = stats.ks_2samp(*values, method="asymp")
+    assert change.effect == pytest.approx(expected.statistic, abs=1e-12)
+    assert change.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-300)
+
+
+def test_bins_make_it_conservative() -> None:
+    """Of 300 pairs of samples of one distribution, no more than a twentieth may fall under p = 0.05."""
+    rng, edges = np.random.default_rng(3), np.linspace(-3, 3, 12)
+    false = 0
+    for _ in range(300):
+        sides = [np.bincount(np.digitize(rng.normal(size=200), edges), minlength=13).tolist() for _ in range(2)]
+        false += histogram_change(*sides, 200, 200).p < 0.05
+    assert false <= 15
+
+
+def test_an_image_in_two_classes_proves_no_more_than_one_in_one() -> None:
+    once = histogram_change([30, 10], [20, 20], 40, 40)
+    twice = histogram_change([60, 20], [40, 40], 40, 40)
+    assert twice == once

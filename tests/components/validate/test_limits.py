@@ -1,0 +1,122 @@
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.validate.check import Check
+from components.validate.contents import read_contents
+from components.validate.limits import check_limits
+from components.validate.settings import ValidateSettings
+from petalflow.dataset import Measure, open_dataset
+from petalflow.errors import PetalflowError
+from tests.components.validate.conftest import GOOD, MakeDataset
+
+
+def checks(dataset: Path, **settings: Any) -> list[Check]:
+    opened = open_dataset(dataset)
+    return list(check_limits(opened, read_contents(opened), ValidateSettings(**settings)))
+
+
+def failed(dataset: Path, **settings: Any) -> list[str]:
+    return [str(check) for check in checks(dataset, **settings) if not check.passed]
+
+
+@pytest.mark.parametrize(
+    ("split", "few", "message"),
+    [
+        ("train", 9, "min_train_images of rose in train: 9 (limit 10)"),
+        ("validation", 0, "min_validation_images of rose in validation: 0 (limit 1)"),
+        ("test", 0, "min_test_images of rose in test: 0 (limit 1)"),
+    ],
+)
+def test_too_few_images_of_a_class_are_named(make_dataset: MakeDataset, split: str, few: int, message: str) -> None:
+    assert failed(make_dataset({**GOOD, split: {"daisy": 20, "rose": few}})) == [message]
+
+
+def test_a_missing_split_is_a_split_without_images(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset({split: GOOD[split] for split in ("train", "validation")})
+    assert failed(dataset) == [f"min_test_images of {name} in test: 0 (limit 1)" for name in ("daisy", "rose")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"min_images": 28}, "min_images: 27 (limit 28)"),
+        ({"max_images": 26}, "max_images: 27 (limit 26)"),
+        ({"max_imbalance": 1.07}, "max_imbalance of daisy to rose: 1.077 (limit 1.07)"),
+        ({"min_classes": 3}, "min_classes: 2 (limit 3)"),
+        ({"classes": ("daisy", "iris", "rose", "tulip")}, "classes of missing: iris, tulip: 2 (limit 0)"),
+        ({"classes": ("rose",)}, "classes of new: daisy: 1 (limit 0)"),
+        (
+            {"min_short_side_px": 241, "max_small_share": 0.99},
+            "max_small_share of short side under 241 px: 1 (limit 0.99)",
+        ),
+    ],
+)
+def test_each_limit_is_named_with_what_was_found(
+    make_dataset: MakeDataset, settings: dict[str, Any], message: str
+) -> None:
+    counts = {**GOOD, "train": {"daisy": 12, "rose": 10}}
+    assert failed(make_dataset(counts), **settings) == [message]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"min_images": 27, "max_images": 27, "max_imbalance": 1.08},
+        {"classes": ("daisy", "rose")},
+        {"classes": ("rose",), "allow_new_classes": True},
+        {"min_short_side_px": 240, "max_small_share": 0},
+    ],
+)
+def test_what_is_just_at_the_limit_passes(make_dataset: MakeDataset, settings: dict[str, Any]) -> None:
+    assert failed(make_dataset(), **settings) == []
+
+
+def test_null_is_no_limit(make_dataset: MakeDataset) -> None:
+    names = [name for name in ValidateSettings.model_fields if name.startswith(("min_", "max_"))]
+    off = dict.fromkeys(name for name in names if name != "max_small_share")
+    assert checks(make_dataset({"train": {"daisy": 1}}, rejects={"unreadable": 99}), **off) == []
+
+
+def test_a_class_without_any_image_is_no_class(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset({split: {"daisy": 20, "rose": 0} for split in GOOD})
+    assert failed(dataset)[0] == "min_classes: 1 (limit 2)"
+    assert "classes of missing: rose: 1 (limit 0)" in failed(dataset, classes=("daisy", "rose"))
+    assert "max_imbalance of daisy to rose: 60 (limit 9)" in failed(dataset, max_imbalance=9)
+
+
+@pytest.mark.parametrize(("limit", "passes"), [(0.1, True), (0.0999, False), (0.0, False)])
+def test_rejects_may_reach_their_share(make_dataset: MakeDataset, limit: float, passes: bool) -> None:
+    dataset = make_dataset(rejects={"unreadable": 2, "empty": 1})  # of 30
+    assert (failed(dataset, max_reject_share=limit) == []) is passes
+
+
+def test_conflicts_count_whether_they_were_rejected_or_kept(make_dataset: MakeDataset) -> None:
+    rejected = make_dataset(rejects={"conflicting_labels": 3, "unreadable": 2}, name="rejected")
+    limits = {"max_reject_share": None, "max_conflict_share": 0.05, "max_shared_images": None}
+    assert failed(rejected, **limits) == ["max_conflict_share: 0.09375 (limit 0.05)"]  # 3 of 32
+
+    alike = {"train/daisy/1": "a", "train/rose/1": "a", "train/daisy/2": "b", "test/daisy/0": "b"}
+    kept = make_dataset(content=lambda filename: alike.get(filename, filename), name="kept")
+    assert failed(kept, **limits) == ["max_conflict_share: 0.07407 (limit 0.05)"]  # 2 of 27; the daisies agree
+
+
+def test_a_share_of_small_images_is_counted_exactly(make_dataset: MakeDataset) -> None:
+    def sizes() -> Iterator[Measure]:
+        yield from [Measure(99, 500, 0, 0, 0), Measure(500, 99, 0, 0, 0), Measure(100, 100, 0, 0, 0)]
+        while True:
+            yield Measure(640, 480, 0, 0, 0)
+
+    sides = dict(zip([f"train/daisy/{n}" for n in range(12)], sizes(), strict=False))
+    dataset = make_dataset(measure=lambda filename: sides.get(filename, Measure(640, 480, 0, 0, 0)))
+    (found,) = [check for check in checks(dataset, min_short_side_px=100) if check.name == "max_small_share"]
+    assert found.value == pytest.approx(2 / 27)
+
+
+def test_sizes_cannot_be_checked_without_an_index(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(index=False)
+    assert failed(dataset) == []
+    with pytest.raises(PetalflowError, match=r"has no index .* convert again, or set it to null"):
+        failed(dataset, min_short_side_px=10)

@@ -1,0 +1,22 @@
+import pytest
+
+from components.validate.settings import ValidateSettings
+from petalflow.errors import UsageError
+
+
+def test_classes_that_yaml_takes_for_numbers_are_names() -> None:
+    assert ValidateSettings.of({"classes": [0, 1, "ten"]}).classes == ("0", "1", "ten")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"min_images": 10, "max_images": 9}, "validate: min_images=10 is more than max_images=9"),
+        ({"max_label_drift": 2}, "validate.max_label_drift=2: input should be less than or equal to 1"),
+        ({"max_rejects": 1}, "unknown setting validate.max_rejects: did you mean max_reject_share"),
+    ],
+)
+def test_settings_that_make_no_sense_are_named(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        ValidateSettings.of(values)
+    assert str(caught.value).startswith(message)

@@ -1,0 +1,92 @@
+"""The script of docker/flink: what it looks at before it does anything. That it works is tests/e2e/test_flink.py."""
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[2] / "docker" / "flink" / "job-server"
+USUAL = ("bash", "basename", "cut", "chmod", "dirname", "env", "grep", "mkdir", "mktemp", "mv", "rm", "sed")
+
+
+class Machine:
+    """A PATH with the usual commands of Unix, and a Java and a Maven that say what they are told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path, self.cache = folder / "bin", folder / "cache"
+        self.path.mkdir()
+        for name in USUAL:
+            (self.path / name).symlink_to(str(shutil.which(name)))
+        self.have("java", """echo 'openjdk version "17.0.15" 2025-04-15' >&2""")
+        self.have("mvn", "exit 0")
+
+    def have(self, name: str, does: str) -> None:
+        (self.path / name).write_text(f"#!/usr/bin/env bash\n{does}\n")
+        (self.path / name).chmod(0o755)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": str(self.path), "PETALFLOW_CACHE": str(self.cache)}
+        return subprocess.run([SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+    def refused(self, *arguments: str) -> str:
+        """Returns the one line of a script that must refuse to work."""
+        done = self.run(*arguments)
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("job-server: error: ")
+        return line
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.mark.parametrize("tool", ["java", "mvn"])
+def test_a_tool_that_is_absent_is_named_with_how_to_have_it(machine: Machine, tool: str) -> None:
+    (machine.path / tool).unlink()
+    assert f"{tool} is not installed; " in machine.refused("start")
+
+
+def test_a_java_that_is_too_old_is_named(machine: Machine) -> None:
+    machine.have("java", """echo 'openjdk version "1.8.0_402"' >&2""")
+    assert "java 1 is too old, 11 is needed" in machine.refused("start")
+
+
+def test_what_maven_could_not_get_is_said_and_nothing_half_is_kept(machine: Machine) -> None:
+    machine.have("mvn", "echo '[ERROR] Could not find artifact x:y:1'; exit 1")
+    assert "Could not find artifact x:y:1" in machine.refused("fetch")
+    assert list(machine.cache.iterdir()) == []
+
+
+def test_the_jars_are_fetched_once(machine: Machine) -> None:
+    machine.have("mvn", f"echo fetched >> {machine.cache}/calls")
+    folders = {machine.run("fetch").stdout for _ in range(2)}
+    assert len(folders) == 1
+    assert Path(folders.pop().strip()).is_dir()
+    assert (machine.cache / "calls").read_text() == "fetched\n"
+
+
+def test_other_words_are_refused(machine: Machine) -> None:
+    assert "say what: " in machine.refused()
+    assert "unknown option --prot" in machine.refused("start", "--prot", "1")
+    assert "--port needs a value" in machine.refused("start", "--port")
+    assert "--port x is no number" in machine.refused("start", "--port", "x")
+
+
+def test_a_port_that_is_taken_is_said(machine: Machine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        assert f"port {port} is taken" in machine.refused("start", "--port", port)
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs shellcheck")
+def test_shellcheck_finds_nothing() -> None:
+    assert subprocess.run(["shellcheck", SCRIPT], capture_output=True, text=True, check=False).stdout == ""
+
+
+def test_the_script_can_be_run() -> None:
+    assert os.access(SCRIPT, os.X_OK)

@@ -1,0 +1,133 @@
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from petalflow.errors import UsageError
+from petalflow.source.manifests.rows import Row, read_rows
+
+# Commas, quotes, ends of lines, other scripts: whatever UTF-8 can hold.
+texts = st.text(st.characters(codec="utf-8"), max_size=12) | st.text('",;|\t\r\n ', max_size=4)
+images = texts.filter(str.strip)
+classes = st.lists(texts.filter(lambda name: "|" not in name and len(name.strip().splitlines()) == 1), max_size=3)
+splits = st.sampled_from(["", "train", "Training", "val", "VALID", "validation", "test", "testing"])
+rows = st.lists(st.tuples(images, classes, splits, texts, texts, texts), min_size=1, max_size=6)
+Written = tuple[str, list[str], str, str, str, str]
+COLUMNS = ["image", "label", "split", "group", "site, north", "Übersicht"]
+
+
+def read(data: bytes) -> list[Row]:
+    return list(read_rows(data, "m.csv", lambda named: named))
+
+
+def as_csv(rows: list[Written], delimiter: str = ",", end: str = "\r\n") -> bytes:
+    text = io.StringIO(newline="")
+    # With "\n" it would leave a lone "\r" without quotes, which is an end of line to readers.
+    quoting = csv.QUOTE_ALL if end == "\n" else csv.QUOTE_MINIMAL
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer.writerow(COLUMNS)
+    writer.writerows([image, "|".join(labels), *rest] for image, labels, *rest in rows)
+    return text.getvalue().encode()
+
+
+def as_jsonl(rows: list[Written], **options: Any) -> bytes:
+    return "".join(json.dumps(dict(zip(COLUMNS, row, strict=True)), **options) + "\n" for row in rows).encode()
+
+
+def row(written: Written) -> Row:
+    image, labels, split, group, *others = written
+    name = {"": "", "tr": "train", "va": "validation", "te": "test"}[split[:2].lower()]
+    slices = [(name, value) for name, value in zip(COLUMNS[4:], others, strict=True) if value]
+    return Row(image, tuple(sorted({label.strip() for label in labels})), name, group, tuple(slices))
+
+
+@given(rows, st.sampled_from(",;\t"), st.sampled_from(["\r\n", "\n"]), st.sampled_from([b"", b"\xef\xbb\xbf"]))
+def test_what_a_csv_writer_wrote_is_read_back(rows: list[Written], delimiter: str, end: str, mark: bytes) -> None:
+    assert read(mark + as_csv(rows, delimiter, end)) == list(map(row, rows))
+
+
+@given(rows, st.booleans(), st.sampled_from([b"", b"\xef\xbb\xbf", b"\n \n"]))
+def test_json_lines_say_the_same(rows: list[Written], escaped: bool, before: bytes) -> None:
+    assert read(before + as_jsonl(rows, ensure_ascii=escaped)) == list(map(row, rows))
+
+
+pieces = st.sampled_from(
+    [b"image", b"label", b"split", b",", b";", b'"', b"\n", b"\r", b"{", b"}", b"[", b":", b"|", b"\\ud800", b"1e5"]
+) | st.sampled_from(
+    [b'{"image": "a", "label": ', b'"imageGcsUri"', b'"classificationAnnotations"', b"\xef\xbb\xbf", b"\xff", b"\0"]
+)
+
+
+@given(st.binary(max_size=60) | st.lists(pieces, max_size=20).map(b"".join))
+@example(b'{"image": ' + b"[" * 100_000)
+@example(b"image,label\n" + b"x" * 200_000 + b",a")
+@example(b'{"image": "a.jpg", "label": ' + b"1" * 5000 + b"}")
+def test_whatever_a_file_holds_it_is_rows_or_one_line_that_says_what_is_wrong(data: bytes) -> None:
+    said = "m.csv"
+    try:
+        read(data)
+    except UsageError as error:
+        said = str(error)
+    assert said.startswith("m.csv")
+    assert len(said.splitlines()) == 1
+
+
+def test_rows_are_what_they_say() -> None:
+    data = b"image, label ,group,site\na.jpg, daisy ,g1,north\n\n,,,\nb.jpg,rose| daisy|\nc.jpg,\n"
+    assert read(data) == [
+        Row("a.jpg", ("daisy",), "", "g1", (("site", "north"),)),
+        Row("b.jpg", ("daisy", "rose"), "", "", ()),
+        Row("c.jpg", (), "", "", ()),
+    ]
+
+
+def test_values_of_json_that_are_no_texts_become_texts_or_nothing() -> None:
+    line = b'{"image": "a", "label": [7, "x"], "group": 12, "weight": 1.50, "size": 1e5, "site": null, "hour": ""}'
+    assert read(line) == [Row("a", ("7", "x"), "", "12", (("size", "1e5"), ("weight", "1.50")))]
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "said"),
+    [
+        (b"image,lable\na,b\n", 1, "no column label: did you mean lable?"),
+        (b"gs://b/a.jpg,daisy\n", 1, "no column image: .*the first line must name the columns"),
+        (b"image,label,image\n", 1, "more than one column is named 'image'"),
+        (b"image,label,Site,site\n", 1, "more than one column is named 'site'"),
+        (b",image,label\n0,a,b\n", 1, "'' is no name for a column"),
+        (b'image,label,"a\nb"\n', 1, "is no name for a column"),
+        (b"image,label\na,b\n\nc,d,e\n", 4, "3 fields where there are 2 columns; quote what holds ','"),
+        (b'image,label\n"a\nb",c\n ,d\n', 4, "names no image"),
+        (b"image,label,split\na,b,dev\n", 2, "'dev' is no split"),
+        (b'image,label\na,b\n"c,d\ne,f\n', 3, "a quote that is not closed"),
+        (b'image,label\na,"b"c\n', 2, "this is no CSV"),
+        (b'image,label\na,"b\nc"\n', 2, "'b\\\\nc' is no name for a class"),
+        ("image,label\na,b\nc,rosé\n".encode("latin-1"), 3, "0xe9 is not UTF-8; save the file as UTF-8"),
+        ("image,label\na,b\n".encode("utf-16"), 1, "not UTF-8"),
+        (b"", 1, "it is empty"),
+        (b'\n{"image": "a", "lable": "b"}\n', 0, "no line has the key label: did you mean lable?"),
+        (b'{"image": "a", "label": "b"}\n{"img": "a", "label": "b"}\n', 2, "no key image: did you mean img?"),
+        (b'{"image": "a", "label": true}', 1, "label is true; it must be a text or a number"),
+        (b'{"image": "a", "label": "b", "box": [1, 2]}', 1, "box is"),
+        (b'{"image": {}, "label": "b"}', 1, "image is {}"),
+        (b'{"image": "a", "label": ["b|c"]}', 1, "'b|c' is no name for a class"),
+        (b'{"image": "a", "label": NaN}', 1, "NaN is no number of JSON"),
+        (b'{"image": "a", "label": "b", "label": "c"}', 1, "a key is there twice"),
+        (b'{"image": "\\ud83d", "label": "b"}', 1, "half of a character"),
+        (b'{\n"image": "a"}', 1, "write one object a line"),
+        (b'{"image": "a", "label": "b"}\n["c", "d"]', 2, "this is no object"),
+        (b'{"image": "a", "label": "b"}\n{"image": "\xe9"}', 2, "0xe9 is not UTF-8"),
+        (
+            b'{"image": "a", "label": "b", "site": 1}\n{"image": "a", "label": "b", "Site": 1}',
+            2,
+            "more than one column",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_line(data: bytes, line: int, said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        read(data)
+    assert f"m.csv{f', line {line}' if line else ''}: " in str(caught.value)

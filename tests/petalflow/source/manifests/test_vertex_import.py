@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.source import Item, list_source, open_source
+from petalflow.source.manifests.rows import Row, read_rows
+from tests.servers.store import Store
+
+ML_USE = "aiplatform.googleapis.com/ml_use"
+
+
+def read(*lines: object) -> list[Row]:
+    data = "\n".join(map(json.dumps, lines)).encode()
+    return list(read_rows(data, "import.jsonl", lambda named: named))
+
+
+def test_a_single_label_file_is_rows() -> None:
+    line = {
+        "imageGcsUri": "gs://bucket/a b.jpg",
+        "classificationAnnotation": {
+            "displayName": "daisy",
+            "annotationResourceLabels": {"aiplatform.googleapis.com/annotation_set_name": "806671659076"},
+        },
+        "dataItemResourceLabels": {ML_USE: "training", "site": "north", "group": "patient 7"},
+    }
+    assert read(line, {"imageGcsUri": "gs://bucket/b.jpg", "dataItemResourceLabels": {}}) == [
+        Row("gs://bucket/a b.jpg", ("daisy",), "train", "patient 7", (("site", "north"),)),
+        Row("gs://bucket/b.jpg", (), "", "", ()),
+    ]
+
+
+def test_a_multi_label_file_is_rows() -> None:
+    annotations = [{"displayName": "rose"}, {"displayName": "daisy"}, {"displayName": "rose"}]
+    line = {"imageGcsUri": "gs://b/a.jpg", "classificationAnnotations": annotations}
+    uses = [{**line, "dataItemResourceLabels": {ML_USE: use}} for use in ("training", "validation", "test")]
+    assert [(row.labels, row.split) for row in read(*uses)] == [
+        (("daisy", "rose"), split) for split in ("train", "validation", "test")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"boundingBoxAnnotations": []}, "'boundingBoxAnnotations' is no key"),
+        ({"classificationAnnotation": "daisy"}, "an annotation must look like"),
+        ({"classificationAnnotation": {"name": "daisy"}}, "an annotation must look like"),
+        ({"classificationAnnotations": {"displayName": "daisy"}}, "an annotation must look like"),
+        ({"classificationAnnotations": [{"displayName": ["daisy"]}]}, "label is"),
+        ({"dataItemResourceLabels": ["test"]}, "must be an object"),
+        ({"dataItemResourceLabels": {ML_USE: "unassigned"}}, "'unassigned' is no split"),
+        ({"dataItemResourceLabels": {"label": "x"}}, "the name 'label'"),
+    ],
+)
+def test_a_line_of_another_shape_is_one_line_that_says_so(line: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        read(
+            {"imageGcsUri": "gs://b/a.jpg", "classificationAnnotation": {"displayName": "a"}},
+            {"imageGcsUri": "gs://b/b.jpg", **line},
+        )
+    assert str(caught.value).startswith("import.jsonl, line 2: ")
+
+
+def test_its_images_are_read_where_they_are(store: Store, tmp_path: Path) -> None:
+    bucket = store.new_bucket()
+    lines = []
+    for name, label in (("a.jpg", "daisy"), ("ü #1.jpg", "rose"), ("gone.jpg", "rose")):
+        lines.append({"imageGcsUri": f"{bucket}/{name}", "classificationAnnotation": {"displayName": label}})
+        if name != "gone.jpg":
+            storage.write_bytes(f"{bucket}/{name}", name.encode())
+    (tmp_path / "import.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    listing = list_source(str(tmp_path / "import.jsonl"))
+    read = open_source(str(tmp_path / "import.jsonl"))
+
+    def item(name: str, label: str) -> tuple[str, tuple[str, ...], int, bytes]:
+        return f"{bucket}/{name}", (label,), len(name.encode()), name.encode()
+
+    def seen(item: Item) -> tuple[str, tuple[str, ...], int, bytes]:
+        return item.address, item.labels, item.size_bytes, read(item)
+
+    assert list(map(seen, listing.items)) == [item("a.jpg", "daisy"), item("ü #1.jpg", "rose")]
+    assert [(reject.address, reject.reason) for reject in listing.rejects] == [(f"{bucket}/gone.jpg", "missing")]

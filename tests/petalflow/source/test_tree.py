@@ -1,0 +1,112 @@
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from petalflow import storage
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.source import check_source, list_source, open_source
+from petalflow.source.tree import Folder, hashes
+
+
+def fill(address: str, *names: str) -> str:
+    for name in names:
+        storage.write_bytes(storage.join(address, name), name.encode())
+    return address
+
+
+@pytest.fixture
+def unprivileged_code(tmp_path: Path) -> str:
+    """Lines that make a process one that permissions hold for, and list a source; the test's folder lets it in."""
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder.stat().st_uid == os.getuid() and folder.stat().st_mode & 0o077 == 0:
+            folder.chmod(0o755)
+    return """
+        import os, sys
+        from petalflow.errors import UsageError
+        from petalflow.source import list_source
+        if os.getuid() == 0:
+            os.setgroups([])
+            os.setuid(65534)
+        try:
+            list_source(sys.argv[1])
+        except UsageError as error:
+            print(error)
+    """
+
+
+@pytest.mark.parametrize("closed", ["", "rose", "rose/b.jpg"], ids=["source", "class", "file"])
+def test_what_may_not_be_read_is_one_line_that_names_it(
+    tmp_path, run_python, unprivileged_code: str, closed: str
+) -> None:
+    source = Path(fill(str(tmp_path / "photos"), "daisy/a.jpg", "rose/b.jpg"))
+    (source / closed).chmod(0)
+    done = run_python(unprivileged_code, str(source))
+    (source / closed).chmod(0o755)
+    assert done.stdout == (
+        f"source {source} cannot be read: {(source / closed)}: Permission denied; allow it, or remove that\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file_is_one_line_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
+    odd = tmp_path / "rose" / "odd.jpg"
+    if kind == "pipe":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match=r"rose/odd\.jpg is no file"):
+        list_source(source)
+
+
+def test_links_in_circles_are_followed_once(tmp_path: Path) -> None:
+    source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
+    (tmp_path / "daisy" / "again").symlink_to(tmp_path / "daisy")
+    (tmp_path / "rose" / "all").symlink_to(tmp_path)
+    names = [item.address for item in list_source(source).items]
+    assert {"daisy/a.jpg", "rose/b.jpg"} <= set(names)
+    assert len(names) < 10
+
+
+def test_long_names_and_names_with_newlines_are_names(tmp_path: Path) -> None:
+    names = sorted(["ж" * 127 + "/a.jpg", "r" * 255 + "/" + "b" * 255, "rose/c\nd.jpg"])
+    for name in names:
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(name)
+    listing, read = list_source(str(tmp_path)), open_source(str(tmp_path))
+    assert [item.address for item in listing.items] == names
+    assert [read(item).decode() for item in listing.items] == names
+
+
+def test_class_folders_that_differ_by_case_are_wrong_usage(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Rose and rose differ only by case"):
+        list_source(fill(str(tmp_path), "Rose/a.jpg", "rose/b.jpg"))
+
+
+def test_class_folders_one_level_further_down_are_named(tmp_path: Path) -> None:
+    source = fill(str(tmp_path), "flowers/daisy/a.jpg", "flowers/rose/b.jpg", "LICENSE")
+    with pytest.raises(UsageError, match=rf"only flowers holds files\); did you mean {source}/flowers\?"):
+        check_source(source)
+
+
+@pytest.mark.parametrize("change", ["other", "gone", "folder"])
+def test_a_file_that_changes_after_it_was_listed_is_said_to(tmp_path: Path, change: str) -> None:
+    source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
+    item = list_source(source).items[0]
+    (tmp_path / item.address).unlink()
+    if change == "other":
+        fill(source, item.address + "x")
+        (tmp_path / (item.address + "x")).rename(tmp_path / item.address)
+    elif change == "folder":
+        (tmp_path / item.address).mkdir()
+    with pytest.raises(PetalflowError, match=r"daisy/a\.jpg changed while the source was read"):
+        open_source(source)(item)
+
+
+def test_every_file_has_its_own_hash_however_many_there_are(tmp_path: Path) -> None:
+    names = [f"{number:04d}" for number in range(1100)]  # more than a task of each thread
+    folder = Folder(fill(str(tmp_path), *names))
+    assert hashes(folder, folder.files()) == [hashlib.sha256(name.encode()).hexdigest() for name in names]
+    assert hashes(folder, []) == []

@@ -1,0 +1,138 @@
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from petalflow import storage
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.source import SourceOptions, check_source, list_source, open_source
+
+
+class PetalflowShapes(tfds.core.GeneratorBasedBuilder):
+    """Known to TFDS by being imported; it downloads nothing."""
+
+    VERSION = tfds.core.Version("1.2.0")
+    SUPPORTED_VERSIONS: ClassVar = [tfds.core.Version("1.1.0")]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {"image": tfds.features.Image(shape=(8, 8, 3)), "label": tfds.features.ClassLabel(names=["b", "a"])}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, _: Any) -> dict[str, Any]:
+        return {"train": self._generate_examples(6), "validation": self._generate_examples(2)}
+
+    def _generate_examples(self, count: int) -> Any:
+        for index, image in enumerate(np.random.default_rng(count).integers(0, 256, (count, 8, 8, 3), np.uint8)):
+            yield index, {"image": image, "label": index % 2}
+
+
+class PetalflowTwoShapes(PetalflowShapes):
+    """The same in two configurations."""
+
+    BUILDER_CONFIGS: ClassVar = [tfds.core.BuilderConfig(name=name) for name in ("round", "square")]
+
+
+class PetalflowBroken(PetalflowShapes):
+    """One whose download fails."""
+
+    def _split_generators(self, _: Any) -> dict[str, Any]:
+        raise ConnectionError("the server\nhas gone away")
+
+
+NAME = "tfds:petalflow_shapes"
+
+
+def options(place: Path | str) -> SourceOptions:
+    return SourceOptions.of({"tfds_data_dir": str(place)})
+
+
+def test_a_data_set_is_prepared_once_and_read(place: str) -> None:
+    check_source(NAME, options(place))
+    assert not storage.has_files(place)
+    listing = list_source(NAME, options(place))
+    assert (len(listing.items), listing.classes) == (8, ("a", "b"))
+    assert {item.split for item in listing.items} == {"train", "validation"}
+    assert len(open_source(NAME, options(place))(listing.items[0])) == listing.items[0].size_bytes
+    written = storage.modified(storage.join(place, "petalflow_shapes/1.2.0/dataset_info.json"))
+    assert list_source(f"{NAME}:1.2.0", options(place)).fingerprint == listing.fingerprint
+    assert storage.modified(storage.join(place, "petalflow_shapes/1.2.0/dataset_info.json")) == written
+
+
+def test_it_is_looked_for_where_tfds_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "kept"))
+    list_source(NAME)
+    assert (tmp_path / "kept" / "petalflow_shapes" / "1.2.0" / "dataset_info.json").is_file()
+
+
+def test_the_first_of_several_configurations_is_meant_and_any_can_be_named(tmp_path: Path) -> None:
+    for name in ("tfds:petalflow_two_shapes", "tfds:petalflow_two_shapes/square:1.2.0"):
+        assert len(list_source(name, options(tmp_path)).items) == 8
+    made = sorted(path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("dataset_info.json"))
+    assert made == ["petalflow_two_shapes/round/1.2.0", "petalflow_two_shapes/square/1.2.0"]
+    assert len(list_source("tfds:petalflow_two_shapes", options(tmp_path)).items) == 8
+    (tmp_path / "petalflow_two_shapes" / ".config" / "metadata.json").unlink()
+    storage.copy_tree(str(tmp_path / made[1]), str(tmp_path / "petalflow_two_shapes" / "oval" / "1.2.0"))
+    with pytest.raises(UsageError, match="several configurations; add one: /oval or /round or /square"):
+        list_source("tfds:petalflow_two_shapes", options(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("tfds:petalflow_shape", "TFDS knows no data set petalflow_shape.*did you mean petalflow_shapes"),
+        ("tfds:mnits", "did you mean mnist"),
+        (f"{NAME}:9.0.0", r"no such version; known are 1\.1\.0, 1\.2\.0"),
+        (f"{NAME}/round", "there is no round; it has no configurations"),
+        ("tfds:petalflow_two_shapes/rund", "there is no rund; did you mean round"),
+        ("tfds:", "is no name of a TFDS data set; write it like tfds:mnist"),
+        ("tfds:../secret", "is no name of a TFDS data set"),
+        ("tfds:mnist:latest", "is no name of a TFDS data set"),
+        ("tfds:mnist/x=3:1.0.0", "is no name of a TFDS data set"),
+        ("tfds:huggingface:mnist", "is no name of a TFDS data set"),
+    ],
+)
+def test_a_name_that_is_not_known_is_wrong_usage(tmp_path: Path, name: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        check_source(name, options(tmp_path))
+    with pytest.raises(UsageError, match=said):
+        list_source(name, options(tmp_path))
+
+
+def test_what_fails_while_it_is_prepared_is_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(PetalflowError, match=r"TFDS cannot prepare tfds:petalflow_broken in .* gone away") as raised:
+        list_source("tfds:petalflow_broken", options(tmp_path))
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.rglob("dataset_info.json"))
+
+
+def test_without_tensorflow_what_is_prepared_is_read_and_nothing_else(
+    tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    list_source(NAME, options(tmp_path))
+    done = run_python(
+        """
+        import sys
+        from importlib.machinery import PathFinder
+
+        class WithoutTensorFlow(PathFinder):  # as if it were not installed
+            def find_spec(name, path=None, target=None):
+                return None if name.split(".")[0] == "tensorflow" else PathFinder.find_spec(name, path, target)
+
+        sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTensorFlow
+        from petalflow.source import SourceOptions, list_source
+        options = SourceOptions.of({"tfds_data_dir": sys.argv[1]})
+        print(len(list_source("tfds:petalflow_shapes", options).items))
+        try:
+            list_source("tfds:mnist", options)
+        except Exception as error:
+            print(type(error).__name__, error)
+        """,
+        str(tmp_path),
+    )
+    read, refused = done.stdout.splitlines()
+    assert read == "8", done.stderr
+    assert refused.startswith(f"UsageError tfds:mnist is not prepared in {tmp_path}, and preparing it needs TensorFlow")

@@ -1,0 +1,89 @@
+"""A source that is the name of a data set: where it is kept is what places look at."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from components.snapshot.arrival import await_source
+from components.snapshot.settings import SnapshotSettings
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.source import list_source
+from pipeline.config import Configuration
+from pipeline.request import Request
+from pipeline.targets.docker import Docker, check_seen_by_steps, mounts
+from pipeline.targets.places import check_addresses, source_home
+from pipeline.targets.settings import DockerSettings
+
+NAME = "tfds:petalflow_dots"
+
+
+class PetalflowDots(tfds.core.GeneratorBasedBuilder):
+    """Known to TFDS by being imported; it downloads nothing."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {"image": tfds.features.Image(shape=(2, 2, 3)), "label": tfds.features.ClassLabel(num_classes=2)}
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, _: object) -> dict[str, object]:
+        return {"train": ((at, {"image": np.full((2, 2, 3), at, np.uint8), "label": at % 2}) for at in range(4))}
+
+    def _generate_examples(self) -> None:
+        """Nothing more."""
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Callable[..., Request]:
+    def ask(data_dir: str, name: str = NAME) -> Request:
+        configuration = Configuration.of({"evaluate": {"min_accuracy": 0.5}, "convert": {"tfds_data_dir": data_dir}})
+        return Request.of(name, str(tmp_path / "models"), "dots", configuration)
+
+    return ask
+
+
+def test_a_name_is_checked_before_a_run_whether_prepared_or_not(
+    asked: Callable[..., Request], place: str, tmp_path: Path
+) -> None:
+    check_addresses(asked(place), tmp_path / "out")
+    assert not storage.has_files(place)
+    with pytest.raises(UsageError, match="did you mean petalflow_dots"):
+        check_addresses(asked(place, "tfds:petalflow_dot"), tmp_path / "out")
+
+
+def test_a_bucket_that_is_not_there_is_said_before_a_run(
+    asked: Callable[..., Request], s3, tmp_path, monkeypatch
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="s3://nowhere"):
+        check_addresses(asked("s3://nowhere/tfds"), tmp_path / "out")
+
+
+def test_it_is_not_waited_for_since_tfds_prepares_it() -> None:
+    assert await_source(NAME, SnapshotSettings()) == NAME
+
+
+def test_containers_see_what_is_prepared_here_and_cannot_prepare_it(
+    asked: Callable[..., Request], tmp_path: Path
+) -> None:
+    request = asked(str(tmp_path / "kept"))
+    with pytest.raises(UsageError, match=f"prepare it first: petalflow snapshot {NAME} --out"):
+        check_seen_by_steps(request)
+    list_source(NAME, request.configuration.convert)
+    check_seen_by_steps(request)
+    home = str(tmp_path / "kept" / "petalflow_dots")
+    assert [mount["Target"] for mount in mounts(request) if mount["ReadOnly"]] == [home]
+    assert Docker(DockerSettings()).network(request) == "none"
+
+
+def test_containers_go_out_to_an_object_store_for_it(asked: Callable[..., Request]) -> None:
+    request = asked("gs://bucket/tfds")
+    assert source_home(request) == {"convert.tfds_data_dir": "gs://bucket/tfds/petalflow_dots"}
+    assert Docker(DockerSettings()).network(request) == "bridge"
+    assert not [mount for mount in mounts(request) if mount["ReadOnly"]]
+    check_seen_by_steps(request)
