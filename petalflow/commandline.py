@@ -47,7 +47,11 @@ def run_step(step: str, work: Callable[[], object]) -> None:
     from petalflow.step import log_as
 
     log_as(step)
-    work()
+    try:
+        work()
+    except KeyboardInterrupt:
+        print(f"petalflow: {step} was interrupted; nothing half-made is left, run it again", file=sys.stderr)
+        raise
 
 
 def read_settings(section: str | None, config: Path | None, assignments: Sequence[str] | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from components.convert.runners import as_workers_see, load_beam, write_shards
 from components.convert.settings import ConvertSettings
 from components.convert.shard import Job
 from petalflow import dataset, source, storage
-from petalflow.errors import PetalflowError
+from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import SPLITS, Reject
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,8 @@ def convert(
         PetalflowError: If the source is not the one of `fingerprint`, or no image is readable.
     """
     address, home = as_workers_see(address, str(out), settings)
+    if f"{home}/".startswith(f"{address.rstrip('/')}/"):
+        raise UsageError(f"--out {home} lies in the source, of which it would be a part the next time; choose another")
     with ThreadPoolExecutor(1) as meanwhile:
         meanwhile.submit(load_beam)
         listing = source.list_source(address, settings)

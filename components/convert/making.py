@@ -1,6 +1,8 @@
 """One image to one record: from its file, or from the dataset before where it is the same image."""
 
 import logging
+import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +14,9 @@ from petalflow.dataset.shards import framed, unframed
 from petalflow.source import Item, Reject
 
 log = logging.getLogger(__name__)
+
+# Many threads may wait for files, but of those that work, more than there are processors get in each other's way.
+_processors = threading.BoundedSemaphore(os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +53,27 @@ class Maker:
             PetalflowError: If an image is no longer as it was listed.
         """
         found = [self._kept.find(item) for item in items]
-        return [self._make(*one) for one in zip(items, found, read_frames(found), strict=True)]
-
-    def _make(self, item: Item, found: Found | None, frame: bytes) -> Made | Reject:
         # What is found was hashed while listing, and so is known to be the same file that its record was made of:
         # to read it again would tell nothing new. That the record is still that record, its checksum tells.
+        frames = read_frames(found)
+        files = [b"" if frame else self._file(item) for item, frame in zip(items, frames, strict=True)]
+        with _processors:
+            return [self._make(*one) for one in zip(items, files, found, frames, strict=True)]
+
+    def _file(self, item: Item) -> bytes:
+        """Returns a file's bytes; of one that is too large, nothing is read."""
+        return self._read(item) if item.size_bytes <= self._rules.max_bytes else b""
+
+    def _make(self, item: Item, file: bytes, found: Found | None, frame: bytes) -> Made | Reject:
         if found:
             try:
                 return self._take(item, found.entry, frame)
             except ValueError as error:
                 log.warning("%s: not taken from the dataset before (%s), decoded anew", item.address, error)
+                file = self._file(item)
         try:
             imaging.check_bytes(item.size_bytes, self._rules)
-            prepared = imaging.prepare(self._read(item), self._rules)
+            prepared = imaging.prepare(file, self._rules)
         except imaging.Rejected as rejected:
             return Reject(item.address, item.label, rejected.reason, rejected.sentence)
         measure = Measure(prepared.width_px, prepared.height_px, *prepared.means)

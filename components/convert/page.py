@@ -19,6 +19,7 @@ PAGE = "dataset.html"
 _MAX_CLASSES = 2000
 _MAX_ADDRESSES = 50
 _MAX_VALUES = 20
+_MOST_COUNTED, _OTHERS = 1000, "(others)"
 
 
 def write_page(
@@ -67,6 +68,7 @@ def write_page(
         groups=_groups(listing, plan, results),
         ignored=listing.ignored,
         values=_MAX_VALUES,
+        most=_MOST_COUNTED,
         version=__version__,
     )
     storage.write_bytes(str(root / PAGE), html.encode())
@@ -114,7 +116,10 @@ def _slices(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> dic
     for recorded in records(plan, results) if names else ():
         said = dict(recorded.item.slices)
         for name in names:
-            counts[name][said.get(name, "")][plan.shards[recorded.shard].split] += 1
+            value = said.get(name, "")
+            # Of a name that says something else of each image, nobody reads the values: those beyond count as one.
+            known = value in counts[name] or len(counts[name]) < _MOST_COUNTED
+            counts[name][value if known else _OTHERS][plan.shards[recorded.shard].split] += 1
     return {
         name: sorted(((value, of, of.total()) for value, of in values.items()), key=lambda row: (-row[2], row[0]))
         for name, values in counts.items()

@@ -94,7 +94,7 @@ def given_baseline(address: str) -> Baseline:
     try:
         statistics = storage.read_json(address) if address.endswith(_SUFFIX) else open_dataset(address).statistics
         looks = Looks.of(statistics)
-    except FileNotFoundError:
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UsageError(
             f"--baseline {address} is not there; give the folder of a dataset, or its statistics.json"
         ) from None

@@ -16,7 +16,7 @@ from components.validate.near_duplicates import NearDuplicates, find_near_duplic
 from components.validate.settings import ValidateSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
-from petalflow.errors import PetalflowError
+from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import SPLITS
 
 log = logging.getLogger(__name__)
@@ -46,6 +46,8 @@ def validate(
         PetalflowError: If a limit is not kept; the message names each. Both files are there then too.
     """
     dataset = open_dataset(dataset_root)
+    if storage.absolute(str(out)) == storage.absolute(str(dataset_root)):
+        raise UsageError(f"--out {out} is the dataset itself; choose another folder")
     contents = read_contents(dataset)
     alike = find_near_duplicates(dataset, settings) if settings.max_near_duplicates is not None else None
     checks = list(_check_all(dataset, contents, alike, settings, baseline))

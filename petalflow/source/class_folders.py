@@ -8,7 +8,7 @@ source/                     source/
 ```
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from petalflow import storage
 from petalflow.errors import UsageError
@@ -29,6 +29,8 @@ def check(address: str, options: SourceOptions) -> None:
             "convert.label_pattern where their names hold it"
         )
     used = _with_files(address, tops)
+    if deep := {top for top in used if top.lower() in SPLIT_NAMES and not _holds_files(address, top, deep=False)}:
+        _check_not_mixed(address, [top for top in used if _holds_files(address, top, deep=True)], deep)
     filled = sorted({name for top in used for name in _used_folders(address, top)}) if _are_splits(used) else used
     if len(filled) < 2:
         raise _too_few(address, filled, _deeper(address, used))
@@ -52,7 +54,9 @@ def list_tree(tree: Tree) -> Listing:
     """
     files = tree.files()
     shown = [file.name for file in files if not is_hidden(file.name)]
-    tell = _tell_below_splits if _are_splits({name.split("/")[0] for name in shown if "/" in name}) else _tell
+    tops = {name.split("/")[0] for name in shown if "/" in name}
+    _check_not_mixed(tree.address, tops, tops - {name.split("/")[0] for name in shown if name.count("/") == 1})
+    tell = _tell_below_splits if _are_splits(tops) else _tell
     # Before anything is read, which may take long.
     classes = sorted({told.label for told in map(tell, shown) if told})
     if len(classes) < 2:
@@ -75,6 +79,30 @@ def _are_splits(folders: Iterable[str]) -> bool:
     """Tells whether folder names mean splits: only if all do."""
     names = [name.lower() for name in folders]
     return bool(names) and all(name in SPLIT_NAMES for name in names)
+
+
+def _check_not_mixed(address: str, tops: Collection[str], deep: Collection[str]) -> None:
+    """Checks that there are no split folders beside others, which would make classes of the splits.
+
+    Args:
+        address: The source.
+        tops: Its top folders.
+        deep: Those of them whose files all lie in folders further down; a class `test` has files of its own.
+
+    Raises:
+        UsageError: If there are.
+    """
+    splits = sorted(name for name in deep if name.lower() in SPLIT_NAMES)
+    others = sorted({*tops} - {name for name in tops if name.lower() in SPLIT_NAMES})
+    if splits and others:
+        raise UsageError(
+            f"source {address} has folders of splits ({', '.join(splits)}) beside others ({', '.join(others[:3])}); "
+            "take the others out of it, or give the images of each class a folder of their own"
+        )
+
+
+def _holds_files(address: str, top: str, *, deep: bool) -> bool:
+    return any(not is_hidden(file.name) for file in storage.list_files(storage.join(address, top), deep=deep))
 
 
 def _folders(address: str) -> list[str]:

@@ -74,7 +74,7 @@ def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]
         name, _, index = item.address.partition("#")
         images = source.images(name)
         pixels = images.pixels(int(index))
-        if hashlib.sha256(pixels).hexdigest() != item.sha256:
+        if images.sha256(pixels) != item.sha256:
             raise changed(item)
         buffer = io.BytesIO()
         Image.frombytes("L", (images.width, images.height), pixels).save(buffer, "PNG")
@@ -123,6 +123,10 @@ class _Images:
         """Returns the pixels of an image, row by row; none if there is no such image."""
         size_bytes = self.height * self.width
         return self.file.read(self.start + index * size_bytes, size_bytes)
+
+    def sha256(self, pixels: bytes) -> str:
+        """Returns the hash of an image: of its size too, without which the same pixels are another image."""
+        return hashlib.sha256(struct.pack(">II", self.height, self.width) + pixels).hexdigest()
 
 
 class _Source:
@@ -176,13 +180,14 @@ def _items_of(source: _Source, name: str, class_names: list[str]) -> Iterator[It
     if class_names and labels.max(initial=0) >= len(class_names):
         raise UsageError(f"{_CLASS_NAMES} names {len(class_names)} classes but a label is {labels.max()}")
     images = source.images(name)
+    if not images.width * images.height:
+        raise UsageError(f"{name} holds images of {images.width}×{images.height} pixels; there is nothing in them")
     split = _SPLITS[name.partition("-")[0]]
     width = len(str(max(count - 1, 0)))  # so that addresses sort as numbers do
     classes = [(class_name,) for class_name in class_names or map(str, range(256))]
     for index, label in enumerate(labels.tolist()):
         pixels = images.pixels(index)
-        sha256 = hashlib.sha256(pixels).hexdigest()
-        yield Item(f"{name}#{index:0{width}d}", classes[label], sha256, len(pixels), split)
+        yield Item(f"{name}#{index:0{width}d}", classes[label], images.sha256(pixels), len(pixels), split)
 
 
 @contextmanager

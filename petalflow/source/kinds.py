@@ -51,6 +51,8 @@ def list_source(address: str, options: SourceOptions = PLAIN) -> Listing:
     with _said_plainly(address):
         _check(address, options)
         listing = _kind_of(address, options).list_items(address, options)
+    if len(listing.classes) < 2:
+        raise UsageError(f"source {address} has fewer than two classes ({', '.join(listing.classes) or 'none'})")
     check_classes(listing.classes)
     return listing
 

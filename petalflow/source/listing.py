@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -96,8 +97,14 @@ class Listing:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names, sorted."""
-        return tuple(sorted({label for item in self.items for label in item.labels}))
+        """The class names, sorted; also of those of which no image could be had."""
+        refused = {
+            label
+            for reject in self.rejects
+            for label in (reject.label.split("|") if self.multi_label else [reject.label])
+            if label
+        }
+        return tuple(sorted(refused.union(*(item.labels for item in self.items))))
 
     @property
     def slice_names(self) -> tuple[str, ...]:
@@ -119,13 +126,17 @@ def check_classes(names: Iterable[str]) -> None:
     """Checks that class names can be told apart, and written one a line.
 
     Raises:
-        UsageError: Naming those that are empty, hold a line's end, or differ from another only by case.
+        UsageError: Naming those that are empty, hold a line's end, begin or end with a blank, or differ from another
+            only by case or by how their letters are composed.
     """
     same: dict[str, list[str]] = defaultdict(list)
     for name in sorted(set(names)):
         if not name.strip() or len(name.splitlines()) != 1:
             raise UsageError(f"{name!r} is no name for a class; it must be a text of one line")
-        same[name.casefold()].append(name)
+        if name != name.strip():  # readers of names, a line each, take them off
+            raise UsageError(f"class {name!r} begins or ends with a blank; rename it")
+        same[unicodedata.normalize("NFC", name).casefold()].append(name)
     for alike in same.values():
         if len(alike) > 1:
-            raise UsageError(f"classes {' and '.join(alike)} differ only by case; give one class one name")
+            how = "by case" if len({unicodedata.normalize("NFC", name) for name in alike}) > 1 else "in their encoding"
+            raise UsageError(f"classes {' and '.join(alike)} differ only {how}; give one class one name")

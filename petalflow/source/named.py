@@ -1,5 +1,6 @@
 """Files whose paths say of which class they are, as a listing."""
 
+import re
 from collections.abc import Callable, Sequence
 
 from petalflow.errors import UsageError
@@ -8,10 +9,13 @@ from petalflow.source.listing import Item, Listing
 from petalflow.source.tree import Tree, hashes
 from petalflow.storage import File
 
+# A part of a path that begins with a dot, or is one of these. (One expression, for a million names.)
+_HIDDEN = re.compile(r"(?:^|/)(?:\.|(?:Thumbs\.db|__MACOSX)(?:/|\Z))")
+
 
 def is_hidden(name: str) -> bool:
     """Tells whether a file is none that its owner would know of: what systems leave behind, or begins with a dot."""
-    return any(part.startswith(".") or part in ("Thumbs.db", "__MACOSX") for part in name.split("/"))
+    return _HIDDEN.search(name) is not None
 
 
 def list_told(tree: Tree, files: Sequence[File], kind: str, tell: Callable[[str], Told | None]) -> Listing:

@@ -1,5 +1,6 @@
 """A tree of files that a source is made of: a folder, on whatever storage, or what an archive holds."""
 
+import errno
 import hashlib
 import os
 import resource
@@ -14,6 +15,8 @@ from petalflow.storage import File
 _WAITING_THREADS = 16  # where the source is far away, or its disk slow
 _TRIED = 16  # files that are hashed first, to see whether it is
 _MOST_AT_ONCE = 64  # files of a thread's task
+# What one meets where a file was: nothing, a folder, a closed door, a link to itself, a pipe.
+_GONE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
 # What is larger is read in pieces; what is not, with one request.
 _CHUNK_BYTES = 16 << 20
 
@@ -87,7 +90,9 @@ def read_as_listed(tree: Tree) -> Callable[[Item], bytes]:
     def read(item: Item) -> bytes:
         try:
             data = tree.read(item.address)
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError):
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
             raise changed(item) from None
         if hashlib.sha256(data).hexdigest() != item.sha256:
             raise changed(item)

@@ -6,7 +6,9 @@ stores mounted as folders) cannot do that; a marker works everywhere.
 
 import contextlib
 import errno
+import fcntl
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +17,8 @@ from pathlib import Path
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.storage.files import copy_tree, has_files, is_file, join, list_files, read_bytes, remove, write_json
 from petalflow.storage.systems import is_local, local_path
+
+log = logging.getLogger(__name__)
 
 MARKER = "complete.json"
 _BEING_BUILT: dict[str, object] = {}
@@ -39,6 +43,7 @@ def building(out: str | Path) -> Iterator[Path]:
         if is_local(address):
             local_path(address).mkdir(parents=True, exist_ok=True)
         write_json(join(address, MARKER), _BEING_BUILT)  # lets the next attempt clear it away
+        lock = _lock(address)
     except OSError as error:
         raise UsageError(f"cannot write to {address}: {error.strerror or error}; choose another --out") from None
     try:
@@ -52,6 +57,8 @@ def building(out: str | Path) -> Iterator[Path]:
                 f"cannot write {address}: {error.strerror}; make room or choose another place"
             ) from error
         raise
+    finally:
+        lock.close()
 
 
 def is_complete(folder: str | Path) -> bool:
@@ -119,10 +126,41 @@ def _clear_unfinished(address: str) -> None:
         raise UsageError(f"{address} is a file; choose another --out")
     if not _holds_anything(address):
         return
+    if _is_locked(address):
+        raise UsageError(f"{address} is being written by another process; wait for it, or choose another --out")
     ours = _read_marker(address) == _BEING_BUILT or (_sizes(address) is not None and not is_complete(address))
     if not ours:
         raise UsageError(f"{address} already holds something; remove it or choose another --out")
-    remove(address)
+    _clear(address)
+
+
+def _lock(address: str) -> contextlib.ExitStack:
+    """Returns what holds a lock on a local folder's marker until it is closed, or this process ends.
+
+    Raises:
+        UsageError: If another process has it.
+    """
+    held = contextlib.ExitStack()
+    if is_local(address):
+        file = held.enter_context((local_path(address) / MARKER).open("rb"))
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.close()
+            raise UsageError(f"{address} is being written by another process; choose another --out") from None
+        except OSError as error:  # mounted object stores know no locks
+            log.debug("no lock on %s: %s", address, error)
+    return held
+
+
+def _is_locked(address: str) -> bool:
+    if not is_local(address) or not is_file(join(address, MARKER)):
+        return False
+    try:
+        _lock(address).close()
+    except UsageError:
+        return True
+    return False
 
 
 def _holds_anything(address: str) -> bool:
@@ -134,6 +172,10 @@ def _holds_anything(address: str) -> bool:
 
 def _clear(address: str) -> None:
     if is_local(address):
+        with contextlib.suppress(OSError):
+            for path in local_path(address).iterdir():
+                if path.name != MARKER:  # which goes last: without it, what is left would be somebody else's
+                    remove(str(path))
         shutil.rmtree(local_path(address), ignore_errors=True)
         return
     with contextlib.suppress(PetalflowError):  # what failed is said; the next attempt clears it away

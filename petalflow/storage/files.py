@@ -204,7 +204,7 @@ def read_bytes(address: str) -> bytes:
 
 def _read_local(path: str) -> bytes:
     """Reads by the fewest calls to the system, each of which lets other threads in: small files come by the million."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # or a pipe would be waited for
     try:
         size_bytes = os.fstat(handle).st_size
         data = os.read(handle, size_bytes + 1)

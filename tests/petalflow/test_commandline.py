@@ -53,6 +53,15 @@ def test_a_defect_is_one_line_that_says_how_to_see_more(capsys: pytest.CaptureFi
     assert capsys.readouterr().err == "petalflow: error: ValueError: first line (--debug shows where)\n"
 
 
+def test_an_interrupted_step_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        commandline.run_step("convert", interrupted)
+    assert capsys.readouterr().err == "petalflow: convert was interrupted; nothing half-made is left, run it again\n"
+
+
 def test_debug_shows_the_traceback_and_the_next_call_does_not(capsys: pytest.CaptureFixture[str]) -> None:
     exit_code("bake", "--debug", "failed")
     assert "Traceback" in capsys.readouterr().err

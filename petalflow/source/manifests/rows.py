@@ -77,6 +77,7 @@ class _RowMaker:
         """Returns the row that says this; slices come sorted by name, and none is empty."""
         if not image.strip():
             raise UsageError("it names no image; give its path, or remove the row")
+        group = group.strip()  # or else "p1 " would be another patient
         address, share = self._address_of(image), self._shared.setdefault
         labels = self._labels.get(label)
         if labels is None:

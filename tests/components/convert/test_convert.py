@@ -272,6 +272,13 @@ def test_nothing_but_conflicts_is_no_readable_image_either(tmp_path: Path, make_
     assert "under more than one label" in str(failure(source, tmp_path / "out"))
 
 
+def test_a_dataset_in_its_own_source_is_wrong_usage(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
+    source = make_flowers(tmp_path / "source", each=2)
+    error = failure(source, source / "dataset")
+    assert isinstance(error, UsageError)
+    assert "lies in the source" in str(error)
+
+
 def test_a_missing_source_is_wrong_usage(tmp_path: Path) -> None:
     assert isinstance(failure(tmp_path / "nowhere", tmp_path / "out"), UsageError)
 

@@ -6,7 +6,7 @@ import pytest
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import Item, list_source, open_source
+from petalflow.source import Item, check_source, list_source, open_source
 
 
 def fill(address: str, *names: str) -> str:
@@ -73,6 +73,14 @@ def test_all_top_folders_must_be_splits_or_none_is(tmp_path: Path) -> None:
     listing = list_source(fill(str(tmp_path), "train/a.jpg", "bus/b.jpg"))
     assert listing.classes == ("bus", "train")
     assert {item.split for item in listing.items} == {None}
+
+
+@pytest.mark.parametrize("other", ["unlabeled/c.jpg", "daisy/c.jpg"])
+def test_split_folders_beside_others_are_not_taken_for_classes(place: str, other: str) -> None:
+    source = fill(place, "train/daisy/a.jpg", "train/rose/b.jpg", "Test/rose/b.jpg", other)
+    for look in (check_source, list_source):
+        with pytest.raises(UsageError, match=r"splits \(Test, train\) beside others"):
+            look(source)
 
 
 def test_files_beside_the_classes_of_a_split_are_ignored(tmp_path: Path) -> None:

@@ -72,6 +72,27 @@ def test_an_image_that_changed_since_it_was_listed_is_not_read(
         open_source(str(digits))(listed)
 
 
+def test_the_same_pixels_in_another_shape_are_another_image(tmp_path: Path, write_idx: Callable[..., None]) -> None:
+    fingerprints = set()
+    for height, width in ((4, 6), (6, 4), (2, 12)):
+        write_idx(tmp_path / "train-images-idx3-ubyte", np.arange(48, dtype=np.uint8).reshape(2, height, width))
+        write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([0, 1], np.uint8))
+        fingerprints.add(list_source(str(tmp_path)).fingerprint)
+    assert len(fingerprints) == 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "said"), [((2, 3, 3), [1, 1], "fewer than two"), ((2, 0, 3), [0, 1], "3×0 pixels")]
+)
+def test_one_class_or_nothing_in_the_images_is_wrong_usage(
+    tmp_path: Path, write_idx: Callable[..., None], shape: tuple[int, ...], labels: list[int], said: str
+) -> None:
+    write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros(shape, np.uint8))
+    write_idx(tmp_path / "train-labels-idx1-ubyte", np.array(labels, np.uint8))
+    with pytest.raises(UsageError, match=said):
+        list_source(str(tmp_path))
+
+
 def test_names_of_classes_come_from_labels_txt(digits: Path) -> None:
     (digits / "labels.txt").write_text("T-shirt/top\nübermantel\nboot\n")
     listing = list_source(str(digits))

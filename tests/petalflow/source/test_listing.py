@@ -1,9 +1,12 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petalflow.source import SPLITS, Item, Listing
+from petalflow.errors import UsageError
+from petalflow.source import SPLITS, Item, Listing, Reject
+from petalflow.source.listing import check_classes
 
 hashes = st.text("0123456789abcdef", min_size=8, max_size=8)
 labels = st.lists(st.text(min_size=1), min_size=1, max_size=3, unique=True).map(sorted).map(tuple)
@@ -61,3 +64,23 @@ def test_the_fingerprint_changes_with_nothing_else(listing: Listing, ignored: li
 def test_the_classes_are_each_label_once_and_sorted(listing: Listing) -> None:
     assert set(listing.classes) == {label for item in listing.items for label in item.labels}
     assert list(listing.classes) == sorted(set(listing.classes))
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_class_of_which_every_image_is_refused_is_a_class(multi_label: bool) -> None:
+    items = (Item("a", ("cat",), "0" * 64, 1),)
+    rejects = (Reject("b", "dog|eel", "missing", "it is not there"), Reject("c", "", "no_label", "it has no label"))
+    classes = Listing("a manifest", items, rejects=rejects, multi_label=multi_label).classes
+    assert classes == (("cat", "dog", "eel") if multi_label else ("cat", "dog|eel"))
+
+
+@pytest.mark.parametrize(
+    "names", [("a", "A"), ("daisy ", "rose"), (" lead", "x"), ("caf\u00e9", "cafe\u0301"), ("a\nb",), (" ",)]
+)
+def test_names_of_classes_that_cannot_be_told_apart_are_wrong_usage(names: tuple[str, ...]) -> None:
+    with pytest.raises(UsageError, match=r"class|name"):
+        check_classes(names)
+
+
+def test_names_of_classes_may_have_blanks_and_letters_of_any_script() -> None:
+    check_classes(("tiger lily", "lily", "glöckchen", "睡蓮"))

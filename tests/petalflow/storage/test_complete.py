@@ -79,6 +79,16 @@ def test_what_a_killed_attempt_left_is_cleared(tmp_path: Path) -> None:
     assert sorted(files_in(out)) == ["a.bin", MARKER, "deep/ü.bin"]
 
 
+def test_two_at_once_do_not_take_a_folder_from_each_other(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with storage.building(out) as folder:
+        (folder / "a.bin").write_bytes(b"first")
+        with pytest.raises(UsageError, match="is being written by another process"):
+            build(out)
+    assert storage.is_complete(out)
+    assert files_in(out)["a.bin"] == b"first"
+
+
 def test_an_empty_folder_that_is_there_is_used(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     assert storage.is_complete(build(tmp_path / "out"))

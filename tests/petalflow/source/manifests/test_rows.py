@@ -42,7 +42,7 @@ def row(written: Written) -> Row:
     image, labels, split, group, *others = written
     name = {"": "", "tr": "train", "va": "validation", "te": "test"}[split[:2].lower()]
     slices = [(name, value) for name, value in zip(COLUMNS[4:], others, strict=True) if value]
-    return Row(image, tuple(sorted({label.strip() for label in labels})), name, group, tuple(slices))
+    return Row(image, tuple(sorted({label.strip() for label in labels})), name, group.strip(), tuple(slices))
 
 
 @given(rows, st.sampled_from(",;\t"), st.sampled_from(["\r\n", "\n"]), st.sampled_from([b"", b"\xef\xbb\xbf"]))
