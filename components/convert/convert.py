@@ -1,5 +1,6 @@
 """Convert a source to a dataset: an Apache Beam pipeline with an element a shard."""
 
+import gc
 import logging
 import uuid
 from collections.abc import Sequence
@@ -67,7 +68,11 @@ def convert(
             conversion=uuid.uuid4().hex,
             previous=usable(previous, settings),
         )
-        results = write_shards(job, plan)
+        gc.freeze()  # what is listed stays: to look through it for garbage, shard by shard, would take seconds
+        try:
+            results = write_shards(job, plan)
+        finally:
+            gc.unfreeze()
         if not storage.is_local(home):  # where the workers left them; what follows reads them here
             storage.copy_tree(storage.join(home, dataset.index.FOLDER), str(root / dataset.index.FOLDER))
         rejects = all_rejects(listing, plan, results)
