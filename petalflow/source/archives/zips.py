@@ -37,7 +37,7 @@ def read_entries(address: str, file: IO[bytes], size_bytes: int) -> Entries:
     check_ratio(address, size_bytes, sum(info.file_size for info in infos))
     for info in infos:
         _check_kind(address, info)
-        if info.is_dir():
+        if info.filename.endswith("/"):  # not by `is_dir`, which a name of nothing ends in an IndexError
             entries.check_name(info.orig_filename)
             continue
         if not 0 <= info.header_offset <= size_bytes - info.compress_size:
