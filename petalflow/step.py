@@ -13,7 +13,7 @@ from petalflow import activity, lock, tpu
 from petalflow.errors import PetalflowError
 from petalflow.lock import RUNNER_PID
 
-_OUR_LOGGERS = ("components", "petalflow")
+OUR_LOGGERS = ("components", "petalflow")
 _ERROR = re.compile(r"petalflow: (?P<step>[a-z]+): error: (?P<message>.*)")
 
 
@@ -53,7 +53,7 @@ def log_as(step: str) -> None:
     """Sends our own log to stdout, each line beginning with the step's name; libraries keep to warnings."""
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(logging.Formatter(f"{step}: %(message)s"))
-    for name in _OUR_LOGGERS:
+    for name in OUR_LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
         logger.setLevel(logging.INFO)

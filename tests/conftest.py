@@ -1,6 +1,7 @@
 """What tests of several packages need: small image folders, IDX files, places to store, the real data."""
 
 import gzip
+import logging
 import os
 import shutil
 import struct
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from petalflow import storage
+from petalflow.step import OUR_LOGGERS
 from tests.servers.docker import build_images, running_docker
 from tests.servers.gcs import running_gcs
 from tests.servers.s3 import running_s3
@@ -46,6 +48,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker("shared_data")
+
+
+@pytest.fixture(autouse=True)
+def _log_of_a_new_process() -> None:
+    """Undoes what a step that ran in the tests' own process did to the log."""
+    for name in OUR_LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+        logger.handlers.clear()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.convert.plan import Plan
-from components.convert.rejects import REJECTS, labels_of
+from components.convert.rejects import REJECTS
 from components.convert.shard import ShardResult
 from petalflow import storage
 from petalflow.dataset import BINS, Summary
@@ -66,7 +66,7 @@ def make_statistics(
         "left_out": len(plan.left_out),
         "rejects": dict(sorted(Counter(reject.reason for reject in rejects).items())),
         "rejects_by_class": dict(
-            sorted(Counter(name for reject in rejects for name in labels_of(reject, listing)).items())
+            sorted(Counter(name for reject in rejects for name in listing.labels_of(reject)).items())
         ),
         "bytes": {
             "source": sum(item.size_bytes for item in listing.items),

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from components.convert.account import make_statistics, one_line
+from components.convert.job import Job
 from components.convert.page import write_page
 from components.convert.plan import make_plan
 from components.convert.previous import preparation, usable
 from components.convert.rejects import all_rejects, write_rejects
 from components.convert.runners import as_workers_see, load_beam, write_shards
 from components.convert.settings import ConvertSettings
-from components.convert.shard import Job
 from petalflow import dataset, source, storage
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import SPLITS, Reject

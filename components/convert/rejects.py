@@ -42,11 +42,6 @@ def _conflicts(plan: Plan) -> Iterable[Reject]:
         yield Reject(item.address, item.label, "conflicting_labels", sentence)
 
 
-def labels_of(reject: Reject, listing: Listing) -> list[str]:
-    """Returns the classes that a reject was to be of; none if its label is what it lacks."""
-    return list(filter(None, reject.label.split("|") if listing.multi_label else [reject.label]))
-
-
 def write_rejects(
     root: Path, address: str, settings: ConvertSettings, rejects: Sequence[Reject], listing: Listing
 ) -> dict[str, str]:

@@ -3,14 +3,16 @@
 import contextlib
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 
 from components.convert import dataflow, flink
 from components.convert.handover import Handover
+from components.convert.job import Job
 from components.convert.plan import Plan
 from components.convert.settings import ConvertSettings
-from components.convert.shard import Job, ShardResult
+from components.convert.shard import ShardResult
 from components.convert.worker import Worker
 from petalflow import storage
 from petalflow.errors import PetalflowError
@@ -75,11 +77,28 @@ def make_pipeline(job: Job, shards: Sequence[str]) -> Any:
     in_process = job.settings.runner == _IN_PROCESS
     # What goes wrong is said once, in one line; to the root logger come those who talk to a runner elsewhere.
     logging.getLogger("apache_beam" if in_process else None).setLevel(logging.CRITICAL)
+    if not in_process:
+        _bear_closed_connections()
     pipeline = beam.Pipeline(runner=_runner(job.settings.runner), options=PipelineOptions(_options(job)))
     # Shuffled, or else one of several workers would be given all of them; they are names alone, never images.
     several = not in_process or bool(job.settings.runner_options)
     _ = pipeline | "Shards" >> beam.Create(shards, reshuffle=several) | "Write" >> beam.Map(Worker(job))
     return pipeline
+
+
+def _bear_closed_connections() -> None:
+    """Has Beam's threads end without a traceback when a runner that is done closes their connections first."""
+    import grpc
+
+    usual = threading.excepthook
+
+    def hook(ended: threading.ExceptHookArgs) -> None:
+        if issubclass(ended.exc_type, grpc.RpcError):
+            log.debug("a thread lost its connection: %s", ended.exc_value)
+        else:
+            usual(ended)
+
+    threading.excepthook = hook
 
 
 def _run(job: Job, shards: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.convert.batches import in_order
-from components.convert.job import Job as Job
+from components.convert.job import Job
 from components.convert.making import Made, Maker
 from components.convert.plan import ShardPlan
 from components.convert.previous import kept_records

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from components.convert.handover import Handover
-from components.convert.shard import Job, ShardWriter
+from components.convert.job import Job
+from components.convert.shard import ShardWriter
 from petalflow import storage
 from petalflow.errors import PetalflowError
 

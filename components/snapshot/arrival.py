@@ -37,14 +37,17 @@ def await_source(source: str, settings: SnapshotSettings, look_every_s: float = 
     until = time.monotonic() + settings.source_wait_minutes * 60
     if settings.source_wait_minutes:
         log.info("%s; waiting up to %g minutes", lacks, settings.source_wait_minutes)
+    unavailable: PetalflowError | None = None
     while lacks and (left_s := until - time.monotonic()) > 0:
         time.sleep(min(look_every_s, left_s))
+        unavailable = None
         try:
             address, lacks = _look(source, now, settings)
         except storage.Unavailable as error:
-            if time.monotonic() >= until:
-                raise
             log.info("%s; looking again", error)
+            unavailable = error
+    if unavailable:  # what was seen last is no news of what is there now
+        raise unavailable
     if not lacks:
         return address
     if settings.if_missing == "skip":

@@ -98,13 +98,12 @@ class Listing:
     @property
     def classes(self) -> tuple[str, ...]:
         """The class names, sorted; also of those of which no image could be had."""
-        refused = {
-            label
-            for reject in self.rejects
-            for label in (reject.label.split("|") if self.multi_label else [reject.label])
-            if label
-        }
+        refused = {label for reject in self.rejects for label in self.labels_of(reject)}
         return tuple(sorted(refused.union(*(item.labels for item in self.items))))
+
+    def labels_of(self, reject: Reject) -> list[str]:
+        """Returns the classes that a reject was to be of; none if its label is what it lacks."""
+        return list(filter(None, reject.label.split("|") if self.multi_label else [reject.label]))
 
     @property
     def slice_names(self) -> tuple[str, ...]:

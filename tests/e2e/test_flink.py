@@ -40,9 +40,7 @@ def all_files(root: Path) -> dict[str, bytes]:
 
 def check_same(source: Path, folder: Path, flink: str, *settings: str) -> None:
     ended = petalflow(*command(source, folder / "flink", flink, *settings)[1:])
-    assert ended.code == 0, ended.errors
-    # On a busy machine Beam's threads may complain at the end that the job server closes their connection.
-    assert "petalflow: error" not in ended.errors
+    assert (ended.code, ended.errors) == (0, "")
     assert petalflow("convert", str(source), "--out", str(folder / "here"), *SHARDS).code == 0
     assert all_files(folder / "flink") == all_files(folder / "here")
 

@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.convert.convert import convert
+from components.convert.job import Job
 from components.convert.plan import ShardPlan
 from components.convert.previous import usable
 from components.convert.settings import ConvertSettings
-from components.convert.shard import Job, ShardResult, ShardWriter
+from components.convert.shard import ShardResult, ShardWriter
 from petalflow import storage
 from petalflow.dataset import Record, index_path, read_shard, shard_name
 from petalflow.source import list_source

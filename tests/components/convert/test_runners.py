@@ -13,9 +13,10 @@ import pytest
 from components.convert import runners
 from components.convert.convert import convert
 from components.convert.handover import Handover
+from components.convert.job import Job
 from components.convert.plan import Plan, ShardPlan, make_plan
 from components.convert.settings import ConvertSettings
-from components.convert.shard import Job, ShardWriter
+from components.convert.shard import ShardWriter
 from components.convert.worker import Worker
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from components.convert.job import Job
 from components.convert.plan import ShardPlan
 from components.convert.settings import ConvertSettings
-from components.convert.shard import Job, ShardResult, ShardWriter
+from components.convert.shard import ShardResult, ShardWriter
 from petalflow import imaging
 from petalflow.dataset import Record, index_path, read_index, read_shard, shard_name
 from petalflow.errors import PetalflowError
