@@ -4,6 +4,7 @@ import gzip
 import logging
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -41,6 +42,11 @@ hypothesis.settings.load_profile("petalflow")
 MakeFlowers = Callable[..., Path]
 WriteIdx = Callable[[Path, NDArray[np.uint8]], None]
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl-C be tested where the tests were started in the background of a shell, which has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -72,21 +72,21 @@ def check_backbone(name: str, image_size_px: int, channels: int, weights: str) -
         raise UsageError(f"train.image_size_px={image_size_px} is too small for {name}; it needs {smallest} or more")
     if channels != 3:
         raise UsageError(f"train.channels={channels}: {name} takes colour; use 3, or the backbone cnn or dense")
-    if modules[name] == "efficientnet" and weights != "imagenet":
+    if modules[name] == "efficientnet" and weights not in ("imagenet", "none"):
         # Keras leaves out a scaling layer then (keras/src/applications/efficientnet.py), and the
         # published weights see pixels that they were not made for.
         raise UsageError(f"train.weights={weights!r}: {name} takes 'imagenet' only; or use EfficientNetV2")
-    if weights != "imagenet" and not storage.is_file(weights):
+    if weights not in ("imagenet", "none") and not storage.is_file(weights):
         raise UsageError(f"train.weights={weights!r} is no file; give a weights file without top, or 'imagenet'")
 
 
 def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
-    """Returns a pretrained backbone, frozen, that ends in average pooling.
+    """Returns a backbone without top and pooling, frozen.
 
     Args:
         name: Of keras.applications.
         image_size_px: Height and width of its input.
-        weights: "imagenet" (downloaded by Keras) or a weights file without top.
+        weights: "imagenet" (downloaded by Keras), "none" (random ones) or a weights file without top.
 
     Raises:
         UsageError: If the weights are another backbone's, or cannot be had.
@@ -99,9 +99,7 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
         with warnings.catch_warnings(), _at_hand(weights) as at_hand:
             # Keras only warns when a file lacks some layers, and leaves them at random values.
             warnings.filterwarnings("error", module=r"keras\.src\.(legacy\.)?saving")
-            backbone = getattr(keras.applications, name)(
-                include_top=False, weights=at_hand, input_shape=shape, pooling="avg"
-            )
+            backbone = getattr(keras.applications, name)(include_top=False, weights=at_hand, input_shape=shape)
     except Exception as error:  # h5py, urllib and Keras each raise their own kind
         first = " ".join(str(error).split())[:200]
         published = "they are downloaded: see to the network, or give a file"
@@ -114,10 +112,10 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
 
 
 @contextlib.contextmanager
-def _at_hand(weights: str) -> Iterator[str]:
+def _at_hand(weights: str) -> Iterator[str | None]:
     """Gives what Keras takes for `weights`: a file of this machine, or the name of what it downloads."""
-    if weights == "imagenet":
-        yield weights
+    if weights in ("imagenet", "none"):
+        yield None if weights == "none" else weights
         return
     with storage.local_file(weights) as path:
         yield str(path)

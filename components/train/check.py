@@ -5,7 +5,8 @@ import hashlib
 from components.train.backbones import check_backbone, load_backbone
 from components.train.settings import TrainSettings
 from petalflow import storage
-from petalflow.errors import UsageError
+from petalflow.dataset import Dataset
+from petalflow.errors import PetalflowError, UsageError
 
 FROM_SCRATCH = ("dense", "cnn")
 
@@ -33,9 +34,31 @@ def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> Non
         load_backbone(settings.backbone, settings.image_size_px, settings.weights)
 
 
+def check_dataset(dataset: Dataset, settings: TrainSettings) -> None:
+    """Checks that a dataset can be trained on.
+
+    Raises:
+        PetalflowError: If a split is empty, a class has no training images, or the batch is larger than the split.
+    """
+    for split in ("train", "validation"):
+        if not dataset.size(split):
+            raise PetalflowError(f"{dataset.root} has no {split} images; add images and convert again")
+    absent = [name for name in dataset.classes if not dataset.counts["train"].get(name)]
+    if absent:
+        raise PetalflowError(
+            f"{dataset.root} has no training images of {', '.join(absent)}; add images of it, or leave the class out"
+        )
+    if settings.batch_size > dataset.size("train"):
+        raise PetalflowError(
+            f"train.batch_size={settings.batch_size} is more than the {dataset.size('train')} training images of "
+            f"{dataset.root}; give at most that"
+        )
+
+
 def weights_file(settings: TrainSettings) -> str | None:
     """Returns the address of the weights file that the training reads, or None if it reads none."""
-    return None if settings.backbone in FROM_SCRATCH or settings.weights == "imagenet" else settings.weights
+    no_file = settings.backbone in FROM_SCRATCH or settings.weights in ("imagenet", "none")
+    return None if no_file else settings.weights
 
 
 def downloads_weights(settings: TrainSettings) -> bool:

@@ -7,6 +7,7 @@ from keras import layers
 
 from components.train.backbones import mix_channels, preprocessing_layers
 from components.train.settings import TrainSettings
+from petalflow.model.task import Task
 
 # Luma weights of ITU-R BT.601, as Pillow's and TensorFlow's grey conversions use them.
 _GREY = [[0.299], [0.587], [0.114]]
@@ -16,7 +17,7 @@ _MIN_FEATURE_SIDE_PX = 4
 _DEFAULT_HIDDEN_UNITS = 128
 
 
-def build_from_scratch(settings: TrainSettings, classes: int) -> keras.Model:
+def build_from_scratch(settings: TrainSettings, task: Task, classes: int) -> keras.Model:
     """Returns the "dense" or "cnn" network, untrained.
 
     dense: flatten, a hidden layer, softmax. cnn: 3×3 convolutions and 2×2 pooling, filters
@@ -24,6 +25,7 @@ def build_from_scratch(settings: TrainSettings, classes: int) -> keras.Model:
 
     Args:
         settings: Of train.
+        task: What is asked.
         classes: How many classes there are.
     """
     size_px = settings.image_size_px
@@ -39,25 +41,47 @@ def build_from_scratch(settings: TrainSettings, classes: int) -> keras.Model:
             x = layers.MaxPooling2D()(x)
             filters, side_px = min(2 * filters, _MAX_FILTERS), side_px // 2
     x = layers.Flatten()(x)
-    hidden = _DEFAULT_HIDDEN_UNITS if settings.hidden_units is None else settings.hidden_units
-    return keras.Model(inputs, build_head(x, hidden, settings.dropout, classes), name=settings.backbone)
+    hidden = (_DEFAULT_HIDDEN_UNITS,) if settings.hidden_units is None else hidden_units(settings)
+    return keras.Model(inputs, build_head(x, hidden, settings.dropout, task, classes), name=settings.backbone)
 
 
-def build_head(x: keras.KerasTensor, hidden_units: int, dropout: float, classes: int) -> keras.KerasTensor:
-    """Returns the probability of each class, [batch, classes], from features [batch, n]."""
-    if hidden_units:
-        x = layers.Dense(hidden_units, activation="relu", name="hidden")(x)
+def hidden_units(settings: TrainSettings) -> tuple[int, ...]:
+    """Returns the units of the layers before the last; () if there is no such layer."""
+    units = settings.hidden_units
+    return tuple(units) if isinstance(units, tuple) else (units,) if units else ()
+
+
+def build_head(
+    x: keras.KerasTensor, hidden: Sequence[int], dropout: float, task: Task, classes: int
+) -> keras.KerasTensor:
+    """Returns the probabilities, [batch, units of the task], from features [batch, n]."""
+    for number, units in enumerate(hidden, 1):
+        x = layers.Dense(units, activation="relu", name=f"hidden_{number}" if number > 1 else "hidden")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    return layers.Dense(classes, activation="softmax", name="probabilities")(x)
+    # float32 whatever the policy: bfloat16 has no probabilities near 1.
+    return layers.Dense(task.units(classes), activation=task.activation, dtype="float32", name="probabilities")(x)
 
 
-def feature_model(backbone: keras.Model, name: str, size_px: int) -> keras.Model:
-    """Returns images [batch, size, size, 3] of 0..255 to features [batch, n], nothing trainable in it."""
+def feature_model(backbone: keras.Model, name: str, size_px: int, pooling: str) -> keras.Model:
+    """Returns images [batch, size, size, 3] of 0..255 to features [batch, n].
+
+    Args:
+        backbone: Without top and pooling.
+        name: Of keras.applications.
+        size_px: Height and width of the images.
+        pooling: "avg", "max" or "flatten".
+    """
     inputs = keras.Input((size_px, size_px, 3), name="image")
     x = _chain(inputs, preprocessing_layers(name))
-    # training=False keeps BatchNormalization at its ImageNet statistics, whatever happens above.
-    return keras.Model(inputs, backbone(x, training=False), name="features")
+    # training=False keeps BatchNormalization at its ImageNet statistics, whatever is trained.
+    return keras.Model(inputs, pooling_layer(pooling)(backbone(x, training=False)), name="features")
+
+
+def pooling_layer(pooling: str) -> keras.layers.Layer:
+    """Returns the layer that makes one row of numbers of a map."""
+    kinds = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flatten": layers.Flatten}
+    return kinds[pooling](name="pooling")
 
 
 def join(features: keras.Model, head: keras.Model, name: str) -> keras.Model:
@@ -69,3 +93,15 @@ def _chain(x: keras.KerasTensor, steps: Sequence[keras.layers.Layer]) -> keras.K
     for layer in steps:
         x = layer(x)
     return x
+
+
+def below_cut(below: keras.Model, name: str, size_px: int) -> keras.Model:
+    """Returns images [batch, size, size, 3] of 0..255 to the map where a backbone is cut."""
+    inputs = keras.Input((size_px, size_px, 3), name="image")
+    return keras.Model(inputs, below(_chain(inputs, preprocessing_layers(name)), training=False), name="below")
+
+
+def above_cut(above: keras.Model, pooling: str, head: keras.Model) -> keras.Model:
+    """Returns the map where a backbone is cut to probabilities; shares the layers of backbone and head."""
+    inputs = keras.Input(above.input_shape[1:], name="map")
+    return keras.Model(inputs, head(pooling_layer(pooling)(above(inputs, training=False))), name="above")

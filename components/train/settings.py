@@ -1,10 +1,60 @@
 """Settings of train."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from petalflow.settings import StepSettings
+
+_Units = Annotated[int, Field(ge=1, le=1 << 20)]
+
+
+class AugmentSettings(BaseModel):
+    """How much training images are varied; nothing is, by default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rotation_degrees: float = Field(0, ge=0, le=180, description="turn by up to so many degrees either way")
+    shift_fraction: float = Field(0, ge=0, le=1, description="move by up to this share of height and width, 0 to 1")
+    zoom_fraction: float = Field(0, ge=0, lt=1, description="zoom in or out by up to this share, 0 to 1")
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field("none", description="mirror one image in two")
+    brightness_fraction: float = Field(
+        0, ge=0, le=1, description="lighter or darker by up to this share of 0..255, 0 to 1"
+    )
+    contrast_fraction: float = Field(0, ge=0, lt=1, description="more or less contrast by up to this share, 0 to 1")
+    variants: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="variations of each image whose features are computed once, for the head on a frozen backbone; "
+        "0: every epoch anew, through the backbone",
+    )
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is varied."""
+        amounts = (
+            self.rotation_degrees,
+            self.shift_fraction,
+            self.zoom_fraction,
+            self.brightness_fraction,
+            self.contrast_fraction,
+        )
+        return any(amounts) or self.flip != "none"
+
+
+class FineTuneSettings(BaseModel):
+    """How the last layers of a backbone are trained on, after the head."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layers: int | float | str = Field(
+        0.3,
+        description="which: how many of the last (30), what share of them (0.3), or from one on (block_13_expand)",
+    )
+    learning_rate: float = Field(1e-4, gt=0, le=1, description="highest learning rate, after the warm-up")
+    warmup_epochs: float = Field(1, ge=0, le=1000, description="epochs over which it rises from 0")
+    max_epochs: int = Field(20, ge=1, le=100_000, description="most passes; it falls along a cosine until the last")
 
 
 class TrainSettings(StepSettings):
@@ -12,28 +62,86 @@ class TrainSettings(StepSettings):
 
     section = "train"
 
+    # What is trained.
     backbone: str = Field("cnn", description='"dense", "cnn", or the name of a keras.applications model')
     weights: str = Field(
         "imagenet",
-        description='"imagenet" or path or URI of a weights file without top, of a keras.applications model',
+        description='"imagenet", "none", or path or URI of a weights file without top, of a keras.applications model',
     )
     weights_sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="what a weights file must hash to; a run fills it in"
     )
     image_size_px: int = Field(64, ge=4, le=2048, description="height and width that images are resized to, in pixels")
     channels: Literal[1, 3] = Field(3, description="3 for colour, 1 to make images grey inside the model")
-    hidden_units: int | None = Field(
-        None, ge=0, description="units of a relu layer before the last; default: 128 for dense and cnn, else 0 (none)"
+    pooling: Literal["avg", "max", "flatten"] = Field(
+        "avg", description="what makes one row of numbers of a backbone's last map"
+    )
+    hidden_units: int | tuple[_Units, ...] | None = Field(
+        None,
+        description="units of the relu layers before the last: 64, or [256, 64]; 0: none; default: 128 for dense and "
+        "cnn, else none",
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of units dropped before the last layer, 0 to 1")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam, per step")
-    batch_size: int = Field(32, ge=1, le=65536, description="images a step")
+
+    # How.
+    recipe: Literal["head", "fine_tune", "all", "auto"] = Field(
+        "head",
+        description='with pretrained weights: train the "head" alone; then "fine_tune" the last layers, or "all"; '
+        '"auto": what amount of data and likeness to ImageNet ask for',
+    )
+    fine_tune: FineTuneSettings = Field(
+        FineTuneSettings.model_validate({}), description="the last layers of a backbone, after the head"
+    )
+    augment: AugmentSettings = Field(AugmentSettings.model_validate({}), description="variations of training images")
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adam", description="which one")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd (Nesterov's) and rmsprop, 0 to 1")
+    weight_decay: float = Field(0.004, ge=0, le=1, description="of adamw, per step, times the learning rate")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="highest, per step; times the number of devices")
+    warmup_epochs: float = Field(0, ge=0, le=1000, description="epochs over which the learning rate rises from 0")
+    decay: Literal["none", "cosine"] = Field("none", description="how the learning rate falls until max_epochs")
+    label_smoothing: float = Field(0, ge=0, lt=1, description="share of certainty taken from the labels, 0 to 1")
+    balance: Literal["none", "class_weights", "sampling"] = Field(
+        "none", description="make classes count the same: by weights, or by showing images of small ones more often"
+    )
+    batch_size: int = Field(32, ge=1, le=65536, description="images a step, on each device")
+    seed: int = Field(0, ge=0, lt=2**31, description="of every random choice")
+    warm_start: bool = Field(False, description="begin with the weights of the live release")
+
+    # When it ends.
     max_epochs: int = Field(40, ge=1, le=100_000, description="most passes over the train split")
-    patience_epochs: int = Field(5, ge=1, description="stop after so many epochs without a lower validation loss")
+    patience_epochs: int = Field(5, ge=1, description="stop after so many epochs that were not the best")
+    best: Literal["val_loss", "val_accuracy"] = Field(
+        "val_loss", description="the best epoch is that of the lowest val_loss, or of the highest val_accuracy"
+    )
     target_accuracy: float | None = Field(
         None, gt=0, le=1, description="stop when an epoch's training accuracy reaches this, 0 to 1"
     )
-    cache_mib: int = Field(
-        4096, ge=0, le=1 << 30, description="memory for decoded images, in MiB; beyond it they are decoded anew"
+    target_loss: float | None = Field(None, gt=0, description="stop when an epoch's training loss is below this")
+    time_budget_minutes: float | None = Field(
+        None, gt=0, description="stop training after so many minutes, wherever it is; an interrupted one's count too"
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="of every random choice")
+
+    # Where, and with what.
+    strategy: Literal["auto", "cpu", "mirrored", "tpu"] = Field(
+        "auto", description="devices: what is there, the CPU alone, all GPUs (or CPU devices), or a TPU"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of computing; auto: bfloat16 on GPUs and TPUs, float32 on the CPU; the model is float32"
+    )
+    features: Literal["auto", "kept", "anew"] = Field(
+        "auto",
+        description="what frozen layers give: kept, computed once, or computed anew each epoch; auto: kept where that "
+        "is exact, and within the budgets",
+    )
+    cache_mib: int = Field(
+        4096, ge=0, le=1 << 30, description="memory for decoded images or features, in MiB; beyond it, see below"
+    )
+    cache_disk_mib: int = Field(
+        16384,
+        ge=0,
+        le=1 << 30,
+        description="disk for features that memory is too small for, in MiB; never for images",
+    )
+    checkpoint_minutes: float = Field(
+        5, gt=0, description="longest time between two checkpoints; there is one after each epoch besides"
+    )

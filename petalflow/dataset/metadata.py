@@ -1,17 +1,19 @@
 """What a dataset says of itself: TFDS's two JSON files and our statistics."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from petalflow import storage
+from petalflow.dataset.index import Entry, index_path, read_index
 from petalflow.dataset.record import SLICE, Record
 from petalflow.dataset.shards import read_shard, shard_name
 from petalflow.errors import PetalflowError
 from petalflow.splits import SPLITS
 
 _FILE_PATTERN = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
+_INFO = "dataset_info.json"
 _STATISTICS = "statistics.json"
 _VERSION = "1.0.0"
 
@@ -62,10 +64,27 @@ class Dataset:
         count = self.shards.get(split, 0)
         return [self.root / shard_name(split, index, count) for index in range(count)]
 
+    def lengths(self, split: str) -> list[int]:
+        """Returns how many records each of these files holds."""
+        for one in storage.read_json(str(self.root / _INFO))["splits"]:
+            if one["name"] == split:
+                return [int(length) for length in one["shardLengths"]]
+        return []
+
+    def labels(self, split: str) -> Iterator[tuple[int, ...]]:
+        """Yields the labels of the records of a split, in order, without reading images."""
+        for path in self.paths(split):
+            listed = index_path(self.root, path.name)
+            entries: Iterable[Entry | Record] = read_index(listed) if listed.exists() else self._records_of(path)
+            yield from (entry.labels for entry in entries)
+
     def records(self, split: str) -> Iterator[Record]:
         """Yields the records of a split, in order."""
         for path in self.paths(split):
-            yield from map(Record.from_bytes, read_shard(path))
+            yield from self._records_of(path)
+
+    def _records_of(self, path: Path) -> Iterator[Record]:
+        return map(Record.from_bytes, read_shard(path))
 
 
 def open_dataset(root: str | Path) -> Dataset:
@@ -160,4 +179,4 @@ def _write_info(root: Path, shards: Mapping[str, Sequence[Shard]]) -> None:
         "supervisedKeys": {"tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}},
         "splits": splits,
     }
-    storage.write_json(str(root / "dataset_info.json"), info)
+    storage.write_json(str(root / _INFO), info)

@@ -1,5 +1,8 @@
 """A dataset as tf.data: parsing here, decoding by the one function that serving uses too."""
 
+from collections.abc import Callable
+
+import numpy as np
 import tensorflow as tf
 
 from petalflow.dataset.metadata import Dataset
@@ -7,6 +10,8 @@ from petalflow.dataset.record import FILENAME, IMAGE, LABEL, SHA256
 from petalflow.model.decode import decode_and_resize
 
 _TEXT = tf.io.FixedLenFeature([], tf.string)
+_BUFFER_BYTES = 8 << 20
+_SHARDS_AT_ONCE = 8
 
 
 def encoded_examples(dataset: Dataset, split: str) -> tf.data.Dataset:
@@ -15,19 +20,27 @@ def encoded_examples(dataset: Dataset, split: str) -> tf.data.Dataset:
     Yields dicts of scalars: image (string), label (int64), filename (string), sha256 (string). Of a dataset of several
     labels an image, label is multi-hot: int64 [number of classes], 1 for each class that the image has and else 0.
     """
-    label = tf.io.RaggedFeature(tf.int64) if dataset.multi_label else tf.io.FixedLenFeature([], tf.int64)
-    schema = {IMAGE: _TEXT, LABEL: label, FILENAME: _TEXT, SHA256: _TEXT}
-
-    def parse(data: tf.Tensor) -> dict[str, tf.Tensor]:
-        example: dict[str, tf.Tensor] = tf.io.parse_single_example(data, schema)
-        if dataset.multi_label:
-            hot = tf.one_hot(example[LABEL], len(dataset.classes), dtype=tf.int64)  # [labels, classes]
-            example[LABEL] = tf.reduce_sum(hot, axis=0)
-        return example
-
     files = [str(path) for path in dataset.paths(split)]
-    records = tf.data.TFRecordDataset(files, buffer_size=8 << 20)
-    return records.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
+    records = tf.data.TFRecordDataset(files, buffer_size=_BUFFER_BYTES)
+    return records.map(_parser(dataset), num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def mixed_examples(dataset: Dataset, split: str, seed: int) -> tf.data.Dataset:
+    """Returns the records of a split, its files in an order that the seed decides, several read at a time.
+
+    Yields pairs of a record's place in the split, int64 from 0, and what `encoded_examples` yields.
+    """
+    starts = np.cumsum([0, *dataset.lengths(split)])[:-1]
+    order = np.random.default_rng(seed).permutation(len(starts))
+    files = [str(dataset.paths(split)[index]) for index in order]
+    records = tf.data.Dataset.from_tensor_slices((files, starts[order])).interleave(
+        lambda file, start: tf.data.TFRecordDataset(file, buffer_size=_BUFFER_BYTES).enumerate(start),
+        cycle_length=_SHARDS_AT_ONCE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    parse = _parser(dataset)
+    return records.map(lambda place, data: (place, parse(data)), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def decoded_images(dataset: Dataset, split: str, size_px: int) -> tf.data.Dataset:
@@ -39,3 +52,17 @@ def decoded_images(dataset: Dataset, split: str, size_px: int) -> tf.data.Datase
         lambda example: (decode_and_resize(example[IMAGE], size_px), example[LABEL]),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
+
+
+def _parser(dataset: Dataset) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    label = tf.io.RaggedFeature(tf.int64) if dataset.multi_label else tf.io.FixedLenFeature([], tf.int64)
+    schema = {IMAGE: _TEXT, LABEL: label, FILENAME: _TEXT, SHA256: _TEXT}
+
+    def parse(data: tf.Tensor) -> dict[str, tf.Tensor]:
+        example: dict[str, tf.Tensor] = tf.io.parse_single_example(data, schema)
+        if dataset.multi_label:
+            hot = tf.one_hot(example[LABEL], len(dataset.classes), dtype=tf.int64)  # [labels, classes]
+            example[LABEL] = tf.reduce_sum(hot, axis=0)
+        return example
+
+    return parse

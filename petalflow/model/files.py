@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from petalflow import storage
 from petalflow.errors import PetalflowError
+from petalflow.model.task import Task
 
 if TYPE_CHECKING:
     import keras
@@ -21,20 +22,22 @@ class TrainedModel:
     """A model and what it is.
 
     Attributes:
-        keras_model: Images [batch, size, size, 3] of 0..255 to probabilities [batch, classes].
-        classes: Class names, in the order of its outputs.
+        keras_model: Images [batch, size, size, 3] of 0..255 to probabilities [batch, units of the task].
+        classes: Class names, in the order of the scores that `class_scores` makes of its outputs.
+        task: What it was asked.
         image_size_px: Height and width of its input.
         info: All of model.json.
     """
 
     keras_model: "keras.Model"
     classes: tuple[str, ...]
+    task: Task
     image_size_px: int
     info: dict[str, Any]
 
 
 def write_model_info(folder: Path, info: dict[str, Any]) -> None:
-    """Writes model.json; it needs "classes" and "image_size_px"."""
+    """Writes model.json; it needs "classes", "task" and "image_size_px"."""
     storage.write_json(str(folder / INFO_FILE), info)
 
 
@@ -58,4 +61,4 @@ def load_model(folder: str | Path) -> TrainedModel:
     info = storage.read_json(str(Path(folder) / INFO_FILE))
     # safe_mode refuses models that would run code of their own when loaded.
     model = keras.models.load_model(Path(folder) / MODEL_FILE, compile=False, safe_mode=True)
-    return TrainedModel(model, tuple(info["classes"]), info["image_size_px"], info)
+    return TrainedModel(model, tuple(info["classes"]), Task(info["task"]), info["image_size_px"], info)

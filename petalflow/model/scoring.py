@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from petalflow.dataset import Dataset
 from petalflow.dataset.reading import decoded_images, encoded_examples
 from petalflow.model.files import TrainedModel
+from petalflow.model.task import class_scores
 from petalflow.progress import Counter
 
 _BATCH = 64
@@ -31,7 +32,7 @@ def score_model(
     """
     forward = tf.function(lambda images: model.keras_model(tf.cast(images, tf.float32), training=False))
     images = decoded_images(dataset, split, model.image_size_px).map(lambda image, _: image).take(limit)
-    return _score(forward, images, counter)
+    return class_scores(_score(forward, images, counter), model.task)
 
 
 def score_saved_model(

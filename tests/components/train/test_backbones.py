@@ -71,7 +71,7 @@ def test_weights_of_another_backbone_are_one_clear_line(tmp_path) -> None:
 def test_a_backbone_is_frozen_and_has_the_files_weights(backbone_weights) -> None:
     backbone = load_backbone("MobileNetV2", 32, str(backbone_weights))
     assert not backbone.trainable_weights
-    assert backbone.output_shape == (None, 1280)
+    assert backbone.output_shape == (None, 1, 1, 1280)
     again = load_backbone("MobileNetV2", 32, str(backbone_weights))
     for one, other in zip(backbone.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

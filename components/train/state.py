@@ -1,0 +1,100 @@
+"""How far a training has come: all that is needed to go on, and the figures of its epochs."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from petalflow.errors import PetalflowError
+
+Arrays = list[NDArray[np.generic]]
+
+# Figures of an epoch, in history.json: a name -> its values, epoch by epoch.
+PHASE, LOSS, ACCURACY, RATE, SECONDS, WAITED = "phase", "loss", "accuracy", "learning_rate", "seconds", "waited"
+VALIDATION_LOSS, VALIDATION_ACCURACY = "val_loss", "val_accuracy"
+
+
+@dataclass
+class Sums:
+    """What has been summed up over the batches of an epoch so far.
+
+    Attributes:
+        loss: Weighted losses.
+        right: Weighted right answers.
+        weight: Weights.
+        seconds: Time spent.
+        waited: Part of it that the device waited for input.
+    """
+
+    loss: float = 0.0
+    right: float = 0.0
+    weight: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+@dataclass
+class TrainingState:
+    """How far a training has come.
+
+    Attributes:
+        phase: Index of the phase that goes on.
+        step: Batches done of the epoch that goes on.
+        sums: Of those batches.
+        history: Name of a figure -> its value in each epoch that is done, of all phases.
+        best_epoch: Index of the best of them, or None.
+        best_figure: Its validation figure.
+        model: The variables of the phase's network, random state included; [] before its first checkpoint.
+        optimizer: The optimizer's variables.
+        best: Of the phase's network, at the best epoch of this phase or one before.
+        spent_s: Seconds of training so far, of all processes.
+        notes: Why it is as it is, for people: what the recipe chose, why it stopped.
+    """
+
+    phase: int = 0
+    step: int = 0
+    sums: Sums = field(default_factory=Sums)
+    history: dict[str, list[Any]] = field(default_factory=dict)
+    best_epoch: int | None = None
+    best_figure: float | None = None
+    model: Arrays = field(default_factory=list)
+    optimizer: Arrays = field(default_factory=list)
+    best: Arrays = field(default_factory=list)
+    spent_s: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs are done, of all phases."""
+        return len(self.history.get(PHASE, []))
+
+    def epochs_of(self, phase: str) -> int:
+        """Returns how many epochs of a phase are done."""
+        return self.history.get(PHASE, []).count(phase)
+
+    def add_epoch(self, figures: dict[str, Any], best_by: str) -> bool:
+        """Adds the figures of an epoch; tells whether it is the best so far.
+
+        Args:
+            figures: Name -> value.
+            best_by: Which figure decides: "val_loss" (lowest) or "val_accuracy" (highest). One that is no number is
+                never the best.
+        """
+        for name, value in figures.items():
+            self.history.setdefault(name, []).append(value)
+        figure = figures[best_by] if best_by == VALIDATION_ACCURACY else -figures[best_by]
+        is_best = bool(np.isfinite(figure)) and (self.best_figure is None or figure > self.best_figure)
+        if is_best:
+            self.best_epoch, self.best_figure = self.epochs - 1, float(figure)
+        return is_best
+
+    def best_of(self, name: str) -> Any:
+        """Returns a figure of the best epoch.
+
+        Raises:
+            PetalflowError: If no epoch's loss was a number.
+        """
+        if self.best_epoch is None:
+            raise PetalflowError("the validation loss is not a number; train with a lower train.learning_rate")
+        return self.history[name][self.best_epoch]
