@@ -93,6 +93,7 @@ setup(
             "pytest",
             "pytest-xdist",
             "ruff",
+            "tensorboard>=2.20",  # opens the event files that train writes
             "types-PyYAML",
             "uv",
         ],

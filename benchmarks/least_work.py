@@ -1,6 +1,6 @@
 """What a run costs that has little to do: nothing new, all cached, and 1 % new photos, against a first run.
 
-    python -m benchmarks.least_work SOURCE [--config configs/flowers.yaml] [--set train.weights=FILE] [--out FILE]
+    python -m benchmarks.least_work SOURCE [--config FILE] [--set train.weights=FILE] [--out FILE]
 
 SOURCE is a folder of class folders; it is copied, and every hundredth photo is held back until the last run. The
 runs follow each other on one machine into one registry, each a command of its own. Where other work runs beside

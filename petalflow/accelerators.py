@@ -19,6 +19,13 @@ def missing() -> str | None:
     return None
 
 
+def missing_tpu() -> str | None:
+    """Returns why there is no TPU to compute on, or None; one that is there is started."""
+    if not find_spec("libtpu"):
+        return "this TensorFlow is not built for TPUs; install '.[tpu]' where it is alone, or take the image tpu"
+    return _missing_tpu()
+
+
 def devices() -> str:
     """Returns the devices that TensorFlow computes on, like "GPU:0, GPU:1"."""
     import tensorflow as tf

@@ -1,7 +1,7 @@
 """What every command of Petalflow shares: how settings are given, and how errors are shown."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -54,7 +54,9 @@ def run_step(step: str, work: Callable[[], object]) -> None:
         raise
 
 
-def read_settings(section: str | None, config: Path | None, assignments: Sequence[str] | None) -> dict[str, Any]:
+def read_settings(
+    section: str | None, config: Path | None, assignments: Sequence[str] | None, groups: Collection[str] = ()
+) -> dict[str, Any]:
     """Returns the settings that the user gave, unvalidated.
 
     Args:
@@ -62,6 +64,7 @@ def read_settings(section: str | None, config: Path | None, assignments: Sequenc
             prefix; None for all, by section.
         config: A YAML file, or None.
         assignments: "step.setting=value" strings, which win over the file.
+        groups: The step's settings that hold settings, which may be set without the prefix too: "augment.flip=both".
 
     Raises:
         UsageError: If the file or an assignment cannot be read.
@@ -72,8 +75,8 @@ def read_settings(section: str | None, config: Path | None, assignments: Sequenc
     for assignment in assignments or []:
         key, equals, value = assignment.partition("=")
         step, dot, setting = key.strip().partition(".")
-        if section and not dot:
-            step, dot, setting = section, ".", step
+        if section and (not dot or step in groups):
+            step, dot, setting = section, ".", key.strip()
         if not (equals and dot and setting):
             raise UsageError(f"--set {assignment!r} must look like train.backbone=MobileNetV2")
         if section and step != section:

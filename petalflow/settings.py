@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeGuard
 
 import pydantic
 
@@ -56,6 +56,11 @@ class StepSettings(pydantic.BaseModel):
             raise UsageError(f"{cls.section}_config must be a JSON object, not {text[:80]!r}")
         return cls.of(values)
 
+    @classmethod
+    def groups(cls) -> list[str]:
+        """Returns the names of the settings that hold settings."""
+        return [name for name, field in cls.model_fields.items() if _is_group(field.annotation)]
+
     def to_json(self) -> str:
         """Returns the settings as canonical JSON, so that equal settings are equal strings."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
@@ -83,7 +88,11 @@ def _fields_at(cls: type[pydantic.BaseModel], path: tuple[str | int, ...]) -> li
     """Returns the names of the settings at a path into settings of settings."""
     for part in path:
         inner = cls.model_fields[str(part)].annotation if str(part) in cls.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, pydantic.BaseModel)):
+        if not _is_group(inner):
             return []
         cls = inner
     return list(cls.model_fields)
+
+
+def _is_group(annotation: object) -> TypeGuard[type[pydantic.BaseModel]]:
+    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import sys
 import threading
 import time
@@ -14,6 +15,8 @@ from petalflow.errors import PetalflowError
 from petalflow.lock import RUNNER_PID
 
 OUR_LOGGERS = ("components", "petalflow")
+# What is left to a step to save its work when its run is gone.
+_GRACE_S = 30.0
 _ERROR = re.compile(r"petalflow: (?P<step>[a-z]+): error: (?P<message>.*)")
 
 
@@ -81,6 +84,8 @@ def _end_with(pid: int) -> None:
             try:
                 os.kill(pid, 0)
             except ProcessLookupError:
+                os.kill(os.getpid(), signal.SIGTERM)  # a training saves first
+                time.sleep(_GRACE_S)
                 os._exit(1)  # from a thread, sys.exit would end the thread only
             except PermissionError:
                 pass  # it is there, and another user's

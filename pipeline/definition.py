@@ -23,6 +23,8 @@ from components.validate.component import validate
 NAME = "petalflow"
 # kfp's name for what a component returns beside its artifacts.
 _RETURNED = "Output"
+# What snapshot says beside it, for train: the release to begin with, or "".
+_BASELINE = "baseline"
 
 
 class _Run(NamedTuple):
@@ -122,7 +124,8 @@ def build_pipeline(
                 dataset = converted.outputs["dataset"]
                 validated = step(validate(dataset=dataset, validate_config=validate_config, **home), cached=False)
                 shared = {"state_uri": state_uri, **code}
-                trained = step((trainer or train)(dataset=dataset, train_config=train_config, **shared))
+                begin = {"dataset": dataset, "baseline": seen.outputs[_BASELINE]}
+                trained = step((trainer or train)(train_config=train_config, **begin, **shared))
                 trained.after(validated)
                 model = trained.outputs["model"]
                 evaluated = step(

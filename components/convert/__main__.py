@@ -26,7 +26,7 @@ def convert(
     from components.convert.convert import convert as work
     from components.convert.settings import ConvertSettings
 
-    given = commandline.read_settings("convert", config, set)
+    given = commandline.read_settings("convert", config, set, groups=ConvertSettings.groups())
     settings = ConvertSettings.of({**given, "runner": runner} if runner else given)
     commandline.run_step("convert", lambda: work(source, out, settings, previous=previous))
     print(for_people(str(out)))

@@ -53,9 +53,11 @@ def evaluate(
         release: The live release, or None if there is none.
 
     Raises:
-        PetalflowError: If there are no test images, or the model has other classes than the dataset.
+        PetalflowError: If there are no test images, an image may have several labels, or the model has other classes
+            than the dataset.
     """
     dataset = open_dataset(dataset_root)
+    _check_can_be_judged(dataset)
     model = load_model(model_folder)
     _check_fit(model, dataset)
     with storage.building(out) as folder:
@@ -64,7 +66,7 @@ def evaluate(
         scores = score_model(model, dataset, "test", counter)
         if not np.isfinite(scores).all():
             raise PetalflowError("the model gives scores that are not numbers; train with a lower train.learning_rate")
-        labels = np.array([record.labels[0] for record in dataset.records("test")], np.int64)
+        labels = np.array([label for (label,) in dataset.labels("test")], np.int64)
         baseline = score_baseline(release, dataset, labels, counter) if release else None
         mine = measure(labels, scores.argmax(axis=1), dataset.classes)
         theirs = _measure_baseline(baseline, labels, dataset) if baseline else None
@@ -80,9 +82,17 @@ def evaluate(
     return verdict
 
 
-def _check_fit(model: TrainedModel, dataset: Dataset) -> None:
+def _check_can_be_judged(dataset: Dataset) -> None:
+    if dataset.multi_label:
+        raise PetalflowError(
+            f"{dataset.root} has several labels an image, and evaluate judges models of one label alone so far; "
+            "its model can be used as train made it, but is not released"
+        )
     if not dataset.size("test"):
         raise PetalflowError(f"{dataset.root} has no test images, so nothing can be said of the model; add images")
+
+
+def _check_fit(model: TrainedModel, dataset: Dataset) -> None:
     if model.info["fingerprint"] != dataset.fingerprint:
         raise PetalflowError(
             "the model was trained on another dataset, whose training images may be among these test images; "

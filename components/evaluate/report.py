@@ -1,9 +1,8 @@
 """The report: one HTML file that shows the verdict, the figures and the mistakes."""
 
 import base64
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from components.evaluate.settings import EvaluateSettings
 from petalflow import __version__, imaging
 from petalflow.dataset import Dataset
 from petalflow.document import render
-from petalflow.model.files import HISTORY_FILE, TrainedModel
+from petalflow.model.files import CURVES_FILE, TrainedModel
 from petalflow.verdict import Verdict
 
 _PICTURE_PX = 160
@@ -42,12 +41,12 @@ def write_report(
         baseline: Figures of the live release, or None.
         dataset: Its test split holds the pictures.
         model: The candidate.
-        model_folder: Its folder, which holds the training history.
+        model_folder: Its folder, which holds the training curves.
         labels: Of the test split, [n].
         scores: The candidate's, [n, classes].
         settings: Of evaluate.
     """
-    history = json.loads((Path(model_folder) / HISTORY_FILE).read_text())
+    curves = Path(model_folder) / CURVES_FILE
     html = render(
         __package__,
         "report.html.j2",
@@ -58,10 +57,12 @@ def write_report(
         confusion=_shaded(candidate.confusion),
         mistakes=list(_mistakes(dataset, labels, scores, settings.shown_mistakes)),
         mistake_count=int((scores.argmax(axis=1) != labels).sum()),
-        curves=_curves(history, model.info["best_epoch"]),
+        curves=_embedded(curves.read_bytes(), "image/png") if curves.exists() else None,
         statistics=dataset.statistics,
         sizes={split: dataset.size(split) for split in dataset.counts},
         model=model.info,
+        notes=model.info.get("notes", []),
+        settings=_flat(model.info["settings"]),
         version=__version__,
     )
     path.write_text(html, encoding="utf-8")
@@ -84,7 +85,7 @@ def _mistakes(dataset: Dataset, labels: NDArray[np.int64], scores: Scores, limit
     for index in order:
         data, media_type = imaging.thumbnail(found[index].image, _PICTURE_PX)
         yield {
-            "picture": f"data:{media_type};base64,{base64.b64encode(data).decode()}",
+            "picture": _embedded(data, media_type),
             "filename": found[index].filename,
             "actual": dataset.classes[labels[index]],
             "actual_score": float(scores[index, labels[index]]),
@@ -93,27 +94,17 @@ def _mistakes(dataset: Dataset, labels: NDArray[np.int64], scores: Scores, limit
         }
 
 
-def _curves(history: Mapping[str, Sequence[float]], best_epoch: int) -> str:
-    """Returns loss and accuracy over the epochs as an SVG element."""
-    import matplotlib
+def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, str]:
+    """Returns settings by their whole names, as they are given on the command line."""
+    flat: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{above}{name}.")
+        else:
+            flat[above + name] = "–" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return flat
 
-    matplotlib.use("svg")
-    # Text as text, and a fixed salt for the ids: the same history gives the same file.
-    matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "petalflow", "font.size": 9})
-    from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-    epochs = range(1, len(history["loss"]) + 1)
-    for axis, name in zip(axes, ("loss", "accuracy"), strict=True):
-        # Apart by line style too, not by colour alone.
-        axis.plot(epochs, history[name], color="#0072b2", marker=".", label="training")
-        axis.plot(epochs, history[f"val_{name}"], color="#d55e00", linestyle="--", marker=".", label="validation")
-        axis.axvline(best_epoch, color="#888888", linewidth=1, linestyle=":", label="best epoch")
-        axis.set(title=name, xlabel="epoch")
-        axis.xaxis.get_major_locator().set_params(integer=True)
-        axis.grid(alpha=0.3)
-        axis.legend()
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    plt.close(figure)
-    return buffer.getvalue().partition("<svg")[2].join(["<svg", ""])
+def _embedded(data: bytes, media_type: str) -> str:
+    """Returns a picture as an address that holds all of it."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"

@@ -13,7 +13,7 @@ import numpy as np
 
 from components.export.files import LABELS_FILE, LITERT_FILE
 from components.export.litert import write_litert
-from components.export.serving import write_saved_model
+from components.export.serving import SATURATED, write_saved_model
 from components.export.settings import ExportSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
@@ -21,6 +21,7 @@ from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
 from petalflow.model.files import MODEL_FILE, TrainedModel, load_model, model_sha256
 from petalflow.model.scoring import Scores, score_model
+from petalflow.model.task import Task
 from petalflow.step import last_error
 from petalflow.verdict import Serving
 
@@ -46,7 +47,7 @@ def export(
     """
     dataset, model = open_dataset(dataset_root), load_model(model_folder)
     with storage.building(out) as folder, _prover(folder, dataset, settings) as prover:
-        write_saved_model(model.keras_model, folder, model.classes, serving.temperature, serving.abstain_threshold)
+        write_saved_model(model, folder, serving)
         shutil.copy(Path(model_folder) / MODEL_FILE, folder)
         if settings.litert:
             write_litert(folder, folder / LITERT_FILE)
@@ -63,6 +64,8 @@ def export(
             image_size_px=model.image_size_px,
             checked_images=images,
             largest_difference=difference,
+            task=model.task,
+            warm_started_from=model.info.get("warm_started_from") or None,
         )
         exported.write(folder)
     return exported
@@ -70,9 +73,16 @@ def export(
 
 def _expected(model: TrainedModel, dataset: Dataset, serving: Serving, images: int) -> Scores:
     """Returns the scores that the export should give: the Keras model's own, cooled."""
-    powers = score_model(model, dataset, "test", limit=images) ** (1 / serving.temperature)
-    scores: Scores = powers / powers.sum(axis=1, keepdims=True)
-    return scores
+    scores = score_model(model, dataset, "test", limit=images)
+    if serving.temperature == 1:
+        return scores
+    if model.task is not Task.MULTI_CLASS:
+        scores = scores.clip(SATURATED, 1 - SATURATED)
+    power = 1 / serving.temperature
+    powers = scores**power
+    several = model.task is Task.MULTI_LABEL  # each for itself: a label and its absence add up to 1
+    total = powers + (1 - scores) ** power if several else powers.sum(axis=1, keepdims=True)
+    return np.asarray(powers / total, np.float32)
 
 
 @contextlib.contextmanager

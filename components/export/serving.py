@@ -1,50 +1,55 @@
 """The signatures that a released model answers to."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-import keras
 import tensorflow as tf
 
 from petalflow.model.decode import decode_and_resize
+from petalflow.model.files import TrainedModel
+from petalflow.model.task import Task
+from petalflow.verdict import Serving
 
 SCORES_SIGNATURE = "scores"
 # Keeps the logarithm of a score of 0 finite.
 _SMALLEST = 1e-30
+# Nearer to 0 or 1 than this, a sigmoid in float32 is rounded so coarsely that its logit says nothing.
+SATURATED = 1e-6
+# Of several labels, each that is likelier than not is given.
+_LABEL_THRESHOLD = 0.5
 
 
-def write_saved_model(
-    model: keras.Model, folder: Path, classes: Sequence[str], temperature: float, abstain_threshold: float
-) -> None:
+def write_saved_model(model: TrainedModel, folder: Path, serving: Serving) -> None:
     """Writes a SavedModel with three signatures.
 
     `serving_default` takes `image_bytes`, encoded images [n]; `pixels` takes `pixels`, uint8
     [n, size, size, 3]. Both give `scores` float32 [n, classes], `label` string [n], `score`
-    float32 [n] and `accepted` bool [n]. `scores` takes pixels too and gives the scores alone,
-    for what has no strings (LiteRT is made from it).
+    float32 [n] and `accepted` bool [n]; where an image may have several labels, `scores` and
+    `labels` bool [n, classes]. `scores` takes pixels too and gives the scores alone, for what
+    has no strings (LiteRT is made from it).
 
     Args:
-        model: Images of 0..255 to probabilities.
+        model: What is served.
         folder: Where to write.
-        classes: Class names, in the order of the scores.
-        temperature: What logits are divided by.
-        abstain_threshold: Lowest score that is answered with confidence.
+        serving: What is done with its scores.
     """
-    size_px = model.input_shape[1]
-    names = tf.constant(list(classes))
+    size_px = model.image_size_px
+    names = tf.constant(list(model.classes))
 
     pixels_spec = tf.TensorSpec([None, size_px, size_px, 3], tf.uint8, name="pixels")
 
     @tf.function(input_signature=[pixels_spec])  # traced once, for all three
     def scores_only(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"scores": _cooled(model(tf.cast(pixels, tf.float32), training=False), temperature)}
+        outputs = model.keras_model(tf.cast(pixels, tf.float32), training=False)
+        return {"scores": _class_scores(_cooled(outputs, serving.temperature, model.task), model.task)}
 
     @tf.function(input_signature=[pixels_spec])
     def answer(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = scores_only(pixels)["scores"]
+        if model.task is Task.MULTI_LABEL:
+            return {"scores": scores, "labels": scores > _LABEL_THRESHOLD}
         score = tf.reduce_max(scores, axis=1)
         label = tf.gather(names, tf.argmax(scores, axis=1))
-        return {"scores": scores, "label": label, "score": score, "accepted": score >= abstain_threshold}
+        return {"scores": scores, "label": label, "score": score, "accepted": score >= serving.abstain_threshold}
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def answer_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -55,13 +60,21 @@ def write_saved_model(
 
     # Not Keras' ExportArchive, which traces the model over again for each signature.
     served = tf.Module()
-    served.kept = [variable.value for variable in model.variables]  # what the functions refer to
+    served.kept = [variable.value for variable in model.keras_model.variables]  # what the functions refer to
     signatures = {"serving_default": answer_bytes, "pixels": answer, SCORES_SIGNATURE: scores_only}
     tf.saved_model.save(served, str(folder), signatures=signatures)
 
 
-def _cooled(scores: tf.Tensor, temperature: float) -> tf.Tensor:
-    """Returns softmax(logits / temperature); a softmax's logits are its logarithm, up to a constant."""
+def _cooled(outputs: tf.Tensor, temperature: float, task: Task) -> tf.Tensor:
+    """Returns what a model's outputs would be if its logits were divided by the temperature."""
     if temperature == 1:
-        return scores
-    return tf.nn.softmax(tf.math.log(tf.maximum(scores, _SMALLEST)) / temperature)
+        return outputs
+    if task is Task.MULTI_CLASS:  # whose logits are its logarithm, up to a constant
+        return tf.nn.softmax(tf.math.log(tf.maximum(outputs, _SMALLEST)) / temperature)
+    outputs = tf.clip_by_value(outputs, SATURATED, 1 - SATURATED)
+    return tf.sigmoid((tf.math.log(outputs) - tf.math.log(1 - outputs)) / temperature)
+
+
+def _class_scores(outputs: tf.Tensor, task: Task) -> tf.Tensor:
+    """Returns what `petalflow.model.task.class_scores` does, as part of the graph."""
+    return tf.concat([1 - outputs, outputs], axis=1) if task is Task.BINARY else outputs

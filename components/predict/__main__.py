@@ -25,8 +25,8 @@ def predict(
     from components.predict.settings import PredictSettings
 
     settings = PredictSettings.of(commandline.read_settings("predict", config, set))
-    from components.predict.predict import find_release
     from components.predict.predict import predict as work
+    from petalflow.registry import find_release
 
     unreadable = False
     for prediction in work(find_release(release), files, settings):

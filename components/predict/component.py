@@ -15,8 +15,8 @@ def predict(registry: str, name: str, images: str, predict_config: str, predicti
     from petalflow.step import running
 
     with running("predict"):
-        from components.predict.predict import find_release
         from components.predict.predict import predict as work
+        from petalflow.registry import find_release
 
         release = find_release(storage.join(registry, name))
         files = [storage.join(images, file.name) for file in storage.list_files(images)]

@@ -8,7 +8,7 @@ from components.predict.settings import PredictSettings
 from petalflow import imaging, storage
 from petalflow.errors import UsageError
 from petalflow.model.quiet import quiet_start
-from petalflow.registry import Release, open_release, releases
+from petalflow.registry import Release
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,6 @@ class Prediction:
     def to_json(self) -> dict[str, Any]:
         """Returns the prediction as plain values."""
         return asdict(self)
-
-
-def find_release(address: str) -> Release:
-    """Returns the release at REGISTRY/NAME/VERSION, or the live one of REGISTRY/NAME.
-
-    Raises:
-        UsageError: If there is none.
-    """
-    registry_uri, _, name = address.rstrip("/").rpartition("/")
-    found = releases(registry_uri or ".", name) if name else []
-    return found[-1] if found else open_release(address)
 
 
 def predict(release: Release, files: Sequence[str], settings: PredictSettings) -> Iterator[Prediction]:

@@ -23,8 +23,10 @@ def snapshot(
     evaluate_config: str,
     export_config: str,
     listing: dsl.Output[dsl.Artifact],
+    baseline: dsl.OutputPath(str),  # type: ignore[valid-type]
 ) -> str:
     """Returns the source as it is now, ADDRESS@sha256:FINGERPRINT, or "" when there is nothing to do."""
+    from components.snapshot.baseline import baseline_of_training
     from components.snapshot.settings import SnapshotSettings
     from components.snapshot.snapshot import Asked, look
     from petalflow import registry as releases
@@ -39,8 +41,9 @@ def snapshot(
         made = releases.released_by(registry, name, run)
         asked_for = {"source": source, "trigger": trigger, "code_version": code_version}
         runs.begin(record_uri, run, **asked_for, has_released=made is not None)
+        for promised in (listing.path, baseline):  # whatever comes
+            storage.write_bytes(promised, b"")
         if made:
-            storage.write_bytes(listing.path, b"")  # promised, whatever comes
             runs.write(record_uri, run, runs.RELEASE, made.for_record())
             return ""
         settings = sections(
@@ -56,5 +59,6 @@ def snapshot(
         runs.write(record_uri, run, runs.SNAPSHOT, seen)
         if not seen["skipped"]:
             runs.take_turn(record_uri, run)
+        storage.write_bytes(baseline, baseline_of_training(settings["train"], registry, name, run).encode())
     listing.metadata.update({key: seen[key] for key in ("source", "fingerprint", "images") if key in seen})
     return pinned

@@ -16,20 +16,33 @@ def train(
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     out: Annotated[Path, typer.Option(help="Folder to make for the model.")],
     state: Annotated[str | None, typer.Option(help="Folder to go on from after a kill; removed at the end.")] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Begin with the weights of a release: REGISTRY/NAME for the live one, or /VERSION."),
+    ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Train a classifier on a dataset."""
+    from components.train.check import check_settings
     from components.train.settings import TrainSettings
+    from petalflow import storage
+    from petalflow.errors import UsageError
+    from petalflow.registry import find_release
 
-    settings = TrainSettings.of(commandline.read_settings("train", config, set))
+    settings = TrainSettings.of(commandline.read_settings("train", config, set, groups=TrainSettings.groups()))
+    if settings.warm_start and not baseline:
+        raise UsageError("train.warm_start=true: name the release to begin with, --baseline REGISTRY/NAME")
+    settings = settings.model_copy(update={"warm_start": baseline is not None})
+    check_settings(settings)  # before TensorFlow is imported, which takes seconds
+    address = storage.absolute(find_release(baseline).uri) if baseline else ""
 
     def work() -> None:
         with quiet_start():
             from components.train.train import train
 
-        train(dataset, out, settings, state)
+        train(dataset, out, settings, state, address)
 
     commandline.run_step("train", work)
 

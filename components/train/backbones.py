@@ -72,10 +72,6 @@ def check_backbone(name: str, image_size_px: int, channels: int, weights: str) -
         raise UsageError(f"train.image_size_px={image_size_px} is too small for {name}; it needs {smallest} or more")
     if channels != 3:
         raise UsageError(f"train.channels={channels}: {name} takes colour; use 3, or the backbone cnn or dense")
-    if modules[name] == "efficientnet" and weights not in ("imagenet", "none"):
-        # Keras leaves out a scaling layer then (keras/src/applications/efficientnet.py), and the
-        # published weights see pixels that they were not made for.
-        raise UsageError(f"train.weights={weights!r}: {name} takes 'imagenet' only; or use EfficientNetV2")
     if weights not in ("imagenet", "none") and not storage.is_file(weights):
         raise UsageError(f"train.weights={weights!r} is no file; give a weights file without top, or 'imagenet'")
 
@@ -107,8 +103,25 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
         raise UsageError(
             f"train.weights={weights!r} cannot be loaded into {name} at {image_size_px} px: {first}; {remedy}"
         ) from None
+    if backbone_modules()[name] == "efficientnet" and weights not in ("imagenet", "none"):
+        _scale_as_published(backbone)
     backbone.trainable = False
     return backbone
+
+
+def _scale_as_published(efficientnet: "keras.Model") -> None:
+    """Makes an EfficientNet see pixels as its published weights were trained on: divided by sqrt(deviation) once more.
+
+    Keras does so by a layer behind the normalization, which it leaves out when the weights come from a file
+    (keras/src/applications/efficientnet.py). Here the normalization does it.
+    """
+    import keras
+    import numpy as np
+
+    (normalization,) = [layer for layer in efficientnet.layers if isinstance(layer, keras.layers.Normalization)]
+    mean, variance, count = normalization.get_weights()
+    normalization.set_weights([mean, variance * np.asarray(_TORCH_STD, np.float32), count])
+    normalization.finalize_state()
 
 
 @contextlib.contextmanager

@@ -1,12 +1,16 @@
 """What can be known of train's settings before work starts."""
 
 import hashlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from components.train.backbones import check_backbone, load_backbone
 from components.train.settings import TrainSettings
 from petalflow import storage
-from petalflow.dataset import Dataset
 from petalflow.errors import PetalflowError, UsageError
+
+if TYPE_CHECKING:
+    from petalflow.dataset import Dataset
 
 FROM_SCRATCH = ("dense", "cnn")
 
@@ -19,22 +23,50 @@ def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> Non
         try_weights: Also load the weights into the backbone, which imports Keras (seconds).
 
     Raises:
-        UsageError: If a backbone does not exist, or something does not fit it.
+        UsageError: If a backbone does not exist, something does not fit it, or settings contradict each other.
     """
-    if settings.backbone in FROM_SCRATCH:
-        return
-    check_backbone(settings.backbone, settings.image_size_px, settings.channels, settings.weights)
+    if settings.backbone not in FROM_SCRATCH:
+        check_backbone(settings.backbone, settings.image_size_px, settings.channels, settings.weights)
+    for contradiction in _contradictions(settings):
+        raise UsageError(contradiction)
     file = weights_file(settings)
-    found = _sha256(file) if file else None
-    if found and settings.weights_sha256 not in (None, found):
+    if file and settings.weights_sha256 and settings.weights_sha256 != (found := _sha256(file)):
         raise UsageError(
             f"train.weights={settings.weights!r} is not the file of train.weights_sha256; its hash is {found}"
         )
-    if try_weights:
+    if try_weights and settings.backbone not in FROM_SCRATCH:
         load_backbone(settings.backbone, settings.image_size_px, settings.weights)
 
 
-def check_dataset(dataset: Dataset, settings: TrainSettings) -> None:
+def _contradictions(settings: TrainSettings) -> Iterator[str]:
+    """Yields what cannot be meant, and what to set instead."""
+    backbone, recipe, fine, augment = settings.backbone, settings.recipe, settings.fine_tune, settings.augment
+    from_scratch = backbone in FROM_SCRATCH or settings.weights == "none"
+    if from_scratch:
+        what = backbone if backbone in FROM_SCRATCH else f"{backbone} with train.weights=none"
+        if recipe != "head":
+            yield f"train.recipe={recipe}: {what} is trained whole, from scratch; leave the recipe out, or give weights"
+        if settings.features == "kept":
+            yield f"train.features=kept: nothing of {what} is frozen; leave it out"
+        if augment.variants:
+            yield f"train.augment.variants={augment.variants}: {what} has no frozen layers; leave it out"
+    if augment.variants and not augment.is_on:
+        yield f"train.augment.variants={augment.variants}: nothing is varied; give train.augment.flip or another"
+    if augment.variants and settings.features == "anew":
+        yield f"train.augment.variants={augment.variants} are kept, but train.features=anew; leave one of them out"
+    if augment.is_on and not augment.variants and settings.features == "kept":
+        yield "train.features=kept, but every epoch varies images anew; give train.augment.variants, or leave it out"
+    if settings.warmup_epochs > settings.max_epochs:
+        yield _too_long("train", settings.warmup_epochs, settings.max_epochs)
+    if recipe != "head" and fine.warmup_epochs > fine.max_epochs:
+        yield _too_long("train.fine_tune", fine.warmup_epochs, fine.max_epochs)
+
+
+def _too_long(where: str, warmup_epochs: float, max_epochs: int) -> str:
+    return f"{where}.warmup_epochs={warmup_epochs:g} is more than {where}.max_epochs={max_epochs}; make it less"
+
+
+def check_dataset(dataset: "Dataset", settings: TrainSettings) -> None:
     """Checks that a dataset can be trained on.
 
     Raises:

@@ -7,17 +7,24 @@ from petalflow.images import CPU
 
 @dsl.component(base_image=CPU, install_kfp_package=False)
 def train(
-    dataset: dsl.Input[dsl.Dataset], state_uri: str, train_config: str, code_version: str, model: dsl.Output[dsl.Model]
+    dataset: dsl.Input[dsl.Dataset],
+    baseline: str,
+    state_uri: str,
+    train_config: str,
+    code_version: str,
+    model: dsl.Output[dsl.Model],
 ) -> None:
-    """Trains a model on the dataset; code_version is there for the cache."""
+    """Trains a model on the dataset, beginning with a release's weights or ""; code_version is there for the cache."""
     from components.train.settings import TrainSettings
     from petalflow.step import running
 
     with running("train", state_uri):
         from components.train.checkpoint import training_uri
+        from components.train.metadata import artifact_metadata
         from components.train.train import train as work
 
-        state = training_uri(state_uri, dataset.metadata["fingerprint"], train_config, code_version)
-        info = work(dataset.path, model.path, TrainSettings.from_json(train_config), state)
+        settings = TrainSettings.from_json(train_config)
+        state = training_uri(state_uri, dataset.metadata["fingerprint"], train_config, code_version, baseline)
+        info = work(dataset.path, model.path, settings, state, baseline)
     model.framework = f"keras {info['versions']['keras']}"
-    model.metadata.update({"best_epoch": info["best_epoch"], "validation_accuracy": info["validation_accuracy"]})
+    model.metadata.update(artifact_metadata(info))

@@ -39,12 +39,12 @@ def first_trained(backbone: keras.Model, layers: int | float | str) -> int:
             nearest = did_you_mean(layers, names)
             raise UsageError(f"train.fine_tune.layers={layers!r}: {backbone.name} has no such layer; {nearest}")
         return names.index(layers)
-    count = round(layers * total) if isinstance(layers, float) and layers <= 1 else int(layers)
-    if not 1 <= count <= total:
+    count = round(layers * total) if isinstance(layers, float) and layers <= 1 else layers
+    if not 1 <= count <= total or count != int(count):
         raise UsageError(
             f"train.fine_tune.layers={layers!r}: {backbone.name} has {total} layers; give 1 to {total}, or a share"
         )
-    return total - count
+    return total - int(count)
 
 
 def thaw(backbone: keras.Model, first: int) -> None:
@@ -52,6 +52,13 @@ def thaw(backbone: keras.Model, first: int) -> None:
     backbone.trainable = True
     for index, layer in enumerate(backbone.layers):
         layer.trainable = index >= first and not isinstance(layer, keras.layers.BatchNormalization)
+
+
+def still(backbone: keras.Model) -> None:
+    """Makes a backbone give the same each time, in training too: what is computed once is what would be each epoch."""
+    for layer in backbone.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0  # Keras calls it in training mode though its model was called in inference mode
 
 
 def cut_below(backbone: keras.Model, first: int) -> Cut | None:
@@ -69,5 +76,5 @@ def cut_below(backbone: keras.Model, first: int) -> Cut | None:
     for at in range(first - 1, 0, -1):
         if all(last_read[index] <= at for index in range(at)):
             output = layers[at].output
-            return Cut(keras.Model(backbone.inputs, output), keras.Model(output, backbone.outputs), layers[at].name)
+            return Cut(keras.Model(backbone.input, output), keras.Model(output, backbone.output), layers[at].name)
     return None

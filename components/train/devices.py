@@ -1,10 +1,13 @@
-"""What a training runs on: the CPU, several devices that mirror each other, or a TPU."""
+"""What a training runs on: the CPU, several devices that mirror each other, or a TPU; and how exactly it computes."""
 
+import contextlib
 import json
 import logging
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+import keras
 import tensorflow as tf
 
 from components.train.settings import TrainSettings
@@ -23,12 +26,27 @@ class Devices:
         compiled: Whether steps are compiled by XLA.
         whole_batches: Whether every batch must have the same size.
         policy: Keras' dtype policy while training: "float32" or "mixed_bfloat16".
+        kind: "cpu", "gpu", "mirrored" or "tpu".
     """
 
     strategy: tf.distribute.Strategy
     compiled: bool
     whole_batches: bool
     policy: str
+    kind: str = "cpu"
+
+    @property
+    def names(self) -> str:
+        """What TensorFlow calls them."""
+        if self.kind == "tpu":
+            return f"TPU ({self.count} cores)"
+        found = _mirrored() if self.kind == "mirrored" else _mirrored()[:1]
+        return ", ".join(device.name.partition("device:")[2] for device in found)
+
+    @property
+    def precision(self) -> str:
+        """What is computed in; variables are float32 in any case."""
+        return "bfloat16" if self.policy == "mixed_bfloat16" else "float32"
 
     @property
     def count(self) -> int:
@@ -40,63 +58,104 @@ def choose_devices(settings: TrainSettings) -> Devices:
     """Returns what to train on, and logs it with the batch and the learning rate that follow.
 
     Raises:
-        UsageError: If several machines are asked for.
+        UsageError: If several machines are asked for, or the CPU alone where this process uses a GPU already.
         PetalflowError: If the TPU that is asked for cannot be had.
     """
     _refuse_several_workers()
-    missing = accelerators.missing()
-    if missing and settings.strategy in ("auto", "cpu"):
-        log.warning("%s; training on the CPU", missing)
     if settings.strategy == "cpu":
-        tf.config.set_visible_devices([], "GPU")
-    kind = _kind(settings)
-    if kind == "tpu":
-        if missing:
-            raise PetalflowError(f"train.strategy=tpu: {missing}")
-        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
-        strategy: tf.distribute.Strategy = tf.distribute.TPUStrategy(resolver)
-    elif kind == "mirrored":
-        strategy = tf.distribute.MirroredStrategy()
-    else:
-        # One device needs no strategy; OneDeviceStrategy would hand each batch over in a generator.
-        strategy = tf.distribute.get_strategy()
-    on_cpu = (not tf.config.list_logical_devices("GPU") and kind != "tpu") or kind == "cpu"
-    precision = ("float32" if on_cpu else "bfloat16") if settings.precision == "auto" else settings.precision
+        _hide_gpus()
+    kind = _kind() if settings.strategy == "auto" else settings.strategy
     devices = Devices(
-        strategy=strategy,
+        strategy=_strategy(kind),
         compiled=kind == "tpu",
         whole_batches=kind in ("tpu", "mirrored"),
-        policy="mixed_bfloat16" if precision == "bfloat16" else "float32",
+        policy=_policy(settings, kind),
+        kind=kind,
     )
-    if devices.count > 1:
-        log.info(
-            "%d devices: batches of %d × %d = %d images, learning rate %g × %d",
-            devices.count,
-            devices.count,
-            settings.batch_size,
-            devices.count * settings.batch_size,
-            settings.learning_rate,
-            devices.count,
-        )
+    _log(devices, settings)
     return devices
 
 
-def _kind(settings: TrainSettings) -> str:
-    if settings.strategy != "auto":
-        return settings.strategy
+@contextlib.contextmanager
+def computing_in(policy: str) -> Iterator[None]:
+    """Makes networks that are built in the block compute by a dtype policy; their variables are float32 by any."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _kind() -> str:
+    if missing := accelerators.missing():
+        log.warning("%s; training on the CPU", missing)
     if tf.config.list_logical_devices("TPU"):
         return "tpu"
     gpus = len(tf.config.list_logical_devices("GPU"))
     return "mirrored" if gpus > 1 else "gpu" if gpus else "cpu"
 
 
+def _strategy(kind: str) -> tf.distribute.Strategy:
+    if kind == "tpu":
+        if missing := accelerators.missing_tpu():
+            raise PetalflowError(f"train.strategy=tpu: {missing}")
+        return tf.distribute.TPUStrategy(tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local"))
+    if kind == "mirrored":
+        # Named, since a TF_CONFIG of one worker would otherwise be taken for a cluster.
+        return tf.distribute.MirroredStrategy([device.name for device in _mirrored()])
+    # One device needs no strategy; OneDeviceStrategy would hand each batch over in a generator.
+    return tf.distribute.get_strategy()
+
+
+def _mirrored() -> list[tf.config.LogicalDevice]:
+    found: list[tf.config.LogicalDevice] = tf.config.list_logical_devices("GPU")
+    return found or list(tf.config.list_logical_devices("CPU"))
+
+
+def _policy(settings: TrainSettings, kind: str) -> str:
+    fast = kind == "tpu" or _gpus_compute_bfloat16()
+    precision = ("bfloat16" if fast else "float32") if settings.precision == "auto" else settings.precision
+    return "mixed_bfloat16" if precision == "bfloat16" else "float32"
+
+
+def _gpus_compute_bfloat16() -> bool:
+    # NVIDIA's do since Ampere; on a T4 or V100 there are no convolutions of it.
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.get_visible_devices("GPU")]
+    return bool(details) and all(one.get("compute_capability", (8, 0)) >= (8, 0) for one in details)
+
+
+def _hide_gpus() -> None:
+    if tf.config.get_visible_devices("GPU"):
+        try:
+            tf.config.set_visible_devices([], "GPU")
+        except RuntimeError:
+            raise UsageError("train.strategy=cpu: this process uses a GPU already; start another") from None
+
+
+def _log(devices: Devices, settings: TrainSettings) -> None:
+    log.info(
+        "training on %s, in %s, steps %s: batches of %s images, learning rate %s",
+        devices.names,
+        devices.precision,
+        "compiled by XLA" if devices.compiled else "not compiled",
+        _times(devices.count, settings.batch_size),
+        _times(devices.count, settings.learning_rate),
+    )
+
+
+def _times(devices: int, each: float) -> str:
+    return f"{devices} × {each:g} = {devices * each:g}" if devices > 1 else f"{each:g}"
+
+
 def _refuse_several_workers() -> None:
     try:
-        workers = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {}).get("worker", [])
-    except (ValueError, AttributeError):
+        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
+        workers = sum(len(cluster.get(job, [])) for job in ("chief", "worker"))
+    except (ValueError, AttributeError, TypeError):
         raise UsageError("TF_CONFIG is no JSON object with a cluster; unset it") from None
-    if len(workers) > 1:
+    if workers > 1:
         raise UsageError(
-            f"TF_CONFIG names {len(workers)} workers, and Keras 3 cannot train on several machines "
+            f"TF_CONFIG names {workers} workers, and Keras 3 cannot train on several machines "
             "(keras-team/keras#20585); unset it, and train on one machine with several GPUs or a TPU"
         )

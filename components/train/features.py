@@ -1,46 +1,178 @@
-"""What frozen layers give, computed once for each image, as fast as the machine allows."""
+"""What frozen layers give, computed once for each image, or for each of several variations of it."""
 
+import hashlib
 import logging
+import os
 import tempfile
-from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import dataclass
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from components.train.chunks import Chunks
+from components.train.feeding import Augmentation
+from components.train.forward import Forward
+from components.train.interruption import Interruption
+from petalflow.dataset import Dataset
+from petalflow.dataset.reading import encoded_examples
+from petalflow.dataset.record import IMAGE
+from petalflow.model.decode import decode_upright
 from petalflow.progress import Counter
 
 log = logging.getLogger(__name__)
 
-# Images a call: large enough to fill two cores, small enough for any memory.
-BATCH = 64
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The images that features are computed of: the train split, varied or not, then the validation split as it is.
+
+    An image is decoded once and then varied, so they come image by image: variation 0 of the first, 1 of the first.
+    They are stored as `KeptFeed` takes them: variation 0 of all, then 1 of all.
+
+    Attributes:
+        dataset: Whose images they are.
+        size_px: Height and width that they are resized to.
+        variants: Variations of each training image; 1 without `augment`.
+        augment: Makes them; None for the image as it is.
+        seed: Variation v of image i has the seed (`seed` + v, i).
+    """
+
+    dataset: Dataset
+    size_px: int
+    variants: int = 1
+    augment: Augmentation | None = None
+    seed: int = 0
+
+    @property
+    def training_rows(self) -> int:
+        """How many rows the train split gives; those of validation follow."""
+        return self.dataset.size("train") * self.variants
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are in all."""
+        return self.training_rows + self.dataset.size("validation")
+
+    def batches(self, first: int, size: int) -> tf.data.Dataset:
+        """Returns the images from the one at `first` on, uint8 [size or fewer, size_px, size_px, 3]."""
+        image, variant = divmod(first, self.variants)
+        if first >= self.training_rows:
+            image, variant = first - self.training_rows + self.dataset.size("train"), 0
+        encoded = encoded_examples(self.dataset, "train").concatenate(encoded_examples(self.dataset, "validation"))
+        # Both splits by one function, and without a search for Python to convert in it, which takes a second.
+        decode = tf.autograph.experimental.do_not_convert(
+            lambda index, example: (index, decode_upright(example[IMAGE], self.size_px))
+        )
+        decoded = encoded.enumerate().skip(image).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        images = (
+            decoded.map(lambda _, image: image)
+            if self.augment is None
+            else self._varied(decoded, variant, self.augment)
+        )
+        return images.batch(size).prefetch(2)
+
+    def places(self, first: int, end: int) -> NDArray[np.int64]:
+        """Returns where the rows of these images are stored."""
+        at = np.arange(first, end)
+        image, variant = np.divmod(at, self.variants)
+        return np.where(at < self.training_rows, variant * self.dataset.size("train") + image, at)
+
+    def _varied(self, decoded: tf.data.Dataset, first: int, augment: Augmentation) -> tf.data.Dataset:
+        """Returns the variations of images from the variation `first` of the first on; validation's are as they are."""
+        trained = self.dataset.size("train")
+
+        def each(index: tf.Tensor, image: tf.Tensor) -> tf.data.Dataset:
+            variants = tf.data.Dataset.range(tf.where(index < trained, tf.constant(self.variants, tf.int64), 1))
+            return variants.map(lambda variant: (variant, index, image))
+
+        def vary(variant: tf.Tensor, index: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+            seed = tf.stack([self.seed + variant, index])
+            return tf.cond(index < trained, lambda: augment(image, seed), lambda: image)
+
+        return decoded.flat_map(each).skip(first).map(vary, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def compute_features(
-    frozen: keras.Model, images: Iterable[tf.Tensor], count: int, counter: Counter, folder: Path | None = None
-) -> NDArray[np.float32]:
-    """Returns what a frozen network gives, float32 [count, ...], in order.
+    images: Pass, forward: Forward, features: Features, chunks: Chunks | None, interruption: Interruption
+) -> None:
+    """Fills in the features of images.
 
     Args:
-        frozen: Images of 0..255 to maps or features.
-        images: Batches, uint8 [b, size, size, 3].
-        count: How many images there are.
-        counter: Counts them.
-        folder: Where to keep the result if memory is too small for it; None for memory.
+        images: Which.
+        forward: The frozen network.
+        features: [rows, ...], filled.
+        chunks: Those computed before, by a process that was killed; keeps what is computed now.
+        interruption: Asked for after every batch: an exception in the midst of TensorFlow's work may crash it.
     """
-    forward = tf.function(lambda batch: frozen(tf.cast(batch, tf.float32), training=False))
-    shape = (count, *frozen.output_shape[1:])
-    features: NDArray[np.float32]
-    if folder is None:
-        features = np.empty(shape, np.float32)
-    else:
-        with tempfile.NamedTemporaryFile(dir=folder, suffix=".features", delete=False) as file:
-            features = np.memmap(file.name, np.float32, "w+", shape=shape)
-    at = 0
-    for batch in images:
-        features[at : at + len(batch)] = forward(batch)
-        at += len(batch)
-        counter.add(len(batch))
-    return features
+    counter = Counter("train", images.rows, "images")
+    done = 0
+    for rows in chunks.read() if chunks else ():
+        features[images.places(done, done + len(rows))] = rows
+        done += len(rows)
+    if done:
+        log.info("%d of %d features are there from before", done, images.rows)
+        counter.add(done)
+    interruption.unsaved = True
+    # Chunks end where batches do, so that an image has the same neighbours, and to the last bit the same features.
+    for batch in images.batches(done, forward.batch):
+        rows = forward(batch)
+        features[images.places(done, done + len(rows))] = rows
+        done += len(rows)
+        counter.add(len(rows))
+        if chunks:
+            chunks.add(rows)
+        if interruption.signal:
+            if chunks:
+                chunks.write()
+            interruption.check()
+    interruption.unsaved = False
+
+
+def reserve(shape: tuple[int, ...], memory_mib: int, disk_mib: int) -> Features | None:
+    """Returns room for features: in memory, or else in a file, which goes when the array goes, or the process.
+
+    Args:
+        shape: Of all of them.
+        memory_mib: As much may be in memory.
+        disk_mib: As much may be in the folder for temporary files.
+
+    Returns:
+        float32, not filled; None if it is more than either, or the disk has not as much.
+    """
+    size = 4 * int(np.prod(shape))
+    needed = f"{np.ceil(size / (1 << 20)):,.0f} MiB"
+    if size <= memory_mib << 20:
+        log.info("kept in memory: %s", needed)
+        return np.empty(shape, np.float32)
+    if size > disk_mib << 20:
+        budgets = f"train.cache_mib={memory_mib} and train.cache_disk_mib={disk_mib}"
+        log.info("not kept: they would take %s, more than %s", needed, budgets)
+        return None
+    with tempfile.TemporaryFile(suffix=".features") as file:  # without a name: nothing to clear up, even after a kill
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)  # a mapped file that the disk has no room for kills a process
+        except OSError as error:
+            log.warning("not kept: %s in %s: %s", needed, tempfile.gettempdir(), error.strerror)
+            return None
+        log.info("kept on disk: %s in %s", needed, tempfile.gettempdir())
+        return np.memmap(file, np.float32, "r+", shape=shape)
+
+
+def digest(images: Pass, frozen: keras.Model, how: str) -> str:
+    """Returns a name for features, by all that they depend on.
+
+    Args:
+        images: Of which.
+        frozen: By what.
+        how: Anything else.
+    """
+    hashed = hashlib.sha256()
+    for array in frozen.get_weights():
+        hashed.update(f"{array.shape}".encode() + array.tobytes())
+    facts = (images.dataset.fingerprint, images.size_px, images.variants, images.seed, frozen.output_shape, how)
+    hashed.update(repr(facts).encode())
+    return hashed.hexdigest()[:16]

@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components.train.order import class_weights, epoch_order
+from components.train.order import class_weights, epoch_order, epoch_seed
 from petalflow.dataset import Dataset
 from petalflow.dataset.reading import decoded_images, mixed_examples
-from petalflow.model.decode import decode_and_resize
+from petalflow.dataset.record import IMAGE, LABEL
+from petalflow.model.decode import decode_upright
 
 # Given an image, uint8 [size, size, 3], and a seed, int64 [2]: the image varied, uint8 likewise.
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -98,16 +99,17 @@ class KeptFeed:
 
     def training(self, epoch: int, skip: int = 0) -> tf.data.Dataset:
         """See `Feed`."""
-        order = self._order(epoch)[skip * self._batching.size :]
+        at = skip * self._batching.size
+        order = self._order(epoch)[at:]
         rows = order + self.images * (epoch % self._variants)
-        seeds = np.stack([np.full(len(order), self._batching.seed + epoch), np.arange(len(order))], axis=1)
-        seeds[:, 1] += skip * self._batching.size
+        seed = epoch_seed(self._batching.seed, epoch)
+        seeds = np.stack([np.full(len(order), seed), np.arange(at, at + len(order))], axis=1)
         return self._gathered(rows, order, self._weights[order], seeds)
 
     def scoring(self) -> tf.data.Dataset:
         """See `Feed`."""
         every = np.arange(self.images)
-        return self._gathered(every, every, np.ones(self.images, np.float32), None)
+        return self._gathered(every, every, np.ones(self.images, np.float32))
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         return epoch_order(self.images, self._batching.seed, epoch, self._shares)
@@ -117,31 +119,24 @@ class KeptFeed:
         rows: NDArray[np.int64],
         images: NDArray[np.int64],
         weights: NDArray[np.float32],
-        seeds: NDArray[np.int64] | None,
+        seeds: NDArray[np.int64] | None = None,
     ) -> tf.data.Dataset:
-        labels = self._labels[images]
-        missing = -len(rows) % self._batching.size if self._batching.whole else 0
-        if missing:
-            again = np.resize(rows, missing)  # images that were there, so that their statistics are not odd
-            rows = np.concatenate([rows, again])
-            labels = np.concatenate([labels, np.resize(labels, (missing, *labels.shape[1:]))])
-            weights = np.concatenate([weights, np.zeros(missing, np.float32)])
-            if seeds is not None:
-                seeds = np.concatenate([seeds, np.resize(seeds, (missing, 2))])
-        parts = (rows, labels, weights) if seeds is None else (rows, labels, weights, seeds)
-        batches = tf.data.Dataset.from_tensor_slices(parts).batch(
-            self._batching.size, drop_remainder=self._batching.whole
-        )
-
-        def gather(rows: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor, *seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def gather(rows: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
             # Not tf.gather, which would take a mapped file into memory.
             inputs = tf.numpy_function(lambda at: self._inputs[at], [rows], self._inputs.dtype)
             inputs.set_shape([rows.shape[0], *self._inputs.shape[1:]])
-            if self._augment and seeds:
-                inputs = _varied(self._augment, inputs, seeds[0])
-            return inputs, labels, weights
+            return inputs, *others
 
-        return batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        columns = [rows, self._labels[images], weights]
+        if self._augment and seeds is not None:
+            columns.append(seeds)
+        size = self._batching.size
+        batches = tf.data.Dataset.from_tensor_slices(tuple(columns)).batch(size)
+        batches = batches.map(gather, num_parallel_calls=tf.data.AUTOTUNE)
+        if self._augment and seeds is not None:
+            examples = batches.unbatch().map(_varied(self._augment), num_parallel_calls=tf.data.AUTOTUNE)
+            batches = examples.batch(size)
+        return _ready(batches, self._batching)
 
 
 class StreamedFeed:
@@ -184,46 +179,36 @@ class StreamedFeed:
 
     def training(self, epoch: int, skip: int = 0) -> tf.data.Dataset:
         """See `Feed`."""
-        seed = self._batching.seed + epoch
-        times = tf.constant(self._times(epoch))
+        seed = epoch_seed(self._batching.seed, epoch)
+        times, weights = tf.constant(self._times(epoch)), tf.constant(self._weights)
         # Shuffled while they are small: encoded. Each knows its place in the split, which its weight goes by.
         examples = mixed_examples(self._dataset, self._split, seed)
-        examples = examples.map(lambda place, example: (place, example["image"], example["label"]))
+        examples = examples.map(lambda place, example: (example[IMAGE], example[LABEL], place))
         if self._shares is not None:
-            examples = examples.flat_map(
-                lambda place, image, label: tf.data.Dataset.from_tensors((place, image, label)).repeat(times[place])
-            )
-        examples = examples.shuffle(self._buffer, seed=seed).enumerate().skip(skip * self._batching.size)
-        weights = tf.constant(self._weights)
+            examples = examples.flat_map(lambda *one: tf.data.Dataset.from_tensors(one).repeat(times[one[-1]]))
+        examples = examples.shuffle(self._buffer, seed, reshuffle_each_iteration=False)
+        examples = examples.enumerate().skip(skip * self._batching.size)
 
         def decode(number: tf.Tensor, example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-            place, data, label = example
-            image = decode_and_resize(data, self._size_px)
-            if self._augment:
-                image = self._augment(image, tf.stack([tf.constant(seed, tf.int64), number]))
-            return image, label, weights[place]
+            data, label, place = example
+            image = decode_upright(data, self._size_px)
+            decoded = image, label, weights[place], tf.stack([tf.constant(seed, tf.int64), number])
+            return _varied(self._augment)(*decoded) if self._augment else decoded[:3]
 
-        return self._batched(examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE))
+        examples = examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        return _ready(examples.batch(self._batching.size), self._batching)
 
     def scoring(self) -> tf.data.Dataset:
         """See `Feed`."""
         images = decoded_images(self._dataset, self._split, self._size_px)
-        return self._batched(images.map(lambda image, label: (image, label, 1.0)))
+        batches = images.map(lambda image, label: (image, label, 1.0)).batch(self._batching.size)
+        return _ready(batches, self._batching)
 
     def _times(self, epoch: int) -> NDArray[np.int64]:
         if self._shares is None:
             return np.ones(self.images, np.int64)
         order = epoch_order(self.images, self._batching.seed, epoch, self._shares)
         return np.bincount(order, minlength=self.images)
-
-    def _batched(self, examples: tf.data.Dataset) -> tf.data.Dataset:
-        size = self._batching.size
-        if self._batching.whole:
-            filler = examples.take(1).map(lambda image, label, weight: (image, label, 0.0)).repeat(size - 1)
-            batches = examples.concatenate(filler).batch(size, drop_remainder=True)
-        else:
-            batches = examples.batch(size)
-        return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def read_images(dataset: Dataset, split: str, size_px: int) -> NDArray[np.uint8]:
@@ -256,12 +241,23 @@ def image_feed(
     return StreamedFeed(dataset, split, size_px, labels, batching, augment)
 
 
-def _varied(augment: Augmentation, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
-    return tf.map_fn(
-        lambda pair: augment(pair[0], pair[1]),
-        (images, seeds),
-        fn_output_signature=tf.TensorSpec(images.shape[1:], images.dtype),
-    )
+def _varied(augment: Augmentation) -> Callable[..., tuple[tf.Tensor, ...]]:
+    return lambda image, label, weight, seed: (augment(image, seed), label, weight)
+
+
+def _ready(batches: tf.data.Dataset, batching: Batching) -> tf.data.Dataset:
+    """Returns the batches, prefetched, and the last one filled up if it must be whole."""
+
+    def fill(inputs: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # With its own images again, which leaves the statistics of a batch what they are, or nearly.
+        places = tf.range(batching.size)
+        again = places % tf.shape(weights)[0]
+        weights = tf.where(places == again, tf.gather(weights, again), 0.0)
+        return tf.gather(inputs, again), tf.gather(labels, again), weights
+
+    if batching.whole:
+        batches = batches.map(fill, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.prefetch(tf.data.AUTOTUNE)
 
 
 def _weights(labels: NDArray[np.int64], classes: int, batching: Batching) -> NDArray[np.float32]:

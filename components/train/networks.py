@@ -1,6 +1,7 @@
-"""Networks: the two that are trained from scratch, and the head on a frozen backbone."""
+"""Networks: the two that are trained from scratch, and the head on a backbone."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers
@@ -74,8 +75,8 @@ def feature_model(backbone: keras.Model, name: str, size_px: int, pooling: str) 
     """
     inputs = keras.Input((size_px, size_px, 3), name="image")
     x = _chain(inputs, preprocessing_layers(name))
-    # training=False keeps BatchNormalization at its ImageNet statistics, whatever is trained.
-    return keras.Model(inputs, pooling_layer(pooling)(backbone(x, training=False)), name="features")
+    # Whether BatchNormalization learns is for its `trainable` to say: a training=False here would be overruled.
+    return keras.Model(inputs, pooling_layer(pooling)(backbone(x)), name="features")
 
 
 def pooling_layer(pooling: str) -> keras.layers.Layer:
@@ -86,7 +87,7 @@ def pooling_layer(pooling: str) -> keras.layers.Layer:
 
 def join(features: keras.Model, head: keras.Model, name: str) -> keras.Model:
     """Returns one model of two: what is saved and released."""
-    return keras.Model(features.inputs, head(features.outputs[0]), name=name)
+    return keras.Model(features.input, head(features.output), name=name)
 
 
 def _chain(x: keras.KerasTensor, steps: Sequence[keras.layers.Layer]) -> keras.KerasTensor:
@@ -105,3 +106,20 @@ def above_cut(above: keras.Model, pooling: str, head: keras.Model) -> keras.Mode
     """Returns the map where a backbone is cut to probabilities; shares the layers of backbone and head."""
     inputs = keras.Input(above.input_shape[1:], name="map")
     return keras.Model(inputs, head(pooling_layer(pooling)(above(inputs, training=False))), name="above")
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """Returns a model of the same layers and weights that computes in float32, whatever the model was trained in."""
+    copy = type(model).from_config(_with_float32(model.get_config()))
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _with_float32(config: Any) -> Any:
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            return keras.dtype_policies.serialize(keras.DTypePolicy("float32"))
+        return {key: _with_float32(value) for key, value in config.items()}
+    if config == "bfloat16":  # what the input of a model inside was
+        return "float32"
+    return type(config)(map(_with_float32, config)) if isinstance(config, list | tuple) else config

@@ -26,6 +26,11 @@ def epoch_order(images: int, seed: int, epoch: int, shares: NDArray[np.float64] 
     return generator.permutation(np.repeat(np.arange(images), times))
 
 
+def epoch_seed(seed: int, epoch: int) -> int:
+    """Returns a seed for an epoch, 0 to 2**31 - 1; unlike a sum, not that of the epoch before of the next seed."""
+    return int(np.random.default_rng([seed, epoch]).integers(2**31))
+
+
 def class_weights(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
     """Returns a weight for each image, [n], mean 1, by which all classes count the same.
 

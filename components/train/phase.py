@@ -3,12 +3,11 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from components.train.devices import Devices
@@ -26,9 +25,10 @@ from components.train.state import (
     VALIDATION_ACCURACY,
     VALIDATION_LOSS,
     WAITED,
-    Arrays,
     Sums,
     TrainingState,
+    assign,
+    values_of,
 )
 from components.train.steps import Steps
 from components.train.stopping import reason_to_stop
@@ -38,6 +38,10 @@ from petalflow.progress import Progress
 log = logging.getLogger(__name__)
 
 Save = Callable[[TrainingState], None]
+
+
+class NoNumbersError(PetalflowError):
+    """No epoch's loss was a number: there is nothing to keep, nor to go on from."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ def run_phase(
         save: Keeps the state; called after every epoch, every `checkpoint_minutes`, and before it ends early.
 
     Raises:
+        DoesNotFitError: If the state is another network's.
+        NoNumbersError: If no epoch's loss was a number.
         PetalflowError: If memory is too small for the batch.
     """
     steps = phase.train.steps(0)
@@ -87,19 +93,21 @@ def run_phase(
         optimizer = make_optimizer(settings, phase.learning, steps)
         optimizer.build(phase.model.trainable_variables)
     if state.model:
-        _assign(phase.model.variables, state.model)
-        _assign(optimizer.variables, state.optimizer)
-    elif not state.best:
-        state.best = _values(phase.model.variables)
+        assign(phase.model.variables, state.model)
+        assign(optimizer.variables, state.optimizer)
+    if not state.best:
+        state.best = values_of(phase.model.variables)
     run = _Run(phase, state, settings, Steps(phase.model, optimizer, objective, devices), optimizer, interruption, save)
     try:
         while not (why := run.reason_to_stop(objective.guess)):
             run.epoch()
     except tf.errors.ResourceExhaustedError as error:
         raise PetalflowError(_out_of_memory(settings, devices)) from error
-    log.info("%s ended: %s", phase.name, why)
+    if state.best_epoch is None:
+        raise NoNumbersError(why)
+    log.info("%s ended: %s%s", phase.name, why, run.speed())
     state.notes.append(f"{phase.name} ended: {why}")
-    _assign(phase.model.variables, state.best)
+    assign(phase.model.variables, state.best)
 
 
 @dataclass
@@ -111,57 +119,74 @@ class _Run:
     optimizer: keras.Optimizer
     interruption: Interruption
     save: Save
-    saved_at: float = -math.inf
+    saved_at: float = field(default_factory=time.monotonic)
+    counted_at: float = field(default_factory=time.monotonic)
+    # Of this process, without the first execution, in which TensorFlow traces.
+    measured: Sums | None = None
+    measured_images: float = 0.0
 
     def reason_to_stop(self, guess: float) -> str:
         learning = self.phase.learning
-        return reason_to_stop(self.state, self.settings, self.phase.name, learning.max_epochs, guess)
+        return reason_to_stop(self.state, self.settings, self.phase.name, learning.max_epochs, guess, learning.rate)
 
     def epoch(self) -> None:
         """Trains for an epoch, or what is left of one, and scores the validation split."""
         state, number = self.state, self.state.epochs_of(self.phase.name)
-        self.saved_at = time.monotonic() if self.saved_at == -math.inf else self.saved_at
         batches = self.phase.train.training(number, skip=state.step)
-        left = self.phase.train.steps(number) - state.step
-        for done, sums in self.steps.run(batches, left, training=True):
+        steps = self.phase.train.steps(number)
+        for done, sums in self.steps.run(batches, steps - state.step, training=True):
+            self.interruption.unsaved = True
             state.step += done
-            state.spent_s += sums.seconds
             state.sums = _added(state.sums, sums)
+            self._measure(sums, done / steps)
+            self._count_time()
             if not math.isfinite(state.sums.loss) or self._budget_is_spent():
                 break
             self._between()
         figures = self._figures(self._scored() if math.isfinite(state.sums.loss) else Sums(math.nan, 0, 1))
         is_best = state.add_epoch(figures, self.settings.best)
         state.step, state.sums = 0, Sums()
-        self._keep()
-        if is_best:
-            state.best = state.model
-        self.save(state)
-        self.saved_at = time.monotonic()
+        self._count_time()
+        self._save(best=is_best)
         self._show(figures)
         self.interruption.check()
 
+    def speed(self) -> str:
+        """Returns what was measured, for people."""
+        if self.measured is None or not self.measured.seconds:
+            return ""
+        waited = self.measured.waited / self.measured.seconds
+        return f"; {self.measured_images / self.measured.seconds:,.0f} images/s, {waited:.1%} of it waiting for input"
+
     def _between(self) -> None:
-        """Saves within an epoch if it is time to, or if this process is asked to end."""
+        """Saves within an epoch if it is time to, or if this process is asked to end, which it does then."""
         asked = self.interruption.signal is not None
         if asked or time.monotonic() - self.saved_at >= self.settings.checkpoint_minutes * 60:
-            self._keep()
-            self.save(self.state)
-            self.saved_at = time.monotonic()
-        if asked:
-            log.info("asked to end; saved in epoch %d, after step %d", self.state.epochs + 1, self.state.step)
+            self._save()
         self.interruption.check()
 
     def _budget_is_spent(self) -> bool:
         budget = self.settings.time_budget_minutes
         return budget is not None and self.state.spent_s >= budget * 60
 
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        self.state.spent_s += now - self.counted_at
+        self.counted_at = now
+
+    def _measure(self, sums: Sums, share: float) -> None:
+        if self.measured is None:
+            self.measured = Sums()
+        else:
+            self.measured = _added(self.measured, sums)
+            self.measured_images += share * self.phase.train.images
+
     def _scored(self) -> Sums:
         total = Sums()
         feed = self.phase.validation
         for _, sums in self.steps.run(feed.scoring(), feed.scoring_steps(), training=False):
-            self.state.spent_s += sums.seconds
             total = _added(total, sums)
+            self._between()
         return total
 
     def _figures(self, validation: Sums) -> dict[str, Any]:
@@ -177,9 +202,14 @@ class _Run:
             WAITED: round(sums.waited / max(sums.seconds, 1e-9), 4),
         }
 
-    def _keep(self) -> None:
-        self.state.model = _values(self.phase.model.variables)
-        self.state.optimizer = _values(self.optimizer.variables)
+    def _save(self, *, best: bool = False) -> None:
+        self.state.model = values_of(self.phase.model.variables)
+        self.state.optimizer = values_of(self.optimizer.variables)
+        if best:
+            self.state.best = self.state.model
+        self.save(self.state)
+        self.saved_at = time.monotonic()
+        self.interruption.unsaved = False
 
     def _show(self, figures: dict[str, Any]) -> None:
         shown = ", ".join(
@@ -191,16 +221,6 @@ class _Run:
 
 def _added(one: Sums, other: Sums) -> Sums:
     return replace(one, **{name: value + getattr(other, name) for name, value in vars(one).items()})
-
-
-def _values(variables: Sequence[keras.Variable]) -> Arrays:
-    # Copied: what numpy() gives may be the memory that the next step writes to.
-    return [np.array(variable.numpy()) for variable in variables]
-
-
-def _assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _out_of_memory(settings: TrainSettings, devices: Devices) -> str:

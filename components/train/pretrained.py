@@ -4,19 +4,23 @@ import logging
 from dataclasses import dataclass
 
 import keras
+import numpy as np
 
 from components.train import networks
+from components.train.augment import make_augmentation
 from components.train.backbones import load_backbone
-from components.train.cut import cut_below, first_trained, thaw
-from components.train.features import BATCH, compute_features
+from components.train.chunks import Chunks
+from components.train.cut import cut_below, first_trained, still, thaw
+from components.train.features import Pass, compute_features, digest, reserve
 from components.train.feeding import Feed, KeptFeed, read_labels
+from components.train.forward import fast_forward
 from components.train.learning import Learning
 from components.train.phase import Phase
-from components.train.recipe import Choice, choose
+from components.train.recipe import Choice, choose, guess_accuracy
 from components.train.state import PHASE, VALIDATION_ACCURACY
 from components.train.training import Training
-from petalflow.dataset.reading import decoded_images
-from petalflow.progress import Counter
+from components.train.warm_start import warm_start
+from petalflow import storage
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +45,15 @@ class Pretrained:
 
 
 def build(training: Training) -> Pretrained:
-    """Returns the network that the settings name, its backbone frozen."""
+    """Returns the network that the settings name, its backbone frozen; without weights, it is to be trained wholly."""
     settings = training.settings
+    wholly = settings.weights == "none"
     with training.devices.strategy.scope():
         backbone = load_backbone(settings.backbone, settings.image_size_px, settings.weights)
+        if wholly:
+            backbone.trainable = True
+        else:
+            still(backbone)
         features = networks.feature_model(backbone, settings.backbone, settings.image_size_px, settings.pooling)
         inputs = keras.Input(features.output_shape[1:], name="features")
         hidden, classes = networks.hidden_units(settings), len(training.dataset.classes)
@@ -56,10 +65,11 @@ def build(training: Training) -> Pretrained:
 def train_pretrained(training: Training) -> keras.Model:
     """Trains the head, then what the recipe asks for; returns the whole network, the best weights in it."""
     network = build(training)
-    training.run(0, lambda: _head_phase(training, network))
+    warm_start(training, network.whole)
+    training.run(0, lambda: _head_phase(training, network), trained=network.head)
     choice = _choice(training)
     if choice.recipe != "head":
-        training.run(1, lambda: _fine_tuning_phase(training, network, choice))
+        training.run(1, lambda: _fine_tuning_phase(training, network, choice), trained=network.whole)
     return network.whole
 
 
@@ -73,53 +83,66 @@ def _choice(training: Training) -> Choice:
         for accuracy, phase in zip(state.history[VALIDATION_ACCURACY], state.history[PHASE], strict=True)
         if phase == HEAD
     )
-    choice = choose(sum(counts) / len(counts), probe, max(counts) / sum(counts))
-    note = f"recipe {choice.recipe}: {choice.why}"
-    log.info("%s", note)
-    if note not in state.notes:
-        state.notes.append(note)
+    guess = guess_accuracy(counts, training.dataset.size("train"), multi_label=training.dataset.multi_label)
+    choice = choose(sum(counts) / len(counts), probe, guess)
+    training.note(f"recipe {choice.recipe}: {choice.why}")
     return choice
 
 
 def _head_phase(training: Training, network: Pretrained) -> Phase:
     settings = training.settings
+    network.backbone.trainable = False
     varied = settings.augment.is_on and not settings.augment.variants
-    if settings.features == "anew" or (varied and settings.features == "auto"):
-        network.backbone.trainable = False
-        feeds = training.images("train"), training.images("validation")
-        return Phase(HEAD, network.whole, *feeds, training.learning())
-    log.info("head on frozen %s: its features are computed once", settings.backbone)
-    kept = _kept_feeds(training, network.features)
-    return Phase(HEAD, network.head, *kept, training.learning())
+    if settings.features == "kept" or (settings.features == "auto" and not varied):
+        training.note(f"head on frozen {settings.backbone}: what it gives is computed once")
+        if kept := _kept_feeds(training, network.features):
+            return Phase(HEAD, network.head, *kept, training.learning())
+    training.note(f"head on frozen {settings.backbone}, through which every image goes each epoch")
+    return Phase(HEAD, network.whole, training.images("train"), training.images("validation"), training.learning())
 
 
 def _fine_tuning_phase(training: Training, network: Pretrained, choice: Choice) -> Phase:
-    settings = training.settings
-    first = 0 if choice.recipe == "all" else first_trained(network.backbone, settings.fine_tune.layers)
-    thaw(network.backbone, first)
+    settings, backbone = training.settings, network.backbone
+    first = 0 if choice.recipe == "all" else first_trained(backbone, settings.fine_tune.layers)
+    thaw(backbone, first)
+    trained = len(backbone.layers) - first
+    training.note(f"fine-tuning {backbone.name} from {backbone.layers[first].name} on: {trained} layers")
     fine = settings.fine_tune
     learning = Learning(fine.learning_rate * training.devices.count, fine.warmup_epochs, True, fine.max_epochs)
-    cut = cut_below(network.backbone, first)
     keep = settings.features == "kept" or (settings.features == "auto" and not settings.augment.is_on)
-    if cut and keep:
+    if keep and (cut := cut_below(backbone, first)):
+        training.note(f"what comes before, up to {cut.layer}, is computed once")
         with training.devices.strategy.scope():
             below = networks.below_cut(cut.below, settings.backbone, settings.image_size_px)
             above = networks.above_cut(cut.above, settings.pooling, network.head)
-        log.info(
-            "fine-tuning from %s on; what %s gives is computed once", network.backbone.layers[first].name, cut.layer
-        )
-        return Phase(FINE_TUNING, above, *_kept_feeds(training, below), learning)
-    feeds = training.images("train"), training.images("validation")
-    return Phase(FINE_TUNING, network.whole, *feeds, learning)
+        if kept := _kept_feeds(training, below):
+            return Phase(FINE_TUNING, above, *kept, learning)
+    return Phase(FINE_TUNING, network.whole, training.images("train"), training.images("validation"), learning)
 
 
-def _kept_feeds(training: Training, frozen: keras.Model) -> tuple[Feed, Feed]:
-    dataset, settings = training.dataset, training.settings
-    counter = Counter("train", dataset.size("train") + dataset.size("validation"), "images")
-
-    def feed(split: str) -> Feed:
-        batches = decoded_images(dataset, split, settings.image_size_px).map(lambda image, _: image).batch(BATCH)
-        values = compute_features(frozen, batches.prefetch(2), dataset.size(split), counter)
-        return KeptFeed(values, read_labels(dataset, split), len(dataset.classes), training.batching())
-
-    return feed("train"), feed("validation")
+def _kept_feeds(training: Training, frozen: keras.Model) -> tuple[Feed, Feed] | None:
+    """Returns the feeds of what frozen layers give, computed once; None if there is no room for it."""
+    dataset, settings, augment = training.dataset, training.settings, training.settings.augment
+    images = Pass(
+        dataset,
+        settings.image_size_px,
+        max(augment.variants, 1) if augment.is_on else 1,
+        make_augmentation(augment) if augment.is_on else None,
+        settings.seed + 1,
+    )
+    features = reserve((images.rows, *frozen.output_shape[1:]), settings.cache_mib, settings.cache_disk_mib)
+    if features is None:
+        return None
+    chunks = None
+    if training.checkpoints:
+        name = digest(images, frozen, augment.model_dump_json())
+        chunks = Chunks(storage.join(training.checkpoints.uri, "features", name), features.shape[1:])
+    with fast_forward(frozen, training.devices, exact=settings.precision == "float32") as forward:
+        training.note(f"features by {forward.how}")
+        compute_features(images, forward, features, chunks, training.interruption)
+    train, validation = np.split(features, [images.training_rows])
+    classes, batching = len(dataset.classes), training.batching()
+    return (
+        KeptFeed(train, read_labels(dataset, "train"), classes, batching, variants=images.variants),
+        KeptFeed(validation, read_labels(dataset, "validation"), classes, batching),
+    )

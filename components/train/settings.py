@@ -1,12 +1,27 @@
 """Settings of train."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from petalflow.settings import StepSettings
 
-_Units = Annotated[int, Field(ge=1, le=1 << 20)]
+_MAX_UNITS = 1 << 20
+
+
+def _check_units(value: Any) -> Any:
+    # Said once, where a union of types would say it once a type.
+    units = value if isinstance(value, list | tuple) else [0 if value is None else value]
+    if not all(type(one) is int and 0 <= one <= _MAX_UNITS for one in units) or (units is value and 0 in units):
+        raise ValueError("give a number of units (64), several ([256, 64]), or 0 for no such layer")
+    return value
+
+
+def _check_layers(value: Any) -> Any:
+    good = (type(value) is int and value >= 1) or (type(value) is float and 0 < value <= 1)
+    if not good and not (isinstance(value, str) and value):
+        raise ValueError("give how many of the last layers (30), what share of them (0.3), or the name of the first")
+    return value
 
 
 class AugmentSettings(BaseModel):
@@ -48,7 +63,7 @@ class FineTuneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    layers: int | float | str = Field(
+    layers: Annotated[int | float | str, BeforeValidator(_check_layers)] = Field(
         0.3,
         description="which: how many of the last (30), what share of them (0.3), or from one on (block_13_expand)",
     )
@@ -76,7 +91,7 @@ class TrainSettings(StepSettings):
     pooling: Literal["avg", "max", "flatten"] = Field(
         "avg", description="what makes one row of numbers of a backbone's last map"
     )
-    hidden_units: int | tuple[_Units, ...] | None = Field(
+    hidden_units: Annotated[int | tuple[int, ...] | None, BeforeValidator(_check_units)] = Field(
         None,
         description="units of the relu layers before the last: 64, or [256, 64]; 0: none; default: 128 for dense and "
         "cnn, else none",
@@ -126,7 +141,8 @@ class TrainSettings(StepSettings):
         "auto", description="devices: what is there, the CPU alone, all GPUs (or CPU devices), or a TPU"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="of computing; auto: bfloat16 on GPUs and TPUs, float32 on the CPU; the model is float32"
+        "auto",
+        description="of computing; auto: bfloat16 on TPUs and GPUs that have it, else float32; the model is float32",
     )
     features: Literal["auto", "kept", "anew"] = Field(
         "auto",

@@ -1,8 +1,12 @@
 """How far a training has come: all that is needed to go on, and the figures of its epochs."""
 
+import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +17,10 @@ Arrays = list[NDArray[np.generic]]
 # Figures of an epoch, in history.json: a name -> its values, epoch by epoch.
 PHASE, LOSS, ACCURACY, RATE, SECONDS, WAITED = "phase", "loss", "accuracy", "learning_rate", "seconds", "waited"
 VALIDATION_LOSS, VALIDATION_ACCURACY = "val_loss", "val_accuracy"
+
+
+class DoesNotFitError(PetalflowError):
+    """A state is of another network than this one."""
 
 
 @dataclass
@@ -48,7 +56,10 @@ class TrainingState:
         model: The variables of the phase's network, random state included; [] before its first checkpoint.
         optimizer: The optimizer's variables.
         best: Of the phase's network, at the best epoch of this phase or one before.
+        trained: What the phase before this one has trained, at its best: the variables of the part that later ones
+            build on.
         spent_s: Seconds of training so far, of all processes.
+        origin: What it is the state of; see `origin.py`.
         notes: Why it is as it is, for people: what the recipe chose, why it stopped.
     """
 
@@ -61,7 +72,9 @@ class TrainingState:
     model: Arrays = field(default_factory=list)
     optimizer: Arrays = field(default_factory=list)
     best: Arrays = field(default_factory=list)
+    trained: Arrays = field(default_factory=list)
     spent_s: float = 0.0
+    origin: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -84,10 +97,20 @@ class TrainingState:
         for name, value in figures.items():
             self.history.setdefault(name, []).append(value)
         figure = figures[best_by] if best_by == VALIDATION_ACCURACY else -figures[best_by]
-        is_best = bool(np.isfinite(figure)) and (self.best_figure is None or figure > self.best_figure)
+        # Of a network without numbers some answers are right too.
+        is_number = math.isfinite(figure) and math.isfinite(figures[VALIDATION_LOSS])
+        is_best = is_number and (self.best_figure is None or figure > self.best_figure)
         if is_best:
             self.best_epoch, self.best_figure = self.epochs - 1, float(figure)
         return is_best
+
+    def history_json(self) -> str:
+        """Returns the text of history.json, with null for what is no number."""
+        history = {
+            name: [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
+            for name, values in self.history.items()
+        }
+        return json.dumps(history, indent=1, allow_nan=False)
 
     def best_of(self, name: str) -> Any:
         """Returns a figure of the best epoch.
@@ -98,3 +121,22 @@ class TrainingState:
         if self.best_epoch is None:
             raise PetalflowError("the validation loss is not a number; train with a lower train.learning_rate")
         return self.history[name][self.best_epoch]
+
+
+def values_of(variables: Sequence[keras.Variable]) -> Arrays:
+    """Returns copies of the values of variables: what numpy() gives may be the memory that the next step writes to."""
+    return [np.array(variable.numpy()) for variable in variables]
+
+
+def assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
+    """Gives variables these values.
+
+    Raises:
+        DoesNotFitError: If they are not as many, or of other shapes; no variable is changed then.
+    """
+    wanted, given = [tuple(variable.shape) for variable in variables], [value.shape for value in values]
+    if wanted != given:
+        here, there = (f"{sum(map(math.prod, shapes))} numbers in {len(shapes)}" for shapes in (wanted, given))
+        raise DoesNotFitError(f"it holds {there} variables, and the network has {here}")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

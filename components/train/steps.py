@@ -20,11 +20,11 @@ class Steps:
     def __init__(self, model: keras.Model, optimizer: keras.Optimizer, objective: Objective, devices: Devices) -> None:
         self._model, self._optimizer, self._objective = model, optimizer, objective
         self._strategy = devices.strategy
-        self._train_step = tf.function(self._train_on, jit_compile=True) if devices.compiled else self._train_on
-        self._score_step = tf.function(self._score_on, jit_compile=True) if devices.compiled else self._score_on
+        # A TPU's strategy compiles what it runs by itself.
+        compiled = devices.compiled and not isinstance(self._strategy, tf.distribute.TPUStrategy)
         self._run = {
-            training: tf.function(self._several(step), reduce_retracing=True)
-            for training, step in ((True, self._train_step), (False, self._score_step))
+            training: tf.function(self._several(tf.function(step, jit_compile=True) if compiled else step))
+            for training, step in ((True, self._train_on), (False, self._score_on))
         }
         self._at_once = {True: 1, False: 1}
 
@@ -40,22 +40,23 @@ class Steps:
             loss, right, weight = map(float, sums.numpy())
             took = time.monotonic() - began
             done += count
-            if took < _EXECUTION_S / 2:
-                self._at_once[training] *= 2
-            elif took > 2 * _EXECUTION_S and count == self._at_once[training]:
-                self._at_once[training] = max(count // 2, 1)
+            if count == self._at_once[training]:  # not what was left of an epoch
+                self._at_once[training] = _next(count, took)
             yield count, Sums(loss, right, weight, took, float(waited))
 
     def _several(self, step: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
         def several(iterator: tf.data.Iterator, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            sums, waited = tf.zeros([3]), tf.zeros([], tf.float64)
+            # float64, so that the sums of an epoch do not depend on how many steps an execution has.
+            sums, waited = tf.zeros([3], tf.float64), tf.zeros([], tf.float64)
             for _ in tf.range(count):
+                # Or else the next batch is asked for, and waited for, while the device works on this one.
+                tf.autograph.experimental.set_loop_options(parallel_iterations=1)
                 asked = tf.timestamp()
                 batch = next(iterator)
                 with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
                     waited += tf.timestamp() - asked
                 of_devices = self._strategy.run(step, args=batch)
-                sums += self._strategy.reduce(tf.distribute.ReduceOp.SUM, of_devices, axis=None)
+                sums += tf.cast(self._strategy.reduce(tf.distribute.ReduceOp.SUM, of_devices, axis=None), tf.float64)
             return sums, waited
 
         return several
@@ -79,3 +80,10 @@ class Steps:
     def _sums(self, losses: tf.Tensor, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         right = self._objective.right(labels, outputs) * weights
         return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(right), tf.reduce_sum(weights)])
+
+
+def _next(count: int, took_s: float) -> int:
+    """Returns how many steps to run at once, after so many took so long."""
+    if took_s < _EXECUTION_S / 2:
+        return 2 * count
+    return max(count // 2, 1) if took_s > 2 * _EXECUTION_S else count

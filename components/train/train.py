@@ -1,6 +1,5 @@
 """Train a classifier: from scratch, or a head on a pretrained backbone whose last layers may follow."""
 
-import json
 import logging
 import time
 from pathlib import Path
@@ -11,14 +10,16 @@ import tensorflow as tf
 
 from components.train import checkpoint, networks, pretrained
 from components.train.check import FROM_SCRATCH, check_dataset, check_settings
-from components.train.devices import choose_devices
+from components.train.devices import choose_devices, computing_in
 from components.train.interruption import put_off
+from components.train.memory import enough_memory
 from components.train.objective import Objective
 from components.train.outputs import write_outputs
 from components.train.phase import Phase
 from components.train.settings import TrainSettings
-from components.train.state import VALIDATION_ACCURACY, TrainingState
+from components.train.state import VALIDATION_ACCURACY, DoesNotFitError, TrainingState
 from components.train.training import Training
+from components.train.warm_start import warm_start
 from petalflow import storage
 from petalflow.dataset import open_dataset
 from petalflow.model.files import HISTORY_FILE, MODEL_FILE, write_model_info
@@ -34,8 +35,9 @@ def train(
     out: str | Path,
     settings: TrainSettings,
     state_uri: str | None = None,
+    baseline: str = "",
 ) -> dict[str, Any]:
-    """Trains a model and writes it to the folder `out`: model.keras, model.json, history.json and pictures.
+    """Trains a model and writes it to the folder `out`: model.keras, model.json, history.json and what people look at.
 
     The model that leaves is that of the best epoch.
 
@@ -45,6 +47,7 @@ def train(
         settings: What to train, and how.
         state_uri: Folder for what a killed training needs to go on; None to start anew each time.
             It is removed when the model is there.
+        baseline: Address of the release to begin with, if the settings ask for one; "" if there is none yet.
 
     Returns:
         What model.json holds.
@@ -56,21 +59,21 @@ def train(
     check_settings(settings)
     dataset = open_dataset(dataset_root)
     check_dataset(dataset, settings)
-    keras.utils.set_random_seed(settings.seed)
     task = Task.of(len(dataset.classes), multi_label=dataset.multi_label)
     objective = Objective(task, len(dataset.classes), settings.label_smoothing)
-    with storage.building(out) as folder, put_off() as interruption:
+    with storage.building(out) as folder, put_off() as interruption, checkpoint.opened(state_uri) as checkpoints:
         devices = choose_devices(settings)
-        state = (checkpoint.load(state_uri) if state_uri else None) or TrainingState()
-        if state.epochs or state.step:
-            log.info("going on after epoch %d%s", state.epochs, f", step {state.step}" if state.step else "")
-        training = Training(dataset, settings, task, devices, objective, state, interruption, state_uri)
+        state = TrainingState()
+        training = Training(dataset, settings, task, devices, objective, state, interruption, checkpoints, baseline)
         began = time.monotonic()
-        from_scratch = settings.backbone in FROM_SCRATCH or settings.weights == "none"
-        model = _train_from_scratch(training) if from_scratch else pretrained.train_pretrained(training)
+        with computing_in(devices.policy), enough_memory(settings):
+            model = _trained(training)
+        if devices.policy != "float32":
+            model = networks.in_float32(model)
+        state = training.state
         model.save(folder / MODEL_FILE)
         info = _facts(training, model, time.monotonic() - began)
-        (folder / HISTORY_FILE).write_text(json.dumps(state.history, indent=1))
+        (folder / HISTORY_FILE).write_text(state.history_json())
         write_model_info(folder, info)
         write_outputs(folder, dataset, settings, model, state)
     if state_uri:
@@ -93,10 +96,27 @@ def _facts(training: Training, model: keras.Model, seconds: float) -> dict[str, 
         "fingerprint": dataset.fingerprint,
         "parameters": model.count_params(),
         "seconds": round(seconds, 1),
+        "devices": training.devices.names,
+        "precision": training.devices.precision,
+        "warm_started_from": training.baseline if settings.warm_start else "",
         "notes": state.notes,
         "settings": settings.model_dump(mode="json"),
         "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},
     }
+
+
+def _trained(training: Training) -> keras.Model:
+    """Returns the network, trained on from the newest state that fits it, or from the beginning."""
+    settings = training.settings
+    from_scratch = settings.backbone in FROM_SCRATCH or settings.weights == "none"
+    for state in training.states():
+        training.state = state
+        keras.utils.set_random_seed(settings.seed)
+        try:
+            return _train_from_scratch(training) if from_scratch else pretrained.train_pretrained(training)
+        except DoesNotFitError as error:
+            log.warning("the checkpoint after epoch %d does not fit this network: %s", state.epochs, error)
+    raise AssertionError("a new state fits")
 
 
 def _train_from_scratch(training: Training) -> keras.Model:
@@ -106,8 +126,8 @@ def _train_from_scratch(training: Training) -> keras.Model:
             model = networks.build_from_scratch(settings, training.task, classes)
         else:
             model = pretrained.build(training).whole  # with random weights
-            model.trainable = True
+    warm_start(training, model)
     log.info("%s from scratch, %s parameters", settings.backbone, f"{model.count_params():,}")
     feeds = training.images("train"), training.images("validation")
-    training.run(0, lambda: Phase(SCRATCH, model, *feeds, training.learning()))
+    training.run(0, lambda: Phase(SCRATCH, model, *feeds, training.learning()), trained=model)
     return model

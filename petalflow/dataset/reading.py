@@ -7,10 +7,9 @@ import tensorflow as tf
 
 from petalflow.dataset.metadata import Dataset
 from petalflow.dataset.record import FILENAME, IMAGE, LABEL, SHA256
-from petalflow.model.decode import decode_and_resize
+from petalflow.model.decode import decode_upright
 
 _TEXT = tf.io.FixedLenFeature([], tf.string)
-_BUFFER_BYTES = 8 << 20
 _SHARDS_AT_ONCE = 8
 
 
@@ -20,9 +19,7 @@ def encoded_examples(dataset: Dataset, split: str) -> tf.data.Dataset:
     Yields dicts of scalars: image (string), label (int64), filename (string), sha256 (string). Of a dataset of several
     labels an image, label is multi-hot: int64 [number of classes], 1 for each class that the image has and else 0.
     """
-    files = [str(path) for path in dataset.paths(split)]
-    records = tf.data.TFRecordDataset(files, buffer_size=_BUFFER_BYTES)
-    return records.map(_parser(dataset), num_parallel_calls=tf.data.AUTOTUNE)
+    return _records(dataset, split).map(_parser(dataset), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def mixed_examples(dataset: Dataset, split: str, seed: int) -> tf.data.Dataset:
@@ -34,7 +31,7 @@ def mixed_examples(dataset: Dataset, split: str, seed: int) -> tf.data.Dataset:
     order = np.random.default_rng(seed).permutation(len(starts))
     files = [str(dataset.paths(split)[index]) for index in order]
     records = tf.data.Dataset.from_tensor_slices((files, starts[order])).interleave(
-        lambda file, start: tf.data.TFRecordDataset(file, buffer_size=_BUFFER_BYTES).enumerate(start),
+        lambda file, start: tf.data.TFRecordDataset(file).enumerate(start),
         cycle_length=_SHARDS_AT_ONCE,
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
@@ -48,10 +45,17 @@ def decoded_images(dataset: Dataset, split: str, size_px: int) -> tf.data.Datase
 
     Yields pairs of an image, uint8 [size_px, size_px, 3], and a label as `encoded_examples` has it.
     """
-    return encoded_examples(dataset, split).map(
-        lambda example: (decode_and_resize(example[IMAGE], size_px), example[LABEL]),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    )
+    parse = _parser(dataset)
+
+    def decode(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        example = parse(data)
+        return decode_upright(example[IMAGE], size_px), example[LABEL]
+
+    return _records(dataset, split).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _records(dataset: Dataset, split: str) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset([str(path) for path in dataset.paths(split)])
 
 
 def _parser(dataset: Dataset) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:

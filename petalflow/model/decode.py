@@ -6,6 +6,8 @@ import tensorflow as tf
 _HEAD_BYTES = 256 << 10
 _MAX_SEGMENTS = 32
 _ORIENTATION_TAG = 0x0112
+# Of bytes (\C), which need not be text.
+_WITH_EXIF = r"\C*Exif\x00\x00\C*"
 
 
 def decode_and_resize(data: tf.Tensor, size_px: int) -> tf.Tensor:
@@ -24,14 +26,59 @@ def decode_and_resize(data: tf.Tensor, size_px: int) -> tf.Tensor:
     is_jpeg = tf.equal(tf.strings.substr(data, 0, 3), b"\xff\xd8\xff")
     image = tf.cond(is_jpeg, lambda: _decode_jpeg(data), lambda: _decode_other(data))
     image.set_shape([None, None, 3])
-    resized = tf.image.resize(image, (size_px, size_px), antialias=True)
-    return tf.cast(tf.round(resized), tf.uint8)
+    return _squeezed(image, size_px)
+
+
+def decode_upright(data: tf.Tensor, size_px: int) -> tf.Tensor:
+    """Gives what `decode_and_resize` gives, of an upright JPEG or PNG, as a dataset's are; in half the time.
+
+    To look for a format and for an orientation takes longer than to decode a small photo, even if nothing is found:
+    the nodes of a branch that is not taken are gone through all the same.
+
+    Args:
+        data: Scalar string.
+        size_px: Height and width of the result.
+
+    Returns:
+        uint8 [size_px, size_px, 3], values 0..255.
+    """
+    return _squeezed(_decode_pixels(data), size_px)
+
+
+def _squeezed(image: tf.Tensor, size_px: int) -> tf.Tensor:
+    """Does what `tf.image.resize` does with antialias, to the bit, and rounds to uint8.
+
+    Its op takes rows as wide as they are, but columns three numbers at a time: here they are turned into rows.
+    """
+    columns = tf.transpose(_average_rows(image, size_px), [1, 0, 2])
+    squeezed = tf.cast(tf.round(_average_rows(columns, size_px)), tf.uint8)
+    return tf.transpose(squeezed, [1, 0, 2])
+
+
+def _average_rows(image: tf.Tensor, size_px: int) -> tf.Tensor:
+    """Returns `size_px` rows out of those of an image, float32 [size_px, width, 3]."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    rows = tf.raw_ops.ScaleAndTranslate(
+        images=tf.reshape(image, [1, height, 1, width * 3]),  # a row is the channels of one pixel, which stays as it is
+        size=[size_px, 1],
+        scale=[tf.cast(size_px, tf.float32) / tf.cast(height, tf.float32), 1],
+        translation=[0.0, 0.0],
+        kernel_type="triangle",
+        antialias=True,
+    )
+    return tf.ensure_shape(tf.reshape(rows, [size_px, width, 3]), [size_px, image.shape[1], 3])
 
 
 def _decode_jpeg(data: tf.Tensor) -> tf.Tensor:
-    # The accurate transform is what Pillow uses, so that both see the same pixels.
-    image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-    return upright(image, exif_orientation(data))
+    image = _decode_pixels(data)
+    # Walking through the segments takes long, and many files have not what is looked for.
+    has_exif = tf.strings.regex_full_match(tf.strings.substr(data, 0, _HEAD_BYTES), _WITH_EXIF)
+    return tf.cond(has_exif, lambda: upright(image, exif_orientation(data)), lambda: image)
+
+
+def _decode_pixels(data: tf.Tensor) -> tf.Tensor:
+    # The accurate transform is what Pillow uses, so that both see the same pixels. PNGs are read too.
+    return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def _decode_other(data: tf.Tensor) -> tf.Tensor:

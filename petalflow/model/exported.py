@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from petalflow import storage
+from petalflow.model.task import Task
 from petalflow.verdict import Serving
 
 EXPORT_FILE = "export.json"
@@ -23,6 +24,8 @@ class Exported:
         image_size_px: Height and width of its input.
         checked_images: On how many images the export was compared with the model.
         largest_difference: Of a score, among them.
+        task: What the model was asked; says how to read what its Keras file gives.
+        warm_started_from: Address of the release that its training began with; None if with none.
     """
 
     fingerprint: str
@@ -34,6 +37,8 @@ class Exported:
     image_size_px: int
     checked_images: int
     largest_difference: float
+    task: Task = Task.MULTI_CLASS  # as exports that say none are
+    warm_started_from: str | None = None
 
     def write(self, folder: str | Path) -> None:
         """Writes export.json."""
@@ -49,4 +54,5 @@ class Exported:
         storage.check_complete(folder, "export")
         values = storage.read_json(str(Path(folder) / EXPORT_FILE))
         names, serving = tuple(values["class_names"]), Serving(**values["serving"])
-        return cls(**{**values, "class_names": names, "serving": serving})
+        task = Task(values.get("task", Task.MULTI_CLASS))
+        return cls(**{**values, "class_names": names, "serving": serving, "task": task})

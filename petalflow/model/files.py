@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MODEL_FILE = "model.keras"
 INFO_FILE = "model.json"
 HISTORY_FILE = "history.json"
+CURVES_FILE = "curves.png"
 
 
 @dataclass(frozen=True)
@@ -61,4 +62,6 @@ def load_model(folder: str | Path) -> TrainedModel:
     info = storage.read_json(str(Path(folder) / INFO_FILE))
     # safe_mode refuses models that would run code of their own when loaded.
     model = keras.models.load_model(Path(folder) / MODEL_FILE, compile=False, safe_mode=True)
-    return TrainedModel(model, tuple(info["classes"]), Task(info["task"]), info["image_size_px"], info)
+    # A model of a version that knew one task alone says none.
+    task = Task(info.get("task", Task.MULTI_CLASS))
+    return TrainedModel(model, tuple(info["classes"]), task, info["image_size_px"], info)

@@ -96,6 +96,16 @@ def open_release(uri: str) -> Release:
     return Release(uri, int(version), _read_lineage(uri))
 
 
+def find_release(address: str) -> Release:
+    """Returns the release at REGISTRY/NAME/VERSION, or the live one of REGISTRY/NAME.
+
+    Raises:
+        UsageError: If there is none.
+    """
+    registry_uri, _, name = address.rstrip("/").rpartition("/")
+    return (live(registry_uri or ".", name) if name else None) or open_release(address)
+
+
 def _newest_first(registry_uri: str, name: str) -> Iterator[Release]:
     for version in numbers(registry_uri, name):
         uri = storage.join(registry_uri, name, str(version))

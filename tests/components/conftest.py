@@ -1,5 +1,6 @@
 """A tiny source of three colours, and what each step makes of it; made once a session."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,35 @@ WRONG_EVERY = 12
 
 
 def write_colours(folder: Path, names: tuple[str, ...] = tuple(COLOURS)) -> Path:
-    """Writes noisy images of three colours into folders of three names."""
+    """Writes noisy images of a colour each into folders of these names."""
     generator = np.random.default_rng(7)
-    for index, (name, colour) in enumerate(zip(names, COLOURS.values(), strict=True)):
+    colours = list(COLOURS.values())[: len(names)]
+    for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
         for number in range(IMAGES_PER_CLASS):
             wrong = number % WRONG_EVERY == 0
-            shown = list(COLOURS.values())[(index + 1) % 3] if wrong else colour
+            shown = colours[(index + 1) % len(colours)] if wrong else colour
             pixels = np.clip(generator.normal(shown, 30, (20, 24, 3)), 0, 255).astype(np.uint8)
             target = folder / name / f"{number:03d}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(target)
     return folder
+
+
+def write_flags(folder: Path, images: int = 120) -> Path:
+    """Writes noisy flags of one to three colours, and a manifest with the names of the colours of each."""
+    generator = np.random.default_rng(7)
+    rows = []
+    for number in range(images):
+        shown = [name for bit, name in enumerate(COLOURS) if (number % 7 + 1) >> bit & 1]
+        stripes = np.repeat([colour if name in shown else (0, 0, 0) for name, colour in COLOURS.items()], 8, 0)
+        pixels = np.clip(generator.normal(stripes, 30, (20, 24, 3)), 0, 255).astype(np.uint8)
+        target = folder / f"{number:03d}.png"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(target)
+        rows.append([target.name, "|".join(shown)])
+    with (folder / "flags.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["image", "label"], *rows])
+    return folder / "flags.csv"
 
 
 def make_dataset(source: Path, out: Path) -> Path:
@@ -59,6 +78,32 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny_model(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_model(tiny_dataset, tmp_path_factory.mktemp("tiny-model") / "model")
+
+
+@pytest.fixture(scope="session")
+def pair_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two classes."""
+    folder = tmp_path_factory.mktemp("pair")
+    return make_dataset(write_colours(folder / "source", ("blue", "green")), folder / "dataset")
+
+
+@pytest.fixture(scope="session")
+def pair_model(pair_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One sigmoid."""
+    return make_model(pair_dataset, tmp_path_factory.mktemp("pair-model") / "model")
+
+
+@pytest.fixture(scope="session")
+def flags_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of images that have several labels."""
+    folder = tmp_path_factory.mktemp("flags")
+    return make_dataset(write_flags(folder / "source"), folder / "dataset")
+
+
+@pytest.fixture(scope="session")
+def flags_model(flags_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sigmoid a class."""
+    return make_model(flags_dataset, tmp_path_factory.mktemp("flags-model") / "model")
 
 
 @pytest.fixture(scope="session")

@@ -32,7 +32,9 @@ def test_a_person_can_go_the_whole_way_by_hand(digits, tmp_path) -> None:
     assert (file, label) == (photo, "7")
     assert 0.5 < float(score) <= 1
 
-    # A second evaluation, against what was just released.
+    # A second training, from what was just released, and a second evaluation, against what was just released.
+    warm = step("train", "--dataset", "dataset", "--out", "warm", "--baseline", "models/digits", *train)
+    assert "warm start from digits/1: 10 classes kept" in warm
     compared = step("evaluate", *model, "--out", "again", "--baseline", "models/digits/1", "--set", "min_accuracy=0.8")
     assert "accuracy against the baseline +0.0000" in compared
     # What is there is not overwritten.

@@ -99,7 +99,7 @@ def test_after_a_rollback_nothing_is_new_and_the_next_is_judged_against_it(place
 def test_a_release_made_meanwhile_is_the_baseline_of_what_is_cached(place, tmp_path) -> None:
     longer = (*SETTINGS, "train.max_epochs=40", "train.patience_epochs=40")
     preempted, elsewhere = replace(place, out=tmp_path / "preempted"), replace(place, out=tmp_path / "elsewhere")
-    kill_when(preempted, longer, lambda: any(place.registry.glob(".state/digits/train/*/checkpoint.npz")))
+    kill_when(preempted, longer, lambda: any(place.registry.glob(".state/digits/train/*/checkpoint-*.npz")))
     accepted(elsewhere.run(*longer))
     assert elsewhere.file()["run_id"] != preempted.file()["run_id"]
     assert ran(elsewhere) == ALL, "its cache is its own"

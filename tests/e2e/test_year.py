@@ -130,7 +130,7 @@ def photos_come_and_the_machine_dies(year: Year) -> None:
     with subprocess.Popen(
         [PETALFLOW, "schedule", "run-now", NAME], env={**os.environ, **year.now(-2)}, stdout=subprocess.DEVNULL
     ) as process:
-        while not list((year.registry / ".state" / NAME / "train").glob("*/checkpoint.npz")):
+        while not list((year.registry / ".state" / NAME / "train").glob("*/checkpoint-*.npz")):
             assert process.poll() is None
             time.sleep(0.01)
         process.kill()

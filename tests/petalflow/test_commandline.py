@@ -106,6 +106,14 @@ def test_a_step_may_leave_its_name_out() -> None:
     assert commandline.read_settings("convert", None, ["threads=4"]) == {"threads": 4}
 
 
+@pytest.mark.parametrize("assignment", ["augment.flip=both", "train.augment.flip=both"])
+def test_settings_of_settings_are_set_with_and_without_the_steps_name(assignment: str) -> None:
+    found = commandline.read_settings("train", None, [assignment, "augment.variants=3"], groups=["augment"])
+    assert found == {"augment": {"flip": "both", "variants": 3}}
+    with pytest.raises(UsageError, match=r"export\.litert=false.*of another step"):
+        commandline.read_settings("train", None, ["export.litert=false"], groups=["augment"])
+
+
 @pytest.mark.parametrize(
     ("value", "meant"),
     [("3", 3), ("0.5", 0.5), ("null", None), ("[1, 2]", [1, 2]), ("a=b", "a=b"), ("", None), ("'3'", "3")],

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,7 +89,7 @@ def test_a_step_ends_when_the_process_that_runs_it_is_gone() -> None:
         assert step.stdout.readline() == "started\n"
         runner.kill()
         runner.wait()
-        assert step.wait(timeout=60) == 1
+        assert step.wait(timeout=60) == -signal.SIGTERM
     finally:
         for process in (runner, step):
             process.kill()

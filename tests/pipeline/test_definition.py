@@ -61,6 +61,13 @@ def test_cached_steps_see_the_code_version_but_no_run_id(spec) -> None:
         assert not {"run_id", "job_id"} & set(parameters), "it would defeat the cache"
 
 
+def test_train_gets_the_release_to_begin_with_from_snapshot_and_nothing_of_the_registry(spec) -> None:
+    tasks = [component["dag"]["tasks"] for component in spec["components"].values() if "dag" in component]
+    (inputs,) = [inner["train"]["inputs"]["parameters"] for inner in tasks if "train" in inner]
+    assert inputs["baseline"]["componentInputParameter"] == "pipelinechannel--snapshot-baseline"
+    assert not {"registry", "name"} & set(spec["components"]["comp-train"]["inputDefinitions"]["parameters"])
+
+
 def test_settings_travel_as_strings(spec) -> None:
     for section in SECTIONS:
         parameter = spec["root"]["inputDefinitions"]["parameters"][f"{section}_config"]

@@ -1,6 +1,8 @@
+import base64
 import json
 import shutil
 
+import keras
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +12,7 @@ from components.evaluate.settings import EvaluateSettings
 from petalflow import registry
 from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError
-from petalflow.model.files import model_sha256
+from petalflow.model.files import load_model, model_sha256
 
 EASY = EvaluateSettings(min_accuracy=0.3)
 
@@ -66,6 +68,56 @@ def test_the_release_is_compared_on_the_same_images(tiny_model, tiny_dataset, ti
     assert verdict.baseline["compared_images"] == verdict.test_images
 
 
+def test_of_two_classes_both_are_scored_and_judged(pair_model, pair_dataset, tmp_path) -> None:
+    assert load_model(pair_model).keras_model.output_shape == (None, 1)
+    verdict = evaluate(pair_model, pair_dataset, tmp_path / "out", EvaluateSettings(min_recall=0.3), None)
+    assert verdict.accepted
+    assert [check.slice for check in verdict.checks if check.name == "min_recall"] == ["blue", "green"]
+    rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    assert np.allclose([sum(row["scores"]) for row in rows], 1)
+    assert [row["predicted"] for row in rows] == ["green" if row["scores"][1] > 0.5 else "blue" for row in rows]
+    right = sum(row["predicted"] == row["label"] for row in rows)
+    assert verdict.candidate["accuracy"] == right / len(rows) > 0.7
+
+
+def test_one_sigmoid_is_compared_with_a_release_of_two_softmax_columns(pair_model, pair_dataset, tmp_path) -> None:
+    live = release_as_softmax(pair_model, tmp_path)
+    wide = EvaluateSettings(min_accuracy=0.3, max_accuracy_drop=0.2)
+    verdict = evaluate(pair_model, pair_dataset, tmp_path / "out", wide, live)
+    check = next(check for check in verdict.checks if check.name == "max_accuracy_drop")
+    assert check.value == 0, "the same function in another form"
+    rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    assert [row["baseline_predicted"] for row in rows] == [row["predicted"] for row in rows]
+
+
+def release_as_softmax(folder, home) -> registry.Release:
+    """Releases what a model of one sigmoid computes as a softmax of two logits, the first always 0."""
+    from components.export.serving import write_saved_model
+    from petalflow.model.files import TrainedModel
+    from petalflow.model.task import Task
+    from petalflow.verdict import Serving
+
+    model = load_model(folder)
+    sigmoid = model.keras_model.layers[-1]
+    softmax = keras.layers.Dense(2, activation="softmax")
+    outputs = softmax(sigmoid.input)
+    kernel, bias = sigmoid.get_weights()
+    softmax.set_weights([np.concatenate([0 * kernel, kernel], axis=1), np.concatenate([0 * bias, bias])])
+    network = keras.Model(model.keras_model.inputs, outputs)
+    released = TrainedModel(network, model.classes, Task.MULTI_CLASS, model.image_size_px, {})
+    (home / "export").mkdir()
+    write_saved_model(released, home / "export", Serving(1.0, 0.0))
+    lineage = {"run_id": "before", "fingerprint": "f", "settings": {}, "code_version": "c"}
+    lineage["class_names"] = model.classes
+    return registry.publish(str(home / "export"), lineage, str(home / "models"), "pair")
+
+
+def test_several_labels_an_image_are_refused_before_the_model_is_looked_at(flags_dataset, tmp_path) -> None:
+    with pytest.raises(PetalflowError, match="several labels an image"):
+        evaluate(tmp_path / "no model", flags_dataset, tmp_path / "out", EASY, None)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_worse_model_is_refused(tiny_dataset, tiny_registry, tmp_path) -> None:
     from components.train.settings import TrainSettings
     from components.train.train import train
@@ -111,6 +163,17 @@ def test_the_report_needs_nothing_and_shows_the_mistakes(tiny_model, tiny_datase
     )
     assert 'src="data:image/' in html
     assert "<script" not in html
+
+
+def test_the_report_shows_how_the_model_was_trained(tiny_model, tiny_dataset, tmp_path) -> None:
+    evaluate(tiny_model, tiny_dataset, tmp_path / "out", EASY, None)
+    html = (tmp_path / "out" / "report.html").read_text()
+    assert base64.b64encode((tiny_model / "curves.png").read_bytes()).decode() in html
+    notes = load_model(tiny_model).info["notes"]
+    assert notes
+    assert all(f"<li>{note}</li>" in html for note in notes)
+    assert "<dt>augment.rotation_degrees</dt><dd>0.0</dd>" in html
+    assert "<dt>backbone</dt><dd>dense</dd>" in html
 
 
 def test_hostile_class_names_are_escaped(hostile_evaluation) -> None:

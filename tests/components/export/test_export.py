@@ -1,15 +1,20 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from components.export.export import export
+from components.export.litert import score_litert
 from components.export.prove import prove
+from components.export.serving import write_saved_model
 from components.export.settings import ExportSettings
 from petalflow.dataset import open_dataset
+from petalflow.dataset.reading import decoded_images
 from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
-from petalflow.model.files import load_model, model_sha256
+from petalflow.model.files import TrainedModel, load_model, model_sha256
 from petalflow.model.scoring import score_model, score_saved_model
+from petalflow.model.task import Task
 from petalflow.verdict import Serving
 
 PLAIN = Serving(temperature=1.0, abstain_threshold=0.0)
@@ -64,6 +69,44 @@ def test_temperature_and_abstain_threshold_are_inside(tiny_model, tiny_dataset, 
     assert (accepted == (answer["score"].numpy() >= threshold)).all()
     assert accepted.any()
     assert not accepted.all()
+
+
+def test_of_two_classes_both_have_a_score_cooled_by_their_logit(pair_model, pair_dataset, tmp_path) -> None:
+    dataset, model = open_dataset(pair_dataset), load_model(pair_model)
+    export(pair_model, pair_dataset, Serving(2.0, 0.6), tmp_path / "out", ExportSettings())
+    assert Exported.read(tmp_path / "out").task is Task.BINARY
+    images = np.stack([image for image, _ in decoded_images(dataset, "test", 16).as_numpy_iterator()])
+    second = np.asarray(model.keras_model(images.astype(np.float32)), np.float64)
+    cooled = 1 / (1 + np.sqrt((1 - second) / second))  # what a sigmoid gives for half its logit
+    expected = np.concatenate([1 - cooled, cooled], axis=1)
+    answer = tf.saved_model.load(str(tmp_path / "out")).signatures["pixels"](pixels=images)
+    np.testing.assert_allclose(answer["scores"], expected, atol=1e-4)
+    assert [label.decode() for label in answer["label"].numpy()] == [("blue", "green")[i] for i in expected.argmax(1)]
+    np.testing.assert_array_equal(answer["accepted"], np.max(answer["scores"], axis=1) >= 0.6)
+    np.testing.assert_allclose(score_litert(tmp_path / "out" / "model.tflite", images[:3]), expected[:3], atol=1e-4)
+
+
+def test_of_several_labels_each_is_answered(flags_model, flags_dataset, tmp_path) -> None:
+    dataset = open_dataset(flags_dataset)
+    export(flags_model, flags_dataset, Serving(1.5, 0.0), tmp_path / "out", ExportSettings())  # its proof cools too
+    records = list(dataset.records("test"))
+    serve = tf.saved_model.load(str(tmp_path / "out")).signatures["serving_default"]
+    answer = serve(image_bytes=tf.constant([record.image for record in records]))
+    assert set(answer) == {"scores", "labels"}
+    np.testing.assert_array_equal(answer["labels"], answer["scores"].numpy() > 0.5)
+    truth = [[index in record.labels for index in range(3)] for record in records]
+    assert (answer["labels"].numpy() == truth).mean() > 0.9
+    assert {tuple(labels) for labels in answer["labels"].numpy().tolist()} > {(True, True, False)}
+
+
+def test_scores_that_are_certain_survive_cooling(tmp_path) -> None:
+    inputs = keras.Input((1, 1, 3))
+    outputs = keras.layers.Activation("sigmoid")(keras.layers.Flatten()(inputs))
+    certain = TrainedModel(keras.Model(inputs, outputs), ("a", "b", "c"), Task.MULTI_LABEL, 1, {})
+    write_saved_model(certain, tmp_path, Serving(3.0, 0.0))
+    pixels = np.array([0, 100, 255], np.uint8)[None, None, None]
+    scores = tf.saved_model.load(str(tmp_path)).signatures["pixels"](pixels=pixels)["scores"].numpy()
+    np.testing.assert_allclose(scores, [[0.5, 0.99, 0.99]], atol=1e-3)  # a sigmoid of 100 is 1.0 in float32
 
 
 def test_the_proof_sees_other_scores(tiny_model, tiny_dataset, tiny_export) -> None:

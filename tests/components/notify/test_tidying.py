@@ -6,7 +6,8 @@ import pytest
 
 from components.notify.settings import KeepSettings
 from components.notify.tidying import tidy
-from components.train.checkpoint import TrainingState, save, training_uri
+from components.train.checkpoint import opened, training_uri
+from components.train.state import TrainingState
 from petalflow import clock, lock, runs, storage
 
 ALL = KeepSettings(runs=None, states=None, releases=None)
@@ -77,7 +78,8 @@ def test_what_is_no_record_or_cannot_be_read_is_not_touched(place: str, record, 
 def test_trainings_that_never_ended_go_but_the_newest(place: str, tidied) -> None:
     trainings = [training_uri(f"{place}/state", f"photos {number}", "{}", "c1") for number in range(3)]
     for uri in (*trainings, trainings[0]):  # the first is taken up again
-        save(uri, TrainingState({"val_loss": [1.0]}))
+        with opened(uri) as checkpoints:
+            checkpoints.save(TrainingState(history={"val_loss": [1.0]}))
         tick(place)
     storage.write_bytes(f"{place}/state/train/mine/notes.txt", b"somebody's")
     tidied(states=2)

@@ -5,10 +5,11 @@ import sys
 import pytest
 from PIL import Image
 
-from components.predict.predict import Prediction, find_release, predict
+from components.predict.predict import Prediction, predict
 from components.predict.settings import PredictSettings
 from petalflow import storage
 from petalflow.errors import UsageError
+from petalflow.registry import find_release
 
 
 @pytest.fixture

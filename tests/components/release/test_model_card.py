@@ -1,16 +1,26 @@
 from components.release.model_card import model_card
 from petalflow.model.exported import Exported
+from petalflow.model.task import Task
 from petalflow.verdict import Serving
 
 
-def test_names_cannot_become_markup_in_the_card() -> None:
-    name = "<b>x</b> | *y*"
+def card_of(*classes: str, task: Task = Task.MULTI_CLASS) -> str:
     proportion = {"value": 1.0, "low": 0.5, "high": 1.0, "trials": 3}
-    card = model_card(
+    return model_card(
         {"test_images": 3, "checks": [], "abstain_threshold": 0.0, "temperature": 1.0},
-        {"accuracy": proportion, "recalls": {name: proportion}},
-        Exported("f", (name,), Serving(1.0, 0.0), "c0de", "cnn", 5, 16, 3, 0.0),
+        {"accuracy": proportion, "recalls": dict.fromkeys(classes, proportion)},
+        Exported("f", classes, Serving(1.0, 0.0), "c0de", "cnn", 5, 16, 3, 0.0, task),
         3,
     )
+
+
+def test_names_cannot_become_markup_in_the_card() -> None:
+    card = card_of("<b>x</b> | *y*")
     assert "<b>" not in card
     assert r"\<b\>x\</b\> \| \*y\*" in card
+
+
+def test_the_card_says_how_to_read_what_the_keras_model_gives() -> None:
+    several, two = card_of("ant", "bee", "cat"), card_of("ant", "bee_fly", task=Task.BINARY)
+    assert "gives\n`[n, 3]`, the probability of each class as `labels.txt` orders them." in several
+    assert "gives\n`[n, 1]`, the probability of bee\\_fly; that of ant is what is left to 1." in two

@@ -26,7 +26,9 @@ VERDICT = {
     "temperature": 1.0,
     "abstain_threshold": 0.5,
 }
-EXPORT = Exported("f00d", CLASSES, Serving(1.0, 0.5), "c0de", "cnn", 12_345, 64, 120, 1e-6)
+EXPORT = Exported(
+    "f00d", CLASSES, Serving(1.0, 0.5), "c0de", "cnn", 12_345, 64, 120, 1e-6, warm_started_from="models/flowers/7"
+)
 SETTINGS = {"train": {"backbone": "cnn"}}
 
 
@@ -76,6 +78,7 @@ def test_an_accepted_export_becomes_the_live_release_with_its_lineage(place: str
         "class_names": ["daisy", "glöckchen"],
         "metrics": CANDIDATE,
         "baseline": VERDICT["baseline"],
+        "warm_started_from": "models/flowers/7",
         "petalflow": __version__,
         "released_at": released.lineage["released_at"],
         "version": 1,

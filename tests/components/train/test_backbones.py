@@ -1,6 +1,12 @@
+import inspect
+import math
+
+import h5py
 import keras
 import numpy as np
 import pytest
+from keras.src.applications import efficientnet
+from keras.src.legacy.saving import legacy_h5_format
 
 from components.train.backbones import (
     backbone_modules,
@@ -77,8 +83,31 @@ def test_a_backbone_is_frozen_and_has_the_files_weights(backbone_weights) -> Non
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_family_that_keras_scales_wrongly_with_a_file_is_refused(tmp_path) -> None:
-    (tmp_path / "w.h5").write_bytes(b"weights")
-    with pytest.raises(UsageError, match="EfficientNetB0 takes 'imagenet' only"):
-        check_backbone("EfficientNetB0", 224, 3, str(tmp_path / "w.h5"))
-    check_backbone("EfficientNetV2B0", 224, 3, str(tmp_path / "w.h5"))
+def test_an_efficientnet_whose_weights_come_from_a_file_sees_pixels_as_a_published_one(tmp_path) -> None:
+    path, generator = tmp_path / "b0.weights.h5", np.random.default_rng(0)
+    plain = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(32, 32, 3))
+    (normalization,) = [layer for layer in plain.layers if isinstance(layer, keras.layers.Normalization)]
+    normalization.set_weights([np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]) ** 2, np.array(0)])
+    normalization.finalize_state()
+    plain.save_weights(path)
+    # With weights="imagenet", Keras has another layer behind the normalization, and no other difference.
+    assert 'if weights == "imagenet":' in inspect.getsource(efficientnet.EfficientNet)
+    below = keras.Model(plain.input, normalization.output)
+    above = keras.Model(normalization.output, plain.output)
+    between = keras.layers.Rescaling([1.0 / math.sqrt(deviation) for deviation in efficientnet.IMAGENET_STDDEV_RGB])
+    images = generator.uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    published = np.asarray(above(between(below(images))))
+    ours = np.asarray(load_backbone("EfficientNetB0", 32, str(path))(images))
+    np.testing.assert_allclose(ours, published, rtol=1e-3, atol=1e-5 * np.abs(published).max())
+    assert np.abs(np.asarray(plain(images)) - published).max() > 0.1 * np.abs(published).max(), "as Keras leaves it"
+
+
+def test_weights_of_another_width_and_published_ones_with_top_are_one_clear_line(tmp_path) -> None:
+    narrow, whole = tmp_path / "narrow.weights.h5", tmp_path / "published.h5"
+    keras.applications.MobileNetV2(weights=None, include_top=False, alpha=0.35).save_weights(narrow)
+    with h5py.File(whole, "w") as file:  # the format of the files that Keras publishes
+        legacy_h5_format.save_weights_to_hdf5_group(file, keras.applications.MobileNetV2(weights=None))
+    for path in (narrow, whole):
+        with pytest.raises(UsageError, match="cannot be loaded into MobileNetV2") as caught:
+            load_backbone("MobileNetV2", 96, str(path))
+        assert "\n" not in str(caught.value)

@@ -1,11 +1,13 @@
+import dataclasses
 import hashlib
 
 import pytest
 
-from components.train.check import check_settings, pinned
+from components.train.check import check_dataset, check_settings, pinned
 from components.train.settings import TrainSettings
 from petalflow import storage
-from petalflow.errors import UsageError
+from petalflow.dataset import open_dataset
+from petalflow.errors import PetalflowError, UsageError
 
 
 def test_networks_from_scratch_need_no_weights() -> None:
@@ -46,3 +48,103 @@ def test_weights_are_tried_when_asked(backbone_weights, tmp_path) -> None:
     (tmp_path / "junk.h5").write_bytes(b"junk")
     with pytest.raises(UsageError, match="cannot be loaded into MobileNetV2"):
         check_settings(settings.model_copy(update={"weights": str(tmp_path / "junk.h5")}), try_weights=True)
+
+
+BACKBONE = {"backbone": "MobileNetV2", "image_size_px": 96}
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"backbone": "dense", "recipe": "fine_tune"}, r"train\.recipe=fine_tune: dense is trained whole"),
+        ({**BACKBONE, "weights": "none", "recipe": "all"}, r"train\.recipe=all: MobileNetV2 with train\.weights=none"),
+        ({"backbone": "cnn", "features": "kept"}, r"train\.features=kept: nothing of cnn is frozen"),
+        ({"backbone": "cnn", "augment": {"flip": "both", "variants": 3}}, r"train\.augment\.variants=3: cnn has no"),
+        ({**BACKBONE, "augment": {"variants": 3}}, r"train\.augment\.variants=3: nothing is varied"),
+        ({**BACKBONE, "augment": {"flip": "both", "variants": 3}, "features": "anew"}, r"train\.features=anew"),
+        (
+            {**BACKBONE, "augment": {"flip": "both"}, "features": "kept"},
+            r"train\.features=kept, but every epoch varies",
+        ),
+        ({"max_epochs": 3, "warmup_epochs": 4}, r"train\.warmup_epochs=4 is more than train\.max_epochs=3"),
+        (
+            {**BACKBONE, "recipe": "auto", "fine_tune": {"max_epochs": 1, "warmup_epochs": 2}},
+            r"train\.fine_tune\.warmup_epochs=2 is more than train\.fine_tune\.max_epochs=1",
+        ),
+        ({**BACKBONE, "channels": 1}, r"train\.channels=1: MobileNetV2 takes colour"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, said) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        check_settings(TrainSettings.of(settings))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"strategy": "tpu", "augment": {"rotation_degrees": 20}},
+        {**BACKBONE, "recipe": "all", "augment": {"flip": "both", "variants": 3}},
+        {**BACKBONE, "weights": "none", "augment": {"flip": "both"}},
+        {**BACKBONE, "fine_tune": {"max_epochs": 1, "warmup_epochs": 2}},  # there is no fine-tuning
+    ],
+)
+def test_settings_that_go_together_are_not(settings) -> None:
+    check_settings(TrainSettings.of(settings))
+
+
+@pytest.mark.parametrize("units", [-1, "many", "", [64, 0], [1.5], True])
+def test_units_that_are_none_are_one_clear_line(units) -> None:
+    with pytest.raises(UsageError, match=r"^train\.hidden_units=.*: give a number of units") as caught:
+        TrainSettings.of({"hidden_units": units})
+    assert ";" not in str(caught.value)
+
+
+@pytest.mark.parametrize("layers", [0, -0.2, 1.5, [1], "", True])
+def test_layers_that_are_none_are_one_clear_line(layers) -> None:
+    with pytest.raises(UsageError, match=r"^train\.fine_tune\.layers=.*: give how many") as caught:
+        TrainSettings.of({"fine_tune": {"layers": layers}})
+    assert ";" not in str(caught.value)
+
+
+@pytest.mark.parametrize("settings", [{"hidden_units": [256, 64]}, {"fine_tune": {"layers": 1.0}}])
+def test_settings_are_the_same_on_the_other_side_of_a_pipeline(settings) -> None:
+    assert TrainSettings.from_json(TrainSettings.of(settings).to_json()) == TrainSettings.of(settings)
+
+
+def test_a_dataset_that_cannot_be_trained_on_is_refused(tiny_dataset) -> None:
+    dataset, settings = open_dataset(tiny_dataset), TrainSettings()
+    check_dataset(dataset, settings)
+    size = dataset.size("train")
+    for bad, setting, said in (
+        (dataclasses.replace(dataset, sizes={"train": size}), settings, "has no validation images"),
+        (dataclasses.replace(dataset, sizes={"validation": 9}), settings, "has no train images"),
+        (dataclasses.replace(dataset, counts={"train": {"red": 9}}), settings, "no training images of blue, green"),
+        (dataset, TrainSettings(batch_size=size + 1), f"more than the {size} training images"),
+    ):
+        with pytest.raises(PetalflowError, match=said) as caught:
+            check_dataset(bad, setting)
+        assert "\n" not in str(caught.value)
+
+
+def test_wrong_settings_are_answered_before_tensorflow_is_imported(run_python) -> None:
+    code = """
+        import sys
+        from components.train.__main__ import app
+        from petalflow import commandline
+        try:
+            commandline.main(app, sys.argv[1:])
+        finally:
+            print(sorted({name.split(".")[0] for name in sys.modules} & {"tensorflow", "keras", "tensorflow_datasets"}))
+    """
+    where = ("--dataset", "nowhere", "--out", "nothing")
+    for *arguments, said in (
+        ("--help", "Train a classifier"),
+        (*where, "--set", "backbone=MobilNetV2", "did you mean MobileNetV2"),
+        (*where, "--set", "augment.variants=3", "train.augment.variants=3"),
+        (*where, "--set", "warm_start=true", "--baseline REGISTRY/NAME"),
+    ):
+        ended = run_python(code, *arguments)
+        assert ended.stdout.endswith("[]\n"), ended.stderr
+        assert said in ended.stdout + ended.stderr
+        assert ended.returncode == (0 if arguments == ["--help"] else 2)

@@ -2,7 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from components.train.networks import build_from_scratch, build_head, feature_model, join
+from components.train.devices import computing_in
+from components.train.networks import build_from_scratch, build_head, feature_model, in_float32, join, pooling_layer
 from components.train.settings import TrainSettings
 from petalflow.model.task import Task
 
@@ -51,3 +52,84 @@ def test_a_joined_model_is_the_head_on_the_features() -> None:
     np.testing.assert_allclose(
         np.asarray(joined(images, training=False)), np.asarray(head(features(images, training=False))), atol=1e-6
     )
+
+
+def test_hidden_layers_are_as_many_as_asked_for_and_compute_what_they_say() -> None:
+    settings = TrainSettings(backbone="dense", image_size_px=4, hidden_units=(6, 5), dropout=0)
+    model = build_from_scratch(settings, Task.MULTI_CLASS, classes=3)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 4, 4, 3)).astype(np.float32)
+    x = images.reshape(2, -1) / 255
+    for name in ("hidden", "hidden_2"):
+        kernel, bias = model.get_layer(name).get_weights()
+        x = np.maximum(x @ kernel + bias, 0)
+    kernel, bias = model.get_layer("probabilities").get_weights()
+    assert kernel.shape == (5, 3)
+    scores = np.exp(x @ kernel + bias)
+    np.testing.assert_allclose(
+        np.asarray(model(images)), scores / scores.sum(axis=1, keepdims=True), rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("units", [0, ()])
+def test_no_hidden_units_are_no_hidden_layer(units: int | tuple[int, ...]) -> None:
+    settings = TrainSettings(backbone="dense", image_size_px=4, hidden_units=units)
+    model = build_from_scratch(settings, Task.MULTI_CLASS, classes=3)
+    assert model.count_params() == (4 * 4 * 3 + 1) * 3
+
+
+@pytest.mark.parametrize("size_px", [28, 63, 150, 300, 511])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_larger_image_makes_the_cnn_deeper_and_not_fat(size_px: int, channels: int) -> None:
+    settings = TrainSettings(backbone="cnn", image_size_px=size_px, channels=channels)
+    model = build_from_scratch(settings, Task.MULTI_CLASS, classes=10)
+    assert model.count_params() < 4e6
+    (flat,) = [layer for layer in model.layers if isinstance(layer, keras.layers.Flatten)]
+    assert 4 <= flat.input.shape[1] < 8
+    assert flat.output.shape[1] <= 7 * 7 * 256
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "units"), [(Task.BINARY, 2, 1), (Task.MULTI_LABEL, 4, 4), (Task.MULTI_CLASS, 4, 4)]
+)
+def test_the_task_decides_the_last_layer(task: Task, classes: int, units: int) -> None:
+    settings = TrainSettings(backbone="cnn", image_size_px=8, channels=1)
+    model = build_from_scratch(settings, task, classes)
+    images = np.random.default_rng(0).uniform(0, 255, (3, 8, 8, 3)).astype(np.float32)
+    scores = np.asarray(model(images, training=False))
+    last = model.get_layer("probabilities")
+    logits = np.asarray(keras.Model(model.inputs, last.input)(images)) @ last.kernel.numpy() + last.bias.numpy()
+    assert scores.shape == (3, units)
+    sigmoids = 1 / (1 + np.exp(-logits))
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(scores, softmax if task is Task.MULTI_CLASS else sigmoids, rtol=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["avg", "max", "flatten"])
+def test_pooling_makes_a_row_of_a_map(pooling: str) -> None:
+    values = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32)
+    expected = {"avg": values.mean((1, 2)), "max": values.max((1, 2)), "flatten": values.reshape(2, -1)}
+    np.testing.assert_allclose(np.asarray(pooling_layer(pooling)(values)), expected[pooling], atol=1e-6)
+
+
+def test_dropout_drops_its_share_while_training_alone() -> None:
+    inputs = keras.Input((4000,))
+    model = keras.Model(inputs, build_head(inputs, [], 0.3, Task.MULTI_CLASS, 2))
+    dropped = np.asarray(model.get_layer("dropout")(np.ones((1, 4000), np.float32), training=True))
+    assert (dropped == 0).mean() == pytest.approx(0.3, abs=0.04)
+    values = np.ones((1, 4000), np.float32)
+    np.testing.assert_array_equal(np.asarray(model(values, training=False)), np.asarray(model(values)))
+
+
+def test_a_bfloat16_model_in_float32_is_one_built_so() -> None:
+    def build() -> keras.Model:
+        backbone = keras.applications.ConvNeXtTiny(include_top=False, weights=None, input_shape=(32, 32, 3))
+        return feature_model(backbone, "ConvNeXtTiny", 32, "avg")
+
+    with computing_in("mixed_bfloat16"):
+        model = build()
+    copy, plain = in_float32(model), build()
+    plain.set_weights(model.get_weights())
+    images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    np.testing.assert_array_equal(np.asarray(copy(images)), np.asarray(plain(images)))
+    assert np.asarray(model(images)).dtype == "bfloat16"
+    np.testing.assert_allclose(np.asarray(model(images)).astype(np.float32), np.asarray(copy(images)), atol=0.1)

@@ -7,7 +7,20 @@ import pytest
 import tensorflow_datasets as tfds
 
 from petalflow import storage
-from petalflow.dataset import Dataset, Record, Shard, open_dataset, read_shard, shard_name, write_metadata, write_shard
+from petalflow.dataset import (
+    Dataset,
+    Entry,
+    Measure,
+    Record,
+    Shard,
+    index_path,
+    open_dataset,
+    read_shard,
+    shard_name,
+    write_index,
+    write_metadata,
+    write_shard,
+)
 from petalflow.errors import PetalflowError
 
 CLASSES = ("daisy", "glöckchen")
@@ -61,6 +74,27 @@ def test_records_come_in_order_over_all_shards(root: Path) -> None:
     records = list(open_dataset(root).records("train"))
     assert [record.labels[0] for record in records] == [0, 1, 0, 1, 1]
     assert [record.filename for record in records] == [f"train/{name}" for name in ("0/0", "0/1", "0/2", "1/0", "1/1")]
+
+
+def test_every_file_says_how_many_records_it_holds(root: Path) -> None:
+    dataset = open_dataset(root)
+    assert {split: dataset.lengths(split) for split in SHARDS} == {"train": [3, 2], "validation": [1], "test": [2]}
+    assert dataset.lengths("unknown") == []
+
+
+def test_labels_are_had_without_an_index_and_without_images_where_there_is_one(root: Path) -> None:
+    dataset = open_dataset(root)
+    expected = [(0,), (1,), (0,), (1,), (1,)]
+    assert list(dataset.labels("train")) == expected
+    assert list(dataset.labels("unknown")) == []
+    for path in dataset.paths("train"):
+        entries = [
+            Entry(record.filename, "0" * 64, 9, False, Measure(4, 4, 0, 0, 0), record.labels)
+            for record in map(Record.from_bytes, list(read_shard(path)))
+        ]
+        write_index(index_path(dataset.root, path.name), entries)
+        path.write_bytes(b"no records")
+    assert list(dataset.labels("train")) == expected
 
 
 def test_tfds_finds_every_split_by_its_template(root: Path) -> None:

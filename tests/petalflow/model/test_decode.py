@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from petalflow.model.decode import decode_and_resize, exif_orientation
+from petalflow.model.decode import decode_and_resize, decode_upright, exif_orientation
 
 
 def picture(width: int = 48, height: int = 32) -> Image.Image:
@@ -97,3 +97,37 @@ def test_orientation_of_real_files(shared_data) -> None:
                 continue
             said = image.getexif().get(0x0112, 1)
         assert int(exif_orientation(path.read_bytes())) == (said if 1 <= said <= 8 else 1), path.name
+
+
+def resized_by_tensorflow(data: bytes, size_px: int) -> np.ndarray:
+    """What TensorFlow's own function gives of a picture that is upright."""
+    pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
+    if data.startswith(b"\xff\xd8"):
+        pixels = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    return tf.cast(tf.round(tf.image.resize(pixels, (size_px, size_px), antialias=True)), tf.uint8).numpy()
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(("width", "height"), [(48, 32), (7, 5), (300, 20), (1, 90), (24, 24)])
+def test_it_is_to_the_bit_what_tensorflow_resizes(format: str, mode: str, width: int, height: int) -> None:
+    noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
+    data = encoded(Image.fromarray(noise).convert(mode), format)
+    for function in (decode_and_resize, decode_upright):
+        assert (function(data, 24).numpy() == resized_by_tensorflow(data, 24)).all()
+
+
+def test_exif_behind_bytes_that_are_no_text_is_found() -> None:
+    # A comment of every byte there is, line ends among them, stands before the EXIF.
+    data = with_orientation(6)
+    comment = b"\xff\xfe\x01\x02" + bytes(range(256))
+    with_comment = data[:2] + comment + data[2:]
+    assert (decode_and_resize(with_comment, 24).numpy() == decode_and_resize(data, 24).numpy()).all()
+    assert (decode_and_resize(data, 24).numpy() != decode_upright(data, 24).numpy()).any()
+
+
+def test_real_photos_are_to_the_bit_what_tensorflow_resizes(shared_data) -> None:
+    for path in sorted((shared_data / "flowers").glob("*/*.jpg"))[::160]:
+        data = path.read_bytes()
+        assert (decode_and_resize(data, 224).numpy() == resized_by_tensorflow(data, 224)).all(), path.name
+        assert (decode_upright(data, 224).numpy() == resized_by_tensorflow(data, 224)).all(), path.name

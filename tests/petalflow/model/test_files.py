@@ -4,13 +4,14 @@ import pytest
 
 from petalflow.errors import PetalflowError
 from petalflow.model.files import MODEL_FILE, load_model, write_model_info
+from petalflow.model.task import Task
 from petalflow.storage import building
 
 
-def save(folder, model: keras.Model):
+def save(folder, model: keras.Model, **info: object):
     with building(folder) as out:
         model.save(out / MODEL_FILE)
-        write_model_info(out, {"classes": ["a", "b"], "image_size_px": 4, "more": 1})
+        write_model_info(out, {"classes": ["a", "b"], "image_size_px": 4, **info})
     return folder
 
 
@@ -20,10 +21,15 @@ def small(*layers: keras.layers.Layer) -> keras.Model:
 
 def test_a_model_is_loaded_with_what_is_known_of_it(tmp_path) -> None:
     model = small()
-    loaded = load_model(save(tmp_path / "model", model))
+    loaded = load_model(save(tmp_path / "model", model, task="multi_label", more=1))
     assert (loaded.classes, loaded.image_size_px, loaded.info["more"]) == (("a", "b"), 4, 1)
+    assert loaded.task is Task.MULTI_LABEL
     images = np.ones((2, 4, 4, 3), np.float32)
     np.testing.assert_array_equal(np.asarray(loaded.keras_model(images)), np.asarray(model(images)))
+
+
+def test_a_model_made_before_there_were_tasks_has_a_softmax(tmp_path) -> None:
+    assert load_model(save(tmp_path / "model", small())).task is Task.MULTI_CLASS
 
 
 def test_a_model_that_would_run_code_is_not_loaded(tmp_path) -> None:

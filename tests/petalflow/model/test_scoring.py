@@ -8,6 +8,7 @@ from PIL import Image
 from petalflow.dataset import Record, Shard, open_dataset, shard_name, write_metadata, write_shard
 from petalflow.model.files import TrainedModel
 from petalflow.model.scoring import score_model
+from petalflow.model.task import Task
 from petalflow.progress import Counter
 from petalflow.storage import building
 
@@ -34,7 +35,17 @@ def dataset(tmp_path):
 def test_every_image_is_scored_in_order_the_last_batch_too(dataset, capsys) -> None:
     inputs = keras.Input((4, 4, 3))
     brightness = keras.layers.GlobalAveragePooling2D()(inputs)
-    model = TrainedModel(keras.Model(inputs, brightness), ("a", "b", "c"), 4, {})
+    model = TrainedModel(keras.Model(inputs, brightness), ("a", "b", "c"), Task.MULTI_CLASS, 4, {})
     scores = score_model(model, dataset, "test", Counter("evaluate", IMAGES, "images"))
     np.testing.assert_allclose(scores[:, 0], np.arange(IMAGES), atol=1e-3)
     assert f"evaluate: {IMAGES}/{IMAGES} images" in capsys.readouterr().out
+
+
+def test_of_two_classes_both_have_a_score(dataset) -> None:
+    inputs = keras.Input((4, 4, 3))
+    grey = keras.layers.Rescaling(1 / (2 * IMAGES))(inputs)
+    share = keras.layers.Conv2D(1, 4, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 48))(grey)
+    model = keras.Model(inputs, keras.layers.Flatten()(share))
+    scores = score_model(TrainedModel(model, ("a", "b"), Task.BINARY, 4, {}), dataset, "test")
+    second = np.arange(IMAGES) / (2 * IMAGES)
+    np.testing.assert_allclose(scores, np.stack([1 - second, second], axis=1), atol=1e-5)

@@ -1,0 +1,148 @@
+"""Grids of images: what is trained on, and how it is varied."""
+
+import io
+import textwrap
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+from PIL import Image
+
+from components.train.augment import show_variations
+from components.train.figures import DPI, readable_names, to_png
+from components.train.settings import AugmentSettings
+from petalflow.dataset import Dataset, Record
+
+# Of a training image in a picture.
+_TILE_PX = 128
+_GAP_PX, _LINE_PX, _MOST_LINES = 8, 14, 2
+_FONT_PT, _LETTERS_A_LINE = 8, 20
+_COLUMNS = 10
+_FEW_IMAGES, _MOST_IMAGES = 40, 100
+# Images are looked for among so many: records are in an order that mixes the classes, so the first are like all.
+_LOOKED_AT = 2000
+_VARIATIONS, _VARIATION_COLUMNS = 23, 8
+
+Pixels = NDArray[np.uint8]
+
+
+def read_shown(dataset: Dataset, size_px: int) -> tuple[list[Pixels], list[tuple[int, ...]]]:
+    """Returns some training images, the classes by turns, as they are trained on.
+
+    Returns:
+        Images, uint8 [size_px, size_px, 3], and the labels of each.
+    """
+    records = _records_at(dataset, choose_shown(_first_labels(dataset), len(dataset.classes)))
+    return [_decoded(record.image, size_px) for record in records], [record.labels for record in records]
+
+
+def choose_shown(labels: Sequence[tuple[int, ...]], classes: int) -> list[int]:
+    """Returns the places of the images to show: one of each class that is there, then another of each, and so on.
+
+    Args:
+        labels: Of the images to choose from.
+        classes: How many there are; of more than fit, some are shown, evenly spread.
+    """
+    of_class: dict[int, list[int]] = {label: [] for label in _spread(classes)}
+    for place, some in enumerate(labels):
+        for label in of_class.keys() & set(some):
+            of_class[label].append(place)
+    turns = max(_FEW_IMAGES // len(of_class), 1)
+    chosen = [places[turn] for turn in range(turns) for places in of_class.values() if turn < len(places)]
+    # An image of several classes may be chosen for each; images of none are shown where there are no others.
+    return list(dict.fromkeys(chosen)) or list(range(min(len(labels), _FEW_IMAGES)))
+
+
+def draw_images(images: Sequence[Pixels], labels: Sequence[tuple[int, ...]], classes: Sequence[str]) -> bytes:
+    """Returns a PNG file of images with the names of their classes.
+
+    Args:
+        images: uint8 [size, size, 3].
+        labels: Of each.
+        classes: Names of all.
+    """
+    names, families = readable_names(classes)
+    captions = [", ".join(names[label] for label in some) or "(no class)" for some in labels]
+    # A class a column, or two, where there are few.
+    columns = _COLUMNS // len(classes) * len(classes) if len(classes) <= _COLUMNS else _COLUMNS
+    return _draw_grid(images, captions, columns, families)
+
+
+def draw_variations(image: Pixels, settings: AugmentSettings, seed: int) -> bytes:
+    """Returns a PNG file of an image, uint8 [size, size, 3], and how training may see it."""
+    seeds = range(seed, seed + _VARIATIONS)
+    varied = [np.asarray(one) for one in show_variations(tf.constant(image), settings, seeds)]
+    return _draw_grid([image, *varied], ["as it is", *[""] * len(varied)], _VARIATION_COLUMNS)
+
+
+def _spread(classes: int) -> list[int]:
+    return [int(label) for label in np.unique(np.linspace(0, classes - 1, min(classes, _MOST_IMAGES)).round())]
+
+
+def _first_labels(dataset: Dataset) -> list[tuple[int, ...]]:
+    return [labels for labels, _ in zip(dataset.labels("train"), range(_LOOKED_AT), strict=False)]
+
+
+def _records_at(dataset: Dataset, places: Sequence[int]) -> list[Record]:
+    wanted, found = set(places), {}
+    for place, record in zip(range(max(places) + 1), dataset.records("train"), strict=False):
+        if place in wanted:
+            found[place] = record
+    return [found[place] for place in places]
+
+
+def _decoded(data: bytes, size_px: int) -> Pixels:
+    # By Pillow, as the graph of decode_and_resize takes longer to be made than these few images to be decoded.
+    with Image.open(io.BytesIO(data)) as image:
+        image.draft("RGB", (2 * size_px, 2 * size_px))
+        return np.asarray(image.convert("RGB").resize((size_px, size_px), Image.Resampling.BILINEAR))
+
+
+def _draw_grid(
+    images: Sequence[Pixels], captions: Sequence[str], columns: int, families: Sequence[str] = ("DejaVu Sans",)
+) -> bytes:
+    tiles = [_tile(image) for image in images]
+    columns = min(columns, len(tiles))
+    side = len(tiles[0])
+    captions = [_cut(caption, round(_LETTERS_A_LINE * side / _TILE_PX)) for caption in captions]
+    lines = max(len(caption.splitlines()) for caption in captions)
+    width, height = side + _GAP_PX, side + _GAP_PX + lines * _LINE_PX
+    rows = -(-len(tiles) // columns)
+    canvas = np.full((rows * height + _GAP_PX, columns * width + _GAP_PX, 3), 255, np.uint8)
+    figure = Figure(figsize=(canvas.shape[1] / DPI, canvas.shape[0] / DPI), dpi=DPI)
+    for number, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+        top, left = number // columns * height + _GAP_PX, number % columns * width + _GAP_PX
+        canvas[top : top + side, left : left + side] = tile
+        figure.text(
+            left / canvas.shape[1],
+            1 - (top + side + 2) / canvas.shape[0],
+            caption,
+            fontsize=_FONT_PT,
+            fontfamily=list(families),
+            va="top",
+            linespacing=1.1,
+            parse_math=False,
+            clip_box=Bbox.from_bounds(left, 0, side, canvas.shape[0]),  # names of wide letters end there too
+            clip_on=True,
+        )
+    figure.figimage(canvas)
+    return to_png(figure)
+
+
+def _tile(image: Pixels) -> Pixels:
+    """Returns an image at about the size it is shown: tiny ones enlarged without smoothing, to show their pixels."""
+    side = len(image)
+    if side <= _TILE_PX:
+        scale = _TILE_PX // side
+        return image.repeat(scale, axis=0).repeat(scale, axis=1)
+    return np.asarray(Image.fromarray(image).resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS))
+
+
+def _cut(text: str, letters: int) -> str:
+    wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    lines = textwrap.wrap(text, letters // 2 if wide else letters, max_lines=_MOST_LINES, placeholder="…")
+    return "\n".join(lines)

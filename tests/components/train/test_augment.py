@@ -1,0 +1,141 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from components.train import augment
+from components.train.augment import make_augmentation, show_variations
+from components.train.settings import AugmentSettings
+
+PX = 65
+MIDDLE = PX // 2
+ALL = {
+    "rotation_degrees": 20,
+    "shift_fraction": 0.2,
+    "zoom_fraction": 0.2,
+    "flip": "both",
+    "brightness_fraction": 0.2,
+    "contrast_fraction": 0.2,
+}
+
+
+def varied(image: NDArray[np.uint8], count: int = 200, **settings: object) -> NDArray[np.uint8]:
+    return np.stack(show_variations(tf.constant(image), AugmentSettings(**settings), range(count)))
+
+
+def dots(*places: tuple[int, int]) -> NDArray[np.uint8]:
+    """A black image with soft white dots at x, y."""
+    y, x = np.mgrid[0:PX, 0:PX]
+    light = sum(np.exp(-((x - a) ** 2 + (y - b) ** 2) / 8) for a, b in places)
+    return np.repeat((255 * light).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def middles(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Where the light is, [n, 2], x and y."""
+    light = images[..., 0].astype(float)
+    return np.stack([(light.sum(axis=1) @ np.arange(PX)), (light.sum(axis=2) @ np.arange(PX))], axis=1) / light.sum(
+        axis=(1, 2)
+    ).reshape(-1, 1)
+
+
+def photo() -> NDArray[np.uint8]:
+    return np.random.default_rng(1).integers(0, 256, (24, 24, 3), np.uint8)
+
+
+def test_a_turn_is_at_most_so_many_degrees_and_nearly_that_at_times() -> None:
+    right, down = (middles(varied(dots((MIDDLE + 20, MIDDLE)), rotation_degrees=20)) - MIDDLE).T
+    turned = np.degrees(np.arctan2(down, right))
+    assert np.hypot(right, down) == pytest.approx(20, abs=0.5)
+    assert np.abs(turned).max() <= 20.5
+    assert turned.min() < -18
+    assert turned.max() > 18
+
+
+def test_a_shift_is_at_most_that_share_of_the_side_in_both_directions() -> None:
+    shifts = (middles(varied(dots((MIDDLE, MIDDLE)), shift_fraction=0.2)) - MIDDLE) / PX
+    assert np.abs(shifts).max() <= 0.205
+    assert (shifts.min(axis=0) < -0.18).all()
+    assert (shifts.max(axis=0) > 0.18).all()
+    assert abs(np.corrcoef(shifts.T)[0, 1]) < 0.3
+
+
+def test_a_zoom_is_at_most_that_share_in_and_out() -> None:
+    images = varied(dots((MIDDLE + 18, MIDDLE)), zoom_fraction=0.2)
+    # What is seen at 18 from the middle was at 0.8 to 1.2 times that.
+    away = middles(images)[:, 0] - MIDDLE
+    assert away.min() == pytest.approx(18 / 1.2, abs=0.7)
+    assert away.max() == pytest.approx(18 / 0.8, abs=0.7)
+
+
+@pytest.mark.parametrize(("flip", "ways"), [("horizontal", 2), ("vertical", 2), ("both", 4)])
+def test_a_flip_is_exact_and_happens_to_half_of_the_images(flip: str, ways: int) -> None:
+    image = photo()
+    flipped = {"none": image, "horizontal": image[:, ::-1], "vertical": image[::-1], "both": image[::-1, ::-1]}
+    results = varied(image, flip=flip)
+    counts = {name: sum((one == expected).all() for one in results) for name, expected in flipped.items()}
+    assert sum(counts.values()) == 200
+    assert all(0.7 < count * ways / 200 < 1.3 for count in counts.values() if count), counts
+    assert sum(count > 0 for count in counts.values()) == ways
+
+
+def test_brightness_and_contrast_stay_within_their_shares() -> None:
+    grey = np.full((8, 8, 3), 128, np.uint8)
+    light = varied(grey, brightness_fraction=0.2)[:, 0, 0, 0] / 255 - 128 / 255
+    assert (light.min(), light.max()) == pytest.approx((-0.2, 0.2), abs=0.02)
+    striped = np.where(np.arange(8)[:, None, None] % 2, 150, 100).astype(np.uint8).repeat(8, 1).repeat(3, 2)
+    between = np.ptp(varied(striped, contrast_fraction=0.4).astype(float), axis=(1, 2, 3)) / 50
+    assert (between.min(), between.max()) == pytest.approx((0.6, 1.4), abs=0.05)
+
+
+def test_with_nothing_on_an_image_stays_as_it_is() -> None:
+    assert (varied(photo(), count=2) == photo()).all()
+
+
+def test_one_transformation_does_what_the_layers_do_one_after_the_other() -> None:
+    image = dots((MIDDLE - 10, MIDDLE - 4), (MIDDLE + 9, MIDDLE), (MIDDLE + 3, MIDDLE + 12))
+    settings = AugmentSettings(rotation_degrees=20, shift_fraction=0.1, zoom_fraction=0.2, flip="both")
+    layers = [layer for layer, _ in augment._moves(settings)]
+    for seed, at_once in enumerate(show_variations(tf.constant(image), settings, range(5))):
+        seeds = tf.random.experimental.stateless_split(tf.constant([seed, 0], tf.int64), 2 * len(layers))
+        given, step = augment._Given(seeds), tf.cast(image, tf.float32)[None]
+        for layer in layers:
+            step = layer.transform_images(step, layer.get_random_transformation(step, training=True, seed=given))
+        # They interpolate three times, which blurs.
+        assert np.abs(step[0] - tf.cast(at_once, tf.float32)).mean() < 1.5
+        assert middles(step.numpy()) == pytest.approx(middles(at_once[None].numpy()), abs=0.4)
+
+
+def test_seed_and_image_alone_decide() -> None:
+    vary = make_augmentation(AugmentSettings(**ALL))
+    images = tf.constant(np.stack([photo()] * 6))
+    seeds = tf.constant([(4, number) for number in range(6)], tf.int64)
+    pairs = tf.data.Dataset.from_tensor_slices((images, seeds))
+    first = list(pairs.map(vary, num_parallel_calls=2).as_numpy_iterator())
+    later = list(pairs.skip(3).map(vary).as_numpy_iterator())
+    assert all(image.dtype == np.uint8 and image.shape == (24, 24, 3) for image in first)
+    assert (np.stack(first[3:]) == np.stack(later)).all()
+    assert len({image.tobytes() for image in first}) == 6
+
+
+def test_the_same_seed_varies_the_same_way_in_another_process(run_python) -> None:
+    there = run_python("""
+        import numpy as np, tensorflow as tf
+        from components.train.augment import show_variations
+        from components.train.settings import AugmentSettings
+
+        tf.random.set_seed(123)
+        image = tf.constant(np.arange(24 * 24 * 3, dtype=np.uint8).reshape(24, 24, 3))
+        settings = AugmentSettings(rotation_degrees=20, contrast_fraction=0.2, flip="both")
+        print(np.stack(show_variations(image, settings, [6, 5])).tobytes().hex())
+    """)
+    image = np.arange(24 * 24 * 3, dtype=np.uint8).reshape(24, 24, 3)
+    here = varied(image, count=7, rotation_degrees=20, contrast_fraction=0.2, flip="both")
+    assert there.stdout.strip() == here[[6, 5]].tobytes().hex(), there.stderr
+
+
+def test_degrees_are_no_shares_of_a_turn() -> None:
+    # 1 degree moves what is 30 pixels away by half a pixel.
+    away = middles(varied(dots((MIDDLE + 30 - 4, MIDDLE)), count=50, rotation_degrees=1)) - MIDDLE
+    assert np.abs(away[:, 1]).max() <= 26 * math.sin(math.radians(1)) + 0.2

@@ -1,0 +1,158 @@
+import dataclasses
+import json
+import logging
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.train import checkpoint
+from components.train.checkpoint import Checkpoints, training_uri
+from components.train.state import PHASE, Sums, TrainingState
+from petalflow import storage
+from petalflow.errors import UsageError
+
+STATE = TrainingState(
+    phase=1,
+    step=3,
+    sums=Sums(0.1, 2.0, 32.0, 0.5, 0.25),
+    history={PHASE: ["head"] * 3, "val_loss": [0.5, 0.25, math.nan], "accuracy": [0.1, 0.2, 0.3]},
+    best_epoch=1,
+    best_figure=-0.25,
+    model=[np.arange(12, dtype=np.float32).reshape(3, 4), np.array([7, 8], np.uint32)],
+    optimizer=[np.array(3, np.int64)] + [np.full((2,), index, np.float32) for index in range(11)],
+    best=[np.zeros((3, 4), np.float32), np.array([1, 2], np.uint32)],
+    trained=[np.ones(2, np.float32)],
+    spent_s=12.5,
+    notes=["because"],
+    origin={"fingerprint": "abc", "classes": ["a", "b"], "settings": {"seed": 1}},
+)
+
+
+def saved(uri: str, *epochs: int) -> None:
+    """Saves states, one after the other, that differ by their epochs."""
+    with checkpoint.opened(uri) as checkpoints:
+        for epoch in epochs:
+            checkpoints.save(dataclasses.replace(STATE, history={PHASE: ["head"] * epoch}))
+            checkpoints.flush()
+
+
+def names(uri: str) -> list[str]:
+    return [file.name for file in storage.list_files(uri)]
+
+
+def newest(folder: Path) -> Path:
+    return sorted(folder.glob("*.npz"))[-1]
+
+
+def test_a_state_comes_back_as_it_was(place: str) -> None:
+    with checkpoint.opened(place) as checkpoints:
+        checkpoints.save(STATE)
+    loaded = checkpoint.load(place)
+    assert loaded is not None
+    for name, value in vars(STATE).items():
+        if name not in ("model", "optimizer", "best", "trained", "history"):
+            assert getattr(loaded, name) == value
+    assert str(loaded.history) == str(STATE.history)  # by text: nan is not nan
+    for part in ("model", "optimizer", "best", "trained"):
+        for one, other in zip(getattr(loaded, part), getattr(STATE, part), strict=True):
+            assert one.dtype == other.dtype
+            np.testing.assert_array_equal(one, other)
+
+
+def test_the_one_before_is_kept_and_no_other(place: str) -> None:
+    saved(place, 1, 2, 3)
+    saved(place, 4)
+    numbers = [name.split("-")[1] for name in names(place) if name.startswith("checkpoint")]
+    assert numbers == ["00000003", "00000004"]
+    assert [state.epochs for state in Checkpoints(place).states()] == [4, 3]
+
+
+def test_the_history_is_json_that_any_reader_takes(place: str) -> None:
+    with checkpoint.opened(place) as checkpoints:
+        checkpoints.save(STATE)
+    history = json.loads(storage.read_bytes(storage.join(place, "history.json")), parse_constant=pytest.fail)
+    assert history["val_loss"] == [0.5, 0.25, None]
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped"])
+def test_of_a_damaged_checkpoint_the_one_before_is_taken(tmp_path, caplog, damage: str) -> None:
+    saved(str(tmp_path), 1, 2)
+    data = bytearray(newest(tmp_path).read_bytes())
+    for place in range(0, len(data), 997) if damage == "flipped" else [0]:
+        harmed = bytearray(data)
+        harmed[place] ^= 4
+        newest(tmp_path).write_bytes({"cut": data[:-200], "empty": b"", "flipped": harmed}[damage])
+        loaded = checkpoint.load(str(tmp_path))
+        assert loaded is not None
+        assert loaded.epochs == 1
+        assert f"checkpoint {newest(tmp_path).name} cannot be read" in caplog.text
+    with checkpoint.opened(str(tmp_path)) as checkpoints:
+        checkpoints.save(next(checkpoints.states()))
+    assert [state.epochs for state in Checkpoints(str(tmp_path)).states()] == [1, 1], "the damaged one goes first"
+
+
+def test_where_none_can_be_read_there_is_none(tmp_path) -> None:
+    assert checkpoint.load(str(tmp_path / "nothing")) is None
+    saved(str(tmp_path), 1, 2)
+    for file in tmp_path.glob("*.npz"):
+        file.write_bytes(b"PK")
+    assert checkpoint.load(str(tmp_path)) is None
+    assert Checkpoints(str(tmp_path)).found
+
+
+def test_what_a_killed_process_left_half_written_is_cleared(tmp_path) -> None:
+    (tmp_path / "checkpoint-00000001.unfinished").write_bytes(b"half")
+    saved(str(tmp_path), 1)
+    assert [name.split("-")[0] for name in names(str(tmp_path))] == ["checkpoint", "history.json"]
+
+
+def test_a_folder_that_cannot_be_is_said_before_work(tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match=r"cannot keep checkpoints at .*file/state"):
+        Checkpoints(str(tmp_path / "file" / "state"))
+
+
+def test_what_cannot_be_written_is_said_once_and_tried_again(tmp_path, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    state = tmp_path / "state"
+    with checkpoint.opened(str(state)) as checkpoints:
+        checkpoints.save(STATE)
+        checkpoints.remove()
+        state.write_text("a file where the folder was")
+        for _ in range(3):
+            checkpoints.save(STATE)
+        assert caplog.text.count("cannot keep a checkpoint at") == 1
+        state.unlink()
+        checkpoints.save(STATE)
+        assert "are kept at" in caplog.text
+    assert checkpoint.load(str(state)) is not None
+
+
+def test_a_store_that_is_away_does_not_slow_the_training_and_gets_the_newest(store, caplog, monkeypatch) -> None:
+    caplog.set_level(logging.INFO)
+    uri = store.new_bucket() + "/state"
+    with checkpoint.opened(uri) as checkpoints:
+        saved_all = [dataclasses.replace(STATE, step=step) for step in range(20)]
+        for state in saved_all:
+            checkpoints.save(state)  # much faster than a store takes them
+    assert checkpoint.load(uri).step == 19
+    numbers = [int(name.split("-")[1]) for name in names(uri) if name.startswith("checkpoint")]
+    assert max(numbers) < 20, "those between were left out"
+
+
+def test_a_state_that_was_removed_is_gone(place: str) -> None:
+    with checkpoint.opened(place) as checkpoints:
+        checkpoints.save(STATE)
+        checkpoints.remove()
+    assert names(place) == []
+
+
+def test_other_inputs_have_another_place() -> None:
+    inputs = ("fingerprint", "{}", "code", "gs://b/models/flowers/1")
+    places = {training_uri("gs://b/state", *inputs)}
+    for index in range(4):
+        places.add(training_uri("gs://b/state", *(*inputs[:index], "other", *inputs[index + 1 :])))
+    assert len(places) == 5
+    assert training_uri("gs://b/state", *inputs) in places

@@ -1,0 +1,122 @@
+import signal
+import tempfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.train.chunks import Chunks
+from components.train.devices import Devices
+from components.train.features import Pass, compute_features, digest, reserve
+from components.train.feeding import read_images
+from components.train.forward import Forward, fast_forward
+from components.train.interruption import Interruption, put_off
+from petalflow.dataset import Dataset, open_dataset
+
+ONE_DEVICE = Devices(tf.distribute.get_strategy(), compiled=False, whole_batches=False, policy="float32")
+
+
+@pytest.fixture(scope="module")
+def frozen() -> keras.Model:
+    inputs = keras.Input((8, 8, 3))
+    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_dataset) -> Dataset:
+    return open_dataset(tiny_dataset)
+
+
+def seed_as_image(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """A variation that shows what it was made of."""
+    return tf.zeros_like(image) + tf.cast(tf.stack([seed[0], seed[1] // 256, seed[1] % 256]), tf.uint8)
+
+
+def compute(images: Pass, frozen: keras.Model, chunks: Chunks | None = None, fails_after: int | None = None) -> tuple:
+    """Returns the features and of how many images they were computed; fails after so many batches."""
+    features, computed = np.full((images.rows, 3), np.nan, np.float32), []
+
+    def counting(forward: Forward, batch: tf.Tensor) -> np.ndarray:
+        if len(computed) == fails_after:
+            raise RuntimeError("killed")
+        computed.append(len(batch))
+        return forward(batch)
+
+    with fast_forward(frozen, ONE_DEVICE, exact=True) as forward:
+        watched = Forward(forward.batch, "", lambda batch: tf.constant(counting(forward, batch)))
+        try:
+            compute_features(images, watched, features, chunks, Interruption())
+        except RuntimeError:
+            assert fails_after is not None
+    return features, sum(computed)
+
+
+def test_each_image_has_its_features_train_before_validation(dataset, frozen) -> None:
+    features, _ = compute(Pass(dataset, 8), frozen)
+    pixels = np.concatenate([read_images(dataset, split, 8) for split in ("train", "validation")])
+    np.testing.assert_allclose(features, pixels.astype(np.float64).mean(axis=(1, 2)), rtol=1e-5)
+
+
+def test_each_variation_has_its_seed_and_its_place(dataset, frozen) -> None:
+    features, _ = compute(Pass(dataset, 8, variants=3, augment=seed_as_image, seed=7), frozen)
+    count = dataset.size("train")
+    assert [tuple(map(int, row)) for row in features[: 3 * count]] == [
+        (7 + variant, image // 256, image % 256) for variant in range(3) for image in range(count)
+    ]
+    pixels = read_images(dataset, "validation", 8)
+    np.testing.assert_allclose(features[3 * count :], pixels.astype(np.float64).mean(axis=(1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("variants", [1, 3])
+@pytest.mark.parametrize("batches", [1, 4, 7])
+def test_a_pass_that_was_killed_goes_on_and_gives_the_same(
+    dataset, frozen, tmp_path, batches: int, variants: int
+) -> None:
+    images = Pass(dataset, 8, variants, seed_as_image if variants > 1 else None)
+    undisturbed, whole = compute(images, frozen)
+    _, before = compute(images, frozen, Chunks(str(tmp_path), (3,), every_s=0), fails_after=batches)
+    features, after = compute(images, frozen, Chunks(str(tmp_path), (3,)))
+    assert (before + after, after < whole) == (whole, True)
+    np.testing.assert_array_equal(features, undisturbed)
+
+
+def test_a_pass_that_is_asked_to_end_keeps_what_it_has(dataset, tmp_path) -> None:
+    images, done = Pass(dataset, 8), []
+
+    def run(batch: tf.Tensor) -> tf.Tensor:
+        done.append(len(batch))
+        if len(done) == 3:
+            signal.raise_signal(signal.SIGTERM)
+        return tf.reduce_mean(tf.cast(batch, tf.float32), axis=[1, 2])
+
+    features = np.empty((images.rows, 3), np.float32)
+    with pytest.raises(SystemExit), put_off() as interruption:
+        compute_features(images, Forward(16, "", run), features, Chunks(str(tmp_path), (3,)), interruption)
+    assert sum(map(len, Chunks(str(tmp_path), (3,)).read())) == 48
+
+
+def test_features_are_in_memory_or_on_disk_or_nowhere(tmp_path, monkeypatch, caplog) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    shape = (1 << 10, 1 << 10)  # 4 MiB
+    in_memory = reserve(shape, memory_mib=4, disk_mib=0)
+    assert in_memory is not None
+    assert not isinstance(in_memory, np.memmap)
+    on_disk = reserve(shape, memory_mib=3, disk_mib=4)
+    assert isinstance(on_disk, np.memmap)
+    on_disk[:] = 1
+    assert on_disk.sum() == 1 << 20
+    assert list(tmp_path.iterdir()) == [], "no file is left, whatever happens"
+    assert reserve(shape, memory_mib=3, disk_mib=3) is None
+    assert "they would take 4 MiB, more than train.cache_mib=3 and train.cache_disk_mib=3" in caplog.text
+    assert reserve((1 << 40, 1 << 10), memory_mib=0, disk_mib=1 << 40) is None, "no disk has as much"
+
+
+def test_features_of_other_images_or_weights_have_another_name(dataset) -> None:
+    frozen = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
+    names = [digest(images, frozen, "") for images in (Pass(dataset, 8), Pass(dataset, 8), Pass(dataset, 8, seed=1))]
+    frozen.set_weights([weights + 1 for weights in frozen.get_weights()])
+    names.append(digest(Pass(dataset, 8), frozen, ""))
+    assert names[0] == names[1]
+    assert len(set(names)) == 3

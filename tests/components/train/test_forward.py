@@ -1,0 +1,79 @@
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.train.devices import Devices
+from components.train.forward import fast_forward, folded, multiplies_bfloat16, onednn_bfloat16
+from components.train.networks import feature_model
+
+OPTION = "auto_mixed_precision_onednn_bfloat16"
+ONE_DEVICE = Devices(tf.distribute.get_strategy(), compiled=False, whole_batches=False, policy="float32")
+
+
+@pytest.fixture(scope="module")
+def frozen(backbone_weights) -> keras.Model:
+    backbone = keras.applications.MobileNetV2(include_top=False, weights=str(backbone_weights), input_shape=(32, 32, 3))
+    return feature_model(backbone, "MobileNetV2", 32, "avg")
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
+
+
+@pytest.mark.parametrize("count", [1, 32])
+def test_it_gives_what_the_network_gives_also_of_a_part_of_a_batch(frozen, count: int) -> None:
+    with fast_forward(frozen, ONE_DEVICE, exact=True) as forward:
+        values = forward(tf.constant(images(count)))
+    np.testing.assert_allclose(values, frozen(images(count).astype(np.float32), training=False), rtol=1e-3, atol=1e-5)
+
+
+def test_what_is_folded_has_no_variables_left(frozen) -> None:
+    fast, before = folded(frozen, 2), frozen.get_weights()
+    values = fast(tf.constant(images(2))).numpy()
+    try:
+        frozen.set_weights([0 * weights for weights in before])
+        np.testing.assert_array_equal(fast(tf.constant(images(2))), values)
+    finally:
+        frozen.set_weights(before)
+
+
+def test_several_devices_share_the_images_in_order(run_python) -> None:
+    done = run_python("""
+        import keras, numpy as np, tensorflow as tf
+        from components.train.devices import Devices
+        from components.train.forward import shared
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+        with strategy.scope():
+            frozen = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(2, 3), keras.layers.Flatten()])
+        run = shared(frozen, Devices(strategy, False, True, "float32"))
+        images = np.random.default_rng(0).integers(0, 256, (6, 4, 4, 3), np.uint8)
+        np.testing.assert_allclose(run(tf.constant(images)), frozen(images.astype(np.float32)), rtol=1e-4, atol=1e-3)
+    """)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_the_option_of_the_process_is_put_back_whatever_happens(before: bool) -> None:
+    tf.config.optimizer.set_experimental_options({OPTION: before})
+    try:
+        with contextlib.suppress(KeyboardInterrupt), onednn_bfloat16():
+            assert tf.config.optimizer.get_experimental_options()[OPTION]
+            raise KeyboardInterrupt
+        assert tf.config.optimizer.get_experimental_options()[OPTION] == before
+    finally:
+        tf.config.optimizer.set_experimental_options({OPTION: False})
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [("fpu avx512f amx_bf16", True), ("fpu avx512f avx512_bf16", True), ("fpu avx512f amx_tile", False)],
+)
+def test_bfloat16_is_for_cpus_that_have_it(tmp_path, flags: str, expected: bool) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nmodel name\t: amx_bf16 ?\nflags\t\t: {flags}\n")
+    assert multiplies_bfloat16(tmp_path / "cpuinfo") is expected
+    assert multiplies_bfloat16(tmp_path / "no such file") is False

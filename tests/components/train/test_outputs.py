@@ -1,0 +1,136 @@
+import csv
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.train import outputs
+from components.train.settings import TrainSettings
+from components.train.state import TrainingState
+from components.train.train import train
+from petalflow.dataset import open_dataset
+from petalflow.model.files import CURVES_FILE, load_model
+
+FOR_PEOPLE = {"history.csv", "curves.png", "images.png", "summary.txt", "settings.yaml"}
+
+
+@pytest.fixture(scope="module")
+def finetuned(tiny_dataset, backbone_weights, tmp_path_factory) -> Path:
+    """A model of two phases, with augmentation."""
+    settings = TrainSettings.of(
+        {
+            "backbone": "MobileNetV2",
+            "weights": str(backbone_weights),
+            "image_size_px": 32,
+            "recipe": "fine_tune",
+            "max_epochs": 3,
+            "fine_tune": {"max_epochs": 2, "layers": 0.1},
+            "augment": {"flip": "horizontal", "variants": 2},
+            "features": "kept",
+        }
+    )
+    folder = tmp_path_factory.mktemp("outputs") / "model"
+    train(tiny_dataset, folder, settings)
+    return folder
+
+
+def info_of(folder: Path) -> dict:
+    return json.loads((folder / "model.json").read_text())
+
+
+def test_everything_for_people_is_there(finetuned: Path) -> None:
+    names = {str(path.relative_to(finetuned)) for path in finetuned.rglob("*") if path.is_file()}
+    events = {f"tensorboard/{run}/events.out.tfevents.petalflow" for run in ("train", "validation")}
+    ours = {"model.keras", "model.json", "history.json", "complete.json"}
+    assert names == FOR_PEOPLE | ours | events | {"augmentation.png"}
+    for path in finetuned.glob("*.png"):
+        with Image.open(path) as picture:
+            assert "Software" not in picture.info
+            assert np.asarray(picture.convert("L")).std() > 5, path
+
+
+def test_the_table_holds_the_history(finetuned: Path) -> None:
+    history = json.loads((finetuned / "history.json").read_text())
+    with (finetuned / "history.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == [str(epoch) for epoch in range(1, len(history["loss"]) + 1)]
+    assert [row["phase"] for row in rows] == history["phase"]
+    assert {"head", "fine-tuning"} == set(history["phase"])
+    assert [float(row["val_loss"]) for row in rows] == history["val_loss"]
+
+
+def test_the_settings_train_the_same_again(tiny_dataset, tiny_model, tmp_path) -> None:
+    command = [sys.executable, "-m", "components.train", "--dataset", str(tiny_dataset), "--out", str(tmp_path / "m")]
+    command += ["--config", str(tiny_model / "settings.yaml")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, again = load_model(tiny_model), load_model(tmp_path / "m")
+    assert first.info["settings"] == again.info["settings"]
+    for one, other in zip(first.keras_model.get_weights(), again.keras_model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_settings_of_settings_are_read_again(finetuned: Path) -> None:
+    from petalflow.commandline import read_settings
+
+    read = TrainSettings.of(read_settings("train", finetuned / "settings.yaml", None))
+    assert read.model_dump(mode="json") == info_of(finetuned)["settings"]
+    assert read.augment.variants == 2
+    assert read.fine_tune.layers == 0.1
+
+
+def test_the_summary_tells_what_was_trained_and_is_plain_text(finetuned: Path) -> None:
+    summary = (finetuned / "summary.txt").read_text(encoding="utf-8")
+    assert "\x1b" not in summary
+    for word in ("block_1_expand", "probabilities", "Param #", "Total params", "Non-trainable params"):
+        assert word in summary
+    assert max(map(len, summary.splitlines())) == 120, "no column is cut off"
+    trainable = {line.split()[2]: line.split()[-2] for line in summary.splitlines() if line.startswith("│    └")}
+    assert trainable["Conv1"] == "N"
+    assert trainable["Conv_1"] == trainable["probabilities"] == "Y"
+
+
+def test_the_model_says_how_it_was_trained(finetuned: Path) -> None:
+    info = info_of(finetuned)
+    assert info["devices"] == "CPU:0"
+    assert info["precision"] == "float32"
+    notes = "\n".join(info["notes"])
+    for said in ("head on frozen MobileNetV2: what it gives is computed once", "fine-tuning", "head ended", "from"):
+        assert said in notes
+    assert len(set(info["notes"])) == len(info["notes"])
+
+
+def test_equal_trainings_leave_equal_pictures(tiny_dataset, tiny_model, tmp_path) -> None:
+    settings = TrainSettings.model_validate(info_of(tiny_model)["settings"])
+    train(tiny_dataset, tmp_path / "again", settings)
+    for name in ("curves.png", "images.png", "settings.yaml"):
+        assert (tmp_path / "again" / name).read_bytes() == (tiny_model / name).read_bytes(), name
+
+
+def test_what_cannot_be_written_costs_nothing_else(tiny_dataset, tiny_model, tmp_path, caplog) -> None:
+    history = json.loads((tiny_model / "history.json").read_text())
+    (tmp_path / CURVES_FILE).mkdir()  # something is in the way
+    with caplog.at_level(logging.WARNING):
+        state = TrainingState(history=history, best_epoch=0)
+        model = load_model(tiny_model).keras_model
+        outputs.write_outputs(tmp_path, open_dataset(tiny_dataset), TrainSettings(image_size_px=16), model, state)
+    assert [record.getMessage() for record in caplog.records] == [
+        "curves.png could not be written; the model is as it should be"
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == FOR_PEOPLE | {"tensorboard"}
+
+
+def test_an_epoch_without_numbers_is_an_empty_cell(tiny_dataset, tiny_model, tmp_path) -> None:
+    history = json.loads((tiny_model / "history.json").read_text())
+    history["val_loss"][-1] = float("nan")
+    model = load_model(tiny_model).keras_model
+    state = TrainingState(history=history, best_epoch=0)
+    outputs.write_outputs(tmp_path, open_dataset(tiny_dataset), TrainSettings(image_size_px=16), model, state)
+    with (tmp_path / "history.csv").open(newline="") as file:
+        assert [row["val_loss"] == "" for row in csv.DictReader(file)] == [False] * (len(history["loss"]) - 1) + [True]
+    assert (tmp_path / "curves.png").stat().st_size

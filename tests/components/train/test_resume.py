@@ -1,0 +1,330 @@
+"""Trainings that are killed, or asked to end, and taken up again."""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from components.train import checkpoint
+from components.train.devices import choose_devices
+from components.train.feeding import Batching, KeptFeed
+from components.train.interruption import put_off
+from components.train.learning import Learning
+from components.train.objective import Objective
+from components.train.origin import origin_of
+from components.train.phase import Phase
+from components.train.settings import TrainSettings
+from components.train.state import PHASE, TrainingState
+from components.train.train import train
+from components.train.training import Training
+from petalflow.dataset import open_dataset
+from petalflow.errors import UsageError
+from petalflow.model.files import load_model
+from petalflow.model.task import Task
+
+# PETALFLOW_KILLS=20 for a longer look.
+KILLS = int(os.environ.get("PETALFLOW_KILLS", "2"))
+DENSE = {"backbone": "dense", "image_size_px": 16, "max_epochs": 6, "patience_epochs": 6, "balance": "sampling"}
+
+
+@pytest.fixture(scope="module")
+def two_phases(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
+    """A head, and then the last layers of its backbone, with all that is random, saved as often as can be."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    weights = tmp_path_factory.mktemp("vgg") / "vgg16.weights.h5"
+    keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(weights)
+    return TrainSettings.model_validate(
+        {
+            "backbone": "VGG16",
+            "weights": str(weights),
+            "image_size_px": 32,
+            "dropout": 0.4,
+            "optimizer": "sgd",
+            "learning_rate": 0.01,
+            "balance": "sampling",
+            "recipe": "fine_tune",
+            "max_epochs": 5,
+            "fine_tune": {"layers": 2, "max_epochs": 4, "learning_rate": 0.01},
+            "checkpoint_minutes": 1e-6,
+        }
+    )
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """Two trainings left the same weights, and the same figures but for the times."""
+    pairs = zip(*(load_model(folder).keras_model.get_weights() for folder in (one, other)), strict=True)
+    assert all(np.array_equal(value, another) for value, another in pairs)
+    first, second = (json.loads((folder / "history.json").read_text()) for folder in (one, other))
+    for name in first.keys() - {"seconds", "waited"}:
+        assert first[name] == second[name], name
+    assert info(one)["best_epoch"] == info(other)["best_epoch"]
+
+
+def info(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "model.json").read_text())
+
+
+class Killed:
+    """Starts a training again and again, and kills it at random times."""
+
+    def __init__(self, kills: int, took_s: float) -> None:
+        self._seed = int(os.environ.get("PETALFLOW_SEED", "6"))
+        self._generator = random.Random(self._seed)  # noqa: S311
+        self._left, self._took_s = kills, took_s
+
+    def run(self, start: Callable[[int], BaseProcess], state: Callable[[int], Path]) -> int:
+        """Returns how many trainings came to their end: each goes on until it does, and then the next begins."""
+        done, at = 0, []
+        while self._left or done == 0:
+            process, after = start(done), self._generator.uniform(0, self._took_s)
+            process.join(after if self._left else None)
+            if process.is_alive():
+                kept = checkpoint.load(str(state(done)))
+                process.kill()
+                process.join()
+                at.append((round(after, 1), kept and (kept.phase, kept.epochs, kept.step)))
+                self._left -= 1
+            else:
+                assert process.exitcode == 0
+                done += 1
+        print(f"seed {self._seed}: killed after so many seconds, at (phase, epochs, step): {at}; {done} ended")
+        return done
+
+
+@pytest.fixture(scope="module")
+def forks() -> Callable[..., BaseProcess]:
+    """Starts a function in a process that has TensorFlow imported already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["components.train.train"])
+
+    def start(target: Callable[..., object], *arguments: object) -> BaseProcess:
+        process = context.Process(target=target, args=arguments)
+        process.start()
+        return process
+
+    start(len, "").join()  # the server's own start is not to count
+    return start
+
+
+def duration_s(process: BaseProcess) -> float:
+    began = time.monotonic()
+    process.join()
+    assert process.exitcode == 0
+    return time.monotonic() - began
+
+
+def test_a_training_killed_anywhere_ends_as_an_undisturbed_one(tiny_dataset, two_phases, tmp_path, forks) -> None:
+    took_s = duration_s(forks(train, tiny_dataset, tmp_path / "undisturbed", two_phases))
+
+    def start(number: int) -> BaseProcess:
+        return forks(train, tiny_dataset, tmp_path / f"out-{number}", two_phases, str(tmp_path / f"state-{number}"))
+
+    for number in range(Killed(KILLS, took_s).run(start, lambda number: tmp_path / f"state-{number}")):
+        assert_same(tmp_path / f"out-{number}", tmp_path / "undisturbed")
+        assert not (tmp_path / f"state-{number}").exists()
+
+
+@dataclass
+class Ending(Training):
+    """A training that ends after so many checkpoints, as if it were killed then; -1: it does not."""
+
+    saves: int = -1
+
+    def save(self, state: TrainingState) -> None:
+        super().save(state)
+        self.saves -= 1
+        if self.saves == 0:
+            raise KeyboardInterrupt
+
+
+def train_in_memory(dataset: Path, out: Path, state: Path | None, saves: int = -1) -> None:
+    """Trains two phases, on numbers where there would be features: what a killed training costs little in."""
+    import keras
+    from keras import layers
+
+    settings = TrainSettings(balance="sampling", max_epochs=8, batch_size=16, checkpoint_minutes=1e-6)
+    keras.utils.set_random_seed(0)
+    head = keras.Sequential([keras.Input((8,)), layers.Dropout(0.4), layers.Dense(3, "softmax")])
+    deep = keras.Sequential([keras.Input((12,)), layers.Dense(8, "relu"), head])
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 200)
+    batching = Batching(16, 0, "sampling")
+
+    def feeds(width: int) -> tuple[KeptFeed, KeptFeed]:
+        inputs = generator.normal(labels[:, None], 1, (200, width)).astype(np.float32)
+        parts = slice(0, 160), slice(160, 200)
+        first, second = (KeptFeed(inputs[part], labels[part], 3, batching) for part in parts)
+        return first, second
+
+    shallow_feeds, deep_feeds = feeds(8), feeds(12)
+    objective = Objective(Task.MULTI_CLASS, 3, 0)
+    with checkpoint.opened(state and str(state)) as checkpoints, put_off() as interruption:
+        training = Ending(
+            open_dataset(dataset), settings, Task.MULTI_CLASS, choose_devices(settings), objective, TrainingState(),
+            interruption, checkpoints, saves=saves,
+        )  # fmt: skip
+        training.state = next(training.states())
+        rising = Learning(0.01, 2, True, 8)
+        training.run(0, lambda: Phase("head", head, *shallow_feeds, training.learning()), head)
+        training.run(1, lambda: Phase("fine-tuning", deep, *deep_feeds, rising), deep)
+    history = {name: values for name, values in training.state.history.items() if name not in ("seconds", "waited")}
+    weights = [values.tolist() for values in deep.get_weights()]
+    out.write_text(json.dumps([history, training.state.best_epoch, weights], indent=1))
+
+
+def test_taken_up_in_the_middle_of_an_epoch_it_goes_on_with_the_next_image(tiny_dataset, tmp_path) -> None:
+    train_in_memory(tiny_dataset, tmp_path / "undisturbed", None)
+    steps = []
+    for saves in (1, 2):  # in the first epoch: later ones may have all their steps in one execution
+        state = tmp_path / f"state-{saves}"
+        with pytest.raises(KeyboardInterrupt):
+            train_in_memory(tiny_dataset, tmp_path / "out", state, saves)
+        steps.append(checkpoint.load(str(state)).step)
+        train_in_memory(tiny_dataset, tmp_path / f"out-{saves}", state)
+        assert (tmp_path / f"out-{saves}").read_text() == (tmp_path / "undisturbed").read_text()
+    assert 0 < steps[0] < steps[1] < 8  # of 10 or so
+
+
+def test_twenty_random_kills_change_nothing(tiny_dataset, tmp_path, forks) -> None:
+    took_s = duration_s(forks(train_in_memory, tiny_dataset, tmp_path / "undisturbed", None))
+
+    def start(number: int) -> BaseProcess:
+        return forks(train_in_memory, tiny_dataset, tmp_path / f"out-{number}", tmp_path / f"state-{number}")
+
+    for number in range(Killed(20, took_s).run(start, lambda number: tmp_path / f"state-{number}")):
+        assert (tmp_path / f"out-{number}").read_text() == (tmp_path / "undisturbed").read_text()
+
+
+class Command:
+    """`petalflow train` in a process of its own."""
+
+    def __init__(self, dataset: Path, out: Path, state: Path, **settings: Any) -> None:
+        self.printed: list[str] = []
+        options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
+        where = ["--dataset", str(dataset), "--out", str(out), "--state", str(state)]
+        command = [sys.executable, "-u", "-m", "components.train", *where, *options]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def until(self, text: str) -> "Command":
+        """Reads what it prints until a line has this."""
+        for line in self._process.stdout:
+            self.printed.append(line)
+            if text in line:
+                return self
+        pytest.fail("".join(self.printed) + self._process.stderr.read())
+
+    def send(self, number: signal.Signals) -> "Command":
+        self._process.send_signal(number)
+        return self
+
+    def end(self) -> tuple[int, str]:
+        """Returns the exit code, and what it said of its end on stderr."""
+        output, errors = self._process.communicate(timeout=60)
+        self.printed += output.splitlines(keepends=True)
+        return self._process.returncode, errors
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_asked_to_end_it_saves_first(tiny_dataset, tmp_path, number: signal.Signals, code: int) -> None:
+    settings = {**DENSE, "max_epochs": 3000, "patience_epochs": 3000}
+    out, state = tmp_path / "model", tmp_path / "state"
+    training = Command(tiny_dataset, out, state, **settings).until("train: 3/3000 epochs").send(number)
+    ended, errors = training.end()
+    assert ended == code, errors
+    assert "Traceback" not in errors
+    assert not out.exists()
+    history = json.loads((state / "history.json").read_text())
+    printed = [line for line in training.printed if "/3000 epochs" in line]
+    kept = checkpoint.load(str(state))
+    assert kept.epochs == len(history["loss"]) == len(printed) >= 3
+    # Taken up, with fewer epochs, which may change.
+    settings["max_epochs"] = kept.epochs + 2
+    assert train(tiny_dataset, out, TrainSettings.model_validate(settings), str(state))["epochs"] == kept.epochs + 2
+    assert not state.exists()
+
+
+def test_asked_to_end_while_features_are_computed_it_ends(tiny_dataset, two_phases, tmp_path) -> None:
+    settings = {**two_phases.model_dump(mode="json"), "image_size_px": 160, "fine_tune": {"layers": 1}}
+    training = Command(tiny_dataset, tmp_path / "model", tmp_path / "state", **settings).until(" images")
+    assert training.send(signal.SIGTERM).end()[0] == 143
+    assert not any("epochs" in line for line in training.printed)
+    assert "run again" in training.printed[-1]
+    assert not (tmp_path / "model").exists()
+
+
+def test_ctrl_c_twice_ends_at_once(tiny_dataset, two_phases, tmp_path) -> None:
+    settings = {**two_phases.model_dump(mode="json"), "image_size_px": 160}
+    training = Command(tiny_dataset, tmp_path / "model", tmp_path / "state", **settings).until("computed once")
+    code, _ = training.send(signal.SIGINT).send(signal.SIGINT).end()
+    assert code in (-signal.SIGINT, 130)
+
+
+@pytest.fixture
+def half_trained(tiny_dataset: Path, tmp_path: Path) -> Path:
+    """The state of a training that was killed after some epochs."""
+    state = tmp_path / "state"
+    training = Command(tiny_dataset, tmp_path / "model", state, **{**DENSE, "max_epochs": 3000})
+    training.until("train: 3/3000 epochs").send(signal.SIGKILL).end()
+    return state
+
+
+def test_of_another_training_nothing_is_taken_up_and_nothing_lost(tiny_dataset, half_trained, tmp_path) -> None:
+    before = {file.name: file.read_bytes() for file in half_trained.iterdir()}
+    other = TrainSettings.model_validate({**DENSE, "max_epochs": 3000, "seed": 1})
+    with pytest.raises(UsageError, match=r"state .* of another training \(its train.seed is 0, and now 1\)"):
+        train(tiny_dataset, tmp_path / "other", other, str(half_trained))
+    with pytest.raises(UsageError, match="its classes are blue, green, red, and now blue, green, scarlet"):
+        train(renamed(tiny_dataset, tmp_path / "renamed"), tmp_path / "other", other, str(half_trained))
+    assert {file.name: file.read_bytes() for file in half_trained.iterdir()} == before
+    assert not (tmp_path / "other").exists()
+
+
+def renamed(dataset: Path, copy: Path) -> Path:
+    """Copies a dataset whose class red is scarlet now."""
+    shutil.copytree(dataset, copy)
+    text = (copy / "statistics.json").read_text().replace('"red"', '"scarlet"')
+    (copy / "statistics.json").write_text(text)
+    (copy / "complete.json").unlink()
+    sizes = {file.name: file.stat().st_size for file in copy.iterdir() if file.is_file()}
+    (copy / "complete.json").write_text(json.dumps({"files": sizes}))
+    return copy
+
+
+def test_damaged_checkpoints_are_said_and_it_begins_anew(tiny_dataset, half_trained, tmp_path, caplog) -> None:
+    for file in half_trained.glob("*.npz"):
+        file.write_bytes(file.read_bytes()[:500])
+    whole = TrainSettings.model_validate(DENSE)
+    train(tiny_dataset, tmp_path / "anew", whole, str(half_trained))
+    assert caplog.text.count("cannot be read") == 2
+    assert "starting anew" in caplog.text
+    train(tiny_dataset, tmp_path / "whole", whole)
+    assert_same(tmp_path / "anew", tmp_path / "whole")
+
+
+def test_a_checkpoint_of_another_network_is_said_and_it_begins_anew(tiny_dataset, tmp_path, caplog) -> None:
+    settings = TrainSettings.model_validate(DENSE)
+    state = str(tmp_path / "state")
+    with checkpoint.opened(state) as checkpoints:
+        odd = [np.zeros((2, 3), np.float32)]
+        origin = origin_of(open_dataset(tiny_dataset), settings)
+        checkpoints.save(TrainingState(history={PHASE: ["from scratch"]}, model=odd, best=odd, origin=origin))
+    train(tiny_dataset, tmp_path / "anew", settings, state)
+    assert "does not fit this network: it holds 6 numbers in 1 variables" in caplog.text
+    assert "starting anew" in caplog.text
+    train(tiny_dataset, tmp_path / "whole", settings)
+    assert_same(tmp_path / "anew", tmp_path / "whole")

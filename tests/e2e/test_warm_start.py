@@ -1,0 +1,50 @@
+"""Runs that begin with the weights of the live release: what they say, and what the cache makes of them."""
+
+import json
+
+import pytest
+
+from tests.e2e.command import Ended, Place
+
+# A test split this small proves little, and need not.
+SETTINGS = (
+    "train.backbone=dense",
+    "train.image_size_px=8",
+    "train.max_epochs=2",
+    "export.litert=false",
+    "evaluate.min_accuracy=0",
+    "evaluate.max_accuracy_drop=null",
+)
+WARM = "train.warm_start=true"
+REFUSED = "evaluate.min_accuracy=1"
+
+
+@pytest.fixture(scope="module")
+def place(make_flowers, tmp_path_factory) -> Place:
+    home = tmp_path_factory.mktemp("warm")
+    return Place(make_flowers(home / "photos", each=20, px=16), home / "out", home / "models")
+
+
+def went(ended: Ended, code: int = 0) -> Ended:
+    assert ended.code == code, ended.output + ended.errors
+    return ended
+
+
+def lineage(place: Place, version: int) -> dict:
+    return json.loads((place.registry / "digits" / str(version) / "release.json").read_text())
+
+
+def test_the_first_run_has_nothing_to_begin_with_and_says_so(place) -> None:
+    assert "warm start: nothing is released yet" in went(place.run(*SETTINGS, WARM)).output
+    assert lineage(place, 1)["warm_started_from"] is None
+
+
+def test_the_second_begins_with_what_is_live(place) -> None:
+    assert "warm start from digits/1: 3 classes kept" in went(place.run(*SETTINGS, WARM, REFUSED), 3).output
+    assert place.states()["train"] == "ran"
+
+
+def test_while_that_is_live_the_training_is_cached_and_the_release_names_where_it_began(place) -> None:
+    went(place.run(*SETTINGS, WARM))
+    assert place.states()["train"] == "cached"
+    assert lineage(place, 2)["warm_started_from"] == str(place.registry / "digits" / "1")
