@@ -40,6 +40,7 @@ def test_the_cut_is_the_nearest_where_a_single_map_passes(mobilenet) -> None:
         ("block_13_expand", "block_12_add"),
         ("block_12_expand", "block_11_add"),
         ("block_12_depthwise", "block_11_add"),  # the block's input goes past it
+        ("block_12_add", "block_11_add"),
         ("block_13_depthwise", "block_13_pad"),  # that of this block does not
         ("Conv_1", "block_16_project_BN"),
     ):

@@ -8,11 +8,12 @@ from components.train.networks import feature_model
 
 
 def shaken(model: keras.Model) -> keras.Model:
-    """Gives normalizations figures, which are 0 and 1 in a new network."""
+    """Gives a network figures where a new one has only 0 and 1: normalizations and biases."""
     generator = np.random.default_rng(0)
     for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            layer.set_weights([np.abs(w + generator.normal(0, 0.2, w.shape)) for w in layer.get_weights()])
+        for variable in layer.variables if not isinstance(layer, keras.Model) else ():
+            if len(variable.shape) == 1:
+                variable.assign(np.abs(variable + generator.normal(0, 0.2, variable.shape)))
     return model
 
 
