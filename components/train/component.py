@@ -19,11 +19,14 @@ def train(
     from petalflow.step import running
 
     with running("train", state_uri):
+        from components.train.check import check_judged
         from components.train.checkpoint import training_uri
         from components.train.metadata import artifact_metadata
         from components.train.train import train as work
+        from petalflow.dataset import open_dataset
 
         settings = TrainSettings.from_json(train_config)
+        check_judged(open_dataset(dataset.path))
         state = training_uri(state_uri, dataset.metadata["fingerprint"], train_config, code_version, baseline)
         info = work(dataset.path, model.path, settings, state, baseline)
     model.framework = f"keras {info['versions']['keras']}"
