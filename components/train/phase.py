@@ -132,10 +132,11 @@ class _Run:
     def epoch(self) -> None:
         """Trains for an epoch, or what is left of one, and scores the validation split."""
         state, number = self.state, self.state.epochs_of(self.phase.name)
+        # From the first step on, though nothing is lost yet: an exception amid TensorFlow's work can crash the process.
+        self.interruption.unsaved = True
         batches = self.phase.train.training(number, skip=state.step)
         steps = self.phase.train.steps(number)
         for done, sums in self.steps.run(batches, steps - state.step, training=True):
-            self.interruption.unsaved = True
             state.step += done
             state.sums = _added(state.sums, sums)
             self._measure(sums, done / steps)
@@ -149,6 +150,7 @@ class _Run:
         self._count_time()
         self._save(best=is_best)
         self._show(figures)
+        self.interruption.unsaved = False
         self.interruption.check()
 
     def speed(self) -> str:
@@ -209,7 +211,6 @@ class _Run:
             self.state.best = self.state.model
         self.save(self.state)
         self.saved_at = time.monotonic()
-        self.interruption.unsaved = False
 
     def _show(self, figures: dict[str, Any]) -> None:
         shown = ", ".join(
