@@ -71,6 +71,19 @@ def sections(**configs: str) -> dict[str, Any]:
     return {section: json.loads(config) for section, config in configs.items()}
 
 
+def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Returns settings by their whole names, as in augment.rotation_degrees; settings of settings come in their place.
+
+    Args:
+        settings: Name -> value.
+        above: What stands before every name.
+    """
+    named: dict[str, Any] = {}
+    for name, value in settings.items():
+        named |= flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {above + name: value}
+    return named
+
+
 def _sentence(cls: type[StepSettings], problem: Mapping[str, Any]) -> str:
     where = ".".join([cls.section, *(str(part) for part in problem["loc"])])
     if problem["type"] == "extra_forbidden":

@@ -15,6 +15,7 @@ from petalflow import __version__, imaging
 from petalflow.dataset import Dataset
 from petalflow.document import render
 from petalflow.model.files import CURVES_FILE, TrainedModel
+from petalflow.settings import flat
 from petalflow.verdict import Verdict
 
 _PICTURE_PX = 160
@@ -62,7 +63,7 @@ def write_report(
         sizes={split: dataset.size(split) for split in dataset.counts},
         model=model.info,
         notes=model.info.get("notes", []),
-        settings=_flat(model.info["settings"]),
+        settings={name: _shown(value) for name, value in flat(model.info["settings"]).items()},
         version=__version__,
     )
     path.write_text(html, encoding="utf-8")
@@ -94,15 +95,9 @@ def _mistakes(dataset: Dataset, labels: NDArray[np.int64], scores: Scores, limit
         }
 
 
-def _flat(settings: Mapping[str, Any], above: str = "") -> dict[str, str]:
-    """Returns settings by their whole names, as they are given on the command line."""
-    flat: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{above}{name}.")
-        else:
-            flat[above + name] = "–" if value is None else value if isinstance(value, str) else json.dumps(value)
-    return flat
+def _shown(value: Any) -> str:
+    """Returns a setting's value as it is given on the command line."""
+    return "–" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def _embedded(data: bytes, media_type: str) -> str:

@@ -6,6 +6,7 @@ from components.train.settings import TrainSettings
 from components.train.state import TrainingState
 from petalflow.dataset import Dataset
 from petalflow.errors import UsageError
+from petalflow.settings import flat
 
 # They decide when it ends, how often it is saved and where inputs wait, not what is learned.
 _MAY_CHANGE = frozenset(
@@ -48,14 +49,7 @@ def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
         return f"its classes are {', '.join(was['classes'])}, and now {', '.join(now['classes'])}"
     if was["fingerprint"] != now["fingerprint"]:
         return f"its dataset is {was['fingerprint'][:12]}, and now {now['fingerprint'][:12]}"
-    before, after = _flat(was["settings"]), _flat(now["settings"])
+    before, after = flat(was["settings"]), flat(now["settings"])
     free = _MAY_CHANGE | ({"max_epochs"} if after["decay"] == "none" else set())
     changed = [name for name in after if name not in free and before.get(name, after[name]) != after[name]]
     return ", ".join(f"its train.{name} is {before[name]}, and now {after[name]}" for name in changed)
-
-
-def _flat(settings: dict[str, Any], above: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat.update(_flat(value, f"{above}{name}.") if isinstance(value, dict) else {above + name: value})
-    return flat

@@ -128,7 +128,7 @@ class Training:
         if self.checkpoints:
             self.checkpoints.remove()
 
-    def batching(self, *, scaled: int = 1) -> Batching:
+    def batching(self) -> Batching:
         """Returns how images become batches."""
         return Batching(
             self.settings.batch_size * self.devices.count,
