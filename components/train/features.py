@@ -16,9 +16,7 @@ from components.train.feeding import Augmentation
 from components.train.forward import Forward
 from components.train.interruption import Interruption
 from petalflow.dataset import Dataset
-from petalflow.dataset.reading import encoded_examples
-from petalflow.dataset.record import IMAGE
-from petalflow.model.decode import decode_upright
+from petalflow.dataset.reading import decoder, records
 from petalflow.progress import Counter
 
 log = logging.getLogger(__name__)
@@ -62,12 +60,11 @@ class Pass:
         image, variant = divmod(first, self.variants)
         if first >= self.training_rows:
             image, variant = first - self.training_rows + self.dataset.size("train"), 0
-        encoded = encoded_examples(self.dataset, "train").concatenate(encoded_examples(self.dataset, "validation"))
-        # Both splits by one function, and without a search for Python to convert in it, which takes a second.
-        decode = tf.autograph.experimental.do_not_convert(
-            lambda index, example: (index, decode_upright(example[IMAGE], self.size_px))
+        both = records(self.dataset, "train").concatenate(records(self.dataset, "validation")).enumerate()
+        decode = decoder(self.dataset, self.size_px)
+        decoded = both.skip(image).map(
+            lambda index, record: (index, decode(record)[0]), num_parallel_calls=tf.data.AUTOTUNE
         )
-        decoded = encoded.enumerate().skip(image).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
         images = (
             decoded.map(lambda _, image: image)
             if self.augment is None

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from components.train.order import class_weights, epoch_order, epoch_seed
 from petalflow.dataset import Dataset
-from petalflow.dataset.reading import decoded_images, mixed_examples
-from petalflow.dataset.record import IMAGE, LABEL
-from petalflow.model.decode import decode_upright
+from petalflow.dataset.reading import decoded_images, decoder, mixed_records
 
 # Given an image, uint8 [size, size, 3], and a seed, int64 [2]: the image varied, uint8 likewise.
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -182,20 +180,20 @@ class StreamedFeed:
         seed = epoch_seed(self._batching.seed, epoch)
         times, weights = tf.constant(self._times(epoch)), tf.constant(self._weights)
         # Shuffled while they are small: encoded. Each knows its place in the split, which its weight goes by.
-        examples = mixed_examples(self._dataset, self._split, seed)
-        examples = examples.map(lambda place, example: (example[IMAGE], example[LABEL], place))
+        records = mixed_records(self._dataset, self._split, seed)
         if self._shares is not None:
-            examples = examples.flat_map(lambda *one: tf.data.Dataset.from_tensors(one).repeat(times[one[-1]]))
-        examples = examples.shuffle(self._buffer, seed, reshuffle_each_iteration=False)
-        examples = examples.enumerate().skip(skip * self._batching.size)
+            records = records.flat_map(lambda *one: tf.data.Dataset.from_tensors(one).repeat(times[one[0]]))
+        records = records.shuffle(self._buffer, seed, reshuffle_each_iteration=False)
+        records = records.enumerate().skip(skip * self._batching.size)
+        decode = decoder(self._dataset, self._size_px)
 
-        def decode(number: tf.Tensor, example: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
-            data, label, place = example
-            image = decode_upright(data, self._size_px)
-            decoded = image, label, weights[place], tf.stack([tf.constant(seed, tf.int64), number])
-            return _varied(self._augment)(*decoded) if self._augment else decoded[:3]
+        def read(number: tf.Tensor, placed: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+            place, record = placed
+            image, label = decode(record)
+            example = image, label, weights[place], tf.stack([tf.constant(seed, tf.int64), number])
+            return _varied(self._augment)(*example) if self._augment else example[:3]
 
-        examples = examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+        examples = records.map(read, num_parallel_calls=tf.data.AUTOTUNE)
         return _ready(examples.batch(self._batching.size), self._batching)
 
     def scoring(self) -> tf.data.Dataset:

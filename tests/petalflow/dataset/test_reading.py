@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from petalflow.dataset import Record, Shard, open_dataset, shard_name, write_metadata, write_shard
-from petalflow.dataset.reading import decoded_images, encoded_examples, mixed_examples
+from petalflow.dataset.reading import decoded_images, encoded_examples, mixed_records, records
 from petalflow.storage import building
 
 SHADES = (10, 60, 110, 160, 210)
@@ -43,11 +43,12 @@ def test_images_are_decoded_and_every_one_of_them(dataset) -> None:
     assert list(labels) == [0, 1, 0, 1, 0]
 
 
-def test_mixed_examples_are_all_there_and_know_their_places(dataset) -> None:
+def test_mixed_records_are_all_there_and_know_their_places(dataset) -> None:
+    written = list(records(dataset, "test").as_numpy_iterator())
     orders = set()
     for seed in range(8):
-        pairs = list(mixed_examples(dataset, "test", seed).as_numpy_iterator())
-        assert all(example["filename"] == b"%d.png" % place for place, example in pairs)
+        pairs = list(mixed_records(dataset, "test", seed).as_numpy_iterator())
+        assert all(record == written[place] for place, record in pairs)
         orders.add(tuple(int(place) for place, _ in pairs))
     assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
     assert len(orders) == 2  # the files by turns, begun with either

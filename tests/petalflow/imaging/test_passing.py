@@ -20,13 +20,15 @@ from tests.petalflow.imaging.images import bare_png, encode, oriented, photo, pn
 
 # Levels of grey, on average over an image.
 _TOLERANCE = 2
+# Nothing is shrunk on the way to this size.
+_LARGE_PX = 1 << 16
 
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 def decode_as_trained_on(data: tf.Tensor) -> tf.Tensor:
     """Decodes as decode_and_resize does before it resizes."""
     is_jpeg = tf.equal(tf.strings.substr(data, 0, 3), b"\xff\xd8\xff")
-    return tf.cond(is_jpeg, lambda: model._decode_jpeg(data), lambda: model._decode_other(data))
+    return tf.cond(is_jpeg, lambda: model._decode_jpeg(data, _LARGE_PX), lambda: model._decode_other(data))
 
 
 def seen_by_tensorflow(prepared: Prepared) -> NDArray[np.int16]:

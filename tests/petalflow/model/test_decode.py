@@ -104,17 +104,44 @@ def resized_by_tensorflow(data: bytes, size_px: int) -> np.ndarray:
     pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
     if data.startswith(b"\xff\xd8"):
         pixels = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-    return tf.cast(tf.round(tf.image.resize(pixels, (size_px, size_px), antialias=True)), tf.uint8).numpy()
+    return tf.cast(tf.round(tf.image.resize(pixels, (size_px, size_px))), tf.uint8).numpy()
+
+
+def noise(width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8))
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-@pytest.mark.parametrize(("width", "height"), [(48, 32), (7, 5), (300, 20), (1, 90), (24, 24)])
-def test_it_is_to_the_bit_what_tensorflow_resizes(format: str, mode: str, width: int, height: int) -> None:
-    noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), np.uint8)
-    data = encoded(Image.fromarray(noise).convert(mode), format)
+@pytest.mark.parametrize(("width", "height"), [(47, 32), (7, 5), (48, 20), (1, 40), (24, 24)])
+def test_up_to_half_the_size_it_is_to_the_bit_what_tensorflow_resizes(
+    format: str, mode: str, width: int, height: int
+) -> None:
+    data = encoded(noise(width, height).convert(mode), format)
     for function in (decode_and_resize, decode_upright):
         assert (function(data, 24).numpy() == resized_by_tensorflow(data, 24)).all()
+
+
+@pytest.mark.parametrize("times", [3, 4, 8, 11])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP"])
+def test_of_what_shrinks_further_every_pixel_counts(format: str, times: int) -> None:
+    size_px = 24
+    data = encoded(noise(times * size_px, times * size_px), format, **({"quality": 95} if format == "JPEG" else {}))
+    pixels = np.asarray(Image.open(io.BytesIO(data)), float)
+    means = pixels.reshape(size_px, times, size_px, times, 3).mean(axis=(1, 3))
+    result = decode_and_resize(data, size_px).numpy()
+    # Noise shows it: of single pixels the spread would be that of the noise, 74 levels.
+    assert result.std() == pytest.approx(means.std(), rel=0.35)
+    assert np.abs(result - means).mean() < (0.6 * means.std() if format == "JPEG" else 0.51)
+
+
+@pytest.mark.parametrize(("width", "height"), [(300, 20), (20, 300), (1, 90), (1000, 50), (400, 390)])
+@pytest.mark.parametrize("format", ["JPEG", "PNG"])
+def test_one_long_side_is_averaged_too(format: str, width: int, height: int) -> None:
+    data = encoded(picture(width, height), format)
+    expected = np.asarray(picture(width, height).resize((24, 24), Image.Resampling.BOX), int)
+    for function in (decode_and_resize, decode_upright):
+        assert np.abs(function(data, 24).numpy() - expected).mean() < 4
 
 
 def test_exif_behind_bytes_that_are_no_text_is_found() -> None:
@@ -131,3 +158,15 @@ def test_real_photos_are_to_the_bit_what_tensorflow_resizes(shared_data) -> None
         data = path.read_bytes()
         assert (decode_and_resize(data, 224).numpy() == resized_by_tensorflow(data, 224)).all(), path.name
         assert (decode_upright(data, 224).numpy() == resized_by_tensorflow(data, 224)).all(), path.name
+
+
+def test_real_photos_made_small_are_nearer_to_what_pillow_averages(shared_data) -> None:
+    for path in sorted((shared_data / "flowers").glob("*/*.jpg"))[::160]:
+        with Image.open(path) as photo:
+            expected = np.asarray(photo.convert("RGB").resize((48, 48), Image.Resampling.BILINEAR), int)
+        data = path.read_bytes()
+        ours, without = (
+            np.abs(result - expected).mean()
+            for result in (decode_upright(data, 48).numpy(), resized_by_tensorflow(data, 48))
+        )
+        assert ours < 0.75 * without, path.name
