@@ -93,7 +93,9 @@ def _check_can_be_judged(dataset: Dataset) -> None:
 
 
 def _check_fit(model: TrainedModel, dataset: Dataset) -> None:
-    if model.info["fingerprint"] != dataset.fingerprint:
+    # The same source may have been converted otherwise: images of its other splits may be among these.
+    trained_on = model.info.get("dataset")
+    if model.info["fingerprint"] != dataset.fingerprint or (trained_on and trained_on != dataset.digest()):
         raise PetalflowError(
             "the model was trained on another dataset, whose training images may be among these test images; "
             "evaluate it on the dataset it was trained on"

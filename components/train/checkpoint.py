@@ -30,6 +30,8 @@ from petalflow.errors import PetalflowError, UsageError
 log = logging.getLogger(__name__)
 
 HISTORY = "history.json"
+# Folder of what frozen layers gave, beside the states.
+FEATURES = "checkpoint-features"
 _NAME = re.compile(r"checkpoint-(?P<number>[0-9]{8})-(?P<sha256>[0-9a-f]{64})\.npz")
 _UNFINISHED = ".unfinished"
 _KEPT = 2
@@ -37,9 +39,9 @@ _FIELDS = "fields"
 _PARTS = ("model", "optimizer", "best", "trained")
 
 
-def training_uri(state_uri: str, fingerprint: str, train_config: str, code_version: str, baseline: str = "") -> str:
-    """Returns where the state of a training is: the same for the same inputs, whatever the run."""
-    inputs = (fingerprint, train_config, code_version, *filter(None, [baseline]))
+def training_uri(state_uri: str, dataset: str, train_config: str, code_version: str, baseline: str = "") -> str:
+    """Returns where the state of a training is: the same for the same inputs, `dataset` a hash, whatever the run."""
+    inputs = (dataset, train_config, code_version, *filter(None, [baseline]))
     return storage.join(state_uri, "train", hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16])
 
 
@@ -137,8 +139,12 @@ def opened(uri: str | None) -> Iterator[Checkpoints | None]:
 
 
 def remove(uri: str) -> None:
-    """Removes the states of a training that has ended."""
-    storage.remove(uri)
+    """Removes the states of a training that has ended; what else is in the folder stays, and then the folder too."""
+    for name in (*_names(uri), HISTORY, FEATURES):
+        storage.remove(storage.join(uri, name))
+    if storage.is_local(uri):
+        with contextlib.suppress(OSError):  # it is not empty
+            storage.local_path(uri).rmdir()
 
 
 def load(uri: str) -> TrainingState | None:

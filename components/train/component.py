@@ -26,8 +26,9 @@ def train(
         from petalflow.dataset import open_dataset
 
         settings = TrainSettings.from_json(train_config)
-        check_judged(open_dataset(dataset.path))
-        state = training_uri(state_uri, dataset.metadata["fingerprint"], train_config, code_version, baseline)
+        opened = open_dataset(dataset.path)
+        check_judged(opened)
+        state = training_uri(state_uri, opened.digest(), train_config, code_version, baseline)
         info = work(dataset.path, model.path, settings, state, baseline)
     model.framework = f"keras {info['versions']['keras']}"
     model.metadata.update(artifact_metadata(info))

@@ -170,6 +170,6 @@ def digest(images: Pass, frozen: keras.Model, how: str) -> str:
     hashed = hashlib.sha256()
     for array in frozen.get_weights():
         hashed.update(f"{array.shape}".encode() + array.tobytes())
-    facts = (images.dataset.fingerprint, images.size_px, images.variants, images.seed, frozen.output_shape, how)
+    facts = (images.dataset.digest(), images.size_px, images.variants, images.seed, frozen.output_shape, how)
     hashed.update(repr(facts).encode())
     return hashed.hexdigest()[:16]

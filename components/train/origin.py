@@ -16,9 +16,9 @@ _MAY_CHANGE = frozenset(
 
 
 def origin_of(dataset: Dataset, settings: TrainSettings) -> dict[str, Any]:
-    """Returns what is kept with a state: fingerprint, classes and settings."""
+    """Returns what is kept with a state: a hash of the dataset, classes and settings."""
     return {
-        "fingerprint": dataset.fingerprint,
+        "dataset": dataset.digest(),
         "classes": list(dataset.classes),
         "settings": settings.model_dump(mode="json"),
     }
@@ -47,8 +47,8 @@ def check_origin(state: TrainingState, dataset: Dataset, settings: TrainSettings
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
     if was["classes"] != now["classes"]:
         return f"its classes are {', '.join(was['classes'])}, and now {', '.join(now['classes'])}"
-    if was["fingerprint"] != now["fingerprint"]:
-        return f"its dataset is {was['fingerprint'][:12]}, and now {now['fingerprint'][:12]}"
+    if was.get("dataset") != now["dataset"]:
+        return "its dataset has other images, or the same in other splits"
     before, after = flat(was["settings"]), flat(now["settings"])
     free = _MAY_CHANGE | ({"max_epochs"} if after["decay"] == "none" else set())
     changed = [name for name in after if name not in free and before.get(name, after[name]) != after[name]]

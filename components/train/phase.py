@@ -98,11 +98,15 @@ def run_phase(
     if not state.best:
         state.best = values_of(phase.model.variables)
     run = _Run(phase, state, settings, Steps(phase.model, optimizer, objective, devices), optimizer, interruption, save)
+    # To the end, though all is saved between epochs: an exception amid TensorFlow's work, or while Python gets rid of
+    # what an epoch leaves, crashes the process or is lost. `run` asks often enough.
+    interruption.unsaved = True
     try:
         while not (why := run.reason_to_stop(objective.guess)):
             run.epoch()
     except tf.errors.ResourceExhaustedError as error:
         raise PetalflowError(_out_of_memory(settings, devices)) from error
+    interruption.unsaved = False
     if state.best_epoch is None:
         raise NoNumbersError(why)
     log.info("%s ended: %s%s", phase.name, why, run.speed())
@@ -132,8 +136,6 @@ class _Run:
     def epoch(self) -> None:
         """Trains for an epoch, or what is left of one, and scores the validation split."""
         state, number = self.state, self.state.epochs_of(self.phase.name)
-        # From the first step on, though nothing is lost yet: an exception amid TensorFlow's work can crash the process.
-        self.interruption.unsaved = True
         batches = self.phase.train.training(number, skip=state.step)
         steps = self.phase.train.steps(number)
         for done, sums in self.steps.run(batches, steps - state.step, training=True):
@@ -150,7 +152,6 @@ class _Run:
         self._count_time()
         self._save(best=is_best)
         self._show(figures)
-        self.interruption.unsaved = False
         self.interruption.check()
 
     def speed(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from components.train import networks
 from components.train.augment import make_augmentation
 from components.train.backbones import load_backbone
+from components.train.checkpoint import FEATURES
 from components.train.chunks import Chunks
 from components.train.cut import cut_below, first_trained, still, thaw
 from components.train.features import Pass, compute_features, digest, reserve
@@ -136,7 +137,7 @@ def _kept_feeds(training: Training, frozen: keras.Model) -> tuple[Feed, Feed] | 
     chunks = None
     if training.checkpoints:
         name = digest(images, frozen, augment.model_dump_json())
-        chunks = Chunks(storage.join(training.checkpoints.uri, "features", name), features.shape[1:])
+        chunks = Chunks(storage.join(training.checkpoints.uri, FEATURES, name), features.shape[1:])
     with fast_forward(frozen, training.devices, exact=settings.precision == "float32") as forward:
         training.note(f"features by {forward.how}")
         compute_features(images, forward, features, chunks, training.interruption)

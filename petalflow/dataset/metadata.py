@@ -1,5 +1,6 @@
 """What a dataset says of itself: TFDS's two JSON files and our statistics."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,19 @@ class Dataset:
             if one["name"] == split:
                 return [int(length) for length in one["shardLengths"]]
         return []
+
+    def digest(self) -> str:
+        """Returns a hash of all its records: which images, in which split and order, and converted how.
+
+        Unlike the fingerprint, it is another one where the same source was converted otherwise.
+        """
+        hashed = hashlib.sha256("\n".join(self.classes).encode())
+        for split in self.sizes:
+            for path in self.paths(split):
+                listed = index_path(self.root, path.name)
+                with (listed if listed.exists() else path).open("rb") as file:
+                    hashed.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+        return hashed.hexdigest()
 
     def labels(self, split: str) -> Iterator[tuple[int, ...]]:
         """Yields the labels of the records of a split, in order, without reading images."""

@@ -45,11 +45,11 @@ def write_flags(folder: Path, images: int = 120) -> Path:
     return folder / "flags.csv"
 
 
-def make_dataset(source: Path, out: Path) -> Path:
+def make_dataset(source: Path, out: Path, **settings: object) -> Path:
     from components.convert.convert import convert
     from components.convert.settings import ConvertSettings
 
-    convert(str(source), out, ConvertSettings())
+    convert(str(source), out, ConvertSettings.model_validate(settings))
     return out
 
 
@@ -73,6 +73,13 @@ def make_evaluation(model: Path, dataset: Path, out: Path) -> Path:
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     return make_dataset(write_colours(folder / "source"), folder / "dataset")
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset_otherwise(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the same source as `tiny_dataset`, with fewer of its images."""
+    source = tiny_dataset.parent / "source"
+    return make_dataset(source, tmp_path_factory.mktemp("otherwise") / "dataset", max_images_per_class=20)
 
 
 @pytest.fixture(scope="session")

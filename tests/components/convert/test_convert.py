@@ -337,3 +337,10 @@ def test_every_messy_file_is_a_record_or_a_reject(shared_data: Path, tmp_path: P
     assert statistics["images"] == 39
     assert statistics["records"] == 35
     assert statistics["rejects"] == {"not_an_image": 1, "unreadable": 3}
+
+
+def test_a_digest_is_of_the_records(tiny_dataset, tiny_dataset_otherwise, tmp_path) -> None:
+    convert(str(tiny_dataset.parent / "source"), tmp_path / "again", ConvertSettings())
+    one, same, other = (open_dataset(root) for root in (tiny_dataset, tmp_path / "again", tiny_dataset_otherwise))
+    assert one.fingerprint == same.fingerprint == other.fingerprint
+    assert one.digest() == same.digest() != other.digest()

@@ -144,6 +144,13 @@ def test_other_classes_are_named(tiny_model, tiny_dataset, tmp_path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_model_of_another_conversion_of_the_source_is_not_judged(
+    tiny_model, tiny_dataset_otherwise, tmp_path
+) -> None:
+    with pytest.raises(PetalflowError, match="trained on another dataset"):
+        evaluate(tiny_model, tiny_dataset_otherwise, tmp_path / "out", EASY, None)
+
+
 def test_a_model_of_another_dataset_is_not_judged(tiny_model, tiny_dataset, tmp_path) -> None:
     shutil.copytree(tiny_dataset, tmp_path / "other")
     statistics = tmp_path / "other" / "statistics.json"

@@ -156,3 +156,14 @@ def test_other_inputs_have_another_place() -> None:
         places.add(training_uri("gs://b/state", *(*inputs[:index], "other", *inputs[index + 1 :])))
     assert len(places) == 5
     assert training_uri("gs://b/state", *inputs) in places
+
+
+def test_what_is_not_of_a_training_stays(tmp_path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"mine")
+    (tmp_path / "thesis.txt").write_text("mine")
+    saved(str(tmp_path), 1)
+    assert len(list(tmp_path.iterdir())) == 4
+    checkpoint.remove(str(tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "thesis.txt"]
+    assert (tmp_path / "photos" / "a.jpg").read_bytes() == b"mine"

@@ -283,13 +283,18 @@ def half_trained(tiny_dataset: Path, tmp_path: Path) -> Path:
     return state
 
 
-def test_of_another_training_nothing_is_taken_up_and_nothing_lost(tiny_dataset, half_trained, tmp_path) -> None:
+def test_of_another_training_nothing_is_taken_up_and_nothing_lost(
+    tiny_dataset, tiny_dataset_otherwise, half_trained, tmp_path
+) -> None:
     before = {file.name: file.read_bytes() for file in half_trained.iterdir()}
     other = TrainSettings.model_validate({**DENSE, "max_epochs": 3000, "seed": 1})
     with pytest.raises(UsageError, match=r"state .* of another training \(its train.seed is 0, and now 1\)"):
         train(tiny_dataset, tmp_path / "other", other, str(half_trained))
     with pytest.raises(UsageError, match="its classes are blue, green, red, and now blue, green, scarlet"):
         train(renamed(tiny_dataset, tmp_path / "renamed"), tmp_path / "other", other, str(half_trained))
+    same = TrainSettings.model_validate({**DENSE, "max_epochs": 3000})
+    with pytest.raises(UsageError, match="its dataset has other images, or the same in other splits"):
+        train(tiny_dataset_otherwise, tmp_path / "other", same, str(half_trained))
     assert {file.name: file.read_bytes() for file in half_trained.iterdir()} == before
     assert not (tmp_path / "other").exists()
 
