@@ -13,7 +13,7 @@ import numpy as np
 
 from components.export.files import LABELS_FILE, LITERT_FILE
 from components.export.litert import write_litert
-from components.export.serving import SATURATED, write_saved_model
+from components.export.serving import write_saved_model
 from components.export.settings import ExportSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
@@ -21,7 +21,7 @@ from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
 from petalflow.model.files import MODEL_FILE, TrainedModel, load_model, model_sha256
 from petalflow.model.scoring import Scores, score_model
-from petalflow.model.task import Task
+from petalflow.model.task import cooled
 from petalflow.step import last_error
 from petalflow.verdict import Serving
 
@@ -73,16 +73,7 @@ def export(
 
 def _expected(model: TrainedModel, dataset: Dataset, serving: Serving, images: int) -> Scores:
     """Returns the scores that the export should give: the Keras model's own, cooled."""
-    scores = score_model(model, dataset, "test", limit=images)
-    if serving.temperature == 1:
-        return scores
-    if model.task is not Task.MULTI_CLASS:
-        scores = scores.clip(SATURATED, 1 - SATURATED)
-    power = 1 / serving.temperature
-    powers = scores**power
-    several = model.task is Task.MULTI_LABEL  # each for itself: a label and its absence add up to 1
-    total = powers + (1 - scores) ** power if several else powers.sum(axis=1, keepdims=True)
-    return np.asarray(powers / total, np.float32)
+    return cooled(score_model(model, dataset, "test", limit=images), serving.temperature, model.task)
 
 
 @contextlib.contextmanager

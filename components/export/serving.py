@@ -6,14 +6,12 @@ import tensorflow as tf
 
 from petalflow.model.decode import decode_and_resize
 from petalflow.model.files import TrainedModel
-from petalflow.model.task import Task
+from petalflow.model.task import SATURATED, Task
 from petalflow.verdict import Serving
 
 SCORES_SIGNATURE = "scores"
 # Keeps the logarithm of a score of 0 finite.
 _SMALLEST = 1e-30
-# Nearer to 0 or 1 than this, a sigmoid in float32 is rounded so coarsely that its logit says nothing.
-SATURATED = 1e-6
 # Of several labels, each that is likelier than not is given.
 _LABEL_THRESHOLD = 0.5
 

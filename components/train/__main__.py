@@ -25,7 +25,7 @@ def train(
     debug: commandline.Debug = False,
 ) -> None:
     """Train a classifier on a dataset."""
-    from components.train.check import check_settings
+    from components.train.check import check_dataset, check_settings
     from components.train.settings import TrainSettings
     from petalflow import storage
     from petalflow.errors import UsageError
@@ -35,7 +35,12 @@ def train(
     if settings.warm_start and not baseline:
         raise UsageError("train.warm_start=true: name the release to begin with, --baseline REGISTRY/NAME")
     settings = settings.model_copy(update={"warm_start": baseline is not None})
-    check_settings(settings)  # before TensorFlow is imported, which takes seconds
+    # Before TensorFlow is imported, which takes seconds.
+    check_settings(settings)
+    from petalflow.dataset import open_dataset
+
+    check_dataset(open_dataset(dataset), settings)
+    storage.check_free(out)
     address = storage.absolute(find_release(baseline).uri) if baseline else ""
 
     def work() -> None:

@@ -97,7 +97,7 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
             warnings.filterwarnings("error", module=r"keras\.src\.(legacy\.)?saving")
             backbone = getattr(keras.applications, name)(include_top=False, weights=at_hand, input_shape=shape)
     except Exception as error:  # h5py, urllib and Keras each raise their own kind
-        first = " ".join(str(error).split())[:200]
+        first = " ".join(str(error).split())[:300]
         published = "they are downloaded: see to the network, or give a file"
         remedy = published if weights == "imagenet" else "give the weights of this backbone, saved without top"
         raise UsageError(

@@ -70,7 +70,8 @@ def check_dataset(dataset: "Dataset", settings: TrainSettings) -> None:
     """Checks that a dataset can be trained on.
 
     Raises:
-        PetalflowError: If a split is empty, a class has no training images, or the batch is larger than the split.
+        PetalflowError: If a split is empty, or a class has no training images.
+        UsageError: If the batch is larger than the split.
     """
     for split in ("train", "validation"):
         if not dataset.size(split):
@@ -81,7 +82,7 @@ def check_dataset(dataset: "Dataset", settings: TrainSettings) -> None:
             f"{dataset.root} has no training images of {', '.join(absent)}; add images of it, or leave the class out"
         )
     if settings.batch_size > dataset.size("train"):
-        raise PetalflowError(
+        raise UsageError(
             f"train.batch_size={settings.batch_size} is more than the {dataset.size('train')} training images of "
             f"{dataset.root}; give at most that"
         )

@@ -45,10 +45,13 @@ class Interruption:
 
 
 @contextlib.contextmanager
-def put_off() -> Iterator[Interruption]:
+def put_off(kept: str | None = None) -> Iterator[Interruption]:
     """Puts off Ctrl-C and SIGTERM (a machine that is taken away says so by it) while there is unsaved work.
 
     Ctrl-C pressed a second time ends the process at once.
+
+    Args:
+        kept: Where the work is saved, or None if it is not: for the message.
     """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():  # which alone is told of signals
@@ -59,7 +62,8 @@ def put_off() -> Iterator[Interruption]:
         yield interruption
     except SystemExit:
         if interruption.signal:
-            log.info("asked to end by %s; run again, it goes on from what is saved", interruption.signal.name)
+            after = f"run again, it goes on from what is saved at {kept}" if kept else "nothing is kept without --state"
+            log.info("asked to end by %s; %s", interruption.signal.name, after)
         raise
     finally:
         for number, handler in before.items():

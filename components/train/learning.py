@@ -41,6 +41,15 @@ class Learning:
             warmup_steps=warmup,
         )
 
+    def rate_in(self, epoch: int, steps: int) -> float:
+        """Returns the learning rate in the middle of an epoch, which is 0 neither in the first nor in the last.
+
+        Args:
+            epoch: From 0.
+            steps: An epoch's.
+        """
+        return float(self.schedule(steps)((epoch + 0.5) * steps))
+
 
 def make_optimizer(settings: TrainSettings, learning: Learning, steps: int) -> keras.Optimizer:
     """Returns the optimizer that the settings name.

@@ -144,9 +144,11 @@ class _Run:
             self._measure(sums, done / steps)
             self._count_time()
             if not math.isfinite(state.sums.loss) or self._budget_is_spent():
+                self._note_cut(number, steps)
                 break
             self._between()
-        figures = self._figures(self._scored() if math.isfinite(state.sums.loss) else Sums(math.nan, 0, 1))
+        validation = self._scored() if math.isfinite(state.sums.loss) else Sums(math.nan, 0, 1)
+        figures = self._figures(validation, self.phase.learning.rate_in(number, steps))
         is_best = state.add_epoch(figures, self.settings.best)
         state.step, state.sums = 0, Sums()
         self._count_time()
@@ -172,6 +174,12 @@ class _Run:
         budget = self.settings.time_budget_minutes
         return budget is not None and self.state.spent_s >= budget * 60
 
+    def _note_cut(self, epoch: int, steps: int) -> None:
+        if self.state.step < steps:
+            self.state.notes.append(
+                f"epoch {epoch + 1} of {self.phase.name} ended after {self.state.step} of {steps} steps"
+            )
+
     def _count_time(self) -> None:
         now = time.monotonic()
         self.state.spent_s += now - self.counted_at
@@ -192,7 +200,7 @@ class _Run:
             self._between()
         return total
 
-    def _figures(self, validation: Sums) -> dict[str, Any]:
+    def _figures(self, validation: Sums, rate: float) -> dict[str, Any]:
         sums = self.state.sums
         return {
             PHASE: self.phase.name,
@@ -200,7 +208,7 @@ class _Run:
             ACCURACY: sums.right / sums.weight,
             VALIDATION_LOSS: validation.loss / validation.weight,
             VALIDATION_ACCURACY: validation.right / validation.weight,
-            RATE: float(self.optimizer.learning_rate),
+            RATE: rate,
             SECONDS: round(sums.seconds + validation.seconds, 3),
             WAITED: round(sums.waited / max(sums.seconds, 1e-9), 4),
         }

@@ -66,6 +66,8 @@ def build(training: Training) -> Pretrained:
 def train_pretrained(training: Training) -> keras.Model:
     """Trains the head, then what the recipe asks for; returns the whole network, the best weights in it."""
     network = build(training)
+    if training.settings.recipe in ("auto", "fine_tune"):  # before the head is trained in vain
+        first_trained(network.backbone, training.settings.fine_tune.layers)
     warm_start(training, network.whole)
     training.run(0, lambda: _head_phase(training, network), trained=network.head)
     choice = _choice(training)

@@ -9,13 +9,14 @@ import keras
 import tensorflow as tf
 
 from components.train import checkpoint, networks, pretrained
-from components.train.check import FROM_SCRATCH, check_dataset, check_settings
+from components.train.check import FROM_SCRATCH, check_dataset, check_settings, pinned
 from components.train.devices import choose_devices, computing_in
 from components.train.interruption import put_off
 from components.train.memory import enough_memory
 from components.train.objective import Objective
 from components.train.outputs import write_outputs
 from components.train.phase import Phase
+from components.train.recipe import guess_accuracy
 from components.train.settings import TrainSettings
 from components.train.state import VALIDATION_ACCURACY, DoesNotFitError, TrainingState
 from components.train.training import Training
@@ -57,11 +58,16 @@ def train(
         PetalflowError: If the dataset is not complete, or cannot be trained on.
     """
     check_settings(settings)
+    settings = pinned(settings)
     dataset = open_dataset(dataset_root)
     check_dataset(dataset, settings)
     task = Task.of(len(dataset.classes), multi_label=dataset.multi_label)
     objective = Objective(task, len(dataset.classes), settings.label_smoothing)
-    with storage.building(out) as folder, put_off() as interruption, checkpoint.opened(state_uri) as checkpoints:
+    with (
+        storage.building(out) as folder,
+        put_off(state_uri) as interruption,
+        checkpoint.opened(state_uri) as checkpoints,
+    ):
         devices = choose_devices(settings)
         state = TrainingState()
         training = Training(dataset, settings, task, devices, objective, state, interruption, checkpoints, baseline)
@@ -70,6 +76,7 @@ def train(
             model = _trained(training)
         if devices.policy != "float32":
             model = networks.in_float32(model)
+        _warn_of_guessing(training)
         state = training.state
         model.save(folder / MODEL_FILE)
         info = _facts(training, model, time.monotonic() - began)
@@ -82,6 +89,17 @@ def train(
         "best epoch %d of %d: validation accuracy %.4f", info["best_epoch"], state.epochs, info["validation_accuracy"]
     )
     return info
+
+
+def _warn_of_guessing(training: Training) -> None:
+    """Says so if the network answers no better than one who knows only how common the classes are."""
+    dataset, accuracy = training.dataset, training.state.best_of(VALIDATION_ACCURACY)
+    counts = [dataset.counts["validation"].get(name, 0) for name in dataset.classes]
+    guess = guess_accuracy(counts, dataset.size("validation"), multi_label=dataset.multi_label)
+    if accuracy <= guess:
+        warning = f"nothing was learned: validation accuracy {accuracy:.3f}, and {guess:.3f} for the commonest answer"
+        training.state.notes.append(warning)
+        log.warning("%s; try another train.learning_rate, or train longer", warning)
 
 
 def _facts(training: Training, model: keras.Model, seconds: float) -> dict[str, Any]:

@@ -57,10 +57,10 @@ class Training:
         Raises:
             UsageError: If they are another training's.
         """
-        origin = origin_of(self.dataset, self.settings)
+        origin = origin_of(self.dataset, self.settings, self.baseline)
         if self.checkpoints and self.checkpoints.found:
             for state in self.checkpoints.states():
-                check_origin(state, self.dataset, self.settings, self.checkpoints.uri)
+                check_origin(state.origin, origin, self.checkpoints.uri)
                 state.origin = origin
                 step = f", step {state.step}" if state.step else ""
                 log.info("going on after epoch %d%s", state.epochs, step)

@@ -5,6 +5,9 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+# Nearer to 0 or 1 than this, a sigmoid in float32 is rounded so coarsely that its logit says nothing.
+SATURATED = 1e-6
+
 
 class Task(StrEnum):
     """The question decides the last layer, the loss, and how outputs are read.
@@ -36,3 +39,22 @@ class Task(StrEnum):
 def class_scores(outputs: NDArray[np.float32], task: Task) -> NDArray[np.float32]:
     """Returns the score of each class, [n, classes], 0..1, from a model's outputs, [n, units]."""
     return np.concatenate([1 - outputs, outputs], axis=1) if task is Task.BINARY else outputs
+
+
+def cooled(scores: NDArray[np.float32], temperature: float, task: Task) -> NDArray[np.float32]:
+    """Returns what scores would be if the logits they come from were divided by a temperature.
+
+    Args:
+        scores: Probabilities, [n, classes].
+        temperature: Above 0; 1 changes nothing.
+        task: What was asked.
+    """
+    if temperature == 1:
+        return scores
+    if task is not Task.MULTI_CLASS:
+        scores = scores.clip(SATURATED, 1 - SATURATED)
+    power = 1 / temperature
+    powers = scores.astype(np.float64) ** power
+    several = task is Task.MULTI_LABEL  # each for itself: a label and its absence add up to 1
+    total = powers + (1 - scores.astype(np.float64)) ** power if several else powers.sum(axis=1, keepdims=True)
+    return np.asarray(powers / total, np.float32)

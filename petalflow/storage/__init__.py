@@ -1,7 +1,7 @@
 """Local folders, gs:// and s3:// behind one small face, over fsspec."""
 
 from petalflow.storage.access import check_readable, check_writable
-from petalflow.storage.complete import building, check_complete, is_complete
+from petalflow.storage.complete import building, check_complete, check_free, is_complete
 from petalflow.storage.failures import Unavailable
 from petalflow.storage.files import (
     File,
@@ -36,6 +36,7 @@ __all__ = [
     "building",
     "check_address",
     "check_complete",
+    "check_free",
     "check_readable",
     "check_writable",
     "copy_tree",

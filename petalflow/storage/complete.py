@@ -38,7 +38,9 @@ def building(out: str | Path) -> Iterator[Path]:
         UsageError: If something else is already there: nothing of anybody's is overwritten.
     """
     address = str(out)
-    _clear_unfinished(address)
+    check_free(address)
+    if _holds_anything(address):
+        _clear(address)
     try:
         if is_local(address):
             local_path(address).mkdir(parents=True, exist_ok=True)
@@ -59,6 +61,24 @@ def building(out: str | Path) -> Iterator[Path]:
         raise
     finally:
         lock.close()
+
+
+def check_free(out: str | Path) -> None:
+    """Checks that `building` may make a folder: that nothing is there, or what an earlier, killed attempt left.
+
+    Raises:
+        UsageError: If something else is there, or another process writes it.
+    """
+    address = str(out)
+    if is_file(address):
+        raise UsageError(f"{address} is a file; choose another --out")
+    if not _holds_anything(address):
+        return
+    if _is_locked(address):
+        raise UsageError(f"{address} is being written by another process; wait for it, or choose another --out")
+    ours = _read_marker(address) == _BEING_BUILT or (_sizes(address) is not None and not is_complete(address))
+    if not ours:
+        raise UsageError(f"{address} already holds something; remove it or choose another --out")
 
 
 def is_complete(folder: str | Path) -> bool:
@@ -98,7 +118,7 @@ def _mark(address: str) -> None:
 
 def _missing(address: str) -> str:
     if not is_file(join(address, MARKER)):
-        return f"it has no {MARKER}"
+        return f"it has no {MARKER}" if _holds_anything(address) else "nothing is there"
     sizes = _sizes(address)
     if sizes is None:
         return "it was not finished"
@@ -119,19 +139,6 @@ def _read_marker(address: str) -> object:
         return json.loads(read_bytes(join(address, MARKER)))
     except (OSError, ValueError):
         return None
-
-
-def _clear_unfinished(address: str) -> None:
-    if is_file(address):
-        raise UsageError(f"{address} is a file; choose another --out")
-    if not _holds_anything(address):
-        return
-    if _is_locked(address):
-        raise UsageError(f"{address} is being written by another process; wait for it, or choose another --out")
-    ours = _read_marker(address) == _BEING_BUILT or (_sizes(address) is not None and not is_complete(address))
-    if not ours:
-        raise UsageError(f"{address} already holds something; remove it or choose another --out")
-    _clear(address)
 
 
 def _lock(address: str) -> contextlib.ExitStack:

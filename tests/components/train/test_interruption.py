@@ -7,9 +7,9 @@ import pytest
 from components.train.interruption import put_off
 
 
-def asked(*numbers: signal.Signals, unsaved: bool, saved: list[bool]) -> None:
+def asked(*numbers: signal.Signals, unsaved: bool, saved: list[bool], kept: str | None = None) -> None:
     """Is asked to end by signals, and notes what it came to before it did."""
-    with put_off() as interruption:
+    with put_off(kept) as interruption:
         interruption.unsaved = unsaved
         for number in numbers:
             os.kill(os.getpid(), number)
@@ -31,6 +31,14 @@ def test_where_work_is_unsaved_it_ends_when_that_is_saved() -> None:
     with pytest.raises(SystemExit, match="143"):
         asked(signal.SIGTERM, signal.SIGTERM, unsaved=True, saved=saved)  # the second changes nothing
     assert saved == [False]
+
+
+@pytest.mark.parametrize(("kept", "said"), [("here", "run again, it goes on"), (None, "nothing is kept")])
+def test_it_says_what_is_kept(caplog, kept: str | None, said: str) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(SystemExit, match="143"):
+        asked(signal.SIGTERM, unsaved=True, saved=[], kept=kept)
+    assert f"asked to end by SIGTERM; {said}" in caplog.text
 
 
 def test_ctrl_c_pressed_again_would_end_the_process() -> None:

@@ -41,6 +41,13 @@ def test_a_warm_up_longer_than_the_training_is_cut_short_and_nothing_fails() -> 
     assert rates(Learning(0.01, 9, True, 2), 10, [0, 10, 20]) == pytest.approx([0, 0.01 / 9, 0.02 / 9])
 
 
+def test_the_rate_of_an_epoch_is_that_in_its_middle_and_never_0() -> None:
+    falling = Learning(0.01, 1, True, 3)
+    expected = [0.005, *(0.01 * (1 + math.cos(math.pi * share)) / 2 for share in (0.25, 0.75))]
+    assert [falling.rate_in(epoch, 10) for epoch in range(3)] == pytest.approx(expected, rel=1e-5)
+    assert all(falling.rate_in(epoch, 1) > 0 for epoch in range(3))
+
+
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
 def test_steps_are_those_that_keras_fit_takes(name: str) -> None:
     settings = TrainSettings(optimizer=name, learning_rate=0.01, weight_decay=0.1, momentum=0.8)

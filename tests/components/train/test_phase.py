@@ -63,6 +63,7 @@ def test_a_time_budget_that_is_spent_ends_in_an_epoch_and_leaves_the_next_phase_
     assert history(tmp_path / "model")[PHASE] == ["head"]
     assert "phase 2 is left out: the time budget of 1e-06 minutes is spent" in caplog.text
     assert any("time budget" in note for note in info["notes"])
+    assert any(note.startswith("epoch 1 of head ended after ") for note in info["notes"])
 
 
 def test_the_end_of_a_phase_says_why_and_how_fast_it_was(tiny_dataset, tmp_path, caplog) -> None:

@@ -1,13 +1,19 @@
 import json
 import logging
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from components.train import checkpoint
+from components.train.check import pinned
+from components.train.origin import origin_of
 from components.train.settings import TrainSettings
+from components.train.state import TrainingState
 from components.train.train import train
 from petalflow.dataset import open_dataset
+from petalflow.errors import UsageError
 from petalflow.model.files import load_model
 from petalflow.model.scoring import score_model
 
@@ -62,8 +68,8 @@ def test_fine_tuning_changes_the_chosen_layers_alone(tiny_dataset, settings, tmp
     train(tiny_dataset, tmp_path / "model", changed(settings, recipe="fine_tune"))
     history = json.loads((tmp_path / "model" / "history.json").read_text())
     assert history["phase"] == ["head"] * 2 + ["fine-tuning"] * 2
-    assert history["learning_rate"][2] == pytest.approx(1e-3, rel=1e-5)  # after one epoch of warm-up
-    assert history["learning_rate"][3] == pytest.approx(0, abs=1e-7)  # where the cosine ends
+    assert history["learning_rate"][2] == pytest.approx(5e-4, rel=1e-5)  # half way up
+    assert history["learning_rate"][3] == pytest.approx(5e-4, rel=1e-5)  # half way down the cosine
     fresh = keras.applications.MobileNetV2(include_top=False, weights=settings.weights, input_shape=(32, 32, 3))
     tuned = {
         layer.name
@@ -71,6 +77,26 @@ def test_fine_tuning_changes_the_chosen_layers_alone(tiny_dataset, settings, tmp
         if any((one != other).any() for one, other in zip(layer.get_weights(), before.get_weights(), strict=True))
     }
     assert tuned == {FIRST, "Conv_1"}, "no other, and no normalization"
+
+
+def test_a_layer_that_is_not_there_is_told_before_the_head_is_trained(tiny_dataset, settings, tmp_path) -> None:
+    wrong = changed(settings, recipe="fine_tune", fine_tune={"layers": "block_17_expand"})
+    with pytest.raises(UsageError, match=r"no such layer; did you mean"):
+        train(tiny_dataset, tmp_path / "model", wrong, str(tmp_path / "state"))
+    assert not list((tmp_path / "state").glob("*"))
+
+
+def test_weights_that_changed_under_their_name_are_another_training(tiny_dataset, settings, weights, tmp_path) -> None:
+    file = tmp_path / "mine.weights.h5"
+    file.write_bytes(Path(weights).read_bytes())
+    mine, state = changed(settings, weights=str(file)), tmp_path / "state"
+    origin = origin_of(open_dataset(tiny_dataset), pinned(mine), "")
+    with checkpoint.opened(str(state)) as checkpoints:
+        checkpoints.save(TrainingState(origin=origin))
+    backbone = keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3))
+    backbone.save_weights(file, overwrite=True)
+    with pytest.raises(UsageError, match=r"its train.weights_sha256 is \w+, and now \w+"):
+        train(tiny_dataset, tmp_path / "model", mine, str(state))
 
 
 def test_what_is_kept_and_what_is_computed_anew_give_the_same(tiny_dataset, settings, tmp_path, caplog) -> None:

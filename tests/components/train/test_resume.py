@@ -263,7 +263,7 @@ def test_asked_to_end_while_features_are_computed_it_ends(tiny_dataset, two_phas
     training = Command(tiny_dataset, tmp_path / "model", tmp_path / "state", **settings).until(" images")
     assert training.send(signal.SIGTERM).end()[0] == 143
     assert not any("epochs" in line for line in training.printed)
-    assert "run again" in training.printed[-1]
+    assert f"run again, it goes on from what is saved at {tmp_path / 'state'}" in training.printed[-1]
     assert not (tmp_path / "model").exists()
 
 
@@ -295,6 +295,8 @@ def test_of_another_training_nothing_is_taken_up_and_nothing_lost(
     same = TrainSettings.model_validate({**DENSE, "max_epochs": 3000})
     with pytest.raises(UsageError, match="its dataset has other images, or the same in other splits"):
         train(tiny_dataset_otherwise, tmp_path / "other", same, str(half_trained))
+    with pytest.raises(UsageError, match="it began with no release, and now with models/flowers/3"):
+        train(tiny_dataset, tmp_path / "other", same, str(half_trained), "models/flowers/3")
     assert {file.name: file.read_bytes() for file in half_trained.iterdir()} == before
     assert not (tmp_path / "other").exists()
 
@@ -326,7 +328,7 @@ def test_a_checkpoint_of_another_network_is_said_and_it_begins_anew(tiny_dataset
     state = str(tmp_path / "state")
     with checkpoint.opened(state) as checkpoints:
         odd = [np.zeros((2, 3), np.float32)]
-        origin = origin_of(open_dataset(tiny_dataset), settings)
+        origin = origin_of(open_dataset(tiny_dataset), settings, "")
         checkpoints.save(TrainingState(history={PHASE: ["from scratch"]}, model=odd, best=odd, origin=origin))
     train(tiny_dataset, tmp_path / "anew", settings, state)
     assert "does not fit this network: it holds 6 numbers in 1 variables" in caplog.text

@@ -105,6 +105,42 @@ def test_the_model_loads_without_this_project(tiny_model) -> None:
     assert "(1, 3)" in done.stdout
 
 
+def test_a_network_that_learned_nothing_is_said_to(tiny_dataset, tmp_path, caplog) -> None:
+    counts = open_dataset(tiny_dataset).counts["validation"].values()
+    guess, warned = max(counts) / sum(counts), set()
+    for seed in range(8):  # random weights, some of which give every image the same class
+        still = QUICK.model_copy(update={"learning_rate": 1e-12, "max_epochs": 1, "seed": seed})
+        caplog.clear()
+        info = train(tiny_dataset, tmp_path / f"model-{seed}", still)
+        nothing = info["validation_accuracy"] <= guess
+        assert ("nothing was learned: validation accuracy " in caplog.text) == nothing
+        assert any("nothing was learned" in note for note in info["notes"]) == nothing
+        warned.add(nothing)
+        if len(warned) == 2:
+            break
+    assert warned == {True, False}
+
+
+def test_what_files_tell_is_answered_before_tensorflow_is_imported(tiny_dataset, tmp_path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    for dataset, out, more, said, exit_code in (
+        (tmp_path / "none", tmp_path / "out", [], "is not a complete dataset (nothing is there)", 1),
+        (tiny_dataset, tmp_path / "full", [], "already holds something", 2),
+        (tiny_dataset, tmp_path / "out", ["--set", "batch_size=5000"], "give at most that", 2),
+    ):
+        code = (
+            "import sys; from components.train.__main__ import app; from petalflow import commandline\n"
+            "try: commandline.main(app)\n"
+            "finally: assert 'tensorflow' not in sys.modules"
+        )
+        arguments = ["--dataset", str(dataset), "--out", str(out), "--set", "backbone=dense", *more]
+        done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert said in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert done.returncode == exit_code
+
+
 def test_a_failed_training_leaves_nothing(tiny_dataset, tmp_path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         train(tiny_dataset, tmp_path / "model", TrainSettings(backbone="MobileNet9"))
