@@ -4,36 +4,21 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
-from components.evaluate.baseline import Baseline, score_baseline
-from components.evaluate.measure import Measurement, Scores, measure
+from components.evaluate.baseline import difference_facts
+from components.evaluate.evaluation import Evaluation, TestImages, examine
+from components.evaluate.judge import Evidence, checks_of
+from components.evaluate.measure import reliability
+from components.evaluate.predictions import write_predictions
 from components.evaluate.report import write_report
 from components.evaluate.settings import EvaluateSettings
+from components.evaluate.slices import Slices
 from petalflow import registry, storage
 from petalflow.dataset import Dataset, open_dataset
-from petalflow.errors import PetalflowError
+from petalflow.errors import PetalflowError, UsageError, did_you_mean
 from petalflow.model.files import TrainedModel, load_model, model_sha256
-from petalflow.model.scoring import score_model
-from petalflow.progress import Counter
-from petalflow.verdict import (
-    METRICS_FILE,
-    PREDICTIONS_FILE,
-    REPORT_FILE,
-    VERDICT_FILE,
-    Check,
-    Verdict,
-    check_accuracy_drop,
-    check_min,
-)
+from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict
 
 log = logging.getLogger(__name__)
-
-# Scores are calibrated by a later version; until then they leave as the model gave them.
-_NO_CALIBRATION = 1.0
 
 
 def evaluate(
@@ -53,43 +38,52 @@ def evaluate(
         release: The live release, or None if there is none.
 
     Raises:
-        PetalflowError: If there are no test images, an image may have several labels, or the model has other classes
-            than the dataset.
+        UsageError: If a threshold is for a slice that there is not.
+        PetalflowError: If there are no test images, of a class or at all, the model has other classes than the
+            dataset or was trained on another, or its scores are no numbers.
     """
     dataset = open_dataset(dataset_root)
     _check_can_be_judged(dataset)
+    images = TestImages.of(dataset, settings)
+    _check_slices_exist(settings, images.slices)
     model = load_model(model_folder)
     _check_fit(model, dataset)
     with storage.building(out) as folder:
-        total = dataset.size("test") * (2 if release else 1)
-        counter = Counter("evaluate", total, "images")
-        scores = score_model(model, dataset, "test", counter)
-        if not np.isfinite(scores).all():
-            raise PetalflowError("the model gives scores that are not numbers; train with a lower train.learning_rate")
-        labels = np.array([label for (label,) in dataset.labels("test")], np.int64)
-        baseline = score_baseline(release, dataset, labels, counter) if release else None
-        mine = measure(labels, scores.argmax(axis=1), dataset.classes)
-        theirs = _measure_baseline(baseline, labels, dataset) if baseline else None
-        verdict = _judge(model, model_sha256(model_folder), dataset, settings, mine, labels, scores, baseline)
+        found = examine(model, dataset, images, settings, release)
+        verdict = _judge(found, model_sha256(model_folder), settings)
         storage.write_json(str(folder / VERDICT_FILE), verdict.to_json())
-        metrics = {"candidate": mine.to_json(), "baseline": theirs.to_json() if theirs else None}
-        storage.write_json(str(folder / METRICS_FILE), metrics)
-        _write_predictions(folder / PREDICTIONS_FILE, dataset, labels, scores, baseline)
-        write_report(
-            folder / REPORT_FILE, verdict, mine, theirs, dataset, model, model_folder, labels, scores, settings
-        )
-    log.info("%s: %s", "accepted" if verdict.accepted else "refused", "; ".join(map(str, verdict.checks)))
+        storage.write_json(str(folder / METRICS_FILE), _metrics(found))
+        write_predictions(folder / PREDICTIONS_FILE, images.entries, found.evidence)
+        write_report(folder / REPORT_FILE, found, verdict, model_folder, settings)
+    _log(verdict)
     return verdict
 
 
+def _log(verdict: Verdict) -> None:
+    for check in verdict.checks:
+        result = {True: "passed", False: "failed", None: "not applicable"}[check.passed]
+        log.info("%s: %s", result, check)
+    by = f" by {verdict.accepted_anyway['by']}: {verdict.accepted_anyway['reason']}" if verdict.accepted_anyway else ""
+    log.info("%s%s", "accepted" if verdict.accepted else "refused", by)
+
+
 def _check_can_be_judged(dataset: Dataset) -> None:
-    if dataset.multi_label:
-        raise PetalflowError(
-            f"{dataset.root} has several labels an image, and evaluate judges models of one label alone so far; "
-            "its model can be used as train made it, but is not released"
-        )
     if not dataset.size("test"):
         raise PetalflowError(f"{dataset.root} has no test images, so nothing can be said of the model; add images")
+    absent = [name for name in dataset.classes if not dataset.counts["test"].get(name)]
+    if absent:
+        raise PetalflowError(
+            f"{dataset.root} has no test images of {', '.join(absent)}, so nothing can be said of it; "
+            "add images of it, or leave the class out"
+        )
+
+
+def _check_slices_exist(settings: EvaluateSettings, slices: Slices) -> None:
+    limits = settings.min_slice_accuracy
+    known = [name for of_kind in slices.values() for name in of_kind]
+    for name in limits if isinstance(limits, dict) else ():
+        if name not in known:
+            raise UsageError(f"evaluate.min_slice_accuracy: there is no slice {name!r}; {did_you_mean(name, known)}")
 
 
 def _check_fit(model: TrainedModel, dataset: Dataset) -> None:
@@ -107,71 +101,38 @@ def _check_fit(model: TrainedModel, dataset: Dataset) -> None:
         )
 
 
-def _judge(
-    model: TrainedModel,
-    sha256: str,
-    dataset: Dataset,
-    settings: EvaluateSettings,
-    mine: Measurement,
-    labels: NDArray[np.int64],
-    scores: Scores,
-    baseline: Baseline | None,
-) -> Verdict:
-    checks: list[Check] = []
-    if settings.min_accuracy is not None:
-        accuracy = mine.accuracy
-        checks.append(check_min("min_accuracy", "", accuracy.successes, accuracy.trials, settings.min_accuracy))
-    if settings.min_recall is not None:
-        for name, recall in mine.recalls.items():
-            checks.append(check_min("min_recall", name, recall.successes, recall.trials, settings.min_recall))
-    if settings.max_accuracy_drop is not None:
-        checks.append(_compare(labels, scores, baseline, settings.max_accuracy_drop))
+def _metrics(found: Evaluation) -> dict[str, Any]:
+    theirs = found.baseline_measurement
+    return {
+        "candidate": found.evidence.measurement.to_json(),
+        "baseline": theirs.to_json() if theirs else None,
+        "uncalibrated_reliability": reliability(found.uncalibrated).to_json(),
+    }
+
+
+def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdict:
+    evidence, model, anyway = found.evidence, found.model, settings.accept_anyway
     return Verdict(
-        checks=checks,
+        checks=checks_of(evidence, settings),
         candidate={
-            "accuracy": mine.accuracy.value,
+            "accuracy": evidence.measurement.accuracy.value,
             "backbone": model.info["settings"]["backbone"],
             "model_sha256": sha256,
             "validation_accuracy": model.info["validation_accuracy"],
         },
-        baseline=baseline.facts if baseline else {"version": None, "why": "nothing was released under this name yet"},
-        fingerprint=dataset.fingerprint,
-        class_names=dataset.classes,
-        test_images=len(labels),
-        temperature=_NO_CALIBRATION,
-        abstain_threshold=settings.abstain_threshold,
+        baseline=_baseline_facts(evidence),
+        fingerprint=found.dataset.fingerprint,
+        class_names=found.dataset.classes,
+        test_images=evidence.answers.images,
+        temperature=found.temperature,
+        abstain_threshold=evidence.abstain_threshold,
+        accepted_anyway=anyway.model_dump() if anyway.by else None,
     )
 
 
-def _compare(labels: NDArray[np.int64], scores: Scores, baseline: Baseline | None, margin: float) -> Check:
-    name = "max_accuracy_drop"
+def _baseline_facts(evidence: Evidence) -> dict[str, Any]:
+    baseline = evidence.baseline
     if baseline is None:
-        return Check(name, "", None, None, -margin, None, "does not apply: there is no release to compare with")
-    right = (scores.argmax(axis=1) == labels)[baseline.comparable]
-    was_right = (baseline.predicted == labels)[baseline.comparable]
-    return check_accuracy_drop(
-        name, int((right & ~was_right).sum()), int((~right & was_right).sum()), len(right), margin
-    )
-
-
-def _measure_baseline(baseline: Baseline, labels: NDArray[np.int64], dataset: Dataset) -> Measurement:
-    return measure(labels[baseline.comparable], baseline.predicted[baseline.comparable], dataset.classes)
-
-
-def _write_predictions(
-    path: Path, dataset: Dataset, labels: NDArray[np.int64], scores: Scores, baseline: Baseline | None
-) -> None:
-    def names(indices: NDArray[np.int64]) -> list[str | None]:
-        return [dataset.classes[index] if index >= 0 else None for index in indices]
-
-    records = [(record.filename, record.sha256) for record in dataset.records("test")]
-    columns: dict[str, Any] = {
-        "filename": [filename for filename, _ in records],
-        "sha256": [sha256 for _, sha256 in records],
-        "label": names(labels),
-        "predicted": names(scores.argmax(axis=1)),
-        "scores": pa.array(list(scores), pa.list_(pa.float32())),
-    }
-    if baseline:
-        columns["baseline_predicted"] = names(baseline.predicted)
-    pq.write_table(pa.table(columns), path)
+        return {"version": None, "why": evidence.broken or "nothing was released under this name yet"}
+    mine = evidence.answers.of_images(baseline.comparable)
+    return {**baseline.facts, **difference_facts(mine, baseline.answers.of_images(baseline.comparable))}

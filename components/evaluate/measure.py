@@ -1,17 +1,35 @@
-"""What is measured of scores on a test split. No TensorFlow here."""
+"""What is measured of a model's answers, each figure with its 95 % interval. No TensorFlow here."""
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix
+from sklearn import metrics
 
+from components.evaluate.answers import Answers
+from components.evaluate.calibration import Reliability, log_losses
+from components.evaluate.ranking import Ranking
+from components.evaluate.resampling import RESAMPLES, Interval, Statistic, Values, bootstrap
+from petalflow.model.task import Task
 from petalflow.verdict import wilson_interval
 
-Labels = NDArray[np.int64]
-Scores = NDArray[np.float32]
+# Figures of all classes together.
+OVERALL = (
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "weighted_precision",
+    "weighted_f1",
+    "log_loss",
+    "brier",
+    "ece",
+)
+# So many additions the resampling of ranks may take; it takes fewer resamples where there would be more.
+_MOST_ADDITIONS = 2_000_000_000
+_FEWEST_RESAMPLES = 100
 
 
 @dataclass(frozen=True)
@@ -42,43 +60,158 @@ class Measurement:
     """Figures of one model on a test split.
 
     Attributes:
-        accuracy: Share of images whose best-scored class is theirs.
-        recalls: The same for the images of each class.
-        confusion: Counts [actual, predicted].
+        proportions: Name -> "accuracy", "top_k_accuracy": shares of images.
+        recalls: Class -> share of its images that are answered with it.
+        precisions: Class -> share of the answers with it that are right.
+        figures: Name -> what else is said of all images; see `OVERALL`, and "roc_auc" and "pr_auc", means over classes.
+        of_classes: "f1", "roc_auc", "pr_auc" -> class -> its figure.
+        confusion: Counts [actual, predicted]; None where an image may have several classes.
+        reliability: Of the answers, in bins.
     """
 
-    accuracy: Proportion
+    proportions: dict[str, Proportion]
     recalls: dict[str, Proportion]
-    confusion: NDArray[np.int64]
+    precisions: dict[str, Proportion]
+    figures: dict[str, Interval]
+    of_classes: dict[str, dict[str, Interval]]
+    confusion: NDArray[np.int64] | None
+    reliability: list[dict[str, Any]]
+
+    @property
+    def accuracy(self) -> Proportion:
+        """Share of images that are answered rightly."""
+        return self.proportions["accuracy"]
 
     def to_json(self) -> dict[str, Any]:
         """Returns everything as plain values."""
+        proportions = {"proportions": self.proportions, "recalls": self.recalls, "precisions": self.precisions}
         return {
-            "accuracy": self.accuracy.to_json(),
-            "recalls": {name: recall.to_json() for name, recall in self.recalls.items()},
-            "confusion": self.confusion.tolist(),
+            **{what: {name: one.to_json() for name, one in of.items()} for what, of in proportions.items()},
+            "figures": {name: asdict(figure) for name, figure in self.figures.items()},
+            "of_classes": {
+                what: {name: asdict(figure) for name, figure in of.items()} for what, of in self.of_classes.items()
+            },
+            "confusion": None if self.confusion is None else self.confusion.tolist(),
+            "reliability": self.reliability,
         }
 
 
-def measure(labels: Labels, predicted: Labels, classes: Sequence[str]) -> Measurement:
-    """Returns the figures of predictions.
+def measure(answers: Answers, classes: Sequence[str], top_k: int = 3, resamples: int = RESAMPLES) -> Measurement:
+    """Returns the figures of a model's answers.
 
     Args:
-        labels: Actual classes, [n].
-        predicted: Predicted classes, [n].
-        classes: Names of the classes that labels index.
+        answers: To every image of a test split.
+        classes: Names of the classes.
+        top_k: Among how many best scores the right class is looked for.
+        resamples: How many the intervals rest on.
     """
-    confusion = confusion_matrix(labels, predicted, labels=range(len(classes)))
-    # Counted from the labels, not the matrix, which has no column for an answer of no known class.
-    recalls = {
-        name: Proportion(int(confusion[index, index]), int((labels == index).sum()))
-        for index, name in enumerate(classes)
-    }
-    return Measurement(Proportion(int(np.trace(confusion)), len(labels)), recalls, confusion)
+    hits = (answers.truth & answers.given).sum(axis=0)
+    images, given = answers.truth.sum(axis=0), answers.given.sum(axis=0)
+    ranking = Ranking.of(answers)
+    additions = max(answers.images * len(classes), 1)
+    fewer = int(np.clip(_MOST_ADDITIONS // additions, min(_FEWEST_RESAMPLES, resamples), resamples))
+    figures = dict(zip(OVERALL, bootstrap(overall(answers), answers.strata, resamples), strict=True))
+    of_classes = {"f1": bootstrap(f1_of_classes(answers), answers.strata, resamples)}
+    ranks = bootstrap(ranking.statistic, answers.strata, fewer)
+    of_classes["roc_auc"], of_classes["pr_auc"] = ranks[: len(classes)], ranks[len(classes) : -2]
+    figures["roc_auc"], figures["pr_auc"] = ranks[-2:]
+    return Measurement(
+        proportions=_proportions(answers, top_k),
+        recalls=_by_class(classes, hits, images),
+        precisions=_by_class(classes, hits, given),
+        figures=figures,
+        of_classes={what: dict(zip(classes, of, strict=True)) for what, of in of_classes.items()},
+        confusion=_confusion(answers, len(classes)),
+        reliability=reliability(answers).to_json(),
+    )
 
 
-def most_confident_mistakes(labels: Labels, scores: Scores, limit: int) -> list[int]:
-    """Returns the indices of wrongly classified images, the most confident first."""
-    predicted = scores.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    return [int(index) for index in wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")][:limit]]
+def overall(answers: Answers) -> Statistic:
+    """Returns what computes the figures named `OVERALL` of resampled answers."""
+    losses = log_losses(answers.truth, answers.scores, answers.task)
+    # Brier 1950, over all classes: 0 is best, 2 the worst of one class an image.
+    brier = ((answers.scores - answers.truth) ** 2).sum(axis=1).astype(np.float64)
+    if answers.task is Task.MULTI_LABEL:
+        brier = brier / answers.truth.shape[1]
+    calibration, counts = reliability(answers), _Counts(answers)
+
+    def statistic(weights: Values) -> Values:
+        precision, recall, f1, images = counts.of(weights)
+        total = weights.sum()
+        shares = images / images.sum()
+        means = [_mean(precision), _mean(recall), _mean(f1), _mean(precision, shares), _mean(f1, shares)]
+        # Where an answer stands for several labels, so does its weight.
+        each = np.repeat(weights, len(calibration.right) // max(len(weights), 1))
+        return np.array([*means, weights @ losses / total, weights @ brier / total, calibration.error(each)])
+
+    return statistic
+
+
+def f1_of_classes(answers: Answers) -> Statistic:
+    """Returns what computes the F1 of each class of resampled answers."""
+    counts = _Counts(answers)
+    return lambda weights: counts.of(weights)[2]
+
+
+def reliability(answers: Answers) -> Reliability:
+    """Returns how confident answers are, and whether they are right; of several labels, each of them."""
+    if answers.task is Task.MULTI_LABEL:
+        sure = np.where(answers.given, answers.scores, 1 - answers.scores).astype(np.float64)
+        return Reliability(sure.ravel(), (answers.truth == answers.given).ravel())
+    return Reliability(answers.confidence.astype(np.float64), answers.right)
+
+
+class _Counts:
+    """Precision, recall and F1 of each class."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._several = answers.task is Task.MULTI_LABEL
+        self._truth, self._given = answers.truth, answers.given
+        self._classes = answers.truth.shape[1]
+        if not self._several:
+            self._labels, self._predicted, self._right = answers.labels, answers.predicted, answers.right
+
+    def of(self, weights: Values) -> tuple[Values, Values, Values, Values]:
+        """Returns precision, recall, F1 and images of each class, [classes]; 0 where nothing was answered."""
+        hits, given, images = self._several_sums(weights) if self._several else self._sums(weights)
+        precision, recall = _share(hits, given), _share(hits, images)
+        return precision, recall, _share(2 * hits, given + images), images
+
+    def _sums(self, weights: Values) -> tuple[Values, Values, Values]:
+        hits = np.bincount(self._labels, weights * self._right, self._classes)
+        given = np.bincount(self._predicted + 1, weights, self._classes + 1)[1:]  # the first are of no class
+        images = np.bincount(self._labels, weights, self._classes)
+        return np.asarray(hits, np.float64), np.asarray(given, np.float64), np.asarray(images, np.float64)
+
+    def _several_sums(self, weights: Values) -> tuple[Values, Values, Values]:
+        return weights @ (self._truth & self._given), weights @ self._given, weights @ self._truth
+
+
+def _share(part: Values, whole: Values) -> Values:
+    return np.divide(part, whole, out=np.zeros_like(part, np.float64), where=whole > 0)
+
+
+def _mean(values: Values, weights: Values | None = None) -> float:
+    return float(np.average(values, weights=weights))
+
+
+def _proportions(answers: Answers, top_k: int) -> dict[str, Proportion]:
+    found = {"accuracy": Proportion(int(answers.right.sum()), answers.images)}
+    if answers.task is Task.MULTI_CLASS and answers.truth.shape[1] > top_k:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error")  # scikit-learn only warns where k makes no sense
+            among = metrics.top_k_accuracy_score(
+                answers.labels, answers.scores, k=top_k, normalize=False, labels=range(answers.truth.shape[1])
+            )
+        found["top_k_accuracy"] = Proportion(int(among), answers.images)
+    return found
+
+
+def _by_class(classes: Sequence[str], successes: NDArray[np.int64], trials: NDArray[np.int64]) -> dict[str, Proportion]:
+    return {name: Proportion(int(successes[at]), int(trials[at])) for at, name in enumerate(classes)}
+
+
+def _confusion(answers: Answers, classes: int) -> NDArray[np.int64] | None:
+    if answers.task is Task.MULTI_LABEL:
+        return None
+    return np.asarray(metrics.confusion_matrix(answers.labels, answers.predicted, labels=range(classes)), np.int64)

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluate.measure import Measurement, Scores, most_confident_mistakes
+from components.evaluate.answers import Answers
+from components.evaluate.evaluation import Evaluation
 from components.evaluate.settings import EvaluateSettings
 from petalflow import __version__, imaging
 from petalflow.dataset import Dataset
 from petalflow.document import render
-from petalflow.model.files import CURVES_FILE, TrainedModel
+from petalflow.model.files import CURVES_FILE
+from petalflow.model.task import Task
 from petalflow.settings import flat
 from petalflow.verdict import Verdict
 
@@ -22,45 +24,33 @@ _PICTURE_PX = 160
 
 
 def write_report(
-    path: Path,
-    verdict: Verdict,
-    candidate: Measurement,
-    baseline: Measurement | None,
-    dataset: Dataset,
-    model: TrainedModel,
-    model_folder: str | Path,
-    labels: NDArray[np.int64],
-    scores: Scores,
-    settings: EvaluateSettings,
+    path: Path, found: Evaluation, verdict: Verdict, model_folder: str | Path, settings: EvaluateSettings
 ) -> None:
     """Writes the report; it refers to nothing outside itself.
 
     Args:
         path: The file to write.
+        found: What is known of the candidate.
         verdict: What was decided.
-        candidate: Figures of the candidate.
-        baseline: Figures of the live release, or None.
-        dataset: Its test split holds the pictures.
-        model: The candidate.
-        model_folder: Its folder, which holds the training curves.
-        labels: Of the test split, [n].
-        scores: The candidate's, [n, classes].
+        model_folder: The candidate's folder, which holds the training curves.
         settings: Of evaluate.
     """
-    curves = Path(model_folder) / CURVES_FILE
+    curves, answers, model = Path(model_folder) / CURVES_FILE, found.evidence.answers, found.model
+    measurement, baseline = found.evidence.measurement, found.baseline_measurement
+    mistakes = list(_mistakes(found.dataset, answers, settings.shown_images))
     html = render(
         __package__,
         "report.html.j2",
         verdict=verdict,
-        candidate=candidate.to_json(),
+        candidate=measurement.to_json(),
         baseline=baseline.to_json() if baseline else None,
-        classes=dataset.classes,
-        confusion=_shaded(candidate.confusion),
-        mistakes=list(_mistakes(dataset, labels, scores, settings.shown_mistakes)),
-        mistake_count=int((scores.argmax(axis=1) != labels).sum()),
+        classes=found.dataset.classes,
+        confusion=None if measurement.confusion is None else _shaded(measurement.confusion),
+        mistakes=mistakes,
+        mistake_count=int((~answers.right).sum()),
         curves=_embedded(curves.read_bytes(), "image/png") if curves.exists() else None,
-        statistics=dataset.statistics,
-        sizes={split: dataset.size(split) for split in dataset.counts},
+        statistics=found.dataset.statistics,
+        sizes={split: found.dataset.size(split) for split in found.dataset.counts},
         model=model.info,
         notes=model.info.get("notes", []),
         settings={name: _shown(value) for name, value in flat(model.info["settings"]).items()},
@@ -78,9 +68,12 @@ def _shaded(confusion: NDArray[np.int64]) -> list[list[dict[str, Any]]]:
     ]
 
 
-def _mistakes(dataset: Dataset, labels: NDArray[np.int64], scores: Scores, limit: int) -> Iterator[Mapping[str, Any]]:
-    order = most_confident_mistakes(labels, scores, limit)
-    wanted = set(order)
+def _mistakes(dataset: Dataset, answers: Answers, limit: int) -> Iterator[Mapping[str, Any]]:
+    if answers.task is Task.MULTI_LABEL:
+        return
+    wrong = np.flatnonzero(~answers.right)
+    order = [int(at) for at in wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:limit]]
+    wanted, labels, scores = set(order), answers.labels, answers.scores
     # Pictures are read again rather than kept: memory must not grow with the test split.
     found = {index: record for index, record in enumerate(dataset.records("test")) if index in wanted}
     for index in order:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from petalflow import __version__, clock, lock, registry, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
-from petalflow.registry import DATASET_STATISTICS_FILE, Release
+from petalflow.registry import DATASET_STATISTICS_FILE, TRAINING_IMAGES_FILE, Release, write_training_hashes
 from petalflow.verdict import METRICS_FILE, VERDICT_FILE, Serving, read_accepted
 
 log = logging.getLogger(__name__)
@@ -75,6 +75,7 @@ def release(
         VERDICT_FILE: (Path(evaluation) / VERDICT_FILE).read_bytes(),
         _MODEL_CARD_FILE: card.encode(),
         # The next dataset is compared with it, when this one may be long gone.
+        TRAINING_IMAGES_FILE: write_training_hashes(_trained_on(dataset)),
         DATASET_STATISTICS_FILE: json.dumps(dict(dataset.statistics), sort_keys=True, ensure_ascii=False).encode(),
     }
     if state_uri:
@@ -82,6 +83,12 @@ def release(
     released = registry.publish(str(exported), lineage, registry_uri, name, files)
     log.info("released %s version %d: %s", name, released.version, released.uri)
     return released
+
+
+def _trained_on(dataset: Dataset) -> Iterator[str]:
+    """Yields the hashes of the images that made the model: those of validation chose its epoch and its temperature."""
+    for split in ("train", "validation"):
+        yield from (entry.sha256 for entry in dataset.entries(split))
 
 
 def _check_fit(verdict: Mapping[str, Any], export: Exported, dataset: Dataset) -> None:

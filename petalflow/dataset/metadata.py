@@ -92,6 +92,20 @@ class Dataset:
             entries: Iterable[Entry | Record] = read_index(listed) if listed.exists() else self._records_of(path)
             yield from (entry.labels for entry in entries)
 
+    def entries(self, split: str) -> Iterator[Entry]:
+        """Yields what is known of each image of a split, in record order, without reading images.
+
+        Raises:
+            PetalflowError: If the dataset has no index.
+        """
+        for path in self.paths(split):
+            listed = index_path(self.root, path.name)
+            if not listed.exists():
+                raise PetalflowError(
+                    f"{self.root} has no index of its images, since an older version made it; convert again"
+                )
+            yield from read_index(listed)
+
     def records(self, split: str) -> Iterator[Record]:
         """Yields the records of a split, in order."""
         for path in self.paths(split):

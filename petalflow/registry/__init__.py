@@ -4,6 +4,7 @@
 <registry>/<name>/<version>/    saved_model.pb  variables/  ...    as TF Serving reads it
                                 release.json                        lineage
                                 dataset_statistics.json             what its dataset was like
+                                training_images.sha256              which images it was trained on
 ```
 
 The highest version is live. Versions are only ever added, and the oldest removed.
@@ -21,10 +22,12 @@ from petalflow.registry.releases import (
     releases,
     withdrawn,
 )
+from petalflow.registry.training_images import TRAINING_IMAGES_FILE, read_training_hashes, write_training_hashes
 
 __all__ = [
     "DATASET_STATISTICS_FILE",
     "RELEASE_FILE",
+    "TRAINING_IMAGES_FILE",
     "Release",
     "check_name",
     "find_release",
@@ -32,8 +35,10 @@ __all__ = [
     "open_release",
     "prune",
     "publish",
+    "read_training_hashes",
     "released_by",
     "releases",
     "roll_back",
     "withdrawn",
+    "write_training_hashes",
 ]

@@ -1,7 +1,14 @@
 """Checks, the bounds they are made on, and the verdict. No TensorFlow here."""
 
 from petalflow.verdict.bounds import clopper_pearson_lower, tango_lower, wilson_interval
-from petalflow.verdict.checks import Check, check_accuracy_drop, check_min
+from petalflow.verdict.checks import (
+    Check,
+    check_accuracy_drop,
+    check_figure,
+    check_min,
+    check_paired,
+    not_applicable,
+)
 from petalflow.verdict.serving import Serving
 from petalflow.verdict.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict, read_accepted
 
@@ -14,8 +21,11 @@ __all__ = [
     "Serving",
     "Verdict",
     "check_accuracy_drop",
+    "check_figure",
     "check_min",
+    "check_paired",
     "clopper_pearson_lower",
+    "not_applicable",
     "read_accepted",
     "tango_lower",
     "wilson_interval",

@@ -13,8 +13,9 @@ class Check:
         name: The setting that holds the threshold.
         slice: What part of the test images it is about; "" for all.
         value: The figure measured, or None where it could not be.
-        bound: Its one-sided 95 % bound, on which the check is made; None likewise.
-        threshold: What the bound must reach.
+        bound: Its one-sided 95 % bound, on which the check is made unless it was asked to be made on the value; None
+            likewise.
+        threshold: What must be reached, or kept to.
         passed: True or False; None where the check does not apply.
         why: The reason in words.
     """
@@ -32,33 +33,89 @@ class Check:
         return f"{self.name}{where}: {self.why}"
 
 
-def check_min(name: str, slice: str, successes: int, trials: int, threshold: float) -> Check:
-    """Checks that a proportion is at least `threshold`, on its lower bound."""
+def check_min(name: str, slice: str, successes: int, trials: int, threshold: float, *, on_value: bool = False) -> Check:
+    """Checks that a proportion is at least `threshold`, on its lower bound or, if asked, on its value."""
     value = successes / trials if trials else None
     bound = clopper_pearson_lower(successes, trials)
-    passed = bool(trials) and bound >= threshold  # a threshold of 0 does not make a figure of nothing
-    relation = "reaches" if passed else "is below"
+    held = bound if value is None or not on_value else value
+    passed = bool(trials) and held >= threshold  # a threshold of 0 does not make a figure of nothing
     measured = f"{value:.4f} on {trials} images" if value is not None else "no images"
-    why = f"measured {measured}; its lower 95 % bound {bound:.4f} {relation} {threshold:g}"
+    why = _why(f"measured {measured}", bound, "lower", threshold, passed, on_value=on_value)
     return Check(name, slice, value, bound, threshold, passed, why)
 
 
-def check_accuracy_drop(name: str, better: int, worse: int, pairs: int, margin: float) -> Check:
-    """Checks that the candidate is not worse than the baseline by more than `margin`, on the same images.
+def check_figure(
+    name: str,
+    slice: str,
+    value: float | None,
+    bound: float | None,
+    threshold: float,
+    *,
+    at_most: bool,
+    on_value: bool = False,
+) -> Check:
+    """Checks that a figure is at least, or at most, `threshold`, on its bound or, if asked, on its value.
+
+    Args:
+        name: Of the check.
+        slice: What it is about; "" for all.
+        value: The figure; None where it is not defined, which does not pass.
+        bound: Its lower bound, or its upper one if `at_most`.
+        threshold: The limit.
+        at_most: Whether the figure must not be more; else it must not be less.
+        on_value: Whether the value decides.
+    """
+    if value is None or bound is None:
+        return Check(name, slice, None, None, threshold, False, "cannot be measured on these images")
+    held = value if on_value else bound
+    passed = held <= threshold if at_most else held >= threshold
+    side = "upper" if at_most else "lower"
+    why = _why(f"measured {value:.4f}", bound, side, threshold, passed, on_value=on_value)
+    return Check(name, slice, value, bound, threshold, passed, why)
+
+
+def check_paired(
+    name: str, better: int, worse: int, pairs: int, least: float, *, slice: str = "", on_value: bool = False
+) -> Check:
+    """Checks that the candidate is right at least so much oftener than the baseline, on the same images.
 
     Args:
         name: Of the check.
         better: Images that only the candidate has right.
         worse: Images that only the baseline has right.
         pairs: Images both were tested on.
-        margin: The drop in accuracy that is tolerated, 0..1.
+        least: The difference of accuracies that is asked for, -1..1; below 0, a drop that is tolerated.
+        slice: What part of the images it is about; "" for all.
+        on_value: Whether the difference itself decides, not its bound.
     """
     if not pairs:
-        return Check(name, "", None, None, -margin, None, "does not apply: no images in common")
-    value = (better - worse) / pairs
-    bound = tango_lower(better, worse, pairs)
-    passed = bound >= -margin
+        return Check(name, slice, None, None, least, None, "does not apply: no images in common")
+    value, bound = (better - worse) / pairs, tango_lower(better, worse, pairs)
+    passed = (value if on_value else bound) >= least
+    measured = f"accuracy against the baseline {value:+.4f} on {pairs} images"
     relation = "keeps to" if passed else "breaks"
-    measured = f"{value:+.4f} on {pairs} images"
-    why = f"accuracy against the baseline {measured}; its lower 95 % bound {bound:+.4f} {relation} {-margin:+g}"
-    return Check(name, "", value, bound, -margin, passed, why)
+    shown = f"; its lower 95 % bound {bound:+.4f}"
+    why = f"{measured}, {relation} {least:+g}{shown}" if on_value else f"{measured}{shown} {relation} {least:+g}"
+    return Check(name, slice, value, bound, least, passed, why)
+
+
+def check_accuracy_drop(name: str, better: int, worse: int, pairs: int, margin: float) -> Check:
+    """Checks that the candidate is not worse than the baseline by more than `margin`, 0..1; see `check_paired`."""
+    return check_paired(name, better, worse, pairs, -margin)
+
+
+def not_applicable(name: str, threshold: float, why: str) -> Check:
+    """Returns a check that could not be made, for a reason that is no fault of the candidate's."""
+    return Check(name, "", None, None, threshold, None, f"does not apply: {why}")
+
+
+def _why(measured: str, bound: float, side: str, threshold: float, passed: bool, *, on_value: bool) -> str:
+    limits = {("lower", True): "reaches", ("lower", False): "is below"}
+    limits |= {("upper", True): "keeps to", ("upper", False): "is above"}
+    relation = limits[side, passed]
+    shown = f"its {side} 95 % bound {bound:.4f}"
+    return (
+        f"{measured}, {relation} {threshold:g}; {shown}"
+        if on_value
+        else f"{measured}; {shown} {relation} {threshold:g}"
+    )

@@ -29,6 +29,8 @@ class Verdict:
         test_images: How many images it rests on.
         temperature: What logits are divided by in the export; 1 leaves the scores as they are.
         abstain_threshold: Scores below it are not answered, 0..1.
+        notes: What else to know of it: how sure it can be, what was left out.
+        accepted_anyway: Who answers for accepting it whatever the checks say, "by", and the "reason"; None if nobody.
     """
 
     checks: Sequence[Check]
@@ -39,12 +41,14 @@ class Verdict:
     test_images: int
     temperature: float
     abstain_threshold: float
+    notes: Sequence[str] = ()
+    accepted_anyway: Mapping[str, str] | None = None
 
     @property
     def accepted(self) -> bool:
-        """True if no check failed and at least one passed: nothing is accepted for want of checks."""
+        """True if no check failed and at least one passed, or a person said so: nothing passes for want of checks."""
         passed = [check.passed for check in self.checks]
-        return True in passed and False not in passed
+        return self.accepted_anyway is not None or (True in passed and False not in passed)
 
     @property
     def failed(self) -> list[Check]:

@@ -1,0 +1,174 @@
+"""Scoring a candidate and the live release: all that the verdict and the report rest on."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluate.abstention import Abstention
+from components.evaluate.answers import Answers
+from components.evaluate.baseline import Baseline, BrokenBaselineError, score_baseline
+from components.evaluate.calibration import temperature
+from components.evaluate.judge import Evidence
+from components.evaluate.measure import Measurement, measure
+from components.evaluate.settings import EvaluateSettings
+from components.evaluate.slices import Slices, slices_of
+from petalflow import registry
+from petalflow.dataset import Dataset, Entry
+from petalflow.errors import PetalflowError
+from petalflow.model.files import TrainedModel
+from petalflow.model.scoring import score_model
+from petalflow.model.task import cooled
+from petalflow.progress import Counter
+
+log = logging.getLogger(__name__)
+
+# A temperature is one number: more images than these would not make it another.
+_MOST_VALIDATION_IMAGES = 2000
+
+
+@dataclass(frozen=True)
+class TestImages:
+    """The test split without its pixels.
+
+    Attributes:
+        entries: What is known of each image, in record order, [n].
+        truth: Which classes each has, [n, classes].
+        slices: Parts of it.
+    """
+
+    entries: Sequence[Entry]
+    truth: NDArray[np.bool_]
+    slices: Slices
+
+    @classmethod
+    def of(cls, dataset: Dataset, settings: EvaluateSettings) -> "TestImages":
+        """Returns those of a dataset.
+
+        Raises:
+            UsageError: If the settings cross kinds of slices that there are not.
+        """
+        entries = list(dataset.entries("test"))
+        truth = _truth(entries, len(dataset.classes))
+        of_classes = dict(zip(dataset.classes, truth.T, strict=True))
+        return cls(entries, truth, slices_of(entries, of_classes, settings.slice_pairs))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All that is known of a candidate.
+
+    Attributes:
+        model: The candidate.
+        dataset: The dataset.
+        images: Its test split.
+        evidence: What the checks rest on: the answers, calibrated, their figures, the live release's answers.
+        uncalibrated: The answers as the model gave them.
+        baseline_measurement: Figures of the live release, on the images that it may be compared on; or None.
+        temperature: What logits are divided by.
+    """
+
+    model: TrainedModel
+    dataset: Dataset
+    images: TestImages
+    evidence: Evidence
+    uncalibrated: Answers
+    baseline_measurement: Measurement | None
+    temperature: float
+
+
+def examine(
+    model: TrainedModel,
+    dataset: Dataset,
+    images: TestImages,
+    settings: EvaluateSettings,
+    release: registry.Release | None,
+) -> Evaluation:
+    """Scores the test split with both models and measures their answers.
+
+    Args:
+        model: The candidate.
+        dataset: The dataset.
+        images: Its test split.
+        settings: Of evaluate.
+        release: The live release, or None.
+
+    Raises:
+        PetalflowError: If the candidate's scores are no numbers.
+    """
+    tuned_by = min(dataset.size("validation"), _MOST_VALIDATION_IMAGES) if _needs_validation(settings) else 0
+    counter = Counter("evaluate", len(images.entries) * (2 if release else 1) + tuned_by, "images")
+    raw = Answers.of(images.truth, _scores(model, dataset, "test", counter), model.task)
+    degrees, abstain_threshold = _tuned(model, dataset, tuned_by, settings, counter)
+    answers = Answers.of(images.truth, cooled(raw.scores, degrees, model.task), model.task)
+    baseline, broken = _baseline(release, dataset, images, answers, counter)
+    theirs = baseline.answers.of_images(baseline.comparable) if baseline else None
+    return Evaluation(
+        model=model,
+        dataset=dataset,
+        images=images,
+        evidence=Evidence(
+            classes=dataset.classes,
+            answers=answers,
+            measurement=measure(answers, dataset.classes, settings.top_k),
+            slices=images.slices,
+            abstain_threshold=abstain_threshold,
+            baseline=baseline,
+            broken=broken,
+        ),
+        uncalibrated=raw,
+        baseline_measurement=measure(theirs, dataset.classes, settings.top_k) if theirs and theirs.images else None,
+        temperature=degrees,
+    )
+
+
+def _needs_validation(settings: EvaluateSettings) -> bool:
+    return settings.calibrate or settings.abstain_below_accuracy is not None
+
+
+def _tuned(
+    model: TrainedModel, dataset: Dataset, images: int, settings: EvaluateSettings, counter: Counter
+) -> tuple[float, float]:
+    """Returns temperature and abstain threshold, which the validation split decides: the test split only judges."""
+    if not images:
+        return 1.0, settings.abstain_threshold
+    scores = _scores(model, dataset, "validation", counter, images)
+    truth = _truth(list(dataset.entries("validation"))[:images], len(dataset.classes))
+    degrees = temperature(truth, scores, model.task) if settings.calibrate else 1.0
+    if settings.abstain_below_accuracy is None:
+        return degrees, settings.abstain_threshold
+    answers = Answers.of(truth, cooled(scores, degrees, model.task), model.task)
+    threshold = Abstention(answers.confidence, answers.right).threshold_for(settings.abstain_below_accuracy)
+    return degrees, 1.0 if threshold is None else threshold
+
+
+def _baseline(
+    release: registry.Release | None, dataset: Dataset, images: TestImages, answers: Answers, counter: Counter
+) -> tuple[Baseline | None, str]:
+    """Returns the live release's answers, or why there are none though there is a release."""
+    if release is None:
+        return None, ""
+    try:
+        hashes = [entry.sha256 for entry in images.entries]
+        return score_baseline(release, dataset, images.truth, hashes, answers.task, counter), ""
+    except BrokenBaselineError as error:
+        log.warning("%s", error)
+        return None, str(error)
+
+
+def _scores(
+    model: TrainedModel, dataset: Dataset, split: str, counter: Counter, limit: int = -1
+) -> NDArray[np.float32]:
+    scores = score_model(model, dataset, split, counter, limit)
+    if not np.isfinite(scores).all():
+        raise PetalflowError("the model gives scores that are not numbers; train with a lower train.learning_rate")
+    return scores
+
+
+def _truth(entries: Sequence[Entry], classes: int) -> NDArray[np.bool_]:
+    truth = np.zeros((len(entries), classes), bool)
+    for row, entry in zip(truth, entries, strict=True):
+        row[list(entry.labels)] = True
+    return truth

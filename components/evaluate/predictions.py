@@ -1,0 +1,67 @@
+"""Every answer as a table: predictions.parquet, which any tool for data reads."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.evaluate.answers import Answers
+from components.evaluate.judge import Evidence
+from components.evaluate.slices import CLASS
+from petalflow.dataset import Entry
+from petalflow.model.task import Task
+
+
+def write_predictions(path: Path, entries: Sequence[Entry], evidence: Evidence) -> None:
+    """Writes a row an image, in record order.
+
+    Columns: filename, sha256, label, predicted, scores (in the order of the classes, which stand in the schema's
+    metadata), slice_KIND; of the baseline, baseline_predicted, baseline_scores, compared (whether it may be compared
+    on the image). Label and predicted are lists where an image may have several classes.
+
+    Args:
+        path: Where.
+        entries: What is known of each image, [n].
+        evidence: The candidate's answers, and the live release's.
+    """
+    classes, answers, baseline = evidence.classes, evidence.answers, evidence.baseline
+    columns: dict[str, Any] = {
+        "filename": [entry.filename for entry in entries],
+        "sha256": [entry.sha256 for entry in entries],
+        "label": _names(answers.truth, classes, answers.task),
+        "predicted": _names(answers.given, classes, answers.task),
+        "scores": _scores(answers),
+    }
+    for kind, of_kind in evidence.slices.items():
+        if kind != CLASS and " × " not in kind:
+            columns[f"slice_{kind}"] = _values(of_kind, len(entries))
+    if baseline:
+        columns["baseline_predicted"] = _names(baseline.answers.given, classes, answers.task)
+        columns["baseline_scores"] = _scores(baseline.answers)
+        columns["compared"] = pa.array(baseline.comparable)
+    table = pa.table(columns).replace_schema_metadata({"classes": json.dumps(list(classes), ensure_ascii=False)})
+    pq.write_table(table, path)
+
+
+def _names(chosen: Any, classes: Sequence[str], task: Task) -> pa.Array:
+    if task is Task.MULTI_LABEL:
+        named = [[name for name, one in zip(classes, row, strict=True) if one] for row in chosen]
+        return pa.array(named, pa.list_(pa.string()))
+    names = np.array([*classes, None], object)
+    return pa.array(names[np.where(chosen.any(axis=1), chosen.argmax(axis=1), len(classes))], pa.string())
+
+
+def _scores(answers: Answers) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(answers.scores.ravel()), answers.scores.shape[1])
+
+
+def _values(of_kind: dict[str, Any], images: int) -> list[str | None]:
+    values: list[str | None] = [None] * images
+    for name, inside in of_kind.items():
+        for at in np.flatnonzero(inside):
+            values[at] = name.partition("=")[2]
+    return values

@@ -1,0 +1,87 @@
+"""Parts of a test split that can be told by what is known of each image: its size, brightness, format, columns."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from petalflow.dataset import Entry
+from petalflow.errors import UsageError, did_you_mean
+
+# A column of more values than this names images rather than kinds of them.
+MOST_VALUES = 50
+CLASS, SIZE, BRIGHTNESS, FORMAT = "class", "size", "brightness", "format"
+_SIZES_PX = (64, 128, 256, 512, 1024)
+_DARK, _BRIGHT = 85, 170  # thirds of 0..255
+_FORMATS = {"jpg": "jpeg", "tif": "tiff"}
+
+Slices = dict[str, dict[str, NDArray[np.bool_]]]
+
+
+def slices_of(
+    entries: Sequence[Entry], labels: Mapping[str, NDArray[np.bool_]], pairs: Iterable[Sequence[str]] = ()
+) -> Slices:
+    """Returns the slices of a test split: kind -> name, as in "brightness=dark" -> which images are in it, [n].
+
+    Args:
+        entries: What is known of each image, in record order.
+        labels: Class name -> the images of it, [n].
+        pairs: Kinds that are crossed, as in ("brightness", "format").
+
+    Raises:
+        UsageError: If a pair names a kind that there is not.
+    """
+    slices: Slices = {CLASS: {f"{CLASS}={name}": mine for name, mine in labels.items()}}
+    for kind, values in _columns(entries).items():
+        found = np.array(values)
+        names = list(dict.fromkeys(_in_order(kind, values)))
+        if len(names) <= MOST_VALUES:
+            slices[kind] = {f"{kind}={name}": found == name for name in names}
+    for pair in pairs:
+        one, other = (_of_kind(slices, kind) for kind in pair)
+        crossed = {f"{a}, {b}": mine & theirs for a, mine in one.items() for b, theirs in other.items()}
+        slices[" × ".join(pair)] = {name: mine for name, mine in crossed.items() if mine.any()}
+    return slices
+
+
+def _columns(entries: Sequence[Entry]) -> dict[str, list[str]]:
+    columns = {
+        SIZE: [_size(min(entry.measure.width_px, entry.measure.height_px)) for entry in entries],
+        BRIGHTNESS: [_brightness(entry) for entry in entries],
+        FORMAT: [_format(entry.filename) for entry in entries],
+    }
+    said = [dict(entry.slices) for entry in entries]
+    for name in sorted({name for one in said for name in one}):
+        columns[name] = [one.get(name) or "(empty)" for one in said]
+    return columns
+
+
+def _size(short_side_px: int) -> str:
+    edges = (0, *_SIZES_PX)
+    at = int(np.searchsorted(_SIZES_PX, short_side_px, side="right"))
+    if at == len(_SIZES_PX):
+        return f"{_SIZES_PX[-1]} px or more"
+    return f"{edges[at]} to {edges[at + 1] - 1} px"
+
+
+def _brightness(entry: Entry) -> str:
+    mean = (entry.measure.red + entry.measure.green + entry.measure.blue) / 3
+    return "dark" if mean < _DARK else "bright" if mean >= _BRIGHT else "medium"
+
+
+def _format(filename: str) -> str:
+    suffix = PurePosixPath(filename).suffix[1:].lower()
+    return _FORMATS.get(suffix, suffix) or "none"
+
+
+def _in_order(kind: str, values: Sequence[str]) -> Iterator[str]:
+    orders = {SIZE: [_size(edge) for edge in (0, *_SIZES_PX)], BRIGHTNESS: ["dark", "medium", "bright"]}
+    found = set(values)
+    yield from (name for name in orders.get(kind, sorted(found)) if name in found)
+
+
+def _of_kind(slices: Slices, kind: str) -> dict[str, NDArray[np.bool_]]:
+    if kind not in slices:
+        raise UsageError(f"evaluate.slice_pairs: there is no {kind!r}; {did_you_mean(kind, list(slices))}")
+    return slices[kind]
