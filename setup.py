@@ -90,6 +90,7 @@ setup(
             "import-linter",
             "moto[s3]",
             "mypy",
+            "playwright>=1.55",  # drives Debian's Chromium
             "pytest",
             "pytest-xdist",
             "ruff",
