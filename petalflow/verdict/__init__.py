@@ -9,6 +9,12 @@ from petalflow.verdict.checks import (
     check_paired,
     not_applicable,
 )
+from petalflow.verdict.power import (
+    images_for_accuracy_drop,
+    images_for_min,
+    power_of_accuracy_drop,
+    power_of_min,
+)
 from petalflow.verdict.serving import Serving
 from petalflow.verdict.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict, read_accepted
 
@@ -25,7 +31,11 @@ __all__ = [
     "check_min",
     "check_paired",
     "clopper_pearson_lower",
+    "images_for_accuracy_drop",
+    "images_for_min",
     "not_applicable",
+    "power_of_accuracy_drop",
+    "power_of_min",
     "read_accepted",
     "tango_lower",
     "wilson_interval",

@@ -1,6 +1,10 @@
 """Confidence bounds for proportions: what a test set of this size allows to be said."""
 
-import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.95
 
@@ -58,7 +62,7 @@ def tango_lower(better: int, worse: int, pairs: int) -> float:
     difference = (better - worse) / pairs
 
     def excess(delta: float) -> float:
-        return _tango_statistic(better, worse, pairs, delta) - z
+        return float(tango_statistic(better, worse, pairs, delta)) - z
 
     lowest = -1 + 1e-12
     if excess(lowest) <= 0:
@@ -67,13 +71,25 @@ def tango_lower(better: int, worse: int, pairs: int) -> float:
     return float(optimize.brentq(excess, lowest, min(difference, 1 - 1e-12), xtol=1e-10))
 
 
-def _tango_statistic(better: int, worse: int, pairs: int, delta: float) -> float:
+def tango_statistic(better: "ArrayLike", worse: "ArrayLike", pairs: int, delta: float) -> "NDArray[np.float64]":
+    """Returns how many standard errors what was counted lies above a true difference of `delta`.
+
+    The score statistic that `tango_lower` is the root of: the bound reaches delta where the statistic reaches 1.645.
+
+    Args:
+        better: Images that the candidate alone has right; a count, or an array of any shape.
+        worse: Images that the baseline alone has right, likewise.
+        pairs: All images, 1 or more.
+        delta: accuracy(candidate) - accuracy(baseline), -1..1.
+    """
+    import numpy as np
+
+    better, worse = np.asarray(better, np.float64), np.asarray(worse, np.float64)
     # The share of "worse" pairs that is likeliest if the true difference is delta.
     b = -better - worse + (2 * pairs - better + worse) * delta
     c = -worse * delta * (1 - delta)
-    share = (math.sqrt(max(b * b - 8 * pairs * c, 0.0)) - b) / (4 * pairs)
-    variance = pairs * (2 * share + delta * (1 - delta))
+    share = (np.sqrt(np.maximum(b * b - 8 * pairs * c, 0.0)) - b) / (4 * pairs)
+    variance = np.maximum(pairs * (2 * share + delta * (1 - delta)), 0.0)
     distance = better - worse - pairs * delta
-    if variance <= 0:
-        return 0.0 if distance == 0 else math.copysign(math.inf, distance)
-    return distance / math.sqrt(variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where((variance == 0) & (distance == 0), 0.0, distance / np.sqrt(variance))

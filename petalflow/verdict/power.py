@@ -1,0 +1,158 @@
+"""The odds of a verdict: how likely a model passes a check, given what it truly is and how many images it is tested on.
+
+A gate on a bound rarely lets through a model that is not good enough. The price is that a good model may be refused
+because the test set is small. Here stands how often either happens, and how many images it takes. Nothing is
+simulated: the odds are sums over all that could be counted.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from petalflow.verdict.bounds import CONFIDENCE, tango_statistic
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_MOST_IMAGES = 1_000_000
+_STEPS = 200  # the search goes by half percents
+_NEGLIGIBLE = 1e-13  # probability left out at either end of a sum
+
+
+def power_of_min(accuracy: float, images: int, threshold: float) -> float:
+    """Returns how likely a model passes `check_min`.
+
+    Exact: the count of right answers is binomial, and the Clopper-Pearson bound reaches the threshold where so many or
+    more would be had at most 5 % of the time if the threshold were the truth (Clopper and Pearson 1934,
+    doi:10.1093/biomet/26.4.404). It rises in teeth with the number of images, as counts are whole numbers
+    (Chernick and Liu 2002, doi:10.1198/000313002317572835).
+
+    Args:
+        accuracy: The model's true accuracy (or recall), 0..1.
+        images: How many it is tested on, drawn independently; 0 or more.
+        threshold: What its bound must reach, 0..1.
+
+    Returns:
+        A probability, 0..1.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    from scipy import stats
+
+    _check_ranges(images=images, accuracy=accuracy, threshold=threshold)
+    if images == 0 or threshold == 0:
+        return float(images > 0)
+    most_too_few = stats.binom.isf(1 - CONFIDENCE, images, threshold)
+    return float(stats.binom.sf(most_too_few, images, accuracy))
+
+
+def power_of_accuracy_drop(images: int, margin: float, discordant: float, difference: float = 0.0) -> float:
+    """Returns how likely a candidate passes `check_accuracy_drop`.
+
+    Exact, by summing the trinomial of both models' answers over all counts whose score statistic reaches 1.645 (Liu,
+    Hsueh, Hsieh and Chen 2002, doi:10.1002/sim.1012), but for 1e-13 at either end.
+
+    Args:
+        images: How many both are tested on, drawn independently; 0 or more.
+        margin: The drop in accuracy that is tolerated, 0..1.
+        discordant: The true share of images that one of the two has right and the other wrong, 0..1. Two models that
+            each err on a share e of the images, independently, have 2e(1 - e); those with mistakes in common have less.
+        difference: The true accuracy(candidate) - accuracy(baseline), -discordant..discordant.
+
+    Returns:
+        A probability, 0..1.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    import numpy as np
+    from scipy import stats
+
+    _check_ranges(images=images, margin=margin, discordant=discordant)
+    if abs(difference) > discordant:
+        raise ValueError(f"models that disagree on {discordant:g} of the images cannot differ by {difference:g}")
+    if images == 0 or margin == 1:  # a bound is never under -1
+        return float(images > 0)
+    ends = stats.binom.ppf([_NEGLIGIBLE, 1 - _NEGLIGIBLE], images, discordant).astype(int)
+    differing = np.arange(ends[0], ends[1] + 1)
+    share_better = (1 + difference / discordant) / 2 if discordant else 0.5
+    enough = stats.binom.sf(_least_better(differing, images, margin) - 1, differing, share_better)
+    return min(1.0, float(stats.binom.pmf(differing, images, discordant) @ enough))
+
+
+def images_for_min(accuracy: float, threshold: float, power: float = 0.8) -> int | None:
+    """Returns how many images a model of this accuracy needs to pass `check_min` with a probability of `power`.
+
+    Args:
+        accuracy: The model's true accuracy (or recall), 0..1.
+        threshold: What its bound must reach, 0..1.
+        power: The probability asked for, 0.5 or more and under 1.
+
+    Returns:
+        The least number, to within half a percent, from which on the power is reached and kept; None if a
+        million images are too few, as always where the accuracy is not above the threshold.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    return _least_images(lambda images: power_of_min(accuracy, images, threshold), power)
+
+
+def images_for_accuracy_drop(
+    margin: float, discordant: float, difference: float = 0.0, power: float = 0.8
+) -> int | None:
+    """Returns how many images a candidate needs to pass `check_accuracy_drop` with a probability of `power`.
+
+    Args:
+        margin: The drop in accuracy that is tolerated, 0..1.
+        discordant: The true share of images that one of the two models has right and the other wrong, 0..1.
+        difference: The true accuracy(candidate) - accuracy(baseline), -discordant..discordant.
+        power: The probability asked for, 0.5 or more and under 1.
+
+    Returns:
+        As `images_for_min`; None likewise where the candidate is worse by the margin or more.
+
+    Raises:
+        ValueError: If an argument is out of its range.
+    """
+    return _least_images(lambda images: power_of_accuracy_drop(images, margin, discordant, difference), power)
+
+
+def _least_better(differing: "NDArray[np.int64]", images: int, margin: float) -> "NDArray[np.int64]":
+    """Returns, for each count of images that differ, how many must be for the better; one more than all if none do."""
+    import numpy as np
+    from scipy import stats
+
+    z = stats.norm.ppf(CONFIDENCE)
+    low, high = np.zeros_like(differing), differing + 1
+    while (
+        low < high
+    ).any():  # bisection, for all counts at once: each image turned for the better raises the statistic
+        middle = (low + high) // 2
+        passes = tango_statistic(middle, differing - middle, images, -margin) >= z
+        low, high = np.where(passes | (low == high), low, middle + 1), np.where(passes, middle, high)
+    return high
+
+
+def _least_images(power_of: Callable[[int], float], power: float) -> int | None:
+    if not 0.5 <= power < 1:
+        raise ValueError(f"power must be 0.5 or more and under 1, not {power:g}")
+    images = 1
+    while power_of(images) < power:
+        images *= 2
+        if images > _MOST_IMAGES:
+            return None
+    images *= 4  # what was found may be the tip of a tooth; here no tooth reaches down any more
+    while images and power_of(images) >= power:
+        step = max(1, images // _STEPS)
+        images -= step
+    return images + step
+
+
+def _check_ranges(images: int, **shares: float) -> None:
+    if images < 0:
+        raise ValueError(f"images must be 0 or more, not {images}")
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must be from 0 to 1, not {share:g}")

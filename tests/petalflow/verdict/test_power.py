@@ -1,0 +1,176 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from petalflow.verdict import (
+    check_accuracy_drop,
+    check_min,
+    images_for_accuracy_drop,
+    images_for_min,
+    power_of_accuracy_drop,
+    power_of_min,
+)
+
+shares = st.floats(0.01, 0.99)
+
+
+def standard_error(rate: float, tests: int) -> float:
+    return math.sqrt(rate * (1 - rate) / tests)
+
+
+@settings(max_examples=40, deadline=None)
+@given(shares, st.integers(1, 60), shares)
+def test_the_power_of_a_minimum_is_the_probability_of_all_counts_that_pass_the_check(
+    accuracy: float, images: int, threshold: float
+) -> None:
+    passing = [right for right in range(images + 1) if check_min("", "", right, images, threshold).passed]
+    expected = stats.binom.pmf(passing, images, accuracy).sum()
+    assert power_of_min(accuracy, images, threshold) == pytest.approx(expected, abs=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 16), st.just(0.0) | st.floats(1e-6, 0.5), shares, st.floats(-1, 1))
+def test_the_power_of_a_comparison_is_the_probability_of_all_counts_that_pass_the_check(
+    images: int, margin: float, discordant: float, direction: float
+) -> None:
+    difference = direction * discordant
+    likely = [(discordant + difference) / 2, (discordant - difference) / 2, 1 - discordant]
+    expected = sum(
+        stats.multinomial.pmf([better, worse, images - better - worse], images, likely)
+        for better in range(images + 1)
+        for worse in range(images + 1 - better)
+        if check_accuracy_drop("", better, worse, images, margin).passed
+    )
+    assert power_of_accuracy_drop(images, margin, discordant, difference) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("accuracy", "threshold", "images"), [(0.9, 0.9, 162), (0.93, 0.9, 300), (0.99, 0.95, 100)])
+def test_simulated_test_sets_pass_a_minimum_as_often_as_computed(
+    accuracy: float, threshold: float, images: int
+) -> None:
+    rights = (np.random.default_rng(7).random((4000, images)) < accuracy).sum(axis=1)
+    counts, times = np.unique(rights, return_counts=True)
+    passed = times[[check_min("", "", int(right), images, threshold).passed is True for right in counts]].sum() / 4000
+    computed = power_of_min(accuracy, images, threshold)
+    assert abs(passed - computed) < 4 * standard_error(computed, 4000)
+
+
+@pytest.mark.parametrize(
+    ("images", "margin", "discordant", "difference"),
+    [(162, 0.05, 0.1, 0.0), (300, 0.05, 0.2, -0.05), (300, 0.02, 0.05, 0.01), (1000, 0.02, 0.1, 0.0)],
+)
+def test_simulated_test_sets_pass_a_comparison_as_often_as_computed(
+    images: int, margin: float, discordant: float, difference: float
+) -> None:
+    draws = np.random.default_rng(7).random((2000, images))
+    better = (draws < (discordant + difference) / 2).sum(axis=1)
+    worse = (draws > 1 - (discordant - difference) / 2).sum(axis=1)
+    counts = zip(better.tolist(), worse.tolist(), strict=True)
+    passed = np.mean([check_accuracy_drop("", *count, images, margin).passed is True for count in counts]).item()
+    computed = power_of_accuracy_drop(images, margin, discordant, difference)
+    assert abs(passed - computed) < 4 * standard_error(computed, 2000)
+
+
+@given(st.integers(1, 5000), shares)
+def test_a_model_at_the_threshold_passes_at_most_5_percent_of_the_time(images: int, threshold: float) -> None:
+    assert power_of_min(threshold, images, threshold) <= 0.05 + 1e-12
+
+
+def test_a_candidate_worse_by_the_margin_passes_hardly_more_often_than_5_percent() -> None:
+    powers = {
+        (images, discordant): power_of_accuracy_drop(images, 0.05, discordant, -0.05)
+        for images in (52, 100, 162, 300, 1000, 3000)
+        for discordant in (0.05, 0.1, 0.2, 0.4)
+    }
+    # The score test is asymptotic: with 52 images none of which may be worse, it lets (1 - 0.05)^52 through.
+    assert powers.pop((52, 0.05)) == pytest.approx(0.95**52)
+    assert max(powers.values()) < 0.055
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 2000), shares, shares, shares)
+def test_a_better_model_has_better_odds(images: int, threshold: float, one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    assert power_of_min(low, images, threshold) <= power_of_min(high, images, threshold) + 1e-12
+    few, many = (power_of_accuracy_drop(images, 0.05, 0.3, 0.3 * (2 * share - 1)) for share in (low, high))
+    assert few <= many + 1e-12
+
+
+@pytest.mark.parametrize(("accuracy", "threshold"), [(0.9, 0.85), (0.82, 0.8), (0.95, 0.7), (1.0, 0.95)])
+def test_so_many_images_as_are_needed_have_the_power_and_all_larger_numbers_keep_it(
+    accuracy: float, threshold: float
+) -> None:
+    images = images_for_min(accuracy, threshold)
+    assert images is not None
+    step = max(1, images // 200)
+    assert power_of_min(accuracy, images - step, threshold) < 0.8
+    assert all(power_of_min(accuracy, more, threshold) >= 0.8 for more in range(images, 4 * images, step))
+
+
+@pytest.mark.parametrize(("margin", "discordant", "difference"), [(0.05, 0.1, 0), (0.02, 0.1, 0.01), (0.05, 0.02, 0)])
+def test_so_many_images_as_a_comparison_needs_have_the_power_and_all_larger_numbers_keep_it(
+    margin: float, discordant: float, difference: float
+) -> None:
+    images = images_for_accuracy_drop(margin, discordant, difference)
+    assert images is not None
+    step = max(1, images // 200)
+    assert power_of_accuracy_drop(images - step, margin, discordant, difference) < 0.8
+    more = range(images, 3 * images, 2 * step)
+    assert all(power_of_accuracy_drop(one, margin, discordant, difference) >= 0.8 for one in more)
+
+
+def test_the_tip_of_a_tooth_is_not_taken_for_enough() -> None:
+    assert power_of_min(0.95, 16, 0.7) > 0.8
+    assert power_of_min(0.95, 18, 0.7) < 0.8
+    assert images_for_min(0.95, 0.7) == 19
+
+
+def test_without_a_mistake_or_a_difference_the_images_needed_follow_closed_formulas() -> None:
+    assert images_for_min(1.0, 0.95) == math.ceil(math.log(0.05) / math.log(0.95)) == 59
+    square = stats.norm.ppf(0.95) ** 2
+    assert images_for_accuracy_drop(0.05, 0.0) == math.ceil(square / 0.05 - square) == 52
+
+
+def test_large_tests_follow_the_normal_approximation() -> None:
+    z = stats.norm.ppf(0.95) + stats.norm.ppf(0.8)
+    assert images_for_accuracy_drop(0.01, 0.1) == pytest.approx(z**2 * 0.1 / 0.01**2, rel=0.02)
+    spread = stats.norm.ppf(0.95) * math.sqrt(0.9 * 0.1) + stats.norm.ppf(0.8) * math.sqrt(0.91 * 0.09)
+    assert images_for_min(0.91, 0.9) == pytest.approx((spread / 0.01) ** 2, rel=0.02)
+
+
+def test_more_power_takes_more_images() -> None:
+    median, usual, safe = (images_for_accuracy_drop(0.05, 0.1, power=power) or 0 for power in (0.5, 0.8, 0.95))
+    assert 0 < median < usual < safe
+
+
+def test_what_cannot_be_proven_by_any_number_of_images_needs_none() -> None:
+    assert images_for_min(0.9, 0.9) is None
+    assert images_for_min(0.8, 0.9) is None
+    assert images_for_min(1.0, 1.0) is None
+    assert images_for_accuracy_drop(0.05, 0.1, -0.05) is None
+    assert images_for_accuracy_drop(0.0, 0.1) is None
+
+
+def test_the_odds_at_the_edges() -> None:
+    assert power_of_min(0.9, 0, 0.0) == 0  # nothing measured never passes
+    assert power_of_min(0.0, 1, 0.0) == 1
+    assert power_of_accuracy_drop(0, 0.05, 0.1) == 0
+    assert power_of_accuracy_drop(0, 1.0, 0.1) == 0
+    assert power_of_accuracy_drop(5, 1.0, 1.0, -1.0) == 1
+    assert power_of_accuracy_drop(51, 0.05, 0.0) == 0
+    assert power_of_accuracy_drop(52, 0.05, 0.0) == 1
+
+
+def test_what_makes_no_sense_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"accuracy must be from 0 to 1, not 90"):
+        power_of_min(90, 100, 0.9)
+    with pytest.raises(ValueError, match=r"images must be 0 or more, not -1"):
+        power_of_min(0.9, -1, 0.9)
+    with pytest.raises(ValueError, match=r"disagree on 0.05 of the images cannot differ by -0.1"):
+        power_of_accuracy_drop(100, 0.05, 0.05, -0.1)
+    with pytest.raises(ValueError, match=r"power must be 0.5 or more and under 1, not 1"):
+        images_for_min(0.9, 0.8, power=1)
