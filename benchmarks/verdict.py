@@ -1,0 +1,171 @@
+"""How often the verdict lets bad models through, and how often good ones, by simulated test sets.
+
+    python -m benchmarks.verdict [--tests 2000] [--images 100 162 300 1000 3000] [--out runs/verdict.json]
+
+What a model truly is, is given; how many answers of a test set are right, or unlike the baseline's, is drawn; the
+checks of petalflow.verdict decide. Beside each rate stand its standard error, what petalflow.verdict.power computes
+without drawing, and what a gate on the value measured, not on its bound, lets through on the same test sets. Exits 1 if
+a rate of false acceptance lies over 5 % by more than three standard errors. It takes half a minute on one core.
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from petalflow.verdict import (
+    Check,
+    Verdict,
+    check_accuracy_drop,
+    check_min,
+    images_for_accuracy_drop,
+    images_for_min,
+    power_of_accuracy_drop,
+    power_of_min,
+)
+
+Line = dict[str, Any]
+
+_IMAGES = (100, 162, 300, 1000, 3000)
+_THRESHOLDS = (0.8, 0.9, 0.95)
+_MARGINS = (0.05, 0.02, 0.01)
+_DISCORDANT = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of all images, those that one model alone has right
+_USUAL_DISCORDANT = 0.1
+_GAINS = (0.0, 0.01, 0.02, 0.05)
+_EVERY_SIZE = range(50, 401)  # where the sizes lie at which a comparison can be passed for the first time
+_FALSE = 0.05
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Simulates, prints tables and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tests", type=int, default=2000, help="test sets simulated for each figure")
+    parser.add_argument("--images", type=int, nargs="+", default=_IMAGES, help="in a test set")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/verdict.json"))
+    given = parser.parse_args(arguments)
+    rng = np.random.default_rng(given.seed)
+    figures = {
+        "tests": given.tests,
+        "seed": given.seed,
+        "not good enough": not_good_enough(rng, given.tests, given.images),
+        "good enough": good_enough(rng, given.tests, given.images),
+        "peaks": [peak(margin, _EVERY_SIZE) for margin in _MARGINS],
+    }
+    print_tables(figures)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(figures, indent=2))
+    raise SystemExit(1 if excessive(figures["not good enough"]) else 0)
+
+
+def not_good_enough(rng: np.random.Generator, tests: int, sizes: Sequence[int]) -> list[Line]:
+    """Returns how often models are accepted that only just should not be."""
+    at = [judge_min(rng, tests, sizes, truth, truth) for truth in _THRESHOLDS]
+    below = [
+        judge_drop(rng, tests, sizes, margin, discordant, -margin)
+        for margin in _MARGINS
+        for discordant in _DISCORDANT
+        if discordant >= margin
+    ]
+    return at + below
+
+
+def good_enough(rng: np.random.Generator, tests: int, sizes: Sequence[int]) -> list[Line]:
+    """Returns how often models are accepted that are better than the threshold, or no worse than the baseline."""
+    truths = [(threshold, round(threshold + gain, 6)) for threshold in _THRESHOLDS for gain in _GAINS[1:]]
+    above = [judge_min(rng, tests, sizes, truth, threshold) for threshold, truth in truths]
+    beside = [judge_drop(rng, tests, sizes, margin, _USUAL_DISCORDANT, gain) for margin in _MARGINS for gain in _GAINS]
+    return above + beside
+
+
+def judge_min(rng: np.random.Generator, tests: int, sizes: Sequence[int], accuracy: float, threshold: float) -> Line:
+    """Judges a model of a true accuracy on so many test sets of each size."""
+    line: Line = {"what": f"at least {threshold:g}, truly {accuracy:g}", "sizes": {}}
+    for images in sizes:
+        counts, times = np.unique(rng.binomial(images, accuracy, tests), return_counts=True)
+        checks = [check_min("min_accuracy", "", int(count), images, threshold) for count in counts]
+        line["sizes"][images] = {**_rates(checks, times), "computed": power_of_min(accuracy, images, threshold)}
+    return {**line, "images for 80 %": images_for_min(accuracy, threshold)}
+
+
+def judge_drop(
+    rng: np.random.Generator, tests: int, sizes: Sequence[int], margin: float, discordant: float, difference: float
+) -> Line:
+    """Judges a candidate that truly differs so much from the baseline on so many test sets of each size."""
+    line: Line = {"what": f"margin {margin:g}, truly {difference:+g}, {discordant:g} differ", "sizes": {}}
+    shares = [(discordant + difference) / 2, (discordant - difference) / 2, 1 - discordant]
+    for images in sizes:
+        drawn = rng.multinomial(images, shares, tests)[:, :2]
+        counts, times = np.unique(drawn, axis=0, return_counts=True)
+        name = "max_accuracy_drop"
+        checks = [check_accuracy_drop(name, int(better), int(worse), images, margin) for better, worse in counts]
+        computed = power_of_accuracy_drop(images, margin, discordant, difference)
+        line["sizes"][images] = {**_rates(checks, times), "computed": computed}
+    return {**line, "images for 80 %": images_for_accuracy_drop(margin, discordant, difference)}
+
+
+def _rates(checks: Sequence[Check], times: NDArray[np.int64]) -> dict[str, float]:
+    """Returns how often the verdict accepts by these checks, made so many times each, and how often values would do."""
+    tests = int(times.sum())
+    accepted = np.array([Verdict([check], {}, {}, "", (), 0, 1.0, 0.0).accepted for check in checks])
+    by_value = np.array([check.value is not None and check.value >= check.threshold for check in checks])
+    rate = float(times[accepted].sum() / tests)
+    error = math.sqrt(rate * (1 - rate) / tests)
+    return {"accepted": rate, "standard error": error, "by value": float(times[by_value].sum() / tests)}
+
+
+def peak(margin: float, sizes: Iterable[int]) -> dict[str, float]:
+    """Returns with how many images a candidate that is worse by the margin passes most often; computed, not drawn."""
+    cases = [(images, discordant) for images in sizes for discordant in _DISCORDANT if discordant >= margin]
+    odds = [power_of_accuracy_drop(images, margin, discordant, -margin) for images, discordant in cases]
+    images, discordant = cases[int(np.argmax(odds))]
+    over = float(np.mean(np.array(odds) > _FALSE + 0.005))
+    return {"margin": margin, "images": images, "discordant": discordant, "computed": max(odds), "over 5.5 %": over}
+
+
+def excessive(lines: Iterable[Line]) -> list[str]:
+    """Returns where the rate of acceptance lies over 5 % by more than three standard errors."""
+    return [
+        f"{line['what']}, {images} images: {rates['accepted']:.1%}"
+        for line in lines
+        for images, rates in line["sizes"].items()
+        if rates["accepted"] > _FALSE + 3 * rates["standard error"]
+    ]
+
+
+def print_tables(figures: dict[str, Any]) -> None:
+    """Prints a line for each kind of model, with a column for each size of the test set."""
+    bad, good, peaks = figures["not good enough"], figures["good enough"], figures["peaks"]
+    print(f"Percent of {figures['tests']} test sets on which a model is accepted, by their number of images")
+    title = "not good enough: accepted ± standard error (by the value measured)"
+    _print_table(title, bad, lambda rates: "{accepted:.1f} ± {standard error:.1f} ({by value:.0f})".format(**rates))
+    cases = [(rates, line["what"], images) for line in bad for images, rates in line["sizes"].items()]
+    for which in ("accepted", "computed"):
+        rates, what, images = max(cases, key=lambda case: case[0][which])
+        figure = "{accepted:.2%} ± {standard error:.2%}, computed {computed:.2%}".format(**rates)
+        print(f"most {which}: {figure} ({what}, {images} images)")
+    print(f"margin by margin, of all numbers of images from {_EVERY_SIZE[0]} to {_EVERY_SIZE[-1]}, most computed:")
+    for one in peaks:
+        where = f"{one['images']} images, {one['discordant']:g} differ"
+        print(f"  {one['margin']:g}: {one['computed']:.2%} ({where}); over 5.5 % in {one['over 5.5 %']:.1%} of all")
+    _print_table(
+        "good enough: accepted, computed", good, lambda rates: "{accepted:.1f}, {computed:.1f}".format(**rates)
+    )
+    for where in excessive(bad):
+        print(f"OVER 5 % by more than three standard errors: {where}")
+
+
+def _print_table(title: str, lines: Sequence[Line], cell: Callable[[dict[str, float]], str]) -> None:
+    print(f"\n{title}\n{'':40}" + "".join(f"{images:>16}" for images in lines[0]["sizes"]) + "   80 % need")
+    for line in lines:
+        cells = [cell({name: 100 * rate for name, rate in rates.items()}) for rates in line["sizes"].values()]
+        print(f"{line['what']:40}" + "".join(f"{one:>16}" for one in cells) + f"{line['images for 80 %'] or '':>12}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import verdict
+
+TESTS = 1000
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(5)
+
+
+def test_models_that_are_not_good_enough_are_accepted_as_rarely_as_computed(rng: np.random.Generator) -> None:
+    lines = verdict.not_good_enough(rng, TESTS, sizes=(162,))
+    assert len(lines) == 3 + 4 + 5 + 6  # thresholds; shares that differ, for each margin
+    for line in lines:
+        rates = line["sizes"][162]
+        assert rates["computed"] < 0.06
+        assert abs(rates["accepted"] - rates["computed"]) < 4 * math.sqrt(0.06 * 0.94 / TESTS)
+        assert rates["by value"] > 0.4  # what is measured lies over the truth as often as under it
+        assert line["images for 80 %"] is None
+    assert verdict.excessive(lines) == []
+
+
+def test_better_models_are_accepted_as_often_as_computed_and_the_more_often_the_better(
+    rng: np.random.Generator,
+) -> None:
+    few, many = 100, 1000
+    lines = [verdict.judge_drop(rng, TESTS, (few, many), 0.05, 0.1, gain) for gain in (-0.02, 0.0, 0.02)]
+    for line in lines:
+        for rates in line["sizes"].values():
+            computed = rates["computed"]
+            assert abs(rates["accepted"] - computed) <= 4 * math.sqrt(computed * (1 - computed) / TESTS)
+        assert line["sizes"][few]["accepted"] < line["sizes"][many]["accepted"]
+    accepted = [line["sizes"][few]["accepted"] for line in lines]
+    assert accepted == sorted(accepted)
+
+
+def test_the_peak_is_where_no_image_may_be_worse() -> None:
+    peak = verdict.peak(0.05, range(45, 60))
+    assert (peak["images"], peak["discordant"]) == (52, 0.05)
+    assert peak["computed"] == pytest.approx(0.95**52)
+    assert 0 < peak["over 5.5 %"] < 1
+
+
+def test_only_what_lies_over_5_percent_by_more_than_three_standard_errors_is_excessive() -> None:
+    def line(accepted: float) -> verdict.Line:
+        return {"what": "a model", "sizes": {100: {"accepted": accepted, "standard error": 0.005}}}
+
+    assert verdict.excessive([line(0.0), line(0.05), line(0.064)]) == []
+    assert verdict.excessive([line(0.066)]) == ["a model, 100 images: 6.6%"]
+
+
+def run(tests: int, images: int, folder: Path) -> tuple[object, dict[str, Any]]:
+    out = folder / "runs" / "verdict.json"
+    with pytest.raises(SystemExit) as exit:
+        verdict.main(["--tests", str(tests), "--images", str(images), "--out", str(out)])
+    return exit.value.code, json.loads(out.read_text())
+
+
+@pytest.fixture(autouse=True)
+def _few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdict, "_EVERY_SIZE", range(50, 60))
+
+
+def test_the_command_prints_tables_and_writes_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, figures = run(200, 162, tmp_path)
+    printed = capsys.readouterr().out
+    assert code == 0
+    assert "OVER 5 %" not in printed
+    assert figures["tests"] == 200
+    for line in figures["not good enough"] + figures["good enough"]:
+        assert line["what"] in printed
+        assert f"{100 * line['sizes']['162']['accepted']:.1f}" in printed
+    assert [peak["margin"] for peak in figures["peaks"]] == [0.05, 0.02, 0.01]
+
+
+def test_the_command_fails_where_bad_models_pass_too_often(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _ = run(20_000, 52, tmp_path)  # the size at which the score test is worst
+    assert code == 1
+    assert "standard errors: margin 0.05, truly -0.05, 0.05 differ, 52 images" in capsys.readouterr().out
