@@ -12,6 +12,7 @@ from petalflow.verdict.checks import (
 from petalflow.verdict.power import (
     images_for_accuracy_drop,
     images_for_min,
+    odds_of_difference,
     power_of_accuracy_drop,
     power_of_min,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "images_for_accuracy_drop",
     "images_for_min",
     "not_applicable",
+    "odds_of_difference",
     "power_of_accuracy_drop",
     "power_of_min",
     "read_accepted",

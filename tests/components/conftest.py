@@ -65,7 +65,8 @@ def make_evaluation(model: Path, dataset: Path, out: Path) -> Path:
     from components.evaluate.evaluate import evaluate
     from components.evaluate.settings import EvaluateSettings
 
-    evaluate(model, dataset, out, EvaluateSettings(min_accuracy=0.3), None)
+    settings = EvaluateSettings(min_accuracy=0.3, min_test_images=1, calibrate=False)
+    evaluate(model, dataset, out, settings, None)
     return out
 
 

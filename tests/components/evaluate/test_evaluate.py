@@ -11,10 +11,14 @@ from components.evaluate.evaluate import evaluate
 from components.evaluate.settings import EvaluateSettings
 from petalflow import registry
 from petalflow.dataset import open_dataset
-from petalflow.errors import PetalflowError
+from petalflow.errors import PetalflowError, UsageError
 from petalflow.model.files import load_model, model_sha256
+from petalflow.model.scoring import score_model
+from petalflow.model.task import cooled
+from petalflow.registry import read_training_hashes, write_training_hashes
 
-EASY = EvaluateSettings(min_accuracy=0.3)
+SMALL = {"min_test_images": 1}
+EASY = EvaluateSettings(min_accuracy=0.3, **SMALL)
 
 
 def test_a_good_model_is_accepted_with_every_figure_written(tiny_model, tiny_dataset, tmp_path) -> None:
@@ -29,12 +33,12 @@ def test_a_good_model_is_accepted_with_every_figure_written(tiny_model, tiny_dat
     assert written["baseline"]["version"] is None
     assert written["candidate"]["model_sha256"] == model_sha256(tiny_model)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert np.trace(metrics["candidate"]["confusion"]) == metrics["candidate"]["accuracy"]["successes"]
+    assert np.trace(metrics["candidate"]["confusion"]) == metrics["candidate"]["proportions"]["accuracy"]["successes"]
 
 
 def test_the_gate_is_on_the_bound_not_on_the_value(tiny_model, tiny_dataset, tmp_path) -> None:
     value = evaluate(tiny_model, tiny_dataset, tmp_path / "a", EASY, None).checks[0].value
-    between = EvaluateSettings(min_accuracy=value - 0.001)  # reached by the value, not by its bound
+    between = EvaluateSettings(min_accuracy=value - 0.001, **SMALL)  # reached by the value, not by its bound
     verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "b", between, None)
     assert not verdict.accepted
     assert [check.name for check in verdict.failed] == ["min_accuracy"]
@@ -42,7 +46,7 @@ def test_the_gate_is_on_the_bound_not_on_the_value(tiny_model, tiny_dataset, tmp
 
 
 def test_every_class_has_its_recall_checked(tiny_model, tiny_dataset, tmp_path) -> None:
-    verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", EvaluateSettings(min_recall=0.999), None)
+    verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", EvaluateSettings(min_recall=0.999, **SMALL), None)
     assert [check.slice for check in verdict.checks if check.name == "min_recall"] == ["blue", "green", "red"]
     assert not verdict.accepted
 
@@ -59,7 +63,7 @@ def test_every_test_image_is_predicted(tiny_model, tiny_dataset, tmp_path) -> No
 def test_the_release_is_compared_on_the_same_images(tiny_model, tiny_dataset, tiny_registry, tmp_path) -> None:
     live = registry.live(str(tiny_registry), "tiny")
     # So few images cannot show less than this, even where all answers are the same.
-    wide = EvaluateSettings(min_accuracy=0.3, max_accuracy_drop=0.1)
+    wide = EvaluateSettings(min_accuracy=0.3, max_accuracy_drop=0.15, **SMALL)
     verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", wide, live)
     check = next(check for check in verdict.checks if check.name == "max_accuracy_drop")
     assert check.value == 0, "the same model answers the same"
@@ -70,7 +74,7 @@ def test_the_release_is_compared_on_the_same_images(tiny_model, tiny_dataset, ti
 
 def test_of_two_classes_both_are_scored_and_judged(pair_model, pair_dataset, tmp_path) -> None:
     assert load_model(pair_model).keras_model.output_shape == (None, 1)
-    verdict = evaluate(pair_model, pair_dataset, tmp_path / "out", EvaluateSettings(min_recall=0.3), None)
+    verdict = evaluate(pair_model, pair_dataset, tmp_path / "out", EvaluateSettings(min_recall=0.3, **SMALL), None)
     assert verdict.accepted
     assert [check.slice for check in verdict.checks if check.name == "min_recall"] == ["blue", "green"]
     rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
@@ -82,7 +86,7 @@ def test_of_two_classes_both_are_scored_and_judged(pair_model, pair_dataset, tmp
 
 def test_one_sigmoid_is_compared_with_a_release_of_two_softmax_columns(pair_model, pair_dataset, tmp_path) -> None:
     live = release_as_softmax(pair_model, tmp_path)
-    wide = EvaluateSettings(min_accuracy=0.3, max_accuracy_drop=0.2)
+    wide = EvaluateSettings(min_accuracy=0.3, max_accuracy_drop=0.2, **SMALL)
     verdict = evaluate(pair_model, pair_dataset, tmp_path / "out", wide, live)
     check = next(check for check in verdict.checks if check.name == "max_accuracy_drop")
     assert check.value == 0, "the same function in another form"
@@ -112,10 +116,142 @@ def release_as_softmax(folder, home) -> registry.Release:
     return registry.publish(str(home / "export"), lineage, str(home / "models"), "pair")
 
 
-def test_several_labels_an_image_are_refused_before_the_model_is_looked_at(flags_dataset, tmp_path) -> None:
-    with pytest.raises(PetalflowError, match="several labels an image"):
-        evaluate(tmp_path / "no model", flags_dataset, tmp_path / "out", EASY, None)
+def test_several_labels_an_image_are_judged_too(flags_model, flags_dataset, tmp_path) -> None:
+    settings = EvaluateSettings(min_accuracy=0.1, min_recall=0.1, min_roc_auc=0.5, **SMALL)
+    verdict = evaluate(flags_model, flags_dataset, tmp_path / "out", settings, None)
+    assert [check.slice for check in verdict.checks if check.name == "min_recall"] == ["blue", "green", "red"]
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())["candidate"]
+    assert metrics["confusion"] is None
+    assert metrics["figures"]["pr_auc"]["value"] > 0.5
+    rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    wholly = sum(row["label"] == row["predicted"] for row in rows)
+    assert verdict.candidate["accuracy"] == wholly / len(rows)
+    assert any(len(row["label"]) > 1 for row in rows)
+
+
+def test_a_temperature_is_fitted_on_the_validation_split_and_carried_on(tiny_model, tiny_dataset, tmp_path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "model")
+    sharpen(tmp_path / "model", 30.0)
+    raw = evaluate(
+        tmp_path / "model", tiny_dataset, tmp_path / "raw", EASY.model_copy(update={"calibrate": False}), None
+    )
+    verdict = evaluate(tmp_path / "model", tiny_dataset, tmp_path / "out", EASY, None)
+    assert raw.temperature == 1
+    assert verdict.temperature > 5
+    assert verdict.candidate["accuracy"] == raw.candidate["accuracy"], "the same answers"
+
+    def loss(folder: str) -> float:
+        return json.loads((tmp_path / folder / "metrics.json").read_text())["candidate"]["figures"]["log_loss"]["value"]
+
+    assert loss("out") < loss("raw")
+    model, dataset = load_model(tmp_path / "model"), open_dataset(tiny_dataset)
+    expected = cooled(score_model(model, dataset, "test"), verdict.temperature, model.task)
+    rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    np.testing.assert_allclose([row["scores"] for row in rows], expected, atol=1e-6)
+
+
+def sharpen(folder, factor: float) -> None:
+    """Makes a model surer of everything, by the last layer's weights."""
+    model = keras.models.load_model(folder / "model.keras")
+    last = model.layers[-1]
+    last.set_weights([factor * weights for weights in last.get_weights()])
+    model.save(folder / "model.keras")
+    marker = json.loads((folder / "complete.json").read_text())
+    marker["files"]["model.keras"] = (folder / "model.keras").stat().st_size
+    (folder / "complete.json").write_text(json.dumps(marker))
+
+
+def test_an_abstain_threshold_is_chosen_on_validation_and_judged_on_test(tiny_model, tiny_dataset, tmp_path) -> None:
+    settings = EASY.model_copy(update={"abstain_below_accuracy": 0.6})
+    verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, None)
+    assert 0 < verdict.abstain_threshold <= 1
+    check = next(check for check in verdict.checks if check.name == "abstain_below_accuracy")
+    rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    answered = [row for row in rows if max(row["scores"]) >= np.float32(verdict.abstain_threshold)]
+    right = sum(row["label"] == row["predicted"] for row in answered)
+    assert check.value == (right / len(answered) if answered else None)
+
+
+def test_a_person_may_accept_a_refused_model(tiny_model, tiny_dataset, tmp_path, caplog) -> None:
+    caplog.set_level("INFO")
+    anyway = {"by": "Ada", "reason": "the labels are wrong"}
+    settings = EvaluateSettings.of({"min_accuracy": 1, "accept_anyway": anyway, **SMALL})
+    verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, None)
+    assert verdict.failed
+    assert verdict.accepted
+    assert json.loads((tmp_path / "out" / "verdict.json").read_text())["accepted_anyway"] == anyway
+    assert "accepted by Ada: the labels are wrong" in caplog.messages
+    assert "the labels are wrong" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_broken_release_refuses_and_says_why(tiny_model, tiny_dataset, tiny_registry, tmp_path) -> None:
+    shutil.copytree(tiny_registry, tmp_path / "models")
+    saved = tmp_path / "models" / "tiny" / "1" / "saved_model.pb"
+    saved.write_bytes(saved.read_bytes()[:100])
+    live = registry.live(str(tmp_path / "models"), "tiny")
+    verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", EASY, live)
+    (failed,) = verdict.failed
+    assert failed.name == "accept_over_broken_baseline"
+    assert "release 1 at " in failed.why
+    assert "\n" not in failed.why
+    over = EASY.model_copy(update={"accept_over_broken_baseline": True})
+    accepted = evaluate(tiny_model, tiny_dataset, tmp_path / "over", over, live)
+    assert accepted.accepted
+    assert "cannot be used" in accepted.baseline["why"]
+
+
+def test_images_that_the_release_was_trained_on_are_not_compared(
+    tiny_model, tiny_dataset, tiny_registry, tmp_path
+) -> None:
+    shutil.copytree(tiny_registry, tmp_path / "models")
+    release = tmp_path / "models" / "tiny" / "1"
+    seen = [entry.sha256 for entry in open_dataset(tiny_dataset).entries("test")][:5]
+    known = read_training_hashes(registry.live(str(tmp_path / "models"), "tiny"))
+    assert not known & set(seen)
+    (release / "training_images.sha256").write_bytes(write_training_hashes([*known, *seen]))
+    live = registry.live(str(tmp_path / "models"), "tiny")
+    verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", EASY, live)
+    assert verdict.baseline["trained_on"] == 5
+    assert verdict.baseline["compared_images"] == verdict.test_images - 5
+    rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    assert [row["compared"] for row in rows] == [row["sha256"] not in seen for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"min_slice_accuracy": {"class=pinkk": 0.5}}, UsageError, "there is no slice 'class=pinkk'"),
+        ({"slice_pairs": [["class", "hue"]]}, UsageError, "there is no 'hue'"),
+    ],
+)
+def test_unknown_slices_are_named_before_the_model_is_looked_at(
+    tiny_dataset, tmp_path, settings: dict, error: type, said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        evaluate(
+            tmp_path / "none",
+            tiny_dataset,
+            tmp_path / "out",
+            EvaluateSettings.of({"min_accuracy": 0.1, **settings}),
+            None,
+        )
     assert not (tmp_path / "out").exists()
+
+
+def test_scores_that_are_no_numbers_are_not_judged(tiny_model, tiny_dataset, tmp_path) -> None:
+    shutil.copytree(tiny_model, tmp_path / "model")
+    sharpen(tmp_path / "model", float("nan"))
+    with pytest.raises(PetalflowError, match="scores that are not numbers"):
+        evaluate(tmp_path / "model", tiny_dataset, tmp_path / "out", EASY, None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_slices_and_columns_are_in_the_predictions(tiny_evaluation, tiny_dataset) -> None:
+    table = pq.read_table(tiny_evaluation / "predictions.parquet")
+    assert json.loads(table.schema.metadata[b"classes"]) == ["blue", "green", "red"]
+    assert set(table["slice_format"].to_pylist()) == {"png"}
+    assert set(table["slice_brightness"].to_pylist()) <= {"dark", "medium", "bright"}
+    assert "baseline_scores" not in table.column_names
 
 
 def test_a_worse_model_is_refused(tiny_dataset, tiny_registry, tmp_path) -> None:
@@ -125,7 +261,9 @@ def test_a_worse_model_is_refused(tiny_dataset, tiny_registry, tmp_path) -> None
     untrained = TrainSettings(backbone="dense", image_size_px=16, max_epochs=1, learning_rate=1e-9)
     train(tiny_dataset, tmp_path / "model", untrained)
     live = registry.live(str(tiny_registry), "tiny")
-    verdict = evaluate(tmp_path / "model", tiny_dataset, tmp_path / "out", EvaluateSettings(min_accuracy=0), live)
+    verdict = evaluate(
+        tmp_path / "model", tiny_dataset, tmp_path / "out", EvaluateSettings(min_accuracy=0, **SMALL), live
+    )
     assert [check.name for check in verdict.failed] == ["max_accuracy_drop"]
     assert "against the baseline" in verdict.failed[0].why
 

@@ -1,7 +1,9 @@
 import pytest
 
-from components.evaluate.settings import EvaluateSettings
+from components.evaluate.settings import CHANGE_THRESHOLDS, THRESHOLDS, EvaluateSettings
 from petalflow.errors import UsageError
+
+ENOUGH = {"min_accuracy": 0.8}
 
 
 def test_no_thresholds_is_an_error() -> None:
@@ -9,12 +11,41 @@ def test_no_thresholds_is_an_error() -> None:
         EvaluateSettings.of({})
 
 
-def test_a_comparison_alone_is_no_threshold() -> None:
+@pytest.mark.parametrize("name", CHANGE_THRESHOLDS)
+def test_a_comparison_alone_is_no_threshold(name: str) -> None:
     with pytest.raises(UsageError, match="no thresholds"):
-        EvaluateSettings.of({"max_accuracy_drop": 0.01})
+        EvaluateSettings.of({name: 0.01})
+
+
+@pytest.mark.parametrize("name", THRESHOLDS)
+def test_every_threshold_is_a_setting_and_enough(name: str) -> None:
+    assert getattr(EvaluateSettings.of({name: 0.5, "abstain_threshold": 0.1}), name) == 0.5
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, 90])
 def test_thresholds_are_shares(value: float) -> None:
     with pytest.raises(UsageError, match=rf"evaluate\.min_accuracy={value}"):
         EvaluateSettings.of({"min_accuracy": value})
+    with pytest.raises(UsageError, match="an accuracy is from 0 to 1"):
+        EvaluateSettings.of({"min_slice_accuracy": {"brightness=dark": value}})
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"min_coverage": 0.5}, "min_coverage: everything is answered; give abstain_threshold"),
+        ({"min_answered_accuracy": 0.5}, "everything is answered; give abstain_threshold, or set min_accuracy"),
+        ({"abstain_threshold": 0.5, "abstain_below_accuracy": 0.9}, "leave one of them out"),
+        ({"accept_without_release": False, "max_accuracy_drop": None}, "nothing is compared; set max_accuracy_drop"),
+        ({"accept_anyway": {"by": "Ada"}}, "needs both by, a name, and reason"),
+        ({"accept_anyway": {"by": " ", "reason": "because"}}, "needs both by, a name, and reason"),
+    ],
+)
+def test_what_contradicts_itself_is_said(values: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        EvaluateSettings.of({**ENOUGH, **values})
+
+
+def test_who_accepts_and_why_is_kept() -> None:
+    settings = EvaluateSettings.of({**ENOUGH, "accept_anyway": {"by": "Ada", "reason": "a wrong label"}})
+    assert EvaluateSettings.from_json(settings.to_json()).accept_anyway.by == "Ada"

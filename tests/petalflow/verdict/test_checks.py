@@ -1,6 +1,13 @@
 import pytest
 
-from petalflow.verdict import check_accuracy_drop, check_min, clopper_pearson_lower, tango_lower
+from petalflow.verdict import (
+    check_accuracy_drop,
+    check_figure,
+    check_min,
+    check_paired,
+    clopper_pearson_lower,
+    tango_lower,
+)
 
 
 def test_a_proportion_is_held_to_its_bound_and_not_to_its_value() -> None:
@@ -67,3 +74,38 @@ def test_a_comparison_says_what_was_measured_and_why() -> None:
         "keeps to -0.05"
     )
     assert "breaks -0.01" in check_accuracy_drop("max_accuracy_drop", 5, 9, 400, 0.01).why
+
+
+def test_asked_to_the_value_decides_and_the_bound_is_still_said() -> None:
+    check = check_min("min_accuracy", "", 45, 50, 0.85, on_value=True)
+    assert check.passed
+    assert check.why == "measured 0.9000 on 50 images, reaches 0.85; its lower 95 % bound 0.8012"
+    assert check_paired("max_accuracy_drop", 0, 2, 50, -0.05, on_value=True).passed
+    assert not check_paired("max_accuracy_drop", 0, 2, 50, -0.05).passed
+    assert check_figure("max_ece", "", 0.04, 0.08, 0.05, at_most=True, on_value=True).passed
+
+
+@pytest.mark.parametrize(
+    ("bound", "at_most", "passed", "said"),
+    [
+        (0.04, True, True, "upper 95 % bound 0.0400 keeps to 0.05"),
+        (0.06, True, False, "upper 95 % bound 0.0600 is above 0.05"),
+        (0.04, False, False, "lower 95 % bound 0.0400 is below 0.05"),
+        (0.06, False, True, "lower 95 % bound 0.0600 reaches 0.05"),
+    ],
+)
+def test_a_figure_is_held_to_its_bound(bound: float, at_most: bool, passed: bool, said: str) -> None:
+    check = check_figure("some", "", 0.05, bound, 0.05, at_most=at_most)
+    assert check.passed is passed
+    assert said in check.why
+
+
+def test_a_figure_that_is_not_defined_does_not_pass() -> None:
+    assert check_figure("min_roc_auc", "", None, None, 0.0, at_most=False).passed is False
+
+
+@pytest.mark.parametrize(("better", "worse", "passed"), [(30, 2, True), (12, 2, False), (2, 30, False)])
+def test_a_gain_must_be_shown(better: int, worse: int, passed: bool) -> None:
+    check = check_paired("min_accuracy_gain", better, worse, 300, 0.03)
+    assert check.passed is passed
+    assert check.threshold == 0.03

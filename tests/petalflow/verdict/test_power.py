@@ -7,12 +7,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from petalflow.verdict import (
-    check_accuracy_drop,
     check_min,
+    check_paired,
     images_for_accuracy_drop,
     images_for_min,
+    odds_of_difference,
     power_of_accuracy_drop,
     power_of_min,
+    tango_lower,
 )
 
 shares = st.floats(0.01, 0.99)
@@ -43,7 +45,7 @@ def test_the_power_of_a_comparison_is_the_probability_of_all_counts_that_pass_th
         stats.multinomial.pmf([better, worse, images - better - worse], images, likely)
         for better in range(images + 1)
         for worse in range(images + 1 - better)
-        if check_accuracy_drop("", better, worse, images, margin).passed
+        if tango_lower(better, worse, images) >= -margin
     )
     assert power_of_accuracy_drop(images, margin, discordant, difference) == pytest.approx(expected, abs=1e-9)
 
@@ -70,9 +72,34 @@ def test_simulated_test_sets_pass_a_comparison_as_often_as_computed(
     better = (draws < (discordant + difference) / 2).sum(axis=1)
     worse = (draws > 1 - (discordant - difference) / 2).sum(axis=1)
     counts = zip(better.tolist(), worse.tolist(), strict=True)
-    passed = np.mean([check_accuracy_drop("", *count, images, margin).passed is True for count in counts]).item()
+    passed = np.mean([tango_lower(*count, images) >= -margin for count in counts]).item()
     computed = power_of_accuracy_drop(images, margin, discordant, difference)
     assert abs(passed - computed) < 4 * standard_error(computed, 2000)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 60), st.sampled_from([0.05, 0.1, 0.02, 0.0, -0.05]), st.floats(0, 1))
+def test_a_candidate_that_just_misses_what_is_asked_passes_at_most_5_percent_of_the_time(
+    images: int, margin: float, direction: float
+) -> None:
+    discordant = abs(margin) + direction * (1 - abs(margin))
+    likely = [(discordant - margin) / 2, (discordant + margin) / 2, 1 - discordant]
+    passing = sum(
+        stats.multinomial.pmf([better, worse, images - better - worse], images, likely)
+        for better in range(images + 1)
+        for worse in range(images + 1 - better)
+        if check_paired("", better, worse, images, -margin).passed
+    )
+    assert passing <= 0.0501  # the worst share is looked for at 60 of them
+
+
+def test_the_exact_odds_refuse_what_the_bound_alone_would_accept() -> None:
+    assert tango_lower(0, 0, 52) >= -0.05
+    assert odds_of_difference(0, 0, 52, -0.05) == pytest.approx(0.95**52)
+    check = check_paired("max_accuracy_drop", 0, 0, 52, -0.05)
+    assert not check.passed
+    assert "6.9% of the time" in check.why
+    assert check_paired("max_accuracy_drop", 0, 0, 60, -0.05).passed
 
 
 @given(st.integers(1, 5000), shares)

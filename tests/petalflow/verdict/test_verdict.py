@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -40,6 +41,14 @@ def test_nothing_is_accepted_for_want_of_checks(outcomes: tuple[bool | None, ...
     assert verdict(*outcomes).accepted is False
 
 
+def test_a_person_may_accept_what_failed_and_is_named() -> None:
+    refused = verdict(True, False)
+    forced = dataclasses.replace(refused, accepted_anyway={"by": "Ada", "reason": "the label is wrong"})
+    assert (refused.accepted, forced.accepted) == (False, True)
+    assert forced.to_json()["accepted_anyway"]["by"] == "Ada"
+    assert len(forced.failed) == 1, "what failed is not hidden"
+
+
 def test_the_failed_checks_are_those_that_did_not_pass() -> None:
     found = verdict(True, False, None, False).failed
     assert [check.passed for check in found] == [False, False]
@@ -53,7 +62,7 @@ def test_verdict_json_holds_all_that_the_contract_names(tmp_path: Path) -> None:
     assert sorted(written) == sorted(
         [
             *("accepted", "checks", "candidate", "baseline", "fingerprint", "class_names"),
-            *("test_images", "temperature", "abstain_threshold"),
+            *("test_images", "temperature", "abstain_threshold", "notes", "accepted_anyway"),
         ]
     )
     assert [sorted(check) for check in written["checks"]] == [

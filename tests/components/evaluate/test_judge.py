@@ -1,0 +1,169 @@
+import numpy as np
+import pytest
+
+from components.evaluate.answers import Answers
+from components.evaluate.baseline import Baseline
+from components.evaluate.judge import Evidence, checks_of
+from components.evaluate.measure import measure
+from components.evaluate.settings import EvaluateSettings
+from petalflow.verdict import Check
+from tests.components.evaluate.samples import made_up, made_up_labels
+
+CLASSES = ["a", "b", "c", "d"]
+
+
+def evidence(answers: Answers, baseline: Answers | None = None, **more) -> Evidence:
+    images = np.arange(answers.images)
+    slices = {"half": {"half=first": images < answers.images / 2, "half=few": images < 10}}
+    release = None
+    if baseline:
+        release = Baseline(1, baseline, more.pop("comparable", np.ones(answers.images, bool)), True)
+    values = {"abstain_threshold": 0.0, **more}
+    measured = measure(answers, CLASSES, resamples=200)
+    return Evidence(CLASSES, answers, measured, slices, values.pop("abstain_threshold"), release, **values)
+
+
+def judged(found: Evidence, **settings) -> dict[tuple[str, str], Check]:
+    checks = checks_of(found, EvaluateSettings.of({"min_accuracy": 0.1, **settings}))
+    return {(check.name, check.slice): check for check in checks}
+
+
+@pytest.mark.parametrize(
+    ("name", "easy", "hard"),
+    [
+        ("min_accuracy", 0.6, 0.99),
+        ("min_top_k_accuracy", 0.7, 1.0),
+        ("min_macro_f1", 0.6, 0.99),
+        ("min_roc_auc", 0.8, 0.99),
+        ("min_pr_auc", 0.7, 0.99),
+        ("max_log_loss", 1.5, 0.01),
+        ("max_brier", 1.0, 0.01),
+        ("max_ece", 0.5, 0.001),
+    ],
+)
+def test_each_threshold_lets_the_good_through_and_the_bad_not(name: str, easy: float, hard: float) -> None:
+    found = evidence(made_up())
+    assert judged(found, **{name: easy})[name, ""].passed is True
+    refused = judged(found, **{name: hard})[name, ""]
+    assert refused.passed is False
+    assert "bound" in refused.why
+    better_side = refused.bound > refused.value if name.startswith("max") else refused.bound < refused.value
+    assert better_side, "the bound is on the careful side"
+
+
+@pytest.mark.parametrize("name", ["min_recall", "min_precision"])
+def test_every_class_is_held_to_its_own(name: str) -> None:
+    checks = judged(evidence(made_up()), **{name: 0.5})
+    assert [of for check, of in checks if check == name] == CLASSES
+
+
+def test_asked_to_the_values_decide() -> None:
+    found = evidence(made_up())
+    value = found.measurement.accuracy.value
+    assert not judged(found, min_accuracy=value)["min_accuracy", ""].passed
+    assert judged(found, min_accuracy=value, judge_by="value")["min_accuracy", ""].passed
+    ece = found.measurement.figures["ece"].value
+    assert judged(found, max_ece=ece, judge_by="value")["max_ece", ""].passed
+
+
+def test_too_few_test_images_accept_nothing() -> None:
+    assert judged(evidence(made_up(images=49)))["min_test_images", ""].passed is False
+    assert ("min_test_images", "") not in judged(evidence(made_up(images=50)))
+
+
+def test_what_is_abstained_from_counts_for_coverage_and_not_for_what_is_answered() -> None:
+    found = evidence(made_up(skill=3), abstain_threshold=0.6)
+    checks = judged(found, abstain_threshold=0.6, min_coverage=0.5, min_answered_accuracy=0.9)
+    sure = found.answers.confidence >= 0.6
+    assert checks["min_coverage", ""].value == pytest.approx(sure.mean())
+    assert checks["min_answered_accuracy", ""].value == pytest.approx(found.answers.right[sure].mean())
+    assert checks["min_answered_accuracy", ""].value > found.measurement.accuracy.value
+
+
+def test_an_accuracy_that_chose_the_threshold_must_hold_on_the_test_split() -> None:
+    found = evidence(made_up(skill=3), abstain_threshold=0.3)
+    assert judged(found, abstain_below_accuracy=0.99)["abstain_below_accuracy", ""].passed is False
+    assert judged(found, abstain_below_accuracy=0.7)["abstain_below_accuracy", ""].passed is True
+
+
+def test_slices_are_judged_all_or_by_name_and_small_ones_only_shown() -> None:
+    found = evidence(made_up())
+    of_all = judged(found, min_slice_accuracy=0.99)
+    assert of_all["min_slice_accuracy", "half=first"].passed is False
+    few = of_all["min_slice_accuracy", "half=few"]
+    assert few.passed is None
+    assert "10 images, fewer than min_slice_images=30" in few.why
+    by_name = judged(found, min_slice_accuracy={"half=few": 0.1}, min_slice_images=5)
+    assert ("min_slice_accuracy", "half=first") not in by_name
+    assert by_name["min_slice_accuracy", "half=few"].passed is not None
+
+
+CHANGES = {
+    "max_accuracy_drop": 0.05,
+    "max_recall_drop": 0.3,
+    "max_macro_f1_drop": 0.05,
+    "max_log_loss_rise": 0.1,
+}
+
+
+def test_a_candidate_like_the_release_passes_every_comparison() -> None:
+    answers = made_up()
+    checks = judged(evidence(answers, answers), **CHANGES)
+    for name in CHANGES:
+        mine = [check for (check, _), found in checks.items() if check == name for check in [found]]
+        assert mine
+        assert all(check.passed and check.value == 0 for check in mine)
+    assert len([1 for name, _ in checks if name == "max_recall_drop"]) == 4
+
+
+def test_a_worse_candidate_fails_every_comparison_and_a_better_one_gains() -> None:
+    good, bad = made_up(skill=4), made_up(skill=0.5)
+    checks = judged(evidence(bad, good), **CHANGES)
+    assert all(check.passed is False for (name, _), check in checks.items() if name in CHANGES)
+    better = judged(evidence(good, bad), **CHANGES, min_accuracy_gain=0.1)
+    assert all(check.passed is True for (name, _), check in better.items() if name in CHANGES)
+    assert better["min_accuracy_gain", ""].passed
+    assert not judged(evidence(good, good), min_accuracy_gain=0.1)["min_accuracy_gain", ""].passed
+
+
+def test_only_images_that_both_may_be_tested_on_are_compared() -> None:
+    good, bad = made_up(skill=4), made_up(skill=0.5)
+    only = np.zeros(good.images, bool)
+    only[np.flatnonzero(good.right & bad.right)[:60]] = True
+    check = judged(evidence(bad, good, comparable=only))["max_accuracy_drop", ""]
+    assert (check.value, check.passed) == (0, True)
+    assert "on 60 images" in check.why
+    nothing = judged(evidence(bad, good, comparable=~np.ones(good.images, bool)), **CHANGES)
+    assert all(check.passed is None for (name, _), check in nothing.items() if name in CHANGES)
+
+
+def test_other_classes_do_not_make_log_losses_comparable() -> None:
+    found = evidence(made_up(), made_up())
+    other = Baseline(1, found.baseline.answers, found.baseline.comparable, same_classes=False)
+    check = judged(Evidence(**{**vars(found), "baseline": other}), **CHANGES)["max_log_loss_rise", ""]
+    assert check.passed is None
+    assert "release 1 has other classes" in check.why
+
+
+def test_without_a_release_comparisons_do_not_apply_and_a_setting_decides() -> None:
+    checks = judged(evidence(made_up()), **CHANGES)
+    assert all(check.passed is None for (name, _), check in checks.items() if name in CHANGES)
+    assert checks["max_accuracy_drop", ""].why == "does not apply: there is no release to compare with"
+    refused = judged(evidence(made_up()), accept_without_release=False)
+    assert refused["accept_without_release", ""].passed is False
+
+
+def test_a_release_that_cannot_be_used_refuses_unless_that_is_allowed() -> None:
+    broken = evidence(made_up(), broken="release 3 cannot be used: it is torn")
+    check = judged(broken)["accept_over_broken_baseline", ""]
+    assert check.passed is False
+    assert "it is torn; mend or withdraw it" in check.why
+    allowed = judged(broken, accept_over_broken_baseline=True)
+    assert ("accept_over_broken_baseline", "") not in allowed
+    assert "it is torn" in allowed["max_accuracy_drop", ""].why
+
+
+def test_of_several_labels_everything_can_be_judged_too() -> None:
+    answers = made_up_labels(skill=6)
+    checks = judged(evidence(answers, answers), min_recall=0.3, max_log_loss=2, min_roc_auc=0.6, **CHANGES)
+    assert all(check.passed for check in checks.values()), checks
