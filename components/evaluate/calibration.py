@@ -1,5 +1,6 @@
 """Whether scores are as likely to be right as they say, and a temperature that makes them so."""
 
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,13 +67,13 @@ class Reliability:
         Args:
             weights: Of the answers, [n].
         """
-        excess = np.bincount(self._bins(), weights * (self.right - self.confidence), BINS)
+        excess = np.bincount(self._bins, weights * (self.right - self.confidence), BINS)
         total = weights.sum()
         return float(np.abs(excess).sum() / total) if total else float("nan")
 
     def to_json(self) -> list[dict[str, Any]]:
         """Returns each bin that is not empty: its answers, their mean confidence, how many are right."""
-        bins = self._bins()
+        bins = self._bins
         rows = []
         for index in np.unique(bins):
             inside = bins == index
@@ -85,5 +86,6 @@ class Reliability:
             )
         return rows
 
+    @functools.cached_property
     def _bins(self) -> NDArray[np.int64]:
         return np.minimum((self.confidence * BINS).astype(np.int64), BINS - 1)

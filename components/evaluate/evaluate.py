@@ -8,6 +8,7 @@ from components.evaluate.baseline import difference_facts
 from components.evaluate.evaluation import Evaluation, TestImages, examine
 from components.evaluate.judge import Evidence, checks_of
 from components.evaluate.measure import reliability
+from components.evaluate.notes import notes_of
 from components.evaluate.predictions import write_predictions
 from components.evaluate.report import write_report
 from components.evaluate.settings import EvaluateSettings
@@ -63,6 +64,8 @@ def _log(verdict: Verdict) -> None:
     for check in verdict.checks:
         result = {True: "passed", False: "failed", None: "not applicable"}[check.passed]
         log.info("%s: %s", result, check)
+    for note in verdict.notes:
+        log.info("note: %s", note)
     by = f" by {verdict.accepted_anyway['by']}: {verdict.accepted_anyway['reason']}" if verdict.accepted_anyway else ""
     log.info("%s%s", "accepted" if verdict.accepted else "refused", by)
 
@@ -112,8 +115,9 @@ def _metrics(found: Evaluation) -> dict[str, Any]:
 
 def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdict:
     evidence, model, anyway = found.evidence, found.model, settings.accept_anyway
+    checks = checks_of(evidence, settings)
     return Verdict(
-        checks=checks_of(evidence, settings),
+        checks=checks,
         candidate={
             "accuracy": evidence.measurement.accuracy.value,
             "backbone": model.info["settings"]["backbone"],
@@ -126,6 +130,7 @@ def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdic
         test_images=evidence.answers.images,
         temperature=found.temperature,
         abstain_threshold=evidence.abstain_threshold,
+        notes=list(notes_of(evidence, checks, settings)),
         accepted_anyway=anyway.model_dump() if anyway.by else None,
     )
 

@@ -110,8 +110,9 @@ def measure(answers: Answers, classes: Sequence[str], top_k: int = 3, resamples:
     ranking = Ranking.of(answers)
     additions = max(answers.images * len(classes), 1)
     fewer = int(np.clip(_MOST_ADDITIONS // additions, min(_FEWEST_RESAMPLES, resamples), resamples))
-    figures = dict(zip(OVERALL, bootstrap(overall(answers), answers.strata, resamples), strict=True))
-    of_classes = {"f1": bootstrap(f1_of_classes(answers), answers.strata, resamples)}
+    of_all = bootstrap(_overall_and_f1(answers), answers.strata, resamples)
+    figures = dict(zip(OVERALL, of_all, strict=False))
+    of_classes = {"f1": of_all[len(OVERALL) :]}
     ranks = bootstrap(ranking.statistic, answers.strata, fewer)
     of_classes["roc_auc"], of_classes["pr_auc"] = ranks[: len(classes)], ranks[len(classes) : -2]
     figures["roc_auc"], figures["pr_auc"] = ranks[-2:]
@@ -128,6 +129,12 @@ def measure(answers: Answers, classes: Sequence[str], top_k: int = 3, resamples:
 
 def overall(answers: Answers) -> Statistic:
     """Returns what computes the figures named `OVERALL` of resampled answers."""
+    of_all = _overall_and_f1(answers)
+    return lambda weights: of_all(weights)[: len(OVERALL)]
+
+
+def _overall_and_f1(answers: Answers) -> Statistic:
+    """Returns what computes `OVERALL`, then the F1 of each class."""
     losses = log_losses(answers.truth, answers.scores, answers.task)
     # Brier 1950, over all classes: 0 is best, 2 the worst of one class an image.
     brier = ((answers.scores - answers.truth) ** 2).sum(axis=1).astype(np.float64)
@@ -141,16 +148,11 @@ def overall(answers: Answers) -> Statistic:
         shares = images / images.sum()
         means = [_mean(precision), _mean(recall), _mean(f1), _mean(precision, shares), _mean(f1, shares)]
         # Where an answer stands for several labels, so does its weight.
-        each = np.repeat(weights, len(calibration.right) // max(len(weights), 1))
-        return np.array([*means, weights @ losses / total, weights @ brier / total, calibration.error(each)])
+        several = len(calibration.right) // max(len(weights), 1)
+        error = calibration.error(np.repeat(weights, several) if several > 1 else weights)
+        return np.array([*means, weights @ losses / total, weights @ brier / total, error, *f1])
 
     return statistic
-
-
-def f1_of_classes(answers: Answers) -> Statistic:
-    """Returns what computes the F1 of each class of resampled answers."""
-    counts = _Counts(answers)
-    return lambda weights: counts.of(weights)[2]
 
 
 def reliability(answers: Answers) -> Reliability:

@@ -1,6 +1,6 @@
 """Classify images with a released model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,9 @@ from petalflow.errors import UsageError
 from petalflow.model.quiet import quiet_start
 from petalflow.registry import Release
 
+# Between the labels of an image, as in a manifest.
+_SEPARATOR = "|"
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -17,9 +20,10 @@ class Prediction:
 
     Attributes:
         file: The file as it was given.
-        label: The class with the best score; None if the file is no readable image.
-        score: Its score, 0..1, or None likewise.
-        accepted: Whether the score reaches the abstain threshold.
+        label: The class with the best score, or all labels that are given, as in "cat|dog"; None if the file is no
+            readable image.
+        score: The best score, 0..1, or None likewise.
+        accepted: Whether the score reaches the abstain threshold; of several labels, always.
         scores: Class name -> score.
         error: Why the file could not be read, or "".
     """
@@ -63,15 +67,25 @@ def predict(release: Release, files: Sequence[str], settings: PredictSettings) -
             images = [_prepare(file) for file in chunk]
             data = [image.data for image in images if isinstance(image, imaging.Prepared)]
             answers = serve(image_bytes=tf.constant(data)) if data else {"scores": [], "accepted": []}
-            scored = zip(answers["scores"], answers["accepted"], strict=True)
+            several = "labels" in answers
+            scored = zip(answers["scores"], answers["labels" if several else "accepted"], strict=True)
             for file, image in zip(chunk, images, strict=True):
                 if isinstance(image, str):
                     yield Prediction(file, None, None, False, {}, image)
                     continue
-                scores, accepted = next(scored)
+                scores, chosen = next(scored)
                 by_name = dict(zip(release.class_names, map(float, scores), strict=True))
-                label = max(by_name, key=by_name.__getitem__)
-                yield Prediction(file, label, by_name[label], bool(accepted), by_name)
+                yield _of_several(file, by_name, chosen) if several else _of_one(file, by_name, bool(chosen))
+
+
+def _of_one(file: str, scores: dict[str, float], accepted: bool) -> Prediction:
+    label = max(scores, key=scores.__getitem__)
+    return Prediction(file, label, scores[label], accepted, scores)
+
+
+def _of_several(file: str, scores: dict[str, float], given: Iterable[bool]) -> Prediction:
+    labels = _SEPARATOR.join(name for name, one in zip(scores, given, strict=True) if one)
+    return Prediction(file, labels, max(scores.values()), True, scores)
 
 
 def _prepare(file: str) -> imaging.Prepared | str:

@@ -88,19 +88,6 @@ def check_dataset(dataset: "Dataset", settings: TrainSettings) -> None:
         )
 
 
-def check_judged(dataset: "Dataset") -> None:
-    """Checks that a model of this dataset will be judged, so that a run does not train one in vain.
-
-    Raises:
-        PetalflowError: If images may have several classes.
-    """
-    if dataset.multi_label:
-        raise PetalflowError(
-            f"{dataset.root} may have several classes an image, which a run cannot judge yet; train on it by hand "
-            "(petalflow train), or convert a source that gives each image one class"
-        )
-
-
 def weights_file(settings: TrainSettings) -> str | None:
     """Returns the address of the weights file that the training reads, or None if it reads none."""
     no_file = settings.backbone in FROM_SCRATCH or settings.weights in ("imagenet", "none")

@@ -19,7 +19,6 @@ def train(
     from petalflow.step import running
 
     with running("train", state_uri):
-        from components.train.check import check_judged
         from components.train.checkpoint import training_uri
         from components.train.metadata import artifact_metadata
         from components.train.train import train as work
@@ -27,7 +26,6 @@ def train(
 
         settings = TrainSettings.from_json(train_config)
         opened = open_dataset(dataset.path)
-        check_judged(opened)
         state = training_uri(state_uri, opened.digest(), train_config, code_version, baseline)
         info = work(dataset.path, model.path, settings, state, baseline)
     model.framework = f"keras {info['versions']['keras']}"

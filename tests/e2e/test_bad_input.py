@@ -146,19 +146,3 @@ def test_a_run_without_its_options_is_wrong_usage() -> None:
     ended = petalflow("run", "somewhere")
     assert ended.code == 2
     assert "--out" in ended.errors
-
-
-def test_several_labels_an_image_end_before_training(place) -> None:
-    two_classes(place.source)
-    rows = [f"cats/{number}.png,{'cats|dogs' if number % 2 else 'dogs'}" for number in range(40)]
-    for number in range(40):
-        Image.new("L", (8, 8), number).save(place.source / "cats" / f"{number}.png")
-    (place.source / "list.csv").write_text("\n".join(["image,label", *rows]))
-    several = Place(place.source / "list.csv", place.out, place.registry)
-    expect(several, (*ENOUGH, "validate.min_train_images=1"), 1, "train: ", "may have several classes an image")
-    assert {step for step, state in several.states().items() if state == "ran"} == {
-        "snapshot",
-        "convert",
-        "validate",
-        "notify",
-    }

@@ -4,11 +4,11 @@ from petalflow.model.task import Task
 from petalflow.verdict import Serving
 
 
-def card_of(*classes: str, task: Task = Task.MULTI_CLASS) -> str:
+def card_of(*classes: str, task: Task = Task.MULTI_CLASS, **verdict: object) -> str:
     proportion = {"value": 1.0, "low": 0.5, "high": 1.0, "trials": 3}
     return model_card(
-        {"test_images": 3, "checks": [], "abstain_threshold": 0.0, "temperature": 1.0},
-        {"accuracy": proportion, "recalls": dict.fromkeys(classes, proportion)},
+        {"test_images": 3, "checks": [], "abstain_threshold": 0.0, "temperature": 1.0, **verdict},
+        {"proportions": {"accuracy": proportion}, "recalls": dict.fromkeys(classes, proportion)},
         Exported("f", classes, Serving(1.0, 0.0), "c0de", "cnn", 5, 16, 3, 0.0, task),
         3,
     )
@@ -24,3 +24,15 @@ def test_the_card_says_how_to_read_what_the_keras_model_gives() -> None:
     several, two = card_of("ant", "bee", "cat"), card_of("ant", "bee_fly", task=Task.BINARY)
     assert "gives\n`[n, 3]`, the probability of each class as `labels.txt` orders them." in several
     assert "gives\n`[n, 1]`, the probability of bee\\_fly; that of ant is what is left to 1." in two
+
+
+def test_a_card_of_several_labels_says_what_is_answered() -> None:
+    card = card_of("ant", "bee", "cat", task=Task.MULTI_LABEL)
+    assert "| all labels right | 1.000 |" in card
+    assert "Both answer `scores` and `labels`" in card
+
+
+def test_the_card_names_who_let_out_what_did_not_pass() -> None:
+    card = card_of("ant", "bee", accepted_anyway={"by": "Ada <b>", "reason": "a wrong label"})
+    assert r"was let out by Ada \<b\>: a wrong label" in card
+    assert "let out" not in card_of("ant", "bee", accepted_anyway=None)

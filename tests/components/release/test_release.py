@@ -49,7 +49,7 @@ def make(home: Path, export: Exported = EXPORT, fingerprint: str = "f00d", **ver
         export.write(folder)
     with storage.building(made.evaluation) as folder:
         proportion = {"value": 0.93, "low": 0.89, "high": 0.96, "trials": 120}
-        metrics = {"accuracy": proportion, "recalls": dict.fromkeys(CLASSES, proportion)}
+        metrics = {"proportions": {"accuracy": proportion}, "recalls": dict.fromkeys(CLASSES, proportion)}
         storage.write_json(str(folder / "verdict.json"), {**VERDICT, **verdict})
         storage.write_json(str(folder / "metrics.json"), {"candidate": metrics})
     with storage.building(made.dataset) as folder:
@@ -95,6 +95,7 @@ def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str,
         "model_card.md",
         "release.json",
         "saved_model.pb",
+        "training_images.sha256",
         "variables/variables.index",
         "verdict.json",
     ]

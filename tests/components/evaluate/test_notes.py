@@ -1,0 +1,52 @@
+import numpy as np
+
+from components.evaluate.answers import Answers
+from components.evaluate.baseline import Baseline
+from components.evaluate.judge import Evidence, checks_of
+from components.evaluate.measure import measure
+from components.evaluate.notes import notes_of
+from components.evaluate.settings import EvaluateSettings
+from petalflow.verdict import images_for_min
+from tests.components.evaluate.samples import made_up
+
+CLASSES = ["a", "b", "c", "d"]
+
+
+def notes(
+    answers: Answers, baseline: Answers | None = None, trained_on: int | None = 0, **settings: object
+) -> list[str]:
+    release = None
+    if baseline:
+        release = Baseline(7, baseline, np.ones(answers.images, bool), True, {"trained_on": trained_on})
+    found = Evidence(CLASSES, answers, measure(answers, CLASSES, resamples=2), {}, 0.0, release)
+    given = EvaluateSettings.of({"min_accuracy": 0.1, **settings})
+    return list(notes_of(found, checks_of(found, given), given))
+
+
+def test_where_enough_images_show_enough_there_is_nothing_to_note() -> None:
+    assert notes(made_up()) == []
+    assert notes(made_up(images=2000), made_up(images=2000)) == []
+
+
+def test_a_threshold_too_near_for_so_few_images_is_noted_with_the_number_that_it_takes() -> None:
+    answers = made_up(images=100)
+    value = answers.right.mean()
+    (note,) = notes(answers, min_accuracy=value - 0.04)
+    assert "on 100 images in" in note
+    assert f"{images_for_min(value, value - 0.04):,} images would make that 80%" in note
+    assert notes(answers, min_accuracy=value + 0.01) == [], "no number of images helps what is not reached"
+
+
+def test_a_comparison_on_too_few_images_is_noted() -> None:
+    (note,) = notes(made_up(images=60), made_up(images=60, seed=1).of_images(np.arange(60)))
+    assert "max_accuracy_drop=0.05: a candidate that is truly as good as the release passes on 60 images in" in note
+    assert "images would make that 80%" in note
+    assert notes(made_up(images=60), made_up(images=60), judge_by="value") == []
+
+
+def test_what_the_release_was_trained_on_is_said() -> None:
+    answers = made_up(images=3000)
+    (unknown,) = notes(answers, answers, trained_on=None)
+    assert "release 7 does not say which images it was trained on" in unknown
+    (some,) = notes(answers, answers, trained_on=5)
+    assert some.startswith("5 images were left out")
