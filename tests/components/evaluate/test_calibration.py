@@ -61,11 +61,15 @@ def test_a_confidence_of_1_is_in_the_last_bin_and_no_answers_have_no_error() -> 
     assert np.isnan(Reliability(np.zeros(0), np.zeros(0, bool)).error(np.zeros(0)))
 
 
-def test_skill_without_honesty_shows() -> None:
-    answers = made_up(images=3000, skill=4)
-    hot = cooled(answers.scores, 0.3, answers.task)
+def test_scores_too_timid_and_too_bold_have_more_error_than_honest_ones() -> None:
+    # Of normal noise the logits must be multiplied by the distance of the means to be the true odds.
+    answers = made_up(images=3000, skill=2)
     errors = [
-        Reliability(scores.max(axis=1).astype(np.float64), answers.right).error(np.ones(3000))
-        for scores in (answers.scores, hot)
+        Reliability(cooled(answers.scores, degrees, answers.task).max(axis=1).astype(np.float64), answers.right).error(
+            np.ones(3000)
+        )
+        for degrees in (1.0, 0.5, 0.2)
     ]
-    assert errors[0] < errors[1]
+    assert errors[1] < 0.02
+    assert min(errors[0], errors[2]) > 0.05
+    assert temperature(answers.truth, answers.scores, answers.task) == pytest.approx(0.5, rel=0.06)
