@@ -17,23 +17,36 @@ def evaluate(
     job_id: str,
     evaluate_config: str,
     evaluation: dsl.Output[dsl.Artifact],
+    figures: dsl.Output[dsl.Metrics],
+    classification: dsl.Output[dsl.ClassificationMetrics],
+    report: dsl.Output[dsl.HTML],
+    summary: dsl.Output[dsl.Markdown],
 ) -> str:
     """Returns how the candidate is to be served, as JSON, or "" if it is refused."""
+    from pathlib import Path
+
     from components.evaluate.settings import EvaluateSettings
     from petalflow import runs, storage
     from petalflow.registry import live
     from petalflow.step import running
-    from petalflow.verdict import REPORT_FILE, Serving
+    from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, Serving
 
     run = run_id or job_id
     with running("evaluate", state_uri, run):
+        from components.evaluate import artifacts
         from components.evaluate.evaluate import evaluate as work
 
         # A run that is resumed after it released must not be compared with itself.
         baseline = live(registry, name, besides_run=run)
         verdict = work(model.path, dataset.path, evaluation.path, EvaluateSettings.from_json(evaluate_config), baseline)
-        report = storage.read_bytes(storage.join(evaluation.path, REPORT_FILE))
-        runs.write_report(record_uri, run, report)
+        page = storage.read_bytes(storage.join(evaluation.path, REPORT_FILE))
+        runs.write_report(record_uri, run, page)
         runs.write(record_uri, run, runs.VERDICT, {**verdict.to_json(), "evaluation": evaluation.uri})
+        # The same for the pages of the place that it runs in.
+        metrics = storage.read_json(storage.join(evaluation.path, METRICS_FILE))
+        artifacts.log_figures(figures, metrics)
+        artifacts.log_classification(classification, metrics, Path(evaluation.path) / PREDICTIONS_FILE)
+        storage.write_bytes(report.path, page)
+        storage.write_bytes(summary.path, artifacts.summary(verdict.to_json(), metrics).encode())
     evaluation.metadata["accepted"] = verdict.accepted
     return Serving.of_verdict(verdict.to_json()).to_json() if verdict.accepted else ""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from components.evaluate.answers import Answers
 from components.evaluate.judge import Evidence
@@ -45,6 +46,13 @@ def write_predictions(path: Path, entries: Sequence[Entry], evidence: Evidence) 
         columns["compared"] = pa.array(baseline.comparable)
     table = pa.table(columns).replace_schema_metadata({"classes": json.dumps(list(classes), ensure_ascii=False)})
     pq.write_table(table, path)
+
+
+def read_truth(table: pa.Table) -> NDArray[np.bool_]:
+    """Returns which classes each image of a table of predictions has, [n, classes]."""
+    classes = json.loads(table.schema.metadata[b"classes"])
+    labels = [label if isinstance(label, list) else [label] for label in table["label"].to_pylist()]
+    return np.array([[name in of_image for name in classes] for of_image in labels], bool).reshape(-1, len(classes))
 
 
 def _names(chosen: Any, classes: Sequence[str], task: Task) -> pa.Array:
