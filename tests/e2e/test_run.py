@@ -56,6 +56,19 @@ def test_the_record_says_what_was_decided(first_file, place) -> None:
     assert parts["release"]["version"] == 1
 
 
+def test_other_pages_are_given_what_they_show(first, first_file, place) -> None:
+    (step,) = place.out.glob("steps/*/evaluate")
+    made = json.loads((step / "executor_output.json").read_text(), parse_constant=pytest.fail)["artifacts"]
+    shown = {name: one["artifacts"][0]["metadata"] for name, one in made.items()}
+    verdict = json.loads((place.out / "verdict.json").read_text())
+    assert shown["figures"]["accuracy"] == verdict["candidate"]["accuracy"]
+    assert [one["displayName"] for one in shown["classification"]["confusionMatrix"]["annotationSpecs"]] == list(
+        "0123456789"
+    )
+    assert (step / "report").read_bytes() == (place.out / "report.html").read_bytes()
+    assert (step / "summary").read_text().startswith("# Accepted\n")
+
+
 def test_steps_ran_through_the_compiled_pipeline(first, place) -> None:
     log = (place.out / "run.log").read_text()
     assert "Running pipeline: 'petalflow'" in log

@@ -5,12 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from components.export.serving import write_saved_model
 from petalflow.dataset import Record, Shard, open_dataset, shard_name, write_metadata, write_shard
+from petalflow.model import scoring
 from petalflow.model.files import TrainedModel
-from petalflow.model.scoring import score_model
+from petalflow.model.scoring import score_model, score_saved_model
 from petalflow.model.task import Task
 from petalflow.progress import Counter
 from petalflow.storage import building
+from petalflow.verdict import Serving
 
 # More than two batches, and a last one that is not full.
 IMAGES = 141
@@ -49,3 +52,28 @@ def test_of_two_classes_both_have_a_score(dataset) -> None:
     scores = score_model(TrainedModel(model, ("a", "b"), Task.BINARY, 4, {}), dataset, "test")
     second = np.arange(IMAGES) / (2 * IMAGES)
     np.testing.assert_allclose(scores, np.stack([1 - second, second], axis=1), atol=1e-5)
+
+
+def test_of_many_images_the_scores_are_the_same_whatever_makes_them_faster(dataset, tmp_path, monkeypatch) -> None:
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential(
+        [
+            keras.Input((4, 4, 3)),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Conv2D(4, 3),
+            keras.layers.BatchNormalization(),
+            keras.layers.ReLU(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, "softmax"),
+        ]
+    )
+    model = TrainedModel(network, ("a", "b"), Task.MULTI_CLASS, 4, {})
+    (tmp_path / "saved").mkdir()
+    write_saved_model(model, tmp_path / "saved", Serving(1.0, 0.0))
+    slow = score_model(model, dataset, "test"), score_saved_model(tmp_path / "saved", dataset, "test")
+    monkeypatch.setattr(scoring, "_FOLDED_FROM", IMAGES)
+    fast = score_model(model, dataset, "test"), score_saved_model(tmp_path / "saved", dataset, "test")
+    for one, other in zip(slow, fast, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    np.testing.assert_allclose(*slow, atol=1e-6)
+    assert np.ptp(slow[0][:, 0]) > 0.01, "or nothing would be shown"
