@@ -147,7 +147,9 @@ def _source(snapshot: dict[str, Any]) -> str:
 def _judged(verdict: dict[str, Any]) -> str:
     version = verdict["baseline"].get("version")
     compared = f", compared with version {version}" if version else ""
-    return f"accuracy {verdict['candidate']['accuracy']:.4f} on {verdict['test_images']} test images{compared}"
+    anyway = verdict.get("accepted_anyway")
+    by = f"; accepted by {anyway['by']}, whatever the checks say: {anyway['reason']}" if anyway else ""
+    return f"accuracy {verdict['candidate']['accuracy']:.4f} on {verdict['test_images']} test images{compared}{by}"
 
 
 def _line(check: Check) -> str:

@@ -67,6 +67,7 @@ def release(
         "class_names": verdict["class_names"],
         "metrics": verdict["candidate"],
         "baseline": verdict["baseline"],
+        "accepted_anyway": verdict.get("accepted_anyway"),
         "warm_started_from": export.warm_started_from,
         "petalflow": __version__,
         "released_at": clock.stamp(),

@@ -45,6 +45,13 @@ def test_a_run_that_released_was_accepted(place: str) -> None:
     ]
 
 
+def test_who_accepted_what_did_not_pass_is_named(place: str) -> None:
+    anyway = {"accepted": True, "accepted_anyway": {"by": "Ada", "reason": "wrong labels"}}
+    record(place, snapshot=SNAPSHOT, verdict={**verdict(BAD), **anyway}, release=RELEASE)
+    said = "accuracy 0.9125 on 160 test images; accepted by Ada, whatever the checks say: wrong labels"
+    assert said in summary(place, "run-1", "flowers")
+
+
 def test_what_failed_stands_before_what_passed(place: str) -> None:
     record(place, snapshot=SNAPSHOT, verdict=verdict(COMPARISON, GOOD, BAD))
     lines = summary(place, "run-1", "flowers")

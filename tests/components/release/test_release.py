@@ -7,7 +7,7 @@ import pytest
 
 from components.release.release import release
 from petalflow import __version__, lock, registry, storage
-from petalflow.dataset import write_metadata
+from petalflow.dataset import open_dataset, write_metadata
 from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
 from petalflow.registry import Release
@@ -78,12 +78,28 @@ def test_an_accepted_export_becomes_the_live_release_with_its_lineage(place: str
         "class_names": ["daisy", "glöckchen"],
         "metrics": CANDIDATE,
         "baseline": VERDICT["baseline"],
+        "accepted_anyway": None,
         "warm_started_from": "models/flowers/7",
         "petalflow": __version__,
         "released_at": released.lineage["released_at"],
         "version": 1,
         "name": "flowers",
     }
+
+
+def test_who_let_out_what_did_not_pass_is_in_the_lineage(tmp_path: Path) -> None:
+    anyway = {"by": "Ada", "reason": "the labels are wrong"}
+    released = publish(make(tmp_path, accepted_anyway=anyway), str(tmp_path / "models"))
+    assert released.lineage["accepted_anyway"] == anyway
+    assert "let out by Ada" in (Path(released.uri) / "model_card.md").read_text()
+
+
+def test_which_images_it_was_trained_on_is_kept(tiny_registry, tiny_dataset) -> None:
+    dataset = open_dataset(tiny_dataset)
+    known = registry.read_training_hashes(registry.live(str(tiny_registry), "tiny"))
+    of = {split: {entry.sha256 for entry in dataset.entries(split)} for split in dataset.sizes}
+    assert known == of["train"] | of["validation"]
+    assert not known & of["test"]
 
 
 def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str, tmp_path: Path) -> None:
