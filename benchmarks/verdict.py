@@ -11,6 +11,7 @@ a rate of false acceptance lies over 5 % by more than three standard errors. It 
 import argparse
 import json
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from petalflow.verdict import (
     power_of_accuracy_drop,
     power_of_min,
 )
+from petalflow.verdict.bounds import tango_statistic
 
 Line = dict[str, Any]
 
@@ -89,8 +91,12 @@ def judge_min(rng: np.random.Generator, tests: int, sizes: Sequence[int], accura
     line: Line = {"what": f"at least {threshold:g}, truly {accuracy:g}", "sizes": {}}
     for images in sizes:
         counts, times = np.unique(rng.binomial(images, accuracy, tests), return_counts=True)
-        checks = [check_min("min_accuracy", "", int(count), images, threshold) for count in counts]
-        line["sizes"][images] = {**_rates(checks, times), "computed": power_of_min(accuracy, images, threshold)}
+        passing = _first(counts.tolist(), lambda count, n=images: check_min("min_accuracy", "", count, n, threshold))
+        by_value = counts / images >= threshold
+        line["sizes"][images] = {
+            **_rates(times, passing, by_value),
+            "computed": power_of_min(accuracy, images, threshold),
+        }
     return {**line, "images for 80 %": images_for_min(accuracy, threshold)}
 
 
@@ -103,19 +109,39 @@ def judge_drop(
     for images in sizes:
         drawn = rng.multinomial(images, shares, tests)[:, :2]
         counts, times = np.unique(drawn, axis=0, return_counts=True)
-        name = "max_accuracy_drop"
-        checks = [check_accuracy_drop(name, int(better), int(worse), images, margin) for better, worse in counts]
+        order = np.argsort(tango_statistic(*counts.T, images, -margin), kind="stable")
+        counts, times = counts[order], times[order]
+        passing = _first(
+            counts.tolist(), lambda both, n=images: check_accuracy_drop("max_accuracy_drop", *both, n, margin)
+        )
+        by_value = (counts[:, 0] - counts[:, 1]) / images >= -margin
         computed = power_of_accuracy_drop(images, margin, discordant, difference)
-        line["sizes"][images] = {**_rates(checks, times), "computed": computed}
+        line["sizes"][images] = {**_rates(times, passing, by_value), "computed": computed}
     return {**line, "images for 80 %": images_for_accuracy_drop(margin, discordant, difference)}
 
 
-def _rates(checks: Sequence[Check], times: NDArray[np.int64]) -> dict[str, float]:
-    """Returns how often the verdict accepts by these checks, made so many times each, and how often values would do."""
+def _first(counts: Sequence[Any], check: Callable[[Any], Check]) -> int:
+    """Returns which of these counts, the worst first, is the first that the verdict accepts; their number if none is.
+
+    Where one passes, all that are better pass: so few need be looked at.
+    """
+    return bisect_left(counts, True, key=lambda count: _accepts(check(count)))
+
+
+def _accepts(check: Check) -> bool:
+    return Verdict([check], {}, {}, "", (), 0, 1.0, 0.0).accepted
+
+
+def _rates(times: NDArray[np.int64], passing: int, by_value: NDArray[np.bool_]) -> dict[str, float]:
+    """Returns how often the verdict accepts, and how often the value measured would.
+
+    Args:
+        times: How often each count was drawn, the worst first.
+        passing: The first that is accepted.
+        by_value: Which ones the value would accept.
+    """
     tests = int(times.sum())
-    accepted = np.array([Verdict([check], {}, {}, "", (), 0, 1.0, 0.0).accepted for check in checks])
-    by_value = np.array([check.value is not None and check.value >= check.threshold for check in checks])
-    rate = float(times[accepted].sum() / tests)
+    rate = float(times[passing:].sum() / tests)
     error = math.sqrt(rate * (1 - rate) / tests)
     return {"accepted": rate, "standard error": error, "by value": float(times[by_value].sum() / tests)}
 
