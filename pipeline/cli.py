@@ -91,6 +91,23 @@ def rollback(
     print(f"released version {made.version}, which is version {to} again: {made.uri}")
 
 
+@app.command()
+def report(
+    run: Annotated[str, typer.Argument(help="Folder of a run or of an evaluation: what was given as --out.")],
+    open: Annotated[bool, typer.Option("--open", help="Open it in the browser too.")] = False,
+    debug: commandline.Debug = False,
+) -> None:
+    """Print where the report of a run is."""
+    from pipeline.judged import find_judged
+
+    found = find_judged(run).report
+    print(found)
+    if open:
+        import webbrowser
+
+        webbrowser.open(found if "://" in found else Path(found).as_uri())
+
+
 @app.command("compile")
 def compile_(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("pipeline.yaml"),
