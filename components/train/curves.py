@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from components.train.figures import to_png
 from components.train.state import ACCURACY, LOSS, PHASE, RATE
+from petalflow.figures import to_png
 
 # Told apart by line and marker as well as by colour (Okabe and Ito's, which the colour-blind tell apart).
 _TRAINING: Mapping[str, Any] = {"color": "#0072b2", "linestyle": "-", "marker": "o"}

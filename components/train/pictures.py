@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from components.train.augment import show_variations
-from components.train.figures import DPI, readable_names, to_png
 from components.train.settings import AugmentSettings
 from petalflow.dataset import Dataset, Record
+from petalflow.figures import DPI, readable_names, to_png
 
 # Of a training image in a picture.
 _TILE_PX = 128

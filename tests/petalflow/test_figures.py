@@ -1,4 +1,4 @@
-from components.train.figures import fonts_for, readable_names
+from petalflow.figures import fonts_for, readable_names
 
 
 def test_names_that_can_be_drawn_stay() -> None:
