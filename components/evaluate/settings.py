@@ -16,7 +16,7 @@ class AcceptAnyway(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     by: str = Field("", description="name of the person")
-    reason: str = Field("", description="why")
+    reason: str = Field("", description="why it is let out all the same")
 
 
 class EvaluateSettings(StepSettings):
@@ -56,7 +56,7 @@ class EvaluateSettings(StepSettings):
     judge_by: Literal["bound", "value"] = Field(
         "bound", description="hold thresholds against the one-sided 95 % bound, or against the value measured"
     )
-    min_test_images: int = Field(20, ge=1, description="on fewer, nothing is accepted")
+    min_test_images: int = Field(10, ge=1, description="on fewer, nothing is accepted")
     accept_without_release: bool = Field(True, description="accept where nothing was released to compare with")
     accept_over_broken_baseline: bool = Field(False, description="accept where the live release cannot be loaded")
     accept_anyway: AcceptAnyway = Field(

@@ -20,7 +20,13 @@ from tests.servers.proxy import proxy
 from tests.servers.store import Store
 
 # Few images, so more epochs; enough of them for a training to be killed amid them.
-SETTINGS = (*QUICK, "train.max_epochs=100", "train.patience_epochs=100", "evaluate.min_accuracy=0.3")
+SETTINGS = (
+    *QUICK,
+    "train.max_epochs=100",
+    "train.patience_epochs=100",
+    "evaluate.min_accuracy=0.3",
+    "evaluate.max_accuracy_drop=0.1",
+)
 EACH = 60
 
 

@@ -67,8 +67,8 @@ def test_asked_to_the_values_decide() -> None:
 
 
 def test_too_few_test_images_accept_nothing() -> None:
-    assert judged(evidence(made_up(images=19)))["min_test_images", ""].passed is False
-    assert ("min_test_images", "") not in judged(evidence(made_up(images=20)))
+    assert judged(evidence(made_up(images=9)))["min_test_images", ""].passed is False
+    assert ("min_test_images", "") not in judged(evidence(made_up(images=10)))
 
 
 def test_what_is_abstained_from_counts_for_coverage_and_not_for_what_is_answered() -> None:
