@@ -1,0 +1,83 @@
+"""The report's charts: where on a drawing the points of their lines are."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from components.evaluate.coverage import Coverage
+from components.evaluate.measure import Proportion
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A plot of values 0..1 across and `lowest`..1 upwards, in units of the drawing.
+
+    Attributes:
+        lowest: Value at the bottom, under 1.
+        left: Where the plot begins.
+        top: Where it ends upwards.
+        width: Its width.
+        height: Its height.
+    """
+
+    lowest: float = 0.0
+    left: float = 44
+    top: float = 10
+    width: float = 340
+    height: float = 210
+
+    @classmethod
+    def above(cls, values: Iterable[float]) -> "Frame":
+        """Returns one whose bottom is the next whole tenth below all of the values."""
+        tenths = np.ceil(10 * min(values, default=0.0) - 1e-9) - 1
+        return cls(max(0.0, round(float(tenths) / 10, 1)))
+
+    def x(self, value: float) -> float:
+        """Returns where a value is across."""
+        return round(self.left + self.width * value, 1)
+
+    def y(self, value: float) -> float:
+        """Returns where a value is upwards; at the bottom, if it is lower."""
+        return round(self.top + self.height * (1 - max(value, self.lowest)) / (1 - self.lowest), 1)
+
+    def line(self, points: Iterable[tuple[float, float]]) -> str:
+        """Returns the points of a line, or of a polygon, as SVG writes them."""
+        return " ".join(f"{self.x(x):g},{self.y(y):g}" for x, y in points)
+
+    @property
+    def ticks(self) -> list[float]:
+        """The values upwards that are named."""
+        step = 0.2 if self.lowest < 0.5 else 0.1 if self.lowest < 0.8 else 0.05
+        return [round(float(value), 2) for value in np.arange(1, self.lowest - 1e-9, -step)]
+
+
+def coverage_chart(coverage: Coverage) -> dict[str, Any]:
+    """Returns the line of the accuracy over the share answered, and the band of its intervals."""
+    shown = [point for point in coverage.points if point.answered]
+    # The interval of everything has its place too; those of few images run out of the picture.
+    frame = Frame.above([shown[0].interval[0], *(point.right / point.answered for point in shown)])
+    lower = [(point.share, point.interval[0]) for point in shown]
+    upper = [(point.share, point.interval[1]) for point in shown]
+    return {
+        "frame": frame,
+        "line": frame.line((point.share, point.right / point.answered) for point in shown),
+        "band": frame.line([*lower, *reversed(upper)]),
+    }
+
+
+def reliability_chart(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns the lines of the share of right answers over their confidence, bin by bin.
+
+    Args:
+        before: The bins of the answers as the model gave them, as `Reliability.to_json` gives them.
+        after: Those of the calibrated ones.
+    """
+    frame = Frame()
+    return {"frame": frame, "before": _reliability(frame, before), "after": _reliability(frame, after)}
+
+
+def _reliability(frame: Frame, bins: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    rows = [{**one, **Proportion(one["right"], one["answers"]).to_json()} for one in bins]
+    return {"line": frame.line((row["confidence"], row["value"]) for row in rows), "rows": rows}

@@ -1,0 +1,62 @@
+"""The confusion matrix as the report shows it: each cell with the pictures there are of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.evaluate.answers import Answers
+
+# A matrix of more classes than this is no longer read; its largest cells are.
+MOST_CLASSES = 30
+_MOST_CONFUSIONS = 50
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The images of one class that were answered with one class.
+
+    Attributes:
+        actual: The class they are of.
+        predicted: The class answered.
+        count: How many there are.
+        share: Of the images of that class, 0..1.
+        shown: Indices of those shown, the most confident answers first.
+    """
+
+    actual: int
+    predicted: int
+    count: int
+    share: float
+    shown: Sequence[int]
+
+    @property
+    def right(self) -> bool:
+        """Whether the answer is right."""
+        return self.actual == self.predicted
+
+
+def cells(confusion: NDArray[np.int64], answers: Answers, images: Collection[int]) -> dict[tuple[int, int], Cell]:
+    """Returns the cells that are not empty, by actual and predicted class.
+
+    Args:
+        confusion: Counts, [actual, predicted].
+        answers: To the test images.
+        images: Indices of the images that there are pictures of.
+    """
+    shown: dict[tuple[int, int], list[int]] = {}
+    for image in sorted(images, key=lambda image: -answers.confidence[image]):
+        shown.setdefault((int(answers.labels[image]), int(answers.predicted[image])), []).append(image)
+    found = {}
+    for actual, predicted in np.argwhere(confusion).tolist():
+        count, of_class = int(confusion[actual, predicted]), int(confusion[actual].sum())
+        pair = (actual, predicted)
+        found[pair] = Cell(*pair, count, count / of_class, shown.get(pair, []))
+    return found
+
+
+def commonest(found: Mapping[tuple[int, int], Cell]) -> list[Cell]:
+    """Returns the cells with the most wrong answers, the largest first."""
+    wrong = [cell for cell in found.values() if not cell.right]
+    return sorted(wrong, key=lambda cell: -cell.count)[:_MOST_CONFUSIONS]

@@ -1,0 +1,83 @@
+"""The pictures of the report, read again in one pass: memory must not grow with the test split's pixels."""
+
+import base64
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from petalflow import imaging
+from petalflow.dataset import Dataset
+
+_LONGER_SIDE_PX = 160
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A small picture of an image.
+
+    Attributes:
+        data: A JPEG or PNG file.
+        media_type: Which of them.
+        width_px: Of the picture.
+        height_px: Of the picture.
+        filename: The image's address in the source.
+    """
+
+    data: bytes
+    media_type: str
+    width_px: int
+    height_px: int
+    filename: str
+
+    @property
+    def uri(self) -> str:
+        """An address that holds all of it."""
+        return embedded(self.data, self.media_type)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """Its pixels, [height, width, 3]."""
+        with Image.open(io.BytesIO(self.data)) as image:
+            return np.asarray(image.convert("RGB"))
+
+
+def read_pictures(
+    dataset: Dataset, shown: Collection[int], examined: Sequence[int], size_px: int
+) -> tuple[dict[int, Picture], NDArray[np.uint8]]:
+    """Returns small pictures of some test images, by index, and others as the model sees them.
+
+    Args:
+        dataset: The dataset.
+        shown: Indices of the images to be shown.
+        examined: Indices of the images to be given to the model, m of them.
+        size_px: Height and width of the model's input.
+
+    Returns:
+        The pictures, and uint8 [m, size_px, size_px, 3] in the order of `examined`.
+    """
+    from petalflow.model.decode import decode_upright
+
+    pictures: dict[int, Picture] = {}
+    inputs: dict[int, NDArray[np.uint8]] = {}
+    for index, record in enumerate(dataset.records("test")):
+        if index in shown:
+            pictures[index] = _picture(record.image, record.filename)
+        if index in examined:
+            inputs[index] = decode_upright(record.image, size_px).numpy()
+    stacked = np.stack([inputs[index] for index in examined]) if examined else np.zeros((0, size_px, size_px, 3))
+    return pictures, stacked.astype(np.uint8)
+
+
+def embedded(data: bytes, media_type: str) -> str:
+    """Returns a file as an address that holds all of it."""
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def _picture(image: bytes, filename: str) -> Picture:
+    data, media_type = imaging.thumbnail(image, _LONGER_SIDE_PX)
+    with Image.open(io.BytesIO(data)) as small:
+        return Picture(data, media_type, *small.size, filename)

@@ -1,0 +1,122 @@
+"""The report's tables: each figure of the candidate with its interval, and the baseline's beside it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.measure import Measurement, Proportion
+from components.evaluate.resampling import Interval
+from components.evaluate.settings import EvaluateSettings
+
+SHARE, NUMBER = "share", "number"
+
+# Figure -> title, kind of number, and how to read it.
+_FIGURES = {
+    "macro_recall": ("Macro recall", SHARE, "mean of the classes' recall: every class counts the same"),
+    "macro_precision": ("Macro precision", SHARE, "mean of the classes' precision"),
+    "macro_f1": ("Macro F1", SHARE, "mean of the classes' F1, which is high only if precision and recall are"),
+    "weighted_precision": ("Weighted precision", SHARE, "the same mean, each class counting by its images"),
+    "weighted_f1": ("Weighted F1", SHARE, "the same mean of F1"),
+    "roc_auc": ("ROC AUC", NUMBER, "how well scores put a class's images before the others: 0.5 is by chance, 1 best"),
+    "pr_auc": ("PR AUC", NUMBER, "the same where a class is rare: average precision, 1 is best"),
+    "log_loss": ("Log loss", NUMBER, "nats; punishes confident mistakes; lower is better, 0 best"),
+    "brier": ("Brier score", NUMBER, "squared distance of the scores from the truth; lower is better, 0 best"),
+    "ece": (
+        "Calibration error",
+        NUMBER,
+        "how far scores are from being right as often; 0 is best; the interval leans up",
+    ),
+}
+_RANKED = ("f1", "roc_auc", "pr_auc")
+_OF_CLASSES = ("recall", "precision", *_RANKED)
+
+
+def overall_rows(found: Evaluation, settings: EvaluateSettings) -> list[dict[str, Any]]:
+    """Returns the figures of all images: title, kind, how to read it, the candidate's, and the baseline's or None.
+
+    Args:
+        found: What is known of the candidate.
+        settings: Of evaluate.
+    """
+    mine, theirs = found.evidence.measurement, found.baseline_measurement
+    several = found.dataset.multi_label
+    titles = {
+        "accuracy": ("Accuracy", "images with every label right" if several else "images answered rightly"),
+        "top_k_accuracy": (f"Top-{settings.top_k} accuracy", f"the right class is among the {settings.top_k} best"),
+    }
+    rows = [
+        _row(name, *titles[name], SHARE, one, theirs.proportions.get(name) if theirs else None)
+        for name, one in mine.proportions.items()
+    ]
+    return rows + [
+        _row(name, title, why, kind, mine.figures[name], theirs.figures[name] if theirs else None)
+        for name, (title, kind, why) in _FIGURES.items()
+    ]
+
+
+def class_rows(found: Evaluation) -> list[dict[str, Any]]:
+    """Returns the figures of each class."""
+    mine, theirs = found.evidence.measurement, found.baseline_measurement
+    return [
+        {
+            "name": name,
+            "images": mine.recalls[name].trials,
+            "given": mine.precisions[name].trials,
+            "mine": _of_class(mine, name),
+            "theirs": _of_class(theirs, name) if theirs else dict.fromkeys(_OF_CLASSES),
+        }
+        for name in found.dataset.classes
+    ]
+
+
+def slice_rows(found: Evaluation, settings: EvaluateSettings) -> Iterator[dict[str, Any]]:
+    """Yields each slice: its kind, images, the candidate's accuracy and the baseline's, and whether it is judged.
+
+    Args:
+        found: What is known of the candidate.
+        settings: Of evaluate.
+    """
+    evidence, baseline = found.evidence, found.evidence.baseline
+    for kind, of_kind in evidence.slices.items():
+        for name, inside in of_kind.items():
+            images = int(inside.sum())
+            theirs = None
+            if baseline:
+                both = inside & baseline.comparable
+                theirs = _accuracy(baseline.answers.right[both])
+            yield {
+                "kind": kind,
+                "name": name,
+                "images": images,
+                "mine": shown(_accuracy(evidence.answers.right[inside])),
+                "theirs": shown(theirs),
+                "judged": images >= settings.min_slice_images,
+            }
+
+
+def shown(one: Proportion | Interval | None) -> dict[str, float | None] | None:
+    """Returns value, low and high of a figure; None if there is no such figure."""
+    if one is None or one.value is None:
+        return None
+    plain = one.to_json() if isinstance(one, Proportion) else {"low": one.low, "high": one.high}
+    return {"value": one.value, "low": plain["low"], "high": plain["high"]}
+
+
+def _row(
+    name: str, title: str, why: str, kind: str, mine: Proportion | Interval, theirs: Proportion | Interval | None
+) -> dict[str, Any]:
+    return {"name": name, "title": title, "why": why, "kind": kind, "mine": shown(mine), "theirs": shown(theirs)}
+
+
+def _of_class(measurement: Measurement, name: str) -> dict[str, Any]:
+    return {
+        "recall": shown(measurement.recalls[name]),
+        "precision": shown(measurement.precisions[name]),
+        **{what: shown(measurement.of_classes[what][name]) for what in _RANKED},
+    }
+
+
+def _accuracy(right: np.ndarray) -> Proportion:
+    return Proportion(int(right.sum()), len(right))
