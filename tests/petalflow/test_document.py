@@ -13,6 +13,12 @@ _TEMPLATE = """{% extends "document.html.j2" %}
 {{ chart|safe }}
 {% endblock %}
 """
+# The script and the hash that CSP Level 2, section 7.17.2, has as an example.
+_WITH_SCRIPT = """{% extends "document.html.j2" %}
+{% set script %}alert('Hello, world.');{% endset %}
+{% block policy %}; script-src '{{ script|csp_source }}'{% endblock %}
+{% block end %}<script>{{ script }}</script>{% endblock %}
+"""
 
 
 @pytest.fixture
@@ -32,6 +38,15 @@ def test_what_is_shown_is_escaped_and_what_is_marked_as_safe_is_not(package: str
     assert r"<title>&lt;b&gt;\u202egpj.exe</title>" in html
     assert r"<p>&lt;b&gt;\u202egpj.exe 1,234,567 12.3 %</p>" in html
     assert "<svg>\n</svg>" in html
+
+
+def test_nothing_runs_but_a_script_that_is_named_by_its_hash(package: str, tmp_path: Path) -> None:
+    assert "script-src" not in render(package, "own.html.j2", name="", chart="")
+    (tmp_path / "with_template" / "own.html.j2").write_text(_WITH_SCRIPT)
+    html = render(package, "own.html.j2")
+    assert "default-src 'none'" in html
+    assert "; script-src 'sha256-qznLcsROx4GACP2dm0UCKCzCG+HiZ1guq6ZZDob/Tng='\"" in html
+    assert "<script>alert('Hello, world.');</script>" in html
 
 
 def test_a_value_that_is_missing_is_an_error(package: str) -> None:
