@@ -45,14 +45,15 @@ def cells(confusion: NDArray[np.int64], answers: Answers, images: Collection[int
         answers: To the test images.
         images: Indices of the images that there are pictures of.
     """
+    labels, predicted, confidence = answers.labels, answers.predicted, answers.confidence
     shown: dict[tuple[int, int], list[int]] = {}
-    for image in sorted(images, key=lambda image: -answers.confidence[image]):
-        shown.setdefault((int(answers.labels[image]), int(answers.predicted[image])), []).append(image)
+    for image in sorted(images, key=lambda image: -confidence[image]):
+        shown.setdefault((int(labels[image]), int(predicted[image])), []).append(image)
+    sizes = confusion.sum(axis=1)
     found = {}
-    for actual, predicted in np.argwhere(confusion).tolist():
-        count, of_class = int(confusion[actual, predicted]), int(confusion[actual].sum())
-        pair = (actual, predicted)
-        found[pair] = Cell(*pair, count, count / of_class, shown.get(pair, []))
+    for actual, said in np.argwhere(confusion).tolist():
+        count = int(confusion[actual, said])
+        found[actual, said] = Cell(actual, said, count, count / int(sizes[actual]), shown.get((actual, said), []))
     return found
 
 

@@ -55,9 +55,9 @@ def rankings(answers: Answers) -> list[dict[str, Indices]]:
     """
     if answers.task is Task.MULTI_LABEL:
         return [_of_label(answers, at) for at in range(answers.truth.shape[1])]
-    suspects = label_errors(answers.labels, answers.scores)
+    suspects, confidence = label_errors(answers.labels, answers.scores), answers.confidence
     return [
-        _ranked(mine, given, score, answers.confidence, suspects[mine[suspects]])
+        _ranked(mine, given, score, confidence, suspects[mine[suspects]])
         for mine, given, score in zip(answers.truth.T, answers.given.T, answers.scores.T, strict=True)
     ]
 
@@ -126,9 +126,11 @@ def _share_missed(ranked: dict[str, Indices]) -> float:
 
 def _confusions(answers: Answers) -> Iterator[Indices]:
     """Yields the images of each cell of the confusion matrix off its diagonal, the most confident first."""
-    pairs = np.stack([answers.labels, answers.predicted], axis=1)
-    for pair in np.unique(pairs[~answers.right], axis=0):
-        yield _ordered((pairs == pair).all(axis=1), -answers.confidence)
+    wrong = _ordered(~answers.right, -answers.confidence)
+    cells = answers.labels[wrong] * answers.truth.shape[1] + answers.predicted[wrong]
+    by_cell = wrong[np.argsort(cells, kind="stable")]
+    _, sizes = np.unique(cells, return_counts=True)
+    yield from np.split(by_cell, np.cumsum(sizes)[:-1])
 
 
 def _fitting(wanted: Sequence[Indices], most: int, first: Sequence[int]) -> Collection[int]:

@@ -1,26 +1,32 @@
-"""The report: one HTML file that shows the verdict, the figures and the mistakes."""
+"""The report: one HTML file that shows what the model knows, and where it is wrong."""
 
-import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from components.evaluate.answers import Answers
+from components.evaluate import charts, tables
+from components.evaluate.abstention import Abstention
+from components.evaluate.attention import activations, looks, side_by_side
+from components.evaluate.confusion import MOST_CLASSES, cells, commonest
+from components.evaluate.coverage import Coverage
 from components.evaluate.evaluation import Evaluation
+from components.evaluate.galleries import Choice, choose, mistakes
+from components.evaluate.measure import reliability
+from components.evaluate.pictures import Picture, embedded, read_pictures
 from components.evaluate.settings import EvaluateSettings
-from petalflow import __version__, imaging
-from petalflow.dataset import Dataset
+from petalflow import __version__
 from petalflow.document import render
 from petalflow.model.files import CURVES_FILE
-from petalflow.model.task import Task
 from petalflow.settings import flat
 from petalflow.verdict import Verdict
 
-_PICTURE_PX = 160
+# With pictures of 6 to 8 kB, a page that mails and browsers like.
+_MOST_PICTURES = 200
+_MOST_EXPLAINED = 12
+_BEST_SCORES = 3
 
 
 def write_report(
@@ -35,64 +41,118 @@ def write_report(
         model_folder: The candidate's folder, which holds the training curves.
         settings: Of evaluate.
     """
-    curves, answers, model = Path(model_folder) / CURVES_FILE, found.evidence.answers, found.model
-    measurement, baseline = found.evidence.measurement, found.baseline_measurement
-    mistakes = list(_mistakes(found.dataset, answers, settings.shown_images))
+    answers = found.evidence.answers
+    explained = mistakes(answers)[: min(settings.shown_images, _MOST_EXPLAINED)]
+    choice = choose(answers, settings.shown_images, _MOST_PICTURES, [image for image, _ in explained])
+    pictures, attention = _pictures(found, choice, explained)
     html = render(
         __package__,
         "report.html.j2",
+        found=found,
         verdict=verdict,
-        candidate=measurement.to_json(),
-        baseline=baseline.to_json() if baseline else None,
+        settings=settings,
+        answers=answers,
+        task=str(answers.task),
         classes=found.dataset.classes,
-        confusion=None if measurement.confusion is None else _shaded(measurement.confusion),
-        mistakes=mistakes,
-        mistake_count=int((~answers.right).sum()),
-        curves=_embedded(curves.read_bytes(), "image/png") if curves.exists() else None,
-        statistics=found.dataset.statistics,
-        sizes={split: found.dataset.size(split) for split in found.dataset.counts},
-        model=model.info,
-        notes=model.info.get("notes", []),
-        settings={name: _shown(value) for name, value in flat(model.info["settings"]).items()},
+        model=found.model.info,
+        pictures=pictures,
+        cards=dict(_cards(found, pictures)),
+        choice=choice,
+        explained=explained,
         version=__version__,
+        **attention,
+        **_figures(found, settings),
+        **_confusion(found, choice),
+        **_confidence(found),
+        **_origin(found, model_folder, settings),
     )
     path.write_text(html, encoding="utf-8")
 
 
-def _shaded(confusion: NDArray[np.int64]) -> list[list[dict[str, Any]]]:
-    """Returns each cell's count and its share of the row, 0..1."""
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    return [
-        [{"count": int(count), "share": round(float(share), 3)} for count, share in zip(row, row_shares, strict=True)]
-        for row, row_shares in zip(confusion, shares, strict=True)
-    ]
+def _pictures(
+    found: Evaluation, choice: Choice, explained: Sequence[tuple[int, int]]
+) -> tuple[dict[int, Picture], dict[str, Any]]:
+    """Returns the pictures by index, and what the model makes of some of these images."""
+    worst, examples = side_by_side(choice)
+    examined = [*(image for image, _ in explained), *examples]
+    pictures, inputs = read_pictures(found.dataset, choice.images, examined, found.model.image_size_px)
+    of_mistakes, of_examples = inputs[: len(explained)], inputs[len(explained) :]
+    titles = ["found" if found.evidence.answers.given[image, worst] else "missed" for image in examples]
+    return pictures, {
+        "looks": looks(found.model, explained, of_mistakes, pictures, found.evidence.answers),
+        "activations": activations(found.model, of_examples, titles),
+        "examples_of": found.dataset.classes[worst],
+    }
 
 
-def _mistakes(dataset: Dataset, answers: Answers, limit: int) -> Iterator[Mapping[str, Any]]:
-    if answers.task is Task.MULTI_LABEL:
-        return
-    wrong = np.flatnonzero(~answers.right)
-    order = [int(at) for at in wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:limit]]
-    wanted, labels, scores = set(order), answers.labels, answers.scores
-    # Pictures are read again rather than kept: memory must not grow with the test split.
-    found = {index: record for index, record in enumerate(dataset.records("test")) if index in wanted}
-    for index in order:
-        data, media_type = imaging.thumbnail(found[index].image, _PICTURE_PX)
-        yield {
-            "picture": _embedded(data, media_type),
-            "filename": found[index].filename,
-            "actual": dataset.classes[labels[index]],
-            "actual_score": float(scores[index, labels[index]]),
-            "predicted": dataset.classes[int(scores[index].argmax())],
-            "score": float(scores[index].max()),
-        }
+def _figures(found: Evaluation, settings: EvaluateSettings) -> dict[str, Any]:
+    return {
+        "overall": tables.overall_rows(found, settings),
+        "of_classes": tables.class_rows(found),
+        "slices": list(tables.slice_rows(found, settings)),
+    }
 
 
-def _shown(value: Any) -> str:
-    """Returns a setting's value as it is given on the command line."""
-    return "–" if value is None else value if isinstance(value, str) else json.dumps(value)
+def _confusion(found: Evaluation, choice: Choice) -> dict[str, Any]:
+    counts = found.evidence.measurement.confusion
+    of_pairs = {} if counts is None else cells(counts, found.evidence.answers, choice.images)
+    return {
+        "cells": of_pairs,
+        "commonest": commonest(of_pairs),
+        "is_matrix": len(found.dataset.classes) <= MOST_CLASSES,
+    }
 
 
-def _embedded(data: bytes, media_type: str) -> str:
-    """Returns a picture as an address that holds all of it."""
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+def _confidence(found: Evaluation) -> dict[str, Any]:
+    answers = found.evidence.answers
+    coverage = Coverage.of(Abstention(answers.confidence, answers.right), found.evidence.abstain_threshold)
+    before, after = reliability(found.uncalibrated).to_json(), found.evidence.measurement.reliability
+    return {
+        "coverage": coverage,
+        "coverage_chart": charts.coverage_chart(coverage),
+        "reliability_chart": charts.reliability_chart(before, after),
+        "calibrated": found.temperature != 1,
+    }
+
+
+def _origin(found: Evaluation, model_folder: str | Path, settings: EvaluateSettings) -> dict[str, Any]:
+    curves = Path(model_folder) / CURVES_FILE
+    return {
+        "curves": embedded(curves.read_bytes(), "image/png") if curves.exists() else None,
+        "sizes": {split: found.dataset.size(split) for split in found.dataset.counts},
+        "statistics": found.dataset.statistics,
+        "train_settings": _shown(found.model.info["settings"]),
+        "evaluate_settings": _shown(settings.model_dump(mode="json")),
+    }
+
+
+def _cards(found: Evaluation, pictures: Mapping[int, Picture]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields what is said of each picture: its index, what it is, what was answered, and the best scores."""
+    answers, classes = found.evidence.answers, found.dataset.classes
+    right = answers.right
+    for image, picture in pictures.items():
+        truth, scores = answers.truth[image], answers.scores[image]
+        best = np.argsort(-scores, kind="stable")[:_BEST_SCORES].tolist()
+        best += [at for at in np.flatnonzero(truth).tolist() if at not in best]
+        yield (
+            image,
+            {
+                "picture": picture,
+                "actual": _named(truth, classes),
+                "predicted": _named(answers.given[image], classes),
+                "right": bool(right[image]),
+                "scores": [(classes[at], float(scores[at]), bool(truth[at])) for at in best],
+            },
+        )
+
+
+def _named(chosen: np.ndarray, classes: Sequence[str]) -> str:
+    return ", ".join(classes[at] for at in np.flatnonzero(chosen).tolist()) or "nothing"
+
+
+def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Returns settings by their whole names, each as it is given on the command line."""
+    return {
+        name: "–" if value is None else value if isinstance(value, str) else json.dumps(value)
+        for name, value in flat(settings).items()
+    }

@@ -79,18 +79,20 @@ def slice_rows(found: Evaluation, settings: EvaluateSettings) -> Iterator[dict[s
         settings: Of evaluate.
     """
     evidence, baseline = found.evidence, found.evidence.baseline
+    right = evidence.answers.right
+    right_before = baseline.answers.right if baseline else right
     for kind, of_kind in evidence.slices.items():
         for name, inside in of_kind.items():
             images = int(inside.sum())
             theirs = None
             if baseline:
                 both = inside & baseline.comparable
-                theirs = _accuracy(baseline.answers.right[both])
+                theirs = _accuracy(right_before[both])
             yield {
                 "kind": kind,
                 "name": name,
                 "images": images,
-                "mine": shown(_accuracy(evidence.answers.right[inside])),
+                "mine": shown(_accuracy(right[inside])),
                 "theirs": shown(theirs),
                 "judged": images >= settings.min_slice_images,
             }

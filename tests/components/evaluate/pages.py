@@ -1,0 +1,93 @@
+"""The report in a real browser, of evaluations whose answers are made up."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from components.evaluate.answers import Answers
+from components.evaluate.evaluation import Evaluation, TestImages
+from components.evaluate.judge import Evidence, checks_of
+from components.evaluate.measure import measure
+from components.evaluate.report import write_report
+from components.evaluate.settings import EvaluateSettings
+from petalflow.dataset import open_dataset
+from petalflow.model.files import TrainedModel, load_model
+from petalflow.verdict import Verdict
+from tests.components.evaluate.samples import softmax
+
+_BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(not _BROWSER, reason="needs a browser (Debian: apt install chromium)")
+
+
+@contextmanager
+def opened(path: Path, complaints: list[str] | None = None, **context: Any) -> Iterator[Page]:
+    """Opens a page; it must not ask for anything outside itself, nor complain, unless complaints are collected."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=_BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(**context)
+        heard, asked = list[str](), list[str]()
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("dialog", lambda dialog: heard.append(dialog.message))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(path.as_uri())
+        yield page
+        browser.close()
+    outside = [url for url in asked if not url.startswith("data:") and url != path.as_uri()]
+    if complaints is None:
+        assert not heard + outside, heard + outside
+    else:
+        complaints += heard
+
+
+def convolutional(classes: int, activation: str = "softmax") -> keras.Model:
+    """Returns a small network that was never trained, for images of 16 by 16."""
+    keras.utils.set_random_seed(0)
+    shown = keras.Input((16, 16, 3))
+    maps = keras.layers.Conv2D(4, 3, activation="relu")(shown)
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.MaxPooling2D()(maps))
+    return keras.Model(shown, keras.layers.Dense(classes, activation)(features))
+
+
+def write_made_up_report(path: Path, dataset_root: Path, model_folder: Path, settings: EvaluateSettings) -> Answers:
+    """Writes the report on answers that are right more often than not, and returns them.
+
+    Args:
+        path: The file to write.
+        dataset_root: The dataset.
+        model_folder: Whose facts the page tells.
+        settings: Of evaluate.
+    """
+    dataset = open_dataset(dataset_root)
+    images = TestImages.of(dataset, settings)
+    model = load_model(model_folder)
+    logits = np.random.default_rng(1).normal(size=images.truth.shape) + 2 * images.truth
+    answers = Answers.of(images.truth, softmax(logits), model.task)
+    evidence = Evidence(
+        dataset.classes, answers, measure(answers, dataset.classes, resamples=20), images.slices, 0.5, None
+    )
+    found = Evaluation(
+        TrainedModel(convolutional(len(dataset.classes)), dataset.classes, model.task, 16, model.info),
+        dataset, images, evidence, answers, None, 1.0,
+    )  # fmt: skip
+    verdict = Verdict(
+        checks=checks_of(evidence, settings), candidate={"model_sha256": "0" * 64}, fingerprint=dataset.fingerprint,
+        baseline={"version": None, "why": "nothing was released"}, class_names=dataset.classes,
+        test_images=answers.images, temperature=1.0, abstain_threshold=0.5,
+    )  # fmt: skip
+    write_report(path, found, verdict, model_folder, settings)
+    return answers
+
+
+def curve_of(page: Page) -> dict[str, Any]:
+    """Returns the numbers that the slider goes through."""
+    curve: dict[str, Any] = json.loads(page.locator("#curve").text_content() or "")
+    return curve

@@ -1,0 +1,64 @@
+import base64
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from components.evaluate.attention import activations, looks, side_by_side
+from components.evaluate.galleries import MISSED, SURE, choose, mistakes
+from components.evaluate.gradcam import gradcams, overlay
+from components.evaluate.pictures import embedded, read_pictures
+from petalflow.dataset import open_dataset
+from petalflow.model.files import TrainedModel, load_model
+from petalflow.model.task import Task
+from tests.components.evaluate.pages import convolutional
+from tests.components.evaluate.samples import made_up, made_up_labels
+
+
+def model(task: Task) -> TrainedModel:
+    network = convolutional(4, task.activation)
+    return TrainedModel(network, tuple("abcd"), task, 16, {})
+
+
+@pytest.mark.parametrize("answers", [made_up(images=20, skill=1), made_up_labels(images=20, skill=1)])
+def test_each_mistake_is_shown_with_what_spoke_for_the_answer_and_for_the_truth(tiny_dataset, answers) -> None:
+    wrong = mistakes(answers)[:5]
+    images = [image for image, _ in wrong]
+    pictures, inputs = read_pictures(open_dataset(tiny_dataset), images, images, 16)
+    network = model(answers.task)
+    found = looks(network, wrong, inputs, pictures, answers)
+    assert [look.image for look in found] == images
+    for at, (look, (image, said)) in enumerate(zip(found, wrong, strict=True)):
+        shown = [said] if answers.task is Task.MULTI_LABEL else [said, int(answers.labels[image])]
+        heats = gradcams(network, inputs[[at] * len(shown)], np.array(shown))
+        wanted = [embedded(overlay(pictures[image].pixels, heat), "image/jpeg") for heat in heats]
+        assert list(look.heats) == list(zip(shown, wanted, strict=True))
+    assert len({uri for look in found for _, uri in look.heats}) > len(found) / 2
+
+
+def test_nothing_is_shown_of_no_mistakes_and_of_a_network_without_convolutions(tiny_model, tiny_dataset) -> None:
+    answers, dense = made_up(images=20, classes=3, skill=1), load_model(tiny_model)
+    image, said = mistakes(answers)[0]
+    pictures, inputs = read_pictures(open_dataset(tiny_dataset), [image], [image], 16)
+    assert looks(model(Task.MULTI_CLASS), [], inputs[:0], {}, answers) == []
+    assert looks(dense, [(image, said)], inputs, pictures, answers) == []
+    assert activations(dense, inputs, ["found"]) is None
+    assert activations(model(Task.MULTI_CLASS), inputs[:0], []) is None
+
+
+def test_images_of_the_class_that_is_missed_most_stand_side_by_side(tiny_dataset) -> None:
+    answers = made_up(skill=1)
+    missed = [(answers.truth[:, at] & ~answers.right).sum() for at in range(4)]
+    choice = choose(answers, each=6, most=100)
+    worst, images = side_by_side(choice)
+    assert missed[worst] == max(missed)
+    of_worst = choice.galleries[worst]
+    assert images == [*of_worst[SURE].shown[:2], *of_worst[MISSED].shown[:2]]
+    _, inputs = read_pictures(open_dataset(tiny_dataset), [], [3, 1, 4, 1], 16)
+    drawn = activations(model(Task.MULTI_CLASS), inputs, ["found", "found", "missed", "missed"])
+    assert drawn
+    head, _, data = drawn.partition(",")
+    assert head == "data:image/png;base64"
+    with Image.open(io.BytesIO(base64.b64decode(data))) as picture:
+        assert picture.width > picture.height > 300
