@@ -1,6 +1,6 @@
 """Checks, the bounds they are made on, and the verdict. No TensorFlow here."""
 
-from petalflow.verdict.bounds import clopper_pearson_lower, tango_lower, wilson_interval
+from petalflow.verdict.bounds import clopper_pearson_lower, tango_interval, tango_lower, wilson_interval
 from petalflow.verdict.checks import (
     Check,
     check_accuracy_drop,
@@ -39,6 +39,7 @@ __all__ = [
     "power_of_accuracy_drop",
     "power_of_min",
     "read_accepted",
+    "tango_interval",
     "tango_lower",
     "wilson_interval",
 ]

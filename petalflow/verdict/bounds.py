@@ -40,8 +40,8 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def tango_lower(better: int, worse: int, pairs: int) -> float:
-    """Returns the one-sided 95 % lower bound of a difference of paired proportions.
+def tango_lower(better: int, worse: int, pairs: int, confidence: float = CONFIDENCE) -> float:
+    """Returns the one-sided lower bound of a difference of paired proportions.
 
     The score interval of Tango (1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B),
     which stays right where few pairs differ, or none.
@@ -50,6 +50,7 @@ def tango_lower(better: int, worse: int, pairs: int) -> float:
         better: Images that the candidate has right and the baseline wrong.
         worse: Images that the candidate has wrong and the baseline right.
         pairs: All images that both were tested on.
+        confidence: How sure it is, above 0.5 and below 1.
 
     Returns:
         The bound of accuracy(candidate) - accuracy(baseline), -1..1; -1.0 without pairs.
@@ -58,7 +59,7 @@ def tango_lower(better: int, worse: int, pairs: int) -> float:
 
     if pairs == 0:
         return -1.0
-    z = float(stats.norm.ppf(CONFIDENCE))
+    z = float(stats.norm.ppf(confidence))
     difference = (better - worse) / pairs
 
     def excess(delta: float) -> float:
@@ -69,6 +70,20 @@ def tango_lower(better: int, worse: int, pairs: int) -> float:
         return -1.0
     # At the difference itself the statistic is 0, and it grows as delta falls.
     return float(optimize.brentq(excess, lowest, min(difference, 1 - 1e-12), xtol=1e-10))
+
+
+def tango_interval(better: int, worse: int, pairs: int) -> tuple[float, float]:
+    """Returns the two-sided 95 % interval of a difference of paired proportions, for showing; (-1, 1) without pairs.
+
+    Tango's, as `tango_lower`.
+
+    Args:
+        better: Images that the candidate alone has right.
+        worse: Images that the baseline alone has right.
+        pairs: All images that both were tested on.
+    """
+    each_side = (1 + CONFIDENCE) / 2
+    return tango_lower(better, worse, pairs, each_side), -tango_lower(worse, better, pairs, each_side)
 
 
 def tango_statistic(better: "ArrayLike", worse: "ArrayLike", pairs: int, delta: float) -> "NDArray[np.float64]":
