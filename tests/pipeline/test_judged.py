@@ -47,3 +47,27 @@ def test_the_command_prints_the_path_and_opens_it(tmp_path: Path) -> None:
         assert done.stdout.strip() == str(folder / "report.html")
         assert opened.exists() == bool(more)
     assert opened.read_text().strip() == (folder / "report.html").as_uri()
+
+
+def run_of(folder: Path, evaluation: Path, **ended: object) -> Path:
+    run = evaluated(folder, evaluation=str(evaluation))
+    parameters = {"train_config": json.dumps({"augment": {"flip": "both"}})}
+    (run / "run.json").write_text(json.dumps({"parameters": parameters, **ended}))
+    return run
+
+
+def test_a_report_that_an_earlier_run_left_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", tmp_path, outcome="nothing new", results={})
+    with pytest.raises(UsageError, match=r"\(nothing new\) has judged no model"):
+        find_judged(str(run))
+
+
+def test_a_run_says_how_it_trained_and_may_be_moved(tmp_path: Path) -> None:
+    made = evaluated(tmp_path / "run" / "steps" / "job-1" / "evaluate" / "evaluation")
+    run_of(tmp_path / "copy", made, outcome="accepted", results={"report": "/elsewhere/report.html"})
+    found = find_judged(str(tmp_path / "copy"))
+    assert (found.evaluation, found.train_settings) == (str(made), {"augment": {"flip": "both"}})
+    (tmp_path / "run" / "steps").rename(tmp_path / "copy" / "steps")
+    found = find_judged(str(tmp_path / "copy"))
+    assert found.evaluation == str(tmp_path / "copy" / "steps" / "job-1" / "evaluate" / "evaluation")
+    assert found.report == str(tmp_path / "copy" / "report.html")
