@@ -108,6 +108,25 @@ def report(
         webbrowser.open(found if "://" in found else Path(found).as_uri())
 
 
+@app.command()
+def compare(
+    a: Annotated[
+        str, typer.Argument(metavar="A", help="Folder of a run or of an evaluation: what was given as --out.")
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="The other, told as the change from A.")],
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("comparison.html"),
+    dataset: Annotated[
+        Path | None, typer.Option(help="Dataset with the pictures, if it is not where the two were made.")
+    ] = None,
+    debug: commandline.Debug = False,
+) -> None:
+    """Compare two runs: figures, settings, and the images whose answer changed."""
+    from pipeline.comparison_cli import compare_judged
+    from pipeline.judged import find_judged
+
+    compare_judged(find_judged(a), find_judged(b), out, dataset)
+
+
 @app.command("compile")
 def compile_(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("pipeline.yaml"),
