@@ -74,4 +74,6 @@ def _interval(value: float, drawn: Values, ends: list[float]) -> Interval:
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or not len(drawn):
         return Interval(None)
-    return Interval(float(value), *(float(end) for end in np.quantile(drawn, ends)))
+    # Resamples repeat images, which biases some figures (a calibration error grows): no end is beyond the value.
+    low, high, lower, upper = (float(end) for end in np.quantile(drawn, ends))
+    return Interval(float(value), min(low, value), max(high, value), min(lower, value), max(upper, value))

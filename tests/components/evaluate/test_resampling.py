@@ -49,5 +49,14 @@ def test_what_is_not_defined_has_no_interval_and_resamples_without_it_say_nothin
     assert sometimes == Interval(3.0, 3.0, 3.0, 3.0, 3.0)
 
 
+def test_the_value_is_within_its_interval_though_resamples_be_biased() -> None:
+    def distinct(weights: np.ndarray) -> np.ndarray:
+        return np.array([(weights > 0).sum(), -(weights > 0).sum()], np.float64)
+
+    most, least = bootstrap(distinct, np.zeros(50, np.int64), count=50)
+    assert most.low < most.high == most.upper == most.value == 50
+    assert least.value == least.low == least.lower == -50 < least.high
+
+
 def test_of_no_images_nothing_is_said() -> None:
     assert bootstrap(lambda weights: np.array([np.nan]), np.zeros(0, np.int64)) == [Interval(None)]
