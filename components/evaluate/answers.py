@@ -1,5 +1,6 @@
 """What a model answered to images whose classes are known."""
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,22 +45,22 @@ class Answers:
         """How many images there are."""
         return len(self.truth)
 
-    @property
+    @functools.cached_property
     def right(self) -> Array:
         """Whether each answer is right, [n]; of several labels, all of them."""
         return np.asarray((self.truth == self.given).all(axis=1))
 
-    @property
+    @functools.cached_property
     def labels(self) -> NDArray[np.int64]:
         """The class of each image, [n], where it has one."""
         return np.asarray(self.truth.argmax(axis=1), np.int64)
 
-    @property
+    @functools.cached_property
     def predicted(self) -> NDArray[np.int64]:
         """The class answered, [n], where one is; UNKNOWN where it is none of these."""
         return np.where(self.given.any(axis=1), self.given.argmax(axis=1), UNKNOWN)
 
-    @property
+    @functools.cached_property
     def confidence(self) -> NDArray[np.float32]:
         """The best score of each image, [n]."""
         return np.asarray(self.scores.max(axis=1))

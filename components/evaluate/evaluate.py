@@ -44,7 +44,7 @@ def evaluate(
             dataset or was trained on another, or its scores are no numbers.
     """
     dataset = open_dataset(dataset_root)
-    _check_can_be_judged(dataset)
+    _check_can_be_judged(dataset, settings)
     images = TestImages.of(dataset, settings)
     _check_slices_exist(settings, images.slices)
     model = load_model(model_folder)
@@ -70,7 +70,12 @@ def _log(verdict: Verdict) -> None:
     log.info("%s%s", "accepted" if verdict.accepted else "refused", by)
 
 
-def _check_can_be_judged(dataset: Dataset) -> None:
+def _check_can_be_judged(dataset: Dataset, settings: EvaluateSettings) -> None:
+    if dataset.multi_label and (settings.abstain_threshold or settings.abstain_below_accuracy):
+        raise UsageError(
+            f"{dataset.root} has several labels an image, of which each is answered; leave out evaluate.abstain_threshold "
+            "and evaluate.abstain_below_accuracy"
+        )
     if not dataset.size("test"):
         raise PetalflowError(f"{dataset.root} has no test images, so nothing can be said of the model; add images")
     absent = [name for name in dataset.classes if not dataset.counts["test"].get(name)]
