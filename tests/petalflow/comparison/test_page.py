@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from petalflow import imaging
 from petalflow.comparison import Comparison, compare, page, read_evaluation, write_page
 from petalflow.dataset import open_dataset
 from tests.petalflow.comparison.conftest import NAMES, Two
@@ -36,14 +37,12 @@ def test_what_changed_is_shown_with_its_pictures(comparison: Comparison, tmp_pat
         assert max(Image.open(io.BytesIO(base64.b64decode(data))).size) == 160
 
 
-def test_a_picture_is_that_of_its_image(comparison: Comparison, two: Two, tmp_path: Path) -> None:
-    first = comparison.gained[0]
-    record = next(one for one in open_dataset(two.home / "dataset").records("test") if one.sha256 == first.sha256)
-    data = re.search(r'base64,([^"]+)" alt', written(comparison, tmp_path))
-    assert data is not None
-    shown = Image.open(io.BytesIO(base64.b64decode(data[1]))).convert("RGB").resize((1, 1), Image.Resampling.BOX)
-    truth = Image.open(io.BytesIO(record.image)).convert("RGB").resize((1, 1), Image.Resampling.BOX)
-    assert all(abs(one - other) <= 2 for one, other in zip(shown.getpixel((0, 0)), truth.getpixel((0, 0)), strict=True))
+def test_each_picture_is_that_of_its_image(comparison: Comparison, two: Two, tmp_path: Path) -> None:
+    records = {record.sha256: record.image for record in open_dataset(two.home / "dataset").records("test")}
+    shown = re.findall(r'base64,([^"]+)" alt', written(comparison, tmp_path))
+    changed = [*comparison.gained, *comparison.lost, *comparison.otherwise]
+    for change, data in zip(changed, shown, strict=True):
+        assert base64.b64decode(data) == imaging.thumbnail(records[change.sha256], 160)[0]
 
 
 def test_the_page_stands_alone_and_hostile_names_are_text(comparison: Comparison, tmp_path: Path) -> None:
@@ -59,6 +58,12 @@ def test_figures_settings_and_the_difference_are_told(comparison: Comparison, tm
     for one in (comparison.first, comparison.second):
         loss = one.metrics["figures"]["log_loss"]
         assert f"{loss['value']:.4f} ({loss['low']:.4f} to {loss['high']:.4f})" in text
+        for recall in one.metrics["recalls"].values():
+            share, low, high = (100 * recall[of] for of in ("value", "low", "high"))
+            assert f"{share:.1f} % ({low:.1f} % to {high:.1f} %)" in text
+    for paired in comparison.classes.values():
+        low, high = (100 * end for end in paired.interval)
+        assert f"{100 * paired.difference:+.1f} ({low:+.1f} to {high:+.1f}) {paired.images}" in text
     low, high = comparison.all.interval
     assert f"{100 * comparison.all.difference:+.1f} percentage points" in text
     assert f"95 % interval {100 * low:+.1f} to {100 * high:+.1f}" in text
