@@ -73,8 +73,8 @@ def _log(verdict: Verdict) -> None:
 def _check_can_be_judged(dataset: Dataset, settings: EvaluateSettings) -> None:
     if dataset.multi_label and (settings.abstain_threshold or settings.abstain_below_accuracy):
         raise UsageError(
-            f"{dataset.root} has several labels an image, of which each is answered; leave out evaluate.abstain_threshold "
-            "and evaluate.abstain_below_accuracy"
+            f"{dataset.root} has several labels an image, of which each is answered; leave out "
+            "evaluate.abstain_threshold and evaluate.abstain_below_accuracy"
         )
     if not dataset.size("test"):
         raise PetalflowError(f"{dataset.root} has no test images, so nothing can be said of the model; add images")
