@@ -1,7 +1,8 @@
 """The report: one HTML file that shows what the model knows, and where it is wrong."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from petalflow.document import render
 from petalflow.model.files import CURVES_FILE
 from petalflow.settings import flat
 from petalflow.verdict import Verdict
+
+log = logging.getLogger(__name__)
 
 # With pictures of 6 to 8 kB, a page that mails and browsers like.
 _MOST_PICTURES = 200
@@ -79,10 +82,19 @@ def _pictures(
     of_mistakes, of_examples = inputs[: len(explained)], inputs[len(explained) :]
     titles = ["found" if found.evidence.answers.given[image, worst] else "missed" for image in examples]
     return pictures, {
-        "looks": looks(found.model, explained, of_mistakes, pictures, found.evidence.answers),
-        "activations": activations(found.model, of_examples, titles),
+        "looks": _drawn("Grad-CAM", looks, found.model, explained, of_mistakes, pictures, found.evidence.answers),
+        "activations": _drawn("the first layers", activations, found.model, of_examples, titles),
         "examples_of": found.dataset.classes[worst],
     }
+
+
+def _drawn(what: str, draw: Callable[..., Any], *arguments: Any) -> Any:
+    """Returns what is drawn of a network, None if it could not be: no verdict is lost for a picture."""
+    try:
+        return draw(*arguments)
+    except Exception:  # of networks that are not built as those known
+        log.warning("the report is without %s; all else is as it should be", what, exc_info=True)
+        return None
 
 
 def _figures(found: Evaluation, settings: EvaluateSettings) -> dict[str, Any]:

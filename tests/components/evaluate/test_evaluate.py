@@ -337,3 +337,15 @@ def test_hostile_class_names_are_escaped(hostile_evaluation) -> None:
     html = (hostile_evaluation / "report.html").read_text()
     assert "<img src=x" not in html
     assert "&lt;img src=x" in html
+
+
+def test_a_picture_that_cannot_be_drawn_costs_no_verdict(
+    tiny_model, tiny_dataset, tmp_path, monkeypatch, caplog
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("an odd network")
+
+    monkeypatch.setattr("components.evaluate.gradcam.gradcams", fail)
+    assert evaluate(tiny_model, tiny_dataset, tmp_path / "out", EASY, None).accepted
+    assert "the report is without Grad-CAM; all else is as it should be" in caplog.text
+    assert "Where it looked" in (tmp_path / "out" / "report.html").read_text()
