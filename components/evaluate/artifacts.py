@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from components.evaluate.predictions import read_truth
+from petalflow.printable import printable
 
 if TYPE_CHECKING:
     from kfp import dsl
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 _MOST_CLASSES, _MOST_POINTS = 50, 100
 _LINES = 10
 # Markdown shows HTML, and the name of a class must not be any.
-_MARKUP = {ord(letter): f"\\{letter}" for letter in "<>|*_`[]\\"} | {ord("\n"): " "}
+_MARKUP = {ord(letter): f"\\{letter}" for letter in "<>|*_`[]\\"}
 
 
 def log_figures(artifact: "dsl.Metrics", metrics: Mapping[str, Any]) -> None:
@@ -96,4 +97,4 @@ def _of(check: Mapping[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.translate(_MARKUP)
+    return printable(" ".join(text.split())).translate(_MARKUP)
