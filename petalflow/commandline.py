@@ -80,7 +80,10 @@ def read_settings(
         if not (equals and dot and setting):
             raise UsageError(f"--set {assignment!r} must look like train.backbone=MobileNetV2")
         if section and step != section:
-            raise UsageError(f"--set {assignment!r} is of another step; this one takes {section}.SETTING=VALUE")
+            raise UsageError(
+                f"--set {assignment!r} is not of {section}, which takes {section}.SETTING=VALUE; "
+                'names with values are given whole, as in SETTING={"name": 0.5}'
+            )
         try:
             read = yaml.safe_load(value)
         except yaml.YAMLError:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self, TypeGuard
+from typing import Annotated, Any, ClassVar, Self, TypeGuard, get_args
 
 import pydantic
 
@@ -26,7 +26,7 @@ class StepSettings(pydantic.BaseModel):
         section: The step's name, which is also the section's name in a configuration.
     """
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     section: ClassVar[str]
 
     @classmethod
@@ -55,6 +55,15 @@ class StepSettings(pydantic.BaseModel):
         if not isinstance(values, dict):
             raise UsageError(f"{cls.section}_config must be a JSON object, not {text[:80]!r}")
         return cls.of(values)
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _is_no_switch(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        kinds = {annotation, *get_args(annotation)}
+        if isinstance(value, bool) and bool not in kinds and {int, float} & kinds:
+            raise ValueError("a number is asked for, not true or false")
+        return value
 
     @classmethod
     def groups(cls) -> list[str]:

@@ -34,7 +34,7 @@ class Abstention:
         return [(float(confidence[at]), len(confidence) - int(at), int(right[at])) for at in firsts]
 
     def threshold_for(self, accuracy: float) -> float | None:
-        """Returns the least threshold from which on the answered are right so often, by the lower 95 % bound.
+        """Returns the least threshold at which what is answered is right so often, by the lower 95 % bound.
 
         Args:
             accuracy: Wanted of what is answered, 0..1.

@@ -1,7 +1,6 @@
 """The live release on the candidate's test images."""
 
 import logging
-from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from components.evaluate.answers import Answers
+from components.evaluate.images import TestImages
 from petalflow import storage
 from petalflow.dataset import Dataset
 from petalflow.errors import PetalflowError
@@ -47,8 +47,7 @@ class Baseline:
 def score_baseline(
     release: Release,
     dataset: Dataset,
-    truth: NDArray[np.bool_],
-    hashes: Collection[str],
+    images: TestImages,
     task: Task,
     counter: Counter,
 ) -> Baseline:
@@ -57,24 +56,23 @@ def score_baseline(
     Args:
         release: The live release.
         dataset: The candidate's dataset.
-        truth: Which classes each test image has, [n, classes].
-        hashes: The content hash of each test image, [n].
+        images: What the candidate is judged on.
         task: What the candidate was asked.
         counter: Counts the images.
 
     Raises:
         BrokenBaselineError: If it cannot be loaded, or its scores are no numbers.
     """
-    scores = _scores(release, dataset, counter)
-    answers = _in_classes(release.class_names, dataset.classes, truth, scores, task)
+    scores = _scores(release, dataset, counter)[images.kept]
+    answers = _in_classes(release.class_names, dataset.classes, images.truth, scores, task)
     new = sorted(set(dataset.classes) - set(release.class_names))
     gone = sorted(set(release.class_names) - set(dataset.classes))
     if new or gone:
         log.info("classes differ from release %d: new %s, gone %s", release.version, new or "none", gone or "none")
     known = np.isin(dataset.classes, release.class_names)
     seen = read_training_hashes(release)
-    trained_on = np.array([sha256 in (seen or ()) for sha256 in hashes], bool)
-    comparable = ~(truth & ~known).any(axis=1) & ~trained_on
+    trained_on = np.array([entry.sha256 in (seen or ()) for entry in images.entries], bool)
+    comparable = ~(images.truth & ~known).any(axis=1) & ~trained_on
     facts = {
         "version": release.version,
         "run_id": release.run_id,

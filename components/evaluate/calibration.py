@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluate.answers import Answers
 from petalflow.model.task import Task, cooled
 
 Scores = NDArray[np.float32]
@@ -14,6 +15,7 @@ Scores = NDArray[np.float32]
 BINS = 15
 # Of the likelihood-ratio test at 95 % with one parameter: less gain than this is chance.
 _LIKELIHOOD_RATIO = 3.84
+_FEWEST_MISTAKES = 10
 _COLDEST, _HOTTEST = 0.05, 20.0
 _SMALLEST = 1e-12
 
@@ -21,7 +23,8 @@ _SMALLEST = 1e-12
 def temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> float:
     """Returns what logits should be divided by; 1 where that would not make the scores better than by chance.
 
-    Temperature scaling (Guo et al. 2017, arXiv:1706.04599): the likeliest on images that are not those of the test.
+    Temperature scaling (Guo et al. 2017, arXiv:1706.04599): the likeliest on images that are not those of the test. Few
+    mistakes may show that a model is too sure of itself, but not that it should be surer.
 
     Args:
         truth: Which classes are right, [n, classes].
@@ -30,7 +33,8 @@ def temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> float:
     """
     from scipy import optimize
 
-    if not len(scores):
+    mistakes = int((~Answers.of(truth, scores, task).right).sum())
+    if not mistakes:
         return 1.0
 
     def loss(logarithm: float) -> float:
@@ -38,7 +42,9 @@ def temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> float:
 
     found = optimize.minimize_scalar(loss, bounds=(np.log(_COLDEST), np.log(_HOTTEST)), method="bounded")
     gain = 2 * (loss(0.0) - float(found.fun))
-    return round(float(np.exp(found.x)), 4) if gain > _LIKELIHOOD_RATIO else 1.0
+    if gain <= _LIKELIHOOD_RATIO or (found.x < 0 and mistakes < _FEWEST_MISTAKES):
+        return 1.0
+    return round(float(np.exp(found.x)), 4)
 
 
 def log_losses(truth: NDArray[np.bool_], scores: Scores, task: Task) -> NDArray[np.float64]:

@@ -1,11 +1,14 @@
 """Judge a candidate on the test split: figures, checks, verdict, report."""
 
+import dataclasses
 import logging
 from pathlib import Path
 from typing import Any
 
+from components.evaluate.ancestor import Ancestor
 from components.evaluate.baseline import difference_facts
-from components.evaluate.evaluation import Evaluation, TestImages, examine
+from components.evaluate.evaluation import Evaluation, examine
+from components.evaluate.images import TestImages
 from components.evaluate.judge import Evidence, checks_of
 from components.evaluate.measure import reliability
 from components.evaluate.notes import notes_of
@@ -16,7 +19,7 @@ from components.evaluate.slices import Slices
 from petalflow import registry, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError, UsageError, did_you_mean
-from petalflow.model.files import TrainedModel, load_model, model_sha256
+from petalflow.model.files import TrainedModel, load_model, model_sha256, read_model_info
 from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict
 
 log = logging.getLogger(__name__)
@@ -45,13 +48,14 @@ def evaluate(
     """
     dataset = open_dataset(dataset_root)
     _check_can_be_judged(dataset, settings)
-    images = TestImages.of(dataset, settings)
+    ancestor = Ancestor.of(read_model_info(model_folder))
+    images = TestImages.of(dataset, settings, ancestor.trained_on)
     _check_slices_exist(settings, images.slices)
     model = load_model(model_folder)
     _check_fit(model, dataset)
     with storage.building(out) as folder:
         found = examine(model, dataset, images, settings, release)
-        verdict = _judge(found, model_sha256(model_folder), settings)
+        verdict = _judge(found, model_sha256(model_folder), settings, ancestor)
         storage.write_json(str(folder / VERDICT_FILE), verdict.to_json())
         storage.write_json(str(folder / METRICS_FILE), _metrics(found))
         write_predictions(folder / PREDICTIONS_FILE, images.entries, found.evidence)
@@ -76,13 +80,10 @@ def _check_can_be_judged(dataset: Dataset, settings: EvaluateSettings) -> None:
             f"{dataset.root} has several labels an image, of which each is answered; leave out "
             "evaluate.abstain_threshold and evaluate.abstain_below_accuracy"
         )
-    if not dataset.size("test"):
-        raise PetalflowError(f"{dataset.root} has no test images, so nothing can be said of the model; add images")
-    absent = [name for name in dataset.classes if not dataset.counts["test"].get(name)]
-    if absent:
-        raise PetalflowError(
-            f"{dataset.root} has no test images of {', '.join(absent)}, so nothing can be said of it; "
-            "add images of it, or leave the class out"
+    if settings.min_top_k_accuracy is not None and (dataset.multi_label or len(dataset.classes) <= settings.top_k):
+        of_what = "several labels an image" if dataset.multi_label else f"{len(dataset.classes)} classes"
+        raise UsageError(
+            f"evaluate.min_top_k_accuracy: with {of_what}, the {settings.top_k} best scores say nothing; leave it out"
         )
 
 
@@ -118,10 +119,10 @@ def _metrics(found: Evaluation) -> dict[str, Any]:
     }
 
 
-def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdict:
+def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings, ancestor: Ancestor) -> Verdict:
     evidence, model, anyway = found.evidence, found.model, settings.accept_anyway
     checks = checks_of(evidence, settings)
-    return Verdict(
+    verdict = Verdict(
         checks=checks,
         candidate={
             "accuracy": evidence.measurement.accuracy.value,
@@ -134,10 +135,12 @@ def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdic
         class_names=found.dataset.classes,
         test_images=evidence.answers.images,
         temperature=found.temperature,
-        abstain_threshold=evidence.abstain_threshold,
-        notes=list(notes_of(evidence, checks, settings)),
-        accepted_anyway=anyway.model_dump() if anyway.by else None,
+        # Nothing but scores of 1 is answered where no threshold would do.
+        abstain_threshold=1.0 if evidence.abstain_threshold is None else evidence.abstain_threshold,
+        notes=[*notes_of(evidence, checks, settings), *ancestor.notes(found.images.left_out)],
     )
+    needs_a_person = anyway.by and not verdict.accepted
+    return dataclasses.replace(verdict, accepted_anyway=anyway.model_dump()) if needs_a_person else verdict
 
 
 def _baseline_facts(evidence: Evidence) -> dict[str, Any]:

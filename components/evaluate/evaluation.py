@@ -1,7 +1,6 @@
 """Scoring a candidate and the live release: all that the verdict and the report rest on."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +10,12 @@ from components.evaluate.abstention import Abstention
 from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline, BrokenBaselineError, score_baseline
 from components.evaluate.calibration import temperature
+from components.evaluate.images import TestImages, truth_of
 from components.evaluate.judge import Evidence
 from components.evaluate.measure import Measurement, measure
 from components.evaluate.settings import EvaluateSettings
-from components.evaluate.slices import Slices, slices_of
 from petalflow import registry
-from petalflow.dataset import Dataset, Entry
+from petalflow.dataset import Dataset
 from petalflow.errors import PetalflowError
 from petalflow.model.files import TrainedModel
 from petalflow.model.scoring import score_model
@@ -27,33 +26,6 @@ log = logging.getLogger(__name__)
 
 # A temperature is one number: more images than these would not make it another.
 _MOST_VALIDATION_IMAGES = 2000
-
-
-@dataclass(frozen=True)
-class TestImages:
-    """The test split without its pixels.
-
-    Attributes:
-        entries: What is known of each image, in record order, [n].
-        truth: Which classes each has, [n, classes].
-        slices: Parts of it.
-    """
-
-    entries: Sequence[Entry]
-    truth: NDArray[np.bool_]
-    slices: Slices
-
-    @classmethod
-    def of(cls, dataset: Dataset, settings: EvaluateSettings) -> "TestImages":
-        """Returns those of a dataset.
-
-        Raises:
-            UsageError: If the settings cross kinds of slices that there are not.
-        """
-        entries = list(dataset.entries("test"))
-        truth = _truth(entries, len(dataset.classes))
-        of_classes = dict(zip(dataset.classes, truth.T, strict=True))
-        return cls(entries, truth, slices_of(entries, of_classes, settings.slice_pairs))
 
 
 @dataclass(frozen=True)
@@ -99,8 +71,8 @@ def examine(
         PetalflowError: If the candidate's scores are no numbers.
     """
     tuned_by = min(dataset.size("validation"), _MOST_VALIDATION_IMAGES) if _needs_validation(settings) else 0
-    counter = Counter("evaluate", len(images.entries) * (2 if release else 1) + tuned_by, "images")
-    raw = Answers.of(images.truth, _scores(model, dataset, "test", counter), model.task)
+    counter = Counter("evaluate", len(images.kept) * (2 if release else 1) + tuned_by, "images")
+    raw = Answers.of(images.truth, _scores(model, dataset, "test", counter)[images.kept], model.task)
     degrees, abstain_threshold = _tuned(model, dataset, tuned_by, settings, counter)
     answers = Answers.of(images.truth, cooled(raw.scores, degrees, model.task), model.task)
     baseline, broken = _baseline(release, dataset, images, answers, counter)
@@ -130,18 +102,17 @@ def _needs_validation(settings: EvaluateSettings) -> bool:
 
 def _tuned(
     model: TrainedModel, dataset: Dataset, images: int, settings: EvaluateSettings, counter: Counter
-) -> tuple[float, float]:
+) -> tuple[float, float | None]:
     """Returns temperature and abstain threshold, which the validation split decides: the test split only judges."""
     if not images:
-        return 1.0, settings.abstain_threshold
+        return 1.0, None if settings.abstain_below_accuracy is not None else settings.abstain_threshold
     scores = _scores(model, dataset, "validation", counter, images)
-    truth = _truth(list(dataset.entries("validation"))[:images], len(dataset.classes))
+    truth = truth_of(list(dataset.entries("validation"))[:images], len(dataset.classes))
     degrees = temperature(truth, scores, model.task) if settings.calibrate else 1.0
     if settings.abstain_below_accuracy is None:
         return degrees, settings.abstain_threshold
     answers = Answers.of(truth, cooled(scores, degrees, model.task), model.task)
-    threshold = Abstention(answers.confidence, answers.right).threshold_for(settings.abstain_below_accuracy)
-    return degrees, 1.0 if threshold is None else threshold
+    return degrees, Abstention(answers.confidence, answers.right).threshold_for(settings.abstain_below_accuracy)
 
 
 def _baseline(
@@ -151,8 +122,7 @@ def _baseline(
     if release is None:
         return None, ""
     try:
-        hashes = [entry.sha256 for entry in images.entries]
-        return score_baseline(release, dataset, images.truth, hashes, answers.task, counter), ""
+        return score_baseline(release, dataset, images, answers.task, counter), ""
     except BrokenBaselineError as error:
         log.warning("%s", error)
         return None, str(error)
@@ -165,10 +135,3 @@ def _scores(
     if not np.isfinite(scores).all():
         raise PetalflowError("the model gives scores that are not numbers; train with a lower train.learning_rate")
     return scores
-
-
-def _truth(entries: Sequence[Entry], classes: int) -> NDArray[np.bool_]:
-    truth = np.zeros((len(entries), classes), bool)
-    for row, entry in zip(truth, entries, strict=True):
-        row[list(entry.labels)] = True
-    return truth

@@ -3,25 +3,23 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from components.evaluate.abstention import Abstention
 from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline, discordant
-from components.evaluate.measure import OVERALL, Measurement, overall
-from components.evaluate.resampling import Interval, Values, bootstrap
-from components.evaluate.settings import EvaluateSettings
+from components.evaluate.bounds import bounds_of, worsening
+from components.evaluate.measure import LESS_IS_BETTER, Measurement
+from components.evaluate.settings import CHANGE_THRESHOLDS, EvaluateSettings
 from components.evaluate.slices import Slices
 from petalflow.verdict import Check, check_figure, check_min, check_paired, not_applicable
 
-# Threshold -> figure of `Measurement.figures`, and whether it must not be more.
+# Threshold -> figure of `Measurement.figures`.
 _FIGURES = {
-    "min_macro_f1": ("macro_f1", False),
-    "min_roc_auc": ("roc_auc", False),
-    "min_pr_auc": ("pr_auc", False),
-    "max_log_loss": ("log_loss", True),
-    "max_brier": ("brier", True),
-    "max_ece": ("ece", True),
+    "min_macro_f1": "macro_f1",
+    "min_roc_auc": "roc_auc",
+    "min_pr_auc": "pr_auc",
+    "max_log_loss": "log_loss",
+    "max_brier": "brier",
+    "max_ece": "ece",
 }
 _NO_RELEASE = "there is no release to compare with"
 
@@ -35,7 +33,8 @@ class Evidence:
         answers: The candidate's, to every image of the test split.
         measurement: Figures of these.
         slices: Parts of the test split.
-        abstain_threshold: The best score below which it does not answer.
+        abstain_threshold: The best score below which it does not answer; None if no threshold gives the accuracy that
+            one was to be chosen for.
         baseline: The live release; None if there is none.
         broken: Why the live release cannot be compared with, or "".
     """
@@ -44,21 +43,20 @@ class Evidence:
     answers: Answers
     measurement: Measurement
     slices: Slices
-    abstain_threshold: float
+    abstain_threshold: float | None
     baseline: Baseline | None
     broken: str = ""
 
 
 def checks_of(evidence: Evidence, settings: EvaluateSettings) -> list[Check]:
     """Returns every check that the settings ask for."""
-    return [
-        *_of_size(evidence, settings),
+    own = [
         *_of_proportions(evidence, settings),
         *_of_figures(evidence, settings),
         *_of_abstention(evidence, settings),
         *_of_slices(evidence, settings),
-        *_of_changes(evidence, settings),
     ]
+    return [*_of_size(evidence, settings), *own, *_of_none(own), *_of_changes(evidence, settings)]
 
 
 def _of_size(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
@@ -68,19 +66,20 @@ def _of_size(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
         yield Check("min_test_images", "", float(images), None, float(least), False, why)
 
 
+def _of_none(own: Sequence[Check]) -> Iterator[Check]:
+    # A comparison says that the candidate is like the release, not that it is good.
+    if all(check.passed is None for check in own):
+        why = "no threshold applies to these images, so nothing says that the candidate is good; set min_accuracy"
+        yield Check("thresholds", "", None, None, 0.0, False, why)
+
+
 def _of_proportions(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
     measurement, on_value = evidence.measurement, settings.on_value
-    for name, proportion in (
-        ("min_accuracy", measurement.accuracy),
-        ("min_top_k_accuracy", measurement.proportions.get("top_k_accuracy")),
-    ):
+    for name, figure in (("min_accuracy", "accuracy"), ("min_top_k_accuracy", "top_k_accuracy")):
         threshold = getattr(settings, name)
-        if threshold is None:
-            continue
-        if proportion is None:
-            yield not_applicable(name, threshold, f"there are no more than top_k={settings.top_k} classes")
-        else:
-            yield check_min(name, "", proportion.successes, proportion.trials, threshold, on_value=on_value)
+        if threshold is not None:
+            of_all = measurement.proportions[figure]
+            yield check_min(name, "", of_all.successes, of_all.trials, threshold, on_value=on_value)
     for name, of in (("min_recall", measurement.recalls), ("min_precision", measurement.precisions)):
         threshold = getattr(settings, name)
         if threshold is not None:
@@ -89,23 +88,28 @@ def _of_proportions(evidence: Evidence, settings: EvaluateSettings) -> Iterator[
 
 
 def _of_figures(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
-    for name, (figure, at_most) in _FIGURES.items():
-        threshold = getattr(settings, name)
-        if threshold is not None:
-            found = evidence.measurement.figures[figure]
-            bound = found.upper if at_most else found.lower
-            yield check_figure(name, "", found.value, bound, threshold, at_most=at_most, on_value=settings.on_value)
+    thresholds = {name: getattr(settings, name) for name in _FIGURES}
+    asked = {name: figure for name, figure in _FIGURES.items() if thresholds[name] is not None}
+    bounds = bounds_of(evidence.answers, asked.values())
+    for name, figure in asked.items():
+        value, at_most = evidence.measurement.figures[figure].value, figure in LESS_IS_BETTER
+        bound = bounds[figure].upper if at_most else bounds[figure].lower
+        yield check_figure(name, "", value, bound, thresholds[name], at_most=at_most, on_value=settings.on_value)
 
 
 def _of_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
-    answers = evidence.answers
-    answered, right = Abstention(answers.confidence, answers.right).at(evidence.abstain_threshold)
+    answers, chosen_for = evidence.answers, settings.abstain_below_accuracy
+    if evidence.abstain_threshold is None and chosen_for is not None:
+        why = "no threshold makes its answers so accurate on the validation split, by the lower 95 % bound"
+        yield Check("abstain_below_accuracy", "", None, None, chosen_for, False, why)
+        return
+    answered, right = Abstention(answers.confidence, answers.right).at(evidence.abstain_threshold or 0.0)
     if settings.min_coverage is not None:
         yield check_min("min_coverage", "", answered, answers.images, settings.min_coverage, on_value=settings.on_value)
     wanted = {
         "min_answered_accuracy": settings.min_answered_accuracy,
         # What was chosen on the validation split must hold on the test split too.
-        "abstain_below_accuracy": settings.abstain_below_accuracy,
+        "abstain_below_accuracy": chosen_for,
     }
     for name, threshold in wanted.items():
         if threshold is not None:
@@ -123,8 +127,10 @@ def _of_slices(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check
                 continue
             images = int(inside.sum())
             if images < settings.min_slice_images:
-                why = f"does not apply: {images} images, fewer than min_slice_images={settings.min_slice_images}"
-                yield Check("min_slice_accuracy", name, None, None, threshold, None, why)
+                few = f"{images} images, fewer than min_slice_images={settings.min_slice_images}"
+                # One that is named is asked for.
+                passed, why = (False, few) if isinstance(limits, dict) else (None, f"does not apply: {few}")
+                yield Check("min_slice_accuracy", name, None, None, threshold, passed, why)
                 continue
             right = int(evidence.answers.right[inside].sum())
             yield check_min("min_slice_accuracy", name, right, images, threshold, on_value=settings.on_value)
@@ -136,8 +142,8 @@ def _of_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Chec
         "max_accuracy_drop": None if settings.max_accuracy_drop is None else -settings.max_accuracy_drop,
         "min_accuracy_gain": settings.min_accuracy_gain,
     }
-    if baseline is None:
-        yield from _without_baseline(evidence, settings)
+    if baseline is None or not baseline.comparable.any():
+        yield from _without_comparison(evidence, settings)
         return
     mine = evidence.answers.of_images(baseline.comparable)
     theirs = baseline.answers.of_images(baseline.comparable)
@@ -155,41 +161,30 @@ def _of_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Chec
 
 
 def _of_differences(mine: Answers, theirs: Answers, baseline: Baseline, settings: EvaluateSettings) -> Iterator[Check]:
-    """Yields checks of figures that are no proportions, by the paired bootstrap: both on the same resamples."""
+    """Yields checks of figures that are no proportions, on the same images."""
     for name, figure in (("max_macro_f1_drop", "macro_f1"), ("max_log_loss_rise", "log_loss")):
         threshold = getattr(settings, name)
         if threshold is None:
             continue
-        if not mine.images:
-            yield not_applicable(name, threshold, "no images in common")
-        elif figure == "log_loss" and not baseline.same_classes:
+        if figure == "log_loss" and not baseline.same_classes:
             yield not_applicable(name, threshold, f"release {baseline.version} has other classes")
         else:
-            worsening = _difference(mine, theirs, figure)
-            yield check_figure(
-                name, "", worsening.value, worsening.upper, threshold, at_most=True, on_value=settings.on_value
-            )
+            value, bounds = worsening(mine, theirs, figure)
+            yield check_figure(name, "", value, bounds.upper, threshold, at_most=True, on_value=settings.on_value)
 
 
-def _difference(mine: Answers, theirs: Answers, figure: str) -> Interval:
-    """Returns by how much the candidate is worse than the baseline, on the same images."""
-    at, sign = OVERALL.index(figure), 1 if figure == "log_loss" else -1
-    one, other = overall(mine), overall(theirs)
-
-    def statistic(weights: Values) -> Values:
-        return np.array([sign * (one(weights)[at] - other(weights)[at])])
-
-    return bootstrap(statistic, mine.strata)[0]
-
-
-def _without_baseline(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
-    if evidence.broken and not settings.accept_over_broken_baseline:
-        why = f"{evidence.broken}; mend or withdraw it, or set evaluate.accept_over_broken_baseline=true"
-        yield Check("accept_over_broken_baseline", "", None, None, 0.0, False, why)
-    elif not evidence.broken and not settings.accept_without_release:
+def _without_comparison(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    thresholds = {name: getattr(settings, name) for name in CHANGE_THRESHOLDS}
+    asked = {name: threshold for name, threshold in thresholds.items() if threshold is not None}
+    why_not = evidence.broken or _NO_RELEASE
+    if evidence.baseline:
+        version = f"release {evidence.baseline.version}"
+        why_not = f"there is no test image to compare with {version} on: of a class it knows, and that is new to it"
+    if evidence.broken or (evidence.baseline and asked):
+        if not settings.accept_over_broken_baseline:
+            why = f"{why_not}; mend or withdraw it, or set evaluate.accept_over_broken_baseline=true"
+            yield Check("accept_over_broken_baseline", "", None, None, 0.0, False, why)
+    elif not settings.accept_without_release:
         yield Check("accept_without_release", "", None, None, 0.0, False, f"{_NO_RELEASE}, and that is asked for")
-    signs = {"max_accuracy_drop": -1}
-    for name in ("max_accuracy_drop", "min_accuracy_gain", "max_recall_drop", "max_macro_f1_drop", "max_log_loss_rise"):
-        threshold = getattr(settings, name)
-        if threshold is not None:
-            yield not_applicable(name, signs.get(name, 1) * threshold, evidence.broken or _NO_RELEASE)
+    for name, threshold in asked.items():
+        yield not_applicable(name, -threshold if name == "max_accuracy_drop" else threshold, why_not)

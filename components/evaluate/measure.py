@@ -1,7 +1,6 @@
 """What is measured of a model's answers, each figure with its 95 % interval. No TensorFlow here."""
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,6 +26,8 @@ OVERALL = (
     "brier",
     "ece",
 )
+RANKED = ("roc_auc", "pr_auc")
+LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
 # So many additions the resampling of ranks may take; it takes fewer resamples where there would be more.
 _MOST_ADDITIONS = 2_000_000_000
 _FEWEST_RESAMPLES = 100
@@ -107,15 +108,12 @@ def measure(answers: Answers, classes: Sequence[str], top_k: int = 3, resamples:
     """
     hits = (answers.truth & answers.given).sum(axis=0)
     images, given = answers.truth.sum(axis=0), answers.given.sum(axis=0)
-    ranking = Ranking.of(answers)
-    additions = max(answers.images * len(classes), 1)
-    fewer = int(np.clip(_MOST_ADDITIONS // additions, min(_FEWEST_RESAMPLES, resamples), resamples))
     of_all = bootstrap(_overall_and_f1(answers), answers.strata, resamples)
     figures = dict(zip(OVERALL, of_all, strict=False))
     of_classes = {"f1": of_all[len(OVERALL) :]}
-    ranks = bootstrap(ranking.statistic, answers.strata, fewer)
+    ranks = bootstrap(Ranking.of(answers).statistic, answers.strata, _resamples_of_ranks(answers, resamples))
     of_classes["roc_auc"], of_classes["pr_auc"] = ranks[: len(classes)], ranks[len(classes) : -2]
-    figures["roc_auc"], figures["pr_auc"] = ranks[-2:]
+    figures |= dict(zip(RANKED, ranks[-2:], strict=True))
     return Measurement(
         proportions=_proportions(answers, top_k),
         recalls=_by_class(classes, hits, images),
@@ -127,10 +125,27 @@ def measure(answers: Answers, classes: Sequence[str], top_k: int = 3, resamples:
     )
 
 
-def overall(answers: Answers) -> Statistic:
-    """Returns what computes the figures named `OVERALL` of resampled answers."""
-    of_all = _overall_and_f1(answers)
-    return lambda weights: of_all(weights)[: len(OVERALL)]
+def statistics_of(
+    answers: Answers, figures: Collection[str], resamples: int = RESAMPLES
+) -> Iterator[tuple[Sequence[str], Statistic, int]]:
+    """Yields what computes these figures and others of resampled answers: names, the statistic, how many resamples.
+
+    Args:
+        answers: To every image of a test split.
+        figures: Names, of `OVERALL` and `RANKED`.
+        resamples: How many at most.
+    """
+    if not set(figures).isdisjoint(OVERALL):
+        overall = _overall_and_f1(answers)
+        yield OVERALL, lambda weights: overall(weights)[: len(OVERALL)], resamples
+    if not set(figures).isdisjoint(RANKED):
+        ranking = Ranking.of(answers)
+        yield RANKED, lambda weights: ranking.statistic(weights)[-2:], _resamples_of_ranks(answers, resamples)
+
+
+def _resamples_of_ranks(answers: Answers, most: int) -> int:
+    additions = max(answers.truth.size, 1)
+    return int(np.clip(_MOST_ADDITIONS // additions, min(_FEWEST_RESAMPLES, most), most))
 
 
 def _overall_and_f1(answers: Answers) -> Statistic:
@@ -141,12 +156,13 @@ def _overall_and_f1(answers: Answers) -> Statistic:
     if answers.task is Task.MULTI_LABEL:
         brier = brier / answers.truth.shape[1]
     calibration, counts = reliability(answers), _Counts(answers)
+    known = answers.truth.any(axis=0)  # nothing can be said of a class without images
 
     def statistic(weights: Values) -> Values:
         precision, recall, f1, images = counts.of(weights)
         total = weights.sum()
         shares = images / images.sum()
-        means = [_mean(precision), _mean(recall), _mean(f1), _mean(precision, shares), _mean(f1, shares)]
+        means = [np.mean(of[known]) for of in (precision, recall, f1)] + [precision @ shares, f1 @ shares]
         # Where an answer stands for several labels, so does its weight.
         several = len(calibration.right) // max(len(weights), 1)
         error = calibration.error(np.repeat(weights, several) if several > 1 else weights)
@@ -193,19 +209,12 @@ def _share(part: Values, whole: Values) -> Values:
     return np.divide(part, whole, out=np.zeros_like(part, np.float64), where=whole > 0)
 
 
-def _mean(values: Values, weights: Values | None = None) -> float:
-    return float(np.average(values, weights=weights))
-
-
 def _proportions(answers: Answers, top_k: int) -> dict[str, Proportion]:
     found = {"accuracy": Proportion(int(answers.right.sum()), answers.images)}
     if answers.task is Task.MULTI_CLASS and answers.truth.shape[1] > top_k:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("error")  # scikit-learn only warns where k makes no sense
-            among = metrics.top_k_accuracy_score(
-                answers.labels, answers.scores, k=top_k, normalize=False, labels=range(answers.truth.shape[1])
-            )
-        found["top_k_accuracy"] = Proportion(int(among), answers.images)
+        # Equal scores all count as better: the order of the classes must not decide.
+        ranks = (answers.scores >= answers.scores[answers.truth][:, None]).sum(axis=1)
+        found["top_k_accuracy"] = Proportion(int((ranks <= top_k).sum()), answers.images)
     return found
 
 

@@ -67,6 +67,4 @@ def _of_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[str]
 
 
 def _needed(images: int | None) -> str:
-    return (
-        f"; {images:,} images would make that {_ENOUGH:.0%}" if images else "; no number of images makes that much more"
-    )
+    return f"; {images:,} images would make that {_ENOUGH:.0%}" if images else "; it would take more than a million"

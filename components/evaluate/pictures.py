@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from petalflow import imaging
-from petalflow.dataset import Dataset
+from petalflow.dataset import Record
 
 _LONGER_SIDE_PX = 160
 
@@ -46,12 +46,12 @@ class Picture:
 
 
 def read_pictures(
-    dataset: Dataset, shown: Collection[int], examined: Sequence[int], size_px: int
+    records: Iterable[Record], shown: Collection[int], examined: Sequence[int], size_px: int
 ) -> tuple[dict[int, Picture], NDArray[np.uint8]]:
-    """Returns small pictures of some test images, by index, and others as the model sees them.
+    """Returns small pictures of some images, by index, and others as the model sees them.
 
     Args:
-        dataset: The dataset.
+        records: Of all images, in order.
         shown: Indices of the images to be shown.
         examined: Indices of the images to be given to the model, m of them.
         size_px: Height and width of the model's input.
@@ -63,7 +63,7 @@ def read_pictures(
 
     pictures: dict[int, Picture] = {}
     inputs: dict[int, NDArray[np.uint8]] = {}
-    for index, record in enumerate(dataset.records("test")):
+    for index, record in enumerate(records):
         if index in shown:
             pictures[index] = _picture(record.image, record.filename)
         if index in examined:

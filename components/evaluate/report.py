@@ -66,7 +66,7 @@ def write_report(
         **attention,
         **_figures(found, settings),
         **_confusion(found, choice),
-        **_confidence(found),
+        **_confidence(found, verdict.abstain_threshold),
         **_origin(found, model_folder, settings),
     )
     path.write_text(html, encoding="utf-8")
@@ -78,7 +78,8 @@ def _pictures(
     """Returns the pictures by index, and what the model makes of some of these images."""
     worst, examples = side_by_side(choice)
     examined = [*(image for image, _ in explained), *examples]
-    pictures, inputs = read_pictures(found.dataset, choice.images, examined, found.model.image_size_px)
+    records = found.images.records(found.dataset)
+    pictures, inputs = read_pictures(records, choice.images, examined, found.model.image_size_px)
     of_mistakes, of_examples = inputs[: len(explained)], inputs[len(explained) :]
     titles = ["found" if found.evidence.answers.given[image, worst] else "missed" for image in examples]
     return pictures, {
@@ -115,9 +116,9 @@ def _confusion(found: Evaluation, choice: Choice) -> dict[str, Any]:
     }
 
 
-def _confidence(found: Evaluation) -> dict[str, Any]:
+def _confidence(found: Evaluation, abstain_threshold: float) -> dict[str, Any]:
     answers = found.evidence.answers
-    coverage = Coverage.of(Abstention(answers.confidence, answers.right), found.evidence.abstain_threshold)
+    coverage = Coverage.of(Abstention(answers.confidence, answers.right), abstain_threshold)
     before, after = reliability(found.uncalibrated).to_json(), found.evidence.measurement.reliability
     return {
         "coverage": coverage,

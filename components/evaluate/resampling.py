@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from petalflow.verdict import CONFIDENCE
+
 Values = NDArray[np.float64]
 # Weights of the images [n], which add up to n -> figures [f]; those that are not defined are NaN.
 Statistic = Callable[[Values], Values]
 
 RESAMPLES = 1000
 _SEED = 20_240_229
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -23,15 +24,11 @@ class Interval:
         value: On the test images as they are; None where it is not defined.
         low: Lower end of the two-sided 95 % interval.
         high: Its upper end.
-        lower: One-sided lower 95 % bound.
-        upper: One-sided upper one.
     """
 
     value: float | None
     low: float | None = None
     high: float | None = None
-    lower: float | None = None
-    upper: float | None = None
 
 
 def resamples(strata: NDArray[np.int64], count: int = RESAMPLES, seed: int = _SEED) -> Iterator[Values]:
@@ -65,15 +62,13 @@ def bootstrap(statistic: Statistic, strata: NDArray[np.int64], count: int = RESA
     if not len(strata):
         return [Interval(None) for _ in values]
     drawn = np.stack([statistic(weights) for weights in resamples(strata, count)])
-    tail = 1 - _CONFIDENCE
-    ends = [tail / 2, 1 - tail / 2, tail, 1 - tail]
-    return [_interval(value, of_one, ends) for value, of_one in zip(values, drawn.T, strict=True)]
+    return [_interval(value, of_one) for value, of_one in zip(values, drawn.T, strict=True)]
 
 
-def _interval(value: float, drawn: Values, ends: list[float]) -> Interval:
+def _interval(value: float, drawn: Values) -> Interval:
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or not len(drawn):
         return Interval(None)
     # Resamples repeat images, which biases some figures (a calibration error grows): no end is beyond the value.
-    low, high, lower, upper = (float(end) for end in np.quantile(drawn, ends))
-    return Interval(float(value), min(low, value), max(high, value), min(lower, value), max(upper, value))
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return Interval(float(value), float(min(low, value)), float(max(high, value)))

@@ -1,9 +1,9 @@
 """Settings of evaluate."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from petalflow.settings import StepSettings
 
@@ -13,7 +13,7 @@ Share = float | None
 class AcceptAnyway(BaseModel):
     """Who answers for a candidate that is released whatever its checks say."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
     by: str = Field("", description="name of the person")
     reason: str = Field("", description="why it is let out all the same")
@@ -58,7 +58,9 @@ class EvaluateSettings(StepSettings):
     )
     min_test_images: int = Field(10, ge=1, description="on fewer, nothing is accepted")
     accept_without_release: bool = Field(True, description="accept where nothing was released to compare with")
-    accept_over_broken_baseline: bool = Field(False, description="accept where the live release cannot be loaded")
+    accept_over_broken_baseline: bool = Field(
+        False, description="accept where the live release cannot be compared with"
+    )
     accept_anyway: AcceptAnyway = Field(
         AcceptAnyway(by="", reason=""), description="accept whatever the checks say; of a person"
     )
@@ -77,6 +79,25 @@ class EvaluateSettings(StepSettings):
         """Whether values decide rather than bounds."""
         return self.judge_by == "value"
 
+    @field_validator("min_slice_accuracy", mode="before")
+    @classmethod
+    def _are_shares(cls, limits: Any) -> Any:
+        of_slices = limits if isinstance(limits, dict) else {"": 1 if limits is None else limits}
+        try:
+            shares = [float(limit) for limit in of_slices.values()]
+        except (TypeError, ValueError):
+            shares = []
+        if not shares or not all(0 <= share <= 1 for share in shares):
+            raise ValueError('give an accuracy from 0 to 1, of every slice or of some: {"brightness=dark": 0.8}')
+        return limits
+
+    @field_validator("slice_pairs", mode="before")
+    @classmethod
+    def _are_pairs(cls, pairs: Any) -> Any:
+        if not isinstance(pairs, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+            raise ValueError('give pairs of kinds: [["brightness", "format"]]')
+        return pairs
+
     @model_validator(mode="after")
     def _make_sense(self) -> Self:
         for problem in self._problems():
@@ -87,10 +108,6 @@ class EvaluateSettings(StepSettings):
         # A comparison alone would let the first release through unjudged.
         if not any(value is not None for name, value in self if name in THRESHOLDS):
             yield "no thresholds, so nothing could be accepted; set evaluate.min_accuracy or evaluate.min_recall"
-        limits = self.min_slice_accuracy
-        for limit in limits.values() if isinstance(limits, dict) else [limits]:
-            if limit is not None and not 0 <= limit <= 1:
-                yield f"min_slice_accuracy={limit:g}: an accuracy is from 0 to 1"
         if self.abstain_below_accuracy is not None and self.abstain_threshold:
             yield "abstain_threshold is given, and abstain_below_accuracy chooses one; leave one of them out"
         if not self.abstain_threshold and self.abstain_below_accuracy is None:
@@ -102,7 +119,7 @@ class EvaluateSettings(StepSettings):
             value is not None for name, value in self if name in CHANGE_THRESHOLDS
         ):
             yield "accept_without_release=false, but nothing is compared; set max_accuracy_drop"
-        if bool(self.accept_anyway.by.strip()) != bool(self.accept_anyway.reason.strip()):
+        if bool(self.accept_anyway.by) != bool(self.accept_anyway.reason):
             yield "accept_anyway needs both by, a name, and reason"
 
 

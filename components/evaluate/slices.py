@@ -12,6 +12,7 @@ from petalflow.errors import UsageError, did_you_mean
 # A column of more values than this names images rather than kinds of them.
 MOST_VALUES = 50
 CLASS, SIZE, BRIGHTNESS, FORMAT = "class", "size", "brightness", "format"
+MANIFEST = "manifest"
 _SIZES_PX = (64, 128, 256, 512, 1024)
 _DARK, _BRIGHT = 85, 170  # thirds of 0..255
 _FORMATS = {"jpg": "jpeg", "tif": "tiff"}
@@ -53,7 +54,9 @@ def _columns(entries: Sequence[Entry]) -> dict[str, list[str]]:
     }
     said = [dict(entry.slices) for entry in entries]
     for name in sorted({name for one in said for name in one}):
-        columns[name] = [one.get(name) or "(empty)" for one in said]
+        # One of a manifest's must not take the place of what is measured here.
+        kind = f"{MANIFEST}.{name}" if name in (CLASS, *columns) else name
+        columns[kind] = [one.get(name) or "(empty)" for one in said]
     return columns
 
 

@@ -76,7 +76,7 @@ def release(
         VERDICT_FILE: (Path(evaluation) / VERDICT_FILE).read_bytes(),
         _MODEL_CARD_FILE: card.encode(),
         # The next dataset is compared with it, when this one may be long gone.
-        TRAINING_IMAGES_FILE: write_training_hashes(_trained_on(dataset)),
+        TRAINING_IMAGES_FILE: write_training_hashes(_trained_on(dataset, export.warm_started_from)),
         DATASET_STATISTICS_FILE: json.dumps(dict(dataset.statistics), sort_keys=True, ensure_ascii=False).encode(),
     }
     if state_uri:
@@ -86,8 +86,13 @@ def release(
     return released
 
 
-def _trained_on(dataset: Dataset) -> Iterator[str]:
-    """Yields the hashes of the images that made the model: those of validation chose its epoch and its temperature."""
+def _trained_on(dataset: Dataset, began_with: str | None) -> Iterator[str]:
+    """Yields the hashes of the images that made the model: those of validation chose its epoch and its temperature.
+
+    What the release that it began with was trained on, it knows too.
+    """
+    if began_with:
+        yield from registry.training_hashes_at(began_with) or ()
     for split in ("train", "validation"):
         yield from (entry.sha256 for entry in dataset.entries(split))
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError
-from petalflow.model.files import INFO_FILE, MODEL_FILE, model_sha256
+from petalflow.model.files import model_sha256, read_model_info
 
 _EVALUATION, _MODEL, _DATASET = "evaluate/evaluation", "train/model", "convert/dataset"
 
@@ -23,9 +22,11 @@ def settings_of(evaluation: Path, sha256: str) -> Mapping[str, Any] | None:
         sha256: Of the model that it judged.
     """
     for folder in _near(evaluation, _MODEL):
-        if (folder / INFO_FILE).is_file() and (folder / MODEL_FILE).is_file() and model_sha256(folder) == sha256:
-            settings: dict[str, Any] = storage.read_json(str(folder / INFO_FILE))["settings"]
-            return settings
+        try:
+            if model_sha256(folder) == sha256:
+                return dict(read_model_info(folder)["settings"])
+        except (PetalflowError, OSError):  # another thing, or one that may not be read
+            continue
     return None
 
 
@@ -39,7 +40,7 @@ def dataset_of(evaluation: Path, fingerprint: str) -> Dataset | None:
     for folder in _near(evaluation, _DATASET):
         try:
             dataset = open_dataset(folder)
-        except PetalflowError:  # another thing, or one that was not finished
+        except (PetalflowError, OSError):  # another thing, one that was not finished, or one that may not be read
             continue
         if dataset.fingerprint == fingerprint:
             return dataset

@@ -48,6 +48,18 @@ def model_sha256(folder: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_model_info(folder: str | Path) -> dict[str, Any]:
+    """Returns what model.json says of a trained model, without loading it.
+
+    Raises:
+        PetalflowError: If the folder is not complete.
+    """
+    storage.check_complete(folder, "model")
+    if not (Path(folder) / INFO_FILE).is_file():
+        raise PetalflowError(f"{folder} is complete but no model: it has no {INFO_FILE}")
+    return dict(storage.read_json(str(Path(folder) / INFO_FILE)))
+
+
 def load_model(folder: str | Path) -> TrainedModel:
     """Returns the model in a folder that train made.
 
@@ -56,10 +68,7 @@ def load_model(folder: str | Path) -> TrainedModel:
     """
     import keras
 
-    storage.check_complete(folder, "model")
-    if not (Path(folder) / INFO_FILE).is_file():
-        raise PetalflowError(f"{folder} is complete but no model: it has no {INFO_FILE}")
-    info = storage.read_json(str(Path(folder) / INFO_FILE))
+    info = read_model_info(folder)
     # safe_mode refuses models that would run code of their own when loaded.
     model = keras.models.load_model(Path(folder) / MODEL_FILE, compile=False, safe_mode=True)
     # A model of a version that knew one task alone says none.

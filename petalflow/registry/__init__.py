@@ -22,7 +22,12 @@ from petalflow.registry.releases import (
     releases,
     withdrawn,
 )
-from petalflow.registry.training_images import TRAINING_IMAGES_FILE, read_training_hashes, write_training_hashes
+from petalflow.registry.training_images import (
+    TRAINING_IMAGES_FILE,
+    read_training_hashes,
+    training_hashes_at,
+    write_training_hashes,
+)
 
 __all__ = [
     "DATASET_STATISTICS_FILE",
@@ -39,6 +44,7 @@ __all__ = [
     "released_by",
     "releases",
     "roll_back",
+    "training_hashes_at",
     "withdrawn",
     "write_training_hashes",
 ]

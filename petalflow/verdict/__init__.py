@@ -1,6 +1,6 @@
 """Checks, the bounds they are made on, and the verdict. No TensorFlow here."""
 
-from petalflow.verdict.bounds import clopper_pearson_lower, tango_interval, tango_lower, wilson_interval
+from petalflow.verdict.bounds import CONFIDENCE, clopper_pearson_lower, tango_interval, tango_lower, wilson_interval
 from petalflow.verdict.checks import (
     Check,
     check_accuracy_drop,
@@ -20,6 +20,7 @@ from petalflow.verdict.serving import Serving
 from petalflow.verdict.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict, read_accepted
 
 __all__ = [
+    "CONFIDENCE",
     "METRICS_FILE",
     "PREDICTIONS_FILE",
     "REPORT_FILE",

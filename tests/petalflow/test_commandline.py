@@ -110,7 +110,7 @@ def test_a_step_may_leave_its_name_out() -> None:
 def test_settings_of_settings_are_set_with_and_without_the_steps_name(assignment: str) -> None:
     found = commandline.read_settings("train", None, [assignment, "augment.variants=3"], groups=["augment"])
     assert found == {"augment": {"flip": "both", "variants": 3}}
-    with pytest.raises(UsageError, match=r"export\.litert=false.*of another step"):
+    with pytest.raises(UsageError, match=r"export\.litert=false.*is not of train, which"):
         commandline.read_settings("train", None, ["export.litert=false"], groups=["augment"])
 
 

@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from components.evaluate.answers import Answers
-from components.evaluate.evaluation import Evaluation, TestImages
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.images import TestImages
 from components.evaluate.judge import Evidence, checks_of
 from components.evaluate.measure import measure
 from components.evaluate.report import write_report

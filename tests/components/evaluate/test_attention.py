@@ -25,7 +25,7 @@ def model(task: Task) -> TrainedModel:
 def test_each_mistake_is_shown_with_what_spoke_for_the_answer_and_for_the_truth(tiny_dataset, answers) -> None:
     wrong = mistakes(answers)[:5]
     images = [image for image, _ in wrong]
-    pictures, inputs = read_pictures(open_dataset(tiny_dataset), images, images, 16)
+    pictures, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), images, images, 16)
     network = model(answers.task)
     found = looks(network, wrong, inputs, pictures, answers)
     assert [look.image for look in found] == images
@@ -40,7 +40,7 @@ def test_each_mistake_is_shown_with_what_spoke_for_the_answer_and_for_the_truth(
 def test_nothing_is_shown_of_no_mistakes_and_of_a_network_without_convolutions(tiny_model, tiny_dataset) -> None:
     answers, dense = made_up(images=20, classes=3, skill=1), load_model(tiny_model)
     image, said = mistakes(answers)[0]
-    pictures, inputs = read_pictures(open_dataset(tiny_dataset), [image], [image], 16)
+    pictures, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), [image], [image], 16)
     assert looks(model(Task.MULTI_CLASS), [], inputs[:0], {}, answers) == []
     assert looks(dense, [(image, said)], inputs, pictures, answers) == []
     assert activations(dense, inputs, ["found"]) is None
@@ -55,7 +55,7 @@ def test_images_of_the_class_that_is_missed_most_stand_side_by_side(tiny_dataset
     assert missed[worst] == max(missed)
     of_worst = choice.galleries[worst]
     assert images == [*of_worst[SURE].shown[:2], *of_worst[MISSED].shown[:2]]
-    _, inputs = read_pictures(open_dataset(tiny_dataset), [], [3, 1, 4, 1], 16)
+    _, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), [], [3, 1, 4, 1], 16)
     drawn = activations(model(Task.MULTI_CLASS), inputs, ["found", "found", "missed", "missed"])
     assert drawn
     head, _, data = drawn.partition(",")

@@ -26,6 +26,21 @@ def test_where_nothing_is_gained_but_by_chance_the_scores_stay() -> None:
     assert temperature(truth[:0], honest[:0], Task.MULTI_CLASS) == 1.0
 
 
+def test_a_few_mistakes_show_that_a_model_is_too_sure_but_not_that_it_should_be_surer() -> None:
+    scores = np.tile(np.array([[0.6, 0.4]], np.float32), (100, 1))
+    truth = np.zeros((100, 2), bool)
+    truth[:, 0] = True
+    truth[:9] = [False, True]
+    assert temperature(truth, scores, Task.MULTI_CLASS) == 1.0
+    truth[9] = [False, True]
+    assert temperature(truth, scores, Task.MULTI_CLASS) < 0.5, "ten mistakes of 100 are not forty"
+    truth[:8] = [True, False]  # two are left
+    bold = np.tile(np.array([[0.9999, 0.0001]], np.float32), (100, 1))
+    assert temperature(truth, bold, Task.MULTI_CLASS) == pytest.approx(np.log(9999) / np.log(98 / 2), rel=0.01)
+    truth[:] = [True, False]
+    assert temperature(truth, bold, Task.MULTI_CLASS) == 1.0
+
+
 def test_several_labels_have_a_temperature_too() -> None:
     answers = made_up_labels(images=3000)
     scores = cooled(answers.scores, 0.25, Task.MULTI_LABEL)

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.evaluate.evaluate import evaluate
-from components.evaluate.settings import EvaluateSettings
+from components.evaluate.settings import AcceptAnyway, EvaluateSettings
 from petalflow import registry
 from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError, UsageError
@@ -184,6 +184,13 @@ def test_a_person_may_accept_a_refused_model(tiny_model, tiny_dataset, tmp_path,
     assert "the labels are wrong" in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_who_would_have_accepted_what_passed_is_not_named(tiny_model, tiny_dataset, tmp_path) -> None:
+    settings = EASY.model_copy(update={"accept_anyway": AcceptAnyway(by="Ada", reason="it must go out today")})
+    verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, None)
+    assert verdict.accepted
+    assert verdict.accepted_anyway is None
+
+
 def test_a_broken_release_refuses_and_says_why(tiny_model, tiny_dataset, tiny_registry, tmp_path) -> None:
     shutil.copytree(tiny_registry, tmp_path / "models")
     saved = tmp_path / "models" / "tiny" / "1" / "saved_model.pb"
@@ -203,18 +210,13 @@ def test_a_broken_release_refuses_and_says_why(tiny_model, tiny_dataset, tiny_re
 def test_images_that_the_release_was_trained_on_are_not_compared(
     tiny_model, tiny_dataset, tiny_registry, tmp_path
 ) -> None:
-    shutil.copytree(tiny_registry, tmp_path / "models")
-    release = tmp_path / "models" / "tiny" / "1"
-    seen = [entry.sha256 for entry in open_dataset(tiny_dataset).entries("test")][:5]
-    known = read_training_hashes(registry.live(str(tmp_path / "models"), "tiny"))
-    assert not known & set(seen)
-    (release / "training_images.sha256").write_bytes(write_training_hashes([*known, *seen]))
+    trained_on_some(tiny_registry, tiny_dataset, tmp_path / "models", 5)
     live = registry.live(str(tmp_path / "models"), "tiny")
     verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", EASY, live)
     assert verdict.baseline["trained_on"] == 5
     assert verdict.baseline["compared_images"] == verdict.test_images - 5
     rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
-    assert [row["compared"] for row in rows] == [row["sha256"] not in seen for row in rows]
+    assert [row["compared"] for row in rows] == [False] * 5 + [True] * (len(rows) - 5)
 
 
 def test_where_nothing_can_be_abstained_from_no_threshold_is_taken(flags_dataset, tmp_path) -> None:
@@ -230,12 +232,10 @@ def test_where_nothing_can_be_abstained_from_no_threshold_is_taken(flags_dataset
         ({"slice_pairs": [["class", "hue"]]}, UsageError, "there is no 'hue'"),
     ],
 )
-def test_unknown_slices_are_named_before_the_model_is_looked_at(
-    tiny_dataset, tmp_path, settings: dict, error: type, said: str
-) -> None:
+def test_unknown_slices_are_named(tiny_model, tiny_dataset, tmp_path, settings: dict, error: type, said: str) -> None:
     with pytest.raises(error, match=said):
         evaluate(
-            tmp_path / "none",
+            tiny_model,
             tiny_dataset,
             tmp_path / "out",
             EvaluateSettings.of({"min_accuracy": 0.1, **settings}),
@@ -244,22 +244,58 @@ def test_unknown_slices_are_named_before_the_model_is_looked_at(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        (lambda statistics: statistics["counts"]["test"].update(red=0), "has no test images of red, so nothing can be"),
-        (lambda statistics: statistics["sizes"].update(test=0), "has no test images, so nothing can be said"),
-    ],
-)
-def test_what_has_no_test_images_is_named_before_the_model_is_looked_at(tiny_dataset, tmp_path, change, said) -> None:
-    shutil.copytree(tiny_dataset, tmp_path / "dataset")
-    file = tmp_path / "dataset" / "statistics.json"
-    statistics = json.loads(file.read_text())
-    change(statistics)
-    size = file.stat().st_size
-    file.write_text(json.dumps(statistics).ljust(size)[:size])
-    with pytest.raises(PetalflowError, match=said):
-        evaluate(tmp_path / "none", tmp_path / "dataset", tmp_path / "out", EASY, None)
+def test_images_that_the_release_it_began_with_was_trained_on_are_not_judged_on(
+    tiny_model, tiny_dataset, tiny_registry, tmp_path
+) -> None:
+    began_with = trained_on_some(tiny_registry, tiny_dataset, tmp_path / "models", 4)
+    model = with_info(tiny_model, tmp_path / "model", warm_started_from=str(began_with))
+    verdict = evaluate(model, tiny_dataset, tmp_path / "out", EASY, None)
+    size = open_dataset(tiny_dataset).size("test")
+    assert verdict.test_images == size - 4
+    assert "4 test images were left out: tiny/1, with which the training began, knew them" in verdict.notes
+    rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
+    left = list(open_dataset(tiny_dataset).records("test"))[4:]
+    assert [row["sha256"] for row in rows] == [record.sha256 for record in left]
+    scores = score_model(load_model(model), open_dataset(tiny_dataset), "test")[4:]
+    cold = cooled(scores, verdict.temperature, load_model(model).task)
+    np.testing.assert_allclose([row["scores"] for row in rows], cold, atol=1e-6)
+
+
+def test_that_it_is_not_known_what_a_model_began_with_is_noted(tiny_model, tiny_dataset, tmp_path) -> None:
+    model = with_info(tiny_model, tmp_path / "model", warm_started_from=str(tmp_path / "models" / "gone" / "3"))
+    verdict = evaluate(model, tiny_dataset, tmp_path / "out", EASY, None)
+    assert verdict.test_images == open_dataset(tiny_dataset).size("test")
+    assert any("the training began with gone/3, of which is not known" in note for note in verdict.notes)
+
+
+def trained_on_some(models, dataset, home, images: int):
+    """Returns a copy of a release that was trained on the first images of the test split too."""
+    shutil.copytree(models, home)
+    seen = [entry.sha256 for entry in open_dataset(dataset).entries("test")][:images]
+    known = read_training_hashes(registry.live(str(home), "tiny"))
+    assert not known & set(seen)
+    (home / "tiny" / "1" / "training_images.sha256").write_bytes(write_training_hashes([*known, *seen]))
+    return home / "tiny" / "1"
+
+
+def with_info(folder, copy, **facts: object):
+    """Returns a copy of a model of which other things are said."""
+    shutil.copytree(folder, copy)
+    info = json.loads((copy / "model.json").read_text())
+    (copy / "model.json").write_text(json.dumps({**info, **facts}, indent=2, sort_keys=True))
+    marker = json.loads((copy / "complete.json").read_text())
+    marker["files"]["model.json"] = (copy / "model.json").stat().st_size
+    (copy / "complete.json").write_text(json.dumps(marker))
+    return copy
+
+
+def test_the_best_scores_of_so_few_classes_say_nothing(tiny_dataset, flags_dataset, tmp_path) -> None:
+    for dataset, said in (
+        (tiny_dataset, "with 3 classes, the 3 best"),
+        (flags_dataset, "with several labels an image"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            evaluate(tmp_path / "none", dataset, tmp_path / "out", EvaluateSettings(min_top_k_accuracy=0.5), None)
 
 
 def test_scores_that_are_no_numbers_are_not_judged(tiny_model, tiny_dataset, tmp_path) -> None:
@@ -293,14 +329,7 @@ def test_a_worse_model_is_refused(tiny_dataset, tiny_registry, tmp_path) -> None
 
 
 def test_other_classes_are_named(tiny_model, tiny_dataset, tmp_path) -> None:
-    shutil.copytree(tiny_model, tmp_path / "model")
-    info = json.loads((tmp_path / "model" / "model.json").read_text())
-    text = json.dumps({**info, "classes": ["blue", "green", "pink"]}, indent=2, sort_keys=True)
-    size = (tmp_path / "model" / "model.json").stat().st_size
-    (tmp_path / "model" / "model.json").write_text(text.ljust(size)[:size])
-    marker = json.loads((tmp_path / "model" / "complete.json").read_text())
-    marker["files"]["model.json"] = (tmp_path / "model" / "model.json").stat().st_size
-    (tmp_path / "model" / "complete.json").write_text(json.dumps(marker))
+    with_info(tiny_model, tmp_path / "model", classes=["blue", "green", "pink"])
     with pytest.raises(PetalflowError, match="pink, red"):
         evaluate(tmp_path / "model", tiny_dataset, tmp_path / "out", EASY, None)
     assert not (tmp_path / "out").exists()

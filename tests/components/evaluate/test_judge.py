@@ -95,7 +95,16 @@ def test_slices_are_judged_all_or_by_name_and_small_ones_only_shown() -> None:
     assert "10 images, fewer than min_slice_images=30" in few.why
     by_name = judged(found, min_slice_accuracy={"half=few": 0.1}, min_slice_images=5)
     assert ("min_slice_accuracy", "half=first") not in by_name
-    assert by_name["min_slice_accuracy", "half=few"].passed is not None
+    assert by_name["min_slice_accuracy", "half=few"].passed is True
+    too_few = judged(found, min_slice_accuracy={"half=few": 0.1})["min_slice_accuracy", "half=few"]
+    assert too_few.passed is False, "a slice that is named is asked for"
+    assert too_few.why == "10 images, fewer than min_slice_images=30"
+
+
+def test_where_no_threshold_is_sure_enough_on_validation_the_candidate_is_refused() -> None:
+    checks = judged(evidence(made_up(skill=3), abstain_threshold=None), abstain_below_accuracy=0.9)
+    assert checks["abstain_below_accuracy", ""].passed is False
+    assert "on the validation split" in checks["abstain_below_accuracy", ""].why
 
 
 CHANGES = {
@@ -133,8 +142,26 @@ def test_only_images_that_both_may_be_tested_on_are_compared() -> None:
     check = judged(evidence(bad, good, comparable=only))["max_accuracy_drop", ""]
     assert (check.value, check.passed) == (0, True)
     assert "on 60 images" in check.why
-    nothing = judged(evidence(bad, good, comparable=~np.ones(good.images, bool)), **CHANGES)
-    assert all(check.passed is None for (name, _), check in nothing.items() if name in CHANGES)
+
+
+def test_a_release_that_can_be_compared_on_no_image_refuses_unless_that_is_allowed() -> None:
+    answers = made_up()
+    nothing = evidence(answers, answers, comparable=np.zeros(answers.images, bool))
+    checks = judged(nothing, **CHANGES)
+    assert all(check.passed is None for (name, _), check in checks.items() if name in CHANGES)
+    assert checks["accept_over_broken_baseline", ""].passed is False
+    assert "no test image to compare with release 1 on" in checks["accept_over_broken_baseline", ""].why
+    assert ("accept_over_broken_baseline", "") not in judged(nothing, accept_over_broken_baseline=True)
+    assert ("accept_over_broken_baseline", "") not in judged(nothing, max_accuracy_drop=None)
+
+
+def test_where_no_threshold_applies_a_comparison_does_not_accept() -> None:
+    answers = made_up(images=20)
+    checks = judged(evidence(answers, answers), min_accuracy=None, min_slice_accuracy=0.1, max_accuracy_drop=0.9)
+    assert checks["max_accuracy_drop", ""].passed
+    assert {check.passed for (name, _), check in checks.items() if name == "min_slice_accuracy"} == {None}
+    assert checks["thresholds", ""].passed is False
+    assert ("thresholds", "") not in judged(evidence(answers, answers), min_slice_accuracy=0.1)
 
 
 def test_other_classes_do_not_make_log_losses_comparable() -> None:

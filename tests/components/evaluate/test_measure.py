@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics
 
 from components.evaluate.answers import Answers
-from components.evaluate.measure import OVERALL, Proportion, measure, overall
+from components.evaluate.measure import OVERALL, Proportion, measure, statistics_of
 from petalflow.model.task import Task
 from tests.components.evaluate.samples import made_up, made_up_labels
 
@@ -64,9 +64,21 @@ def test_brier_score_and_top_k_are_those_of_scikit_learn() -> None:
     assert "top_k_accuracy" not in measure(answers, CLASSES, top_k=4, resamples=2).proportions
 
 
+def test_a_model_that_gives_all_classes_the_same_score_has_none_right_among_its_best() -> None:
+    truth = np.eye(4, dtype=bool)
+    result = measure(Answers.of(truth, np.full((4, 4), 0.25, np.float32), Task.MULTI_CLASS), CLASSES, 2, resamples=2)
+    assert result.proportions["top_k_accuracy"] == Proportion(0, 4)
+
+
+def test_means_are_over_the_classes_that_there_are_images_of() -> None:
+    figures = measure(answers_of([0, 0, 1, 1], [0, 0, 1, 2], 4), CLASSES, resamples=2).figures
+    assert figures["macro_recall"].value == pytest.approx((1 + 0.5) / 2)
+    assert figures["macro_f1"].value == pytest.approx((1 + 2 / 3) / 2)
+
+
 @pytest.mark.parametrize("make", [made_up, made_up_labels])
 def test_intervals_hold_the_truth_as_often_as_they_say(make) -> None:
-    truth = overall(make(images=200_000, seed=1000))(np.ones(200_000))
+    truth = overall(make(images=200_000, seed=1000), np.ones(200_000))
     held = np.zeros((60, len(OVERALL)))
     for seed in range(60):
         figures = measure(make(images=250, seed=seed), CLASSES, resamples=200).figures
@@ -82,7 +94,14 @@ def test_resampled_figures_are_those_of_the_images_repeated() -> None:
     answers = made_up(images=80)
     weights = np.random.default_rng(5).integers(0, 3, 80)
     repeated = answers.of_images(np.repeat(np.arange(80), weights))
-    assert overall(answers)(weights.astype(np.float64)) == pytest.approx(overall(repeated)(np.ones(weights.sum())))
+    expected = overall(repeated, np.ones(weights.sum()))
+    assert overall(answers, weights.astype(np.float64)) == pytest.approx(expected)
+
+
+def overall(answers: Answers, weights: np.ndarray) -> np.ndarray:
+    ((names, statistic, _),) = statistics_of(answers, ["macro_f1"])
+    assert names == OVERALL
+    return statistic(weights)
 
 
 def test_a_class_without_images_has_no_value_and_the_widest_interval() -> None:

@@ -11,7 +11,7 @@ from petalflow.dataset import open_dataset
 def test_pictures_are_those_of_the_images_asked_for(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
     records = list(dataset.records("test"))
-    pictures, inputs = read_pictures(dataset, {5, 2}, [7, 2, 7], 16)
+    pictures, inputs = read_pictures(dataset.records("test"), {5, 2}, [7, 2, 7], 16)
     assert {index: picture.filename for index, picture in pictures.items()} == {
         index: records[index].filename for index in (2, 5)
     }
@@ -25,15 +25,15 @@ def test_pictures_are_those_of_the_images_asked_for(tiny_dataset) -> None:
     assert np.abs(inputs[1].mean((0, 1)) - pixels.mean((0, 1))).max() < 8
     assert np.array_equal(inputs[0], inputs[2])
     assert picture.uri == embedded(picture.data, "image/png")
-    assert not read_pictures(dataset, [], [], 16)[0]
+    assert not read_pictures(dataset.records("test"), [], [], 16)[0]
 
 
 def test_memory_grows_with_what_is_shown_and_not_with_the_split(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
-    read_pictures(dataset, [0], [], 16)  # what is loaded once
+    read_pictures(dataset.records("test"), [0], [], 16)  # what is loaded once
     size = sum(path.stat().st_size for path in dataset.paths("test"))
     tracemalloc.start()
-    pictures, _ = read_pictures(dataset, [0, 20], [], 16)
+    pictures, _ = read_pictures(dataset.records("test"), [0, 20], [], 16)
     kept, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert kept < sum(len(picture.data) for picture in pictures.values()) + 20_000 < size

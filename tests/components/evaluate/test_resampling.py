@@ -36,8 +36,6 @@ def test_of_a_mean_the_interval_is_that_of_the_normal_distribution() -> None:
     error = values.std() / np.sqrt(2000)
     assert found.value == pytest.approx(values.mean())
     assert (found.low, found.high) == pytest.approx((found.value - 1.96 * error, found.value + 1.96 * error), abs=0.02)
-    assert found.lower == pytest.approx(found.value - 1.645 * error, abs=0.02)
-    assert found.upper == pytest.approx(found.value + 1.645 * error, abs=0.02)
 
 
 def test_what_is_not_defined_has_no_interval_and_resamples_without_it_say_nothing() -> None:
@@ -46,7 +44,7 @@ def test_what_is_not_defined_has_no_interval_and_resamples_without_it_say_nothin
 
     undefined, sometimes = bootstrap(statistic, np.zeros(5, np.int64), count=50)
     assert undefined == Interval(None)
-    assert sometimes == Interval(3.0, 3.0, 3.0, 3.0, 3.0)
+    assert sometimes == Interval(3.0, 3.0, 3.0)
 
 
 def test_the_value_is_within_its_interval_though_resamples_be_biased() -> None:
@@ -54,8 +52,8 @@ def test_the_value_is_within_its_interval_though_resamples_be_biased() -> None:
         return np.array([(weights > 0).sum(), -(weights > 0).sum()], np.float64)
 
     most, least = bootstrap(distinct, np.zeros(50, np.int64), count=50)
-    assert most.low < most.high == most.upper == most.value == 50
-    assert least.value == least.low == least.lower == -50 < least.high
+    assert most.low < most.high == most.value == 50
+    assert least.value == least.low == -50 < least.high
 
 
 def test_of_no_images_nothing_is_said() -> None:

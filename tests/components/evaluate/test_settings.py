@@ -26,8 +26,31 @@ def test_every_threshold_is_a_setting_and_enough(name: str) -> None:
 def test_thresholds_are_shares(value: float) -> None:
     with pytest.raises(UsageError, match=rf"evaluate\.min_accuracy={value}"):
         EvaluateSettings.of({"min_accuracy": value})
-    with pytest.raises(UsageError, match="an accuracy is from 0 to 1"):
-        EvaluateSettings.of({"min_slice_accuracy": {"brightness=dark": value}})
+
+
+@pytest.mark.parametrize("given", [{}, "abc", True and [0.5], {"brightness=dark": 1.1}, {"brightness=dark": "x"}, -0.1])
+def test_what_is_asked_of_slices_is_said_in_one_sentence(given: object) -> None:
+    with pytest.raises(UsageError, match=r"give an accuracy from 0 to 1, of every slice or of some") as error:
+        EvaluateSettings.of({"min_slice_accuracy": given})
+    assert str(error.value).count(";") == 0
+
+
+@pytest.mark.parametrize("given", ["size", ["size", "format"], [["size"]]])
+def test_pairs_of_slices_are_pairs(given: object) -> None:
+    with pytest.raises(UsageError, match=r"give pairs of kinds") as error:
+        EvaluateSettings.of({**ENOUGH, "slice_pairs": given})
+    assert str(error.value).count(";") == 0
+
+
+def test_a_number_is_neither_a_switch_nor_without_end() -> None:
+    with pytest.raises(UsageError, match=r"evaluate\.min_accuracy=True: a number is asked for"):
+        EvaluateSettings.of({"min_accuracy": True})
+    with pytest.raises(UsageError, match=r"evaluate\.max_log_loss=inf: input should be a finite number"):
+        EvaluateSettings.of({"max_log_loss": float("inf")})
+
+
+def test_blanks_are_no_name() -> None:
+    assert EvaluateSettings.of({**ENOUGH, "accept_anyway": {"by": "  ", "reason": ""}}).accept_anyway.by == ""
 
 
 @pytest.mark.parametrize(

@@ -67,3 +67,13 @@ def test_a_column_that_names_each_image_is_no_kind_of_slices() -> None:
     entries = [entry(number=str(number)) for number in range(MOST_VALUES + 1)]
     assert "number" not in slices_of(entries, {})
     assert "number" in slices_of(entries[:-1], {})
+
+
+def test_a_column_of_the_manifest_does_not_take_the_place_of_what_is_measured() -> None:
+    entries = [entry("a.jpg", 63, size="small", format="raw", **{"class": "weed"}), entry("b.jpg", 70, size="big")]
+    slices = slices_of(entries, {"rose": np.array([True, True])})
+    assert members(slices, "size") == {"size=0 to 63 px": [0], "size=64 to 127 px": [1]}
+    assert members(slices, "class") == {"class=rose": [0, 1]}
+    assert members(slices, "manifest.size") == {"manifest.size=big": [1], "manifest.size=small": [0]}
+    assert members(slices, "manifest.class") == {"manifest.class=(empty)": [1], "manifest.class=weed": [0]}
+    assert members(slices, "format") == {"format=jpeg": [0, 1]}

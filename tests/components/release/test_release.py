@@ -102,6 +102,18 @@ def test_which_images_it_was_trained_on_is_kept(tiny_registry, tiny_dataset) -> 
     assert not known & of["test"]
 
 
+def test_what_it_began_with_was_trained_on_it_knows_too(tmp_path: Path) -> None:
+    first = publish(make(tmp_path / "a"), str(tmp_path / "models"), "run-1")
+    before = "ab" * 32
+    (Path(first.uri) / "training_images.sha256").write_bytes(registry.write_training_hashes([before]))
+    made = make(tmp_path / "b", replace(EXPORT, warm_started_from=first.uri))
+    second = publish(made, str(tmp_path / "models"), "run-2")
+    assert registry.read_training_hashes(second) == {before}
+    storage.remove(first.uri)
+    third = publish(made, str(tmp_path / "models"), "run-3")
+    assert registry.read_training_hashes(third) == frozenset(), "of what is gone nothing is known"
+
+
 def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str, tmp_path: Path) -> None:
     made = make(tmp_path)
     released = publish(made, place)

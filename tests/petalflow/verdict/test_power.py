@@ -1,4 +1,5 @@
 import math
+from bisect import bisect_left
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from petalflow.verdict import (
     power_of_min,
     tango_lower,
 )
+from petalflow.verdict.bounds import tango_statistic
 
 shares = st.floats(0.01, 0.99)
 
@@ -83,14 +85,26 @@ def test_a_candidate_that_just_misses_what_is_asked_passes_at_most_5_percent_of_
     images: int, margin: float, direction: float
 ) -> None:
     discordant = abs(margin) + direction * (1 - abs(margin))
-    likely = [(discordant - margin) / 2, (discordant + margin) / 2, 1 - discordant]
-    passing = sum(
-        stats.multinomial.pmf([better, worse, images - better - worse], images, likely)
-        for better in range(images + 1)
-        for worse in range(images + 1 - better)
-        if check_paired("", better, worse, images, -margin).passed
-    )
-    assert passing <= 0.0501  # the worst share is looked for at 60 of them
+    assert odds_to_pass(images, -margin, discordant) <= 0.0501  # the worst share is looked for at 120 of them
+
+
+def odds_to_pass(images: int, least: float, discordant: float) -> float:
+    """Returns how likely a candidate passes that truly differs by `least`, by summing over all counts that do."""
+    likely = [(discordant + least) / 2, (discordant - least) / 2, 1 - discordant]
+    counts = [(better, worse) for worse in range(images + 1) for better in range(images + 1 - worse)]
+    counts.sort(key=lambda count: float(tango_statistic(*count, images, least)))
+    # What is better by the statistic passes if what is worse does: so few need be looked at.
+    first = bisect_left(counts, True, key=lambda count: check_paired("", *count, images, least).passed is True)
+    passing = [[*count, images - sum(count)] for count in counts[first:]]
+    return float(stats.multinomial.pmf(passing, images, likely).sum()) if passing else 0.0
+
+
+def test_what_is_better_by_the_statistic_passes_if_what_is_worse_does() -> None:
+    counts = [(better, worse) for worse in range(26) for better in range(26 - worse)]
+    counts.sort(key=lambda count: float(tango_statistic(*count, 25, -0.1)))
+    passed = [check_paired("", *count, 25, -0.1).passed for count in counts]
+    assert passed == sorted(passed)
+    assert 0 < sum(passed) < len(passed)
 
 
 def test_the_exact_odds_refuse_what_the_bound_alone_would_accept() -> None:
@@ -100,6 +114,10 @@ def test_the_exact_odds_refuse_what_the_bound_alone_would_accept() -> None:
     assert not check.passed
     assert "6.9% of the time" in check.why
     assert check_paired("max_accuracy_drop", 0, 0, 60, -0.05).passed
+
+
+def test_the_exact_odds_hold_where_the_two_differ_on_nearly_all_images_too() -> None:
+    assert 0.04 < odds_to_pass(172, -0.05, 0.992) <= 0.0501
 
 
 @given(st.integers(1, 5000), shares)

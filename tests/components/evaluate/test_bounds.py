@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from components.evaluate.answers import Answers
+from components.evaluate.bounds import bounds_of, worsening
+from components.evaluate.measure import LESS_IS_BETTER, OVERALL, RANKED, measure
+from petalflow.model.task import Task
+from petalflow.verdict import clopper_pearson_lower
+from tests.components.evaluate.samples import made_up, made_up_labels, softmax
+
+CLASSES = ["a", "b", "c", "d"]
+FIGURES = (*OVERALL, *RANKED)
+
+
+def certain(right: int, wrong: int, classes: int = 4) -> Answers:
+    """Returns answers without doubt, of classes by turns."""
+    labels = np.arange(right + wrong) % classes
+    given = np.where(np.arange(right + wrong) < right, labels, (labels + 1) % classes)
+    each = np.eye(classes, dtype=np.float32)
+    return Answers.of(each[labels].astype(bool), each[given], Task.MULTI_CLASS)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(20, 0), (95, 5), (60, 40)])
+def test_of_a_proportion_it_is_the_bound_of_clopper_and_pearson(right: int, wrong: int) -> None:
+    # Of answers without doubt the Brier score is twice the share of mistakes.
+    most_mistakes = 1 - clopper_pearson_lower(right, right + wrong)
+    found = bounds_of(certain(right, wrong), ["brier"])["brier"]
+    assert found.upper / 2 == pytest.approx(most_mistakes, rel=0.08)
+
+
+def test_that_no_mistake_was_seen_does_not_mean_that_there_are_none() -> None:
+    assert measure(certain(10, 0), CLASSES, resamples=20).figures["macro_f1"].value == 1
+    few, many = (bounds_of(certain(images, 0), ["macro_f1"])["macro_f1"].lower for images in (10, 1000))
+    assert few < 0.8
+    assert 0.99 < many < 1
+
+
+@pytest.mark.parametrize("answers", [made_up(), made_up_labels()])
+def test_bounds_are_on_the_careful_side_and_close_where_images_are_many(answers: Answers) -> None:
+    figures, bounds = measure(answers, CLASSES, resamples=200).figures, bounds_of(answers, FIGURES)
+    assert set(bounds) == set(FIGURES)
+    for name, bound in bounds.items():
+        if name == "ece":  # resampled noise looks like miscalibration
+            assert figures[name].value < bound.upper
+            continue
+        assert bound.lower < figures[name].value < bound.upper, name
+        shown = figures[name].high - figures[name].low
+        assert 0.5 * shown < bound.upper - bound.lower < 1.5 * shown, name
+
+
+@pytest.mark.parametrize("images", [20, 60, 200])
+def test_a_model_at_the_threshold_passes_about_5_percent_of_the_time(images: int) -> None:
+    truly, recall = 0.9, 0.9  # of classes alike, each confused with every other alike
+    passed = 0
+    for seed in range(150):
+        generator = np.random.default_rng(seed)
+        labels = generator.integers(0, 3, images)
+        wrong = generator.random(images) > recall
+        given = (labels + wrong * generator.integers(1, 3, images)) % 3
+        each = np.eye(3, dtype=np.float32)
+        answers = Answers.of(each[labels].astype(bool), each[given], Task.MULTI_CLASS)
+        passed += bounds_of(answers, ["macro_f1"])["macro_f1"].lower >= truly
+    assert passed <= 150 * 0.05 + 3 * np.sqrt(150 * 0.05 * 0.95)
+
+
+def test_a_candidate_worse_by_the_margin_passes_about_5_percent_of_the_time() -> None:
+    passed = 0
+    for seed in range(150):
+        generator = np.random.default_rng(seed)
+        labels = generator.integers(0, 2, 40)
+        better, worse = generator.random((2, 40)) < np.array([[0.95], [0.85]])
+        each = np.eye(2, dtype=np.float32)
+        mine, theirs = (
+            Answers.of(each[labels].astype(bool), each[np.where(right, labels, 1 - labels)], Task.MULTI_CLASS)
+            for right in (worse, better)
+        )
+        passed += worsening(mine, theirs, "macro_f1")[1].upper <= 0.1
+    assert passed <= 150 * 0.05 + 3 * np.sqrt(150 * 0.05 * 0.95)
+
+
+def test_the_worsening_is_the_difference_of_both_and_of_none_where_both_are_the_same() -> None:
+    good, bad = made_up(skill=4), made_up(skill=1)
+    value, bounds = worsening(bad, good, "macro_f1")
+    f1 = [metrics.f1_score(answers.labels, answers.predicted, average="macro") for answers in (good, bad)]
+    assert value == pytest.approx(f1[0] - f1[1])
+    assert bounds.lower < value < bounds.upper
+    value, _ = worsening(bad, good, "log_loss")
+    assert value == pytest.approx(loss(bad) - loss(good), abs=1e-5)
+    value, bounds = worsening(good, good, "macro_f1")
+    assert value == 0 < bounds.upper < 0.03
+
+
+def loss(answers: Answers) -> float:
+    return float(metrics.log_loss(answers.labels, answers.scores.astype(np.float64)))
+
+
+def test_classes_without_images_do_not_thin_a_worsening_out() -> None:
+    wide = np.eye(8, dtype=bool)[made_up(skill=1).labels]
+    scores = [softmax(np.random.default_rng(0).normal(size=wide.shape) + skill * wide) for skill in (4, 1)]
+    good, bad = (Answers.of(wide, one, Task.MULTI_CLASS) for one in scores)
+    four = [
+        metrics.f1_score(answers.labels, answers.predicted, average="macro", labels=range(4)) for answers in (good, bad)
+    ]
+    assert worsening(bad, good, "macro_f1")[0] == pytest.approx(four[0] - four[1])
+
+
+def test_which_figures_are_better_low() -> None:
+    good, bad = (measure(made_up(skill=skill), CLASSES, resamples=2).figures for skill in (4, 1))
+    lower = {name for name in FIGURES if good[name].value < bad[name].value}
+    assert lower >= LESS_IS_BETTER - {"ece"}
+    assert lower <= LESS_IS_BETTER
