@@ -1,0 +1,146 @@
+"""How often the bounds of F1, AUC, log loss and the like let models through that only just should not be.
+
+    python -m benchmarks.bounds [--tests 400] [--images 20 50 162 500] [--out runs/bounds.json]
+
+Draws test sets for models whose true figures are known from many images, sets each threshold to the truth, and counts
+how often the verdict's bound keeps to it: at most 5 % are asked for. Beside it stand what the percentiles of a plain
+bootstrap would let through, and what the figure measured would. The live release is a better model; the margin of a
+comparison is what the candidate truly lacks. Takes four minutes on two cores.
+"""
+
+import argparse
+import functools
+import json
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from components.evaluate.answers import Answers
+from components.evaluate.bounds import bounds_of, worsening
+from components.evaluate.measure import LESS_IS_BETTER, OVERALL, RANKED, statistics_of
+from components.evaluate.resampling import resamples
+from petalflow.model.task import Task
+from petalflow.verdict import CONFIDENCE
+
+_IMAGES = (20, 50, 162, 500)
+_CLASSES = 5
+_MANY = 400_000
+_FIGURES = ("macro_f1", "roc_auc", "pr_auc", "log_loss", "brier", "ece")
+_CHANGES = ("macro_f1", "log_loss")
+_DISTANCE = "distance"
+
+Figures = dict[str, float]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Simulates, prints a table and writes the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tests", type=int, default=400, help="test sets simulated for each figure")
+    parser.add_argument("--images", type=int, nargs="+", default=_IMAGES, help="in a test set")
+    parser.add_argument("--out", type=Path, default=Path("runs/bounds.json"))
+    given = parser.parse_args(arguments)
+    truth = figures_of(*drawn(_MANY, seed=0))
+    accepted = {images: rates(images, given.tests, truth) for images in given.images}
+    print_table(accepted, given.tests)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps({"tests": given.tests, "truth": truth, "accepted": accepted}, indent=2))
+
+
+def drawn(images: int, seed: int) -> tuple[Answers, Answers]:
+    """Returns the answers of a candidate, and those of a better model, to the same images."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(size=(images, _CLASSES))
+    logits[np.arange(images), generator.integers(0, _CLASSES, images)] += 10 * generator.gamma(2, 0.5, images)
+    odds = _softmax(logits)
+    labels = (odds.cumsum(axis=1) > generator.random((images, 1))).argmax(axis=1)
+    truth = np.eye(_CLASSES, dtype=bool)[labels]
+    blurred = [_softmax(logits + blur * generator.normal(size=logits.shape)) for blur in (1.2, 0.3)]
+    mine, theirs = (Answers.of(truth, scores.astype(np.float32), Task.MULTI_CLASS) for scores in blurred)
+    return mine, theirs
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def figures_of(mine: Answers, theirs: Answers) -> Figures:
+    """Returns the figures as they are, and "NAME against the release": by how much the candidate is worse."""
+    of_both = [measured(answers) for answers in (mine, theirs)]
+    sign = {name: 1 if name in LESS_IS_BETTER else -1 for name in _CHANGES}
+    changes = {f"{name} against the release": sign[name] * (of_both[0][name] - of_both[1][name]) for name in _CHANGES}
+    return {**{name: of_both[0][name] for name in _FIGURES}, **changes}
+
+
+def measured(answers: Answers) -> Figures:
+    """Returns the figures of some answers as they are."""
+    every = np.ones(answers.images)
+    return {
+        name: float(value)
+        for names, statistic, _ in statistics_of(answers, (*OVERALL, *RANKED))
+        for name, value in zip(names, statistic(every), strict=True)
+    }
+
+
+def rates(images: int, tests: int, truth: Figures) -> dict[str, dict[str, float]]:
+    """Returns how often each rule accepts a candidate that is just what should not be accepted."""
+    with ProcessPoolExecutor() as processes:
+        seeds = range(1, tests + 1)
+        judged = list(processes.map(functools.partial(judge, images, truth), seeds, chunksize=10))
+    return {
+        name: {rule: float(np.mean([one[name][rule] for one in judged])) for rule in judged[0][name]} for name in truth
+    }
+
+
+def judge(images: int, truth: Figures, seed: int) -> dict[str, dict[str, float]]:
+    """Returns what each rule says of each figure on one test set, and how far the bound is from the value."""
+    mine, theirs = drawn(images, seed)
+    values, bounds, plain = figures_of(mine, theirs), bounds_of(mine, _FIGURES), percentiles(mine)
+    said: dict[str, dict[str, float]] = {}
+    for name in _FIGURES:
+        less, (lower, upper) = name in LESS_IS_BETTER, plain[name]
+        limits = {
+            "bound": bounds[name].upper if less else bounds[name].lower,
+            "plain bootstrap": upper if less else lower,
+            "value": values[name],
+        }
+        said[name] = {rule: limit <= truth[name] if less else limit >= truth[name] for rule, limit in limits.items()}
+        said[name][_DISTANCE] = abs(limits["bound"] - limits["value"])
+    for name in _CHANGES:
+        change = f"{name} against the release"
+        worse, bound = worsening(mine, theirs, name)
+        said[change] = {"bound": bound.upper <= truth[change], "value": worse <= truth[change]}
+        said[change][_DISTANCE] = bound.upper - worse
+    return said
+
+
+def percentiles(answers: Answers) -> dict[str, tuple[float, float]]:
+    """Returns the one-sided bounds of a plain, stratified bootstrap, for comparison."""
+    ends: dict[str, tuple[float, float]] = {}
+    for names, statistic, count in statistics_of(answers, _FIGURES, 300):
+        values = np.stack([statistic(weights) for weights in resamples(answers.strata, count)])
+        lower, upper = np.nanquantile(values, [1 - CONFIDENCE, CONFIDENCE], axis=0)
+        ends |= {name: (float(low), float(high)) for name, low, high in zip(names, lower, upper, strict=True)}
+    return ends
+
+
+def print_table(accepted: dict[int, dict[str, dict[str, float]]], tests: int) -> None:
+    """Prints a line a figure, with a column a size."""
+    error = 100 * np.sqrt(0.05 * 0.95 / tests)
+    print(f"Percent of {tests} test sets on which a candidate that is just not good enough is accepted, ± {error:.1f}:")
+    print("by the verdict's bound (by a plain bootstrap; by the value)")
+    print(f"{'':32}" + "".join(f"{f'{images} images':>20}" for images in accepted))
+    for name in next(iter(accepted.values())):
+        rates = [{rule: 100 * rate for rule, rate in of[name].items() if rule != _DISTANCE} for of in accepted.values()]
+        shown = [[f"{rate:.1f}" for rate in of_rules.values()] for of_rules in rates]
+        cells = [f"{first} ({'; '.join(others)})" for first, *others in shown]
+        print(f"{name:32}" + "".join(f"{cell:>20}" for cell in cells))
+    print("how far the bound lies from the value, on average")
+    for name in next(iter(accepted.values())):
+        print(f"{name:32}" + "".join(f"{of[name][_DISTANCE]:20.3f}" for of in accepted.values()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import bounds
+
+
+def test_the_candidate_is_truly_worse_than_the_release() -> None:
+    truth = bounds.figures_of(*bounds.drawn(20_000, seed=0))
+    assert 0.7 < truth["macro_f1"] < 0.95
+    assert truth["macro_f1 against the release"] > 0.02
+    assert truth["log_loss against the release"] > 0.02
+
+
+def test_of_many_images_the_plain_bootstrap_is_as_close_as_the_bound() -> None:
+    mine, _ = bounds.drawn(3000, seed=1)
+    plain, careful = bounds.percentiles(mine), bounds.bounds_of(mine, ["macro_f1"])
+    assert plain["macro_f1"] == pytest.approx((careful["macro_f1"].lower, careful["macro_f1"].upper), abs=0.004)
+
+
+def test_the_command_prints_a_table_and_writes_what_each_rule_accepts(tmp_path: Path, capsys) -> None:
+    bounds.main(["--tests", "20", "--images", "20", "--out", str(tmp_path / "bounds.json")])
+    found = json.loads((tmp_path / "bounds.json").read_text())["accepted"]["20"]
+    assert np.mean([of["bound"] for of in found.values()]) <= 0.05
+    assert found["macro_f1"]["plain bootstrap"] > found["macro_f1"]["bound"]
+    assert 0.2 < found["macro_f1"]["value"] < 0.8
+    assert 0.02 < found["macro_f1"]["distance"] < 0.6
+    assert "macro_f1 against the release" in capsys.readouterr().out
