@@ -18,7 +18,7 @@ def evaluate(
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     out: Annotated[Path, typer.Option(help="Folder to make for verdict and report.")],
     baseline: Annotated[
-        str | None, typer.Option(help="Release to compare with: its folder REGISTRY/NAME/VERSION.")
+        str | None, typer.Option(help="Release to compare with: REGISTRY/NAME for the live one, or /VERSION.")
     ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
@@ -26,10 +26,10 @@ def evaluate(
 ) -> None:
     """Judge a model on the test split; exit 3 if it is refused."""
     from components.evaluate.settings import EvaluateSettings
-    from petalflow.registry import open_release
+    from petalflow.registry import find_release
 
     settings = EvaluateSettings.of(commandline.read_settings("evaluate", config, set))
-    release = open_release(baseline) if baseline else None
+    release = find_release(baseline) if baseline else None
 
     def work() -> None:
         with quiet_start():

@@ -52,7 +52,7 @@ def worsening(candidate: Answers, baseline: Answers, figure: str) -> tuple[float
     value = _difference(candidate, baseline, figure)(np.ones(candidate.images))
     more = _with_one_more(candidate, candidate, right=False), _with_one_more(baseline, candidate, right=True)
     (bounds,) = _bounds(_difference(*more, figure), candidate.images, RESAMPLES)
-    return float(value[0]), bounds
+    return float(value[0]) + 0.0, bounds  # no -0.0
 
 
 def _difference(candidate: Answers, baseline: Answers, figure: str) -> Statistic:

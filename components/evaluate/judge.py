@@ -170,7 +170,12 @@ def _of_differences(mine: Answers, theirs: Answers, baseline: Baseline, settings
             yield not_applicable(name, threshold, f"release {baseline.version} has other classes")
         else:
             value, bounds = worsening(mine, theirs, figure)
-            yield check_figure(name, "", value, bounds.upper, threshold, at_most=True, on_value=settings.on_value)
+            yield check_figure(
+                *(name, "", value, bounds.upper, threshold),
+                at_most=True,
+                on_value=settings.on_value,
+                measured=f"{figure} worse than the baseline's on {mine.images} images by",
+            )
 
 
 def _without_comparison(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:

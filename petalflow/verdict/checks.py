@@ -54,6 +54,7 @@ def check_figure(
     *,
     at_most: bool,
     on_value: bool = False,
+    measured: str = "measured",
 ) -> Check:
     """Checks that a figure is at least, or at most, `threshold`, on its bound or, if asked, on its value.
 
@@ -65,13 +66,14 @@ def check_figure(
         threshold: The limit.
         at_most: Whether the figure must not be more; else it must not be less.
         on_value: Whether the value decides.
+        measured: What the value is, in words that it may follow.
     """
     if value is None or bound is None:
         return Check(name, slice, None, None, threshold, False, "cannot be measured on these images")
     held = value if on_value else bound
     passed = held <= threshold if at_most else held >= threshold
     side = "upper" if at_most else "lower"
-    why = _why(f"measured {value:.4f}", bound, side, threshold, passed, on_value=on_value)
+    why = _why(f"{measured} {value:.4f}", bound, side, threshold, passed, on_value=on_value)
     return Check(name, slice, value, bound, threshold, passed, why)
 
 
