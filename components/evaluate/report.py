@@ -64,7 +64,7 @@ def write_report(
         explained=explained,
         version=__version__,
         **attention,
-        **_figures(found, settings),
+        **_figures(found, verdict, settings),
         **_confusion(found, choice),
         **_confidence(found, verdict.abstain_threshold),
         **_origin(found, model_folder, settings),
@@ -98,11 +98,11 @@ def _drawn(what: str, draw: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
-def _figures(found: Evaluation, settings: EvaluateSettings) -> dict[str, Any]:
+def _figures(found: Evaluation, verdict: Verdict, settings: EvaluateSettings) -> dict[str, Any]:
     return {
         "overall": tables.overall_rows(found, settings),
         "of_classes": tables.class_rows(found),
-        "slices": list(tables.slice_rows(found, settings)),
+        "slices": list(tables.slice_rows(found, verdict.checks)),
     }
 
 

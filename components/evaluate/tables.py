@@ -1,6 +1,6 @@
 """The report's tables: each figure of the candidate with its interval, and the baseline's beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from components.evaluate.evaluation import Evaluation
 from components.evaluate.measure import Measurement, Proportion
 from components.evaluate.resampling import Interval
 from components.evaluate.settings import EvaluateSettings
+from petalflow.verdict import Check
 
 SHARE, NUMBER = "share", "number"
 
@@ -71,19 +72,20 @@ def class_rows(found: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def slice_rows(found: Evaluation, settings: EvaluateSettings) -> Iterator[dict[str, Any]]:
-    """Yields each slice: its kind, images, the candidate's accuracy and the baseline's, and whether it is judged.
+def slice_rows(found: Evaluation, checks: Sequence[Check]) -> Iterator[dict[str, Any]]:
+    """Yields each slice: its kind, images, the candidate's accuracy and the baseline's, and what was said of it.
 
     Args:
         found: What is known of the candidate.
-        settings: Of evaluate.
+        checks: Of the verdict.
     """
+    results = {True: "passed", False: "failed", None: "not judged"}
+    said = {check.slice: results[check.passed] for check in checks if check.name == "min_slice_accuracy"}
     evidence, baseline = found.evidence, found.evidence.baseline
     right = evidence.answers.right
     right_before = baseline.answers.right if baseline else right
     for kind, of_kind in evidence.slices.items():
         for name, inside in of_kind.items():
-            images = int(inside.sum())
             theirs = None
             if baseline:
                 both = inside & baseline.comparable
@@ -91,10 +93,10 @@ def slice_rows(found: Evaluation, settings: EvaluateSettings) -> Iterator[dict[s
             yield {
                 "kind": kind,
                 "name": name,
-                "images": images,
+                "images": int(inside.sum()),
                 "mine": shown(_accuracy(right[inside])),
                 "theirs": shown(theirs),
-                "judged": images >= settings.min_slice_images,
+                "result": said.get(name, "not judged"),
             }
 
 
