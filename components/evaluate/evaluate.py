@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from components.evaluate.slices import Slices
 from petalflow import registry, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError, UsageError, did_you_mean
-from petalflow.model.files import TrainedModel, load_model, model_sha256, read_model_info
+from petalflow.model.files import load_model, model_sha256, read_model_info
 from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def evaluate(
 
     Args:
         model_folder: What train made.
-        dataset_root: The dataset; its test split is what counts, every image of it.
+        dataset_root: The dataset; its test split is what counts, every image that the model was not trained on.
         out: Folder to make.
         settings: The thresholds.
         release: The live release, or None if there is none.
@@ -48,11 +49,12 @@ def evaluate(
     """
     dataset = open_dataset(dataset_root)
     _check_can_be_judged(dataset, settings)
-    ancestor = Ancestor.of(read_model_info(model_folder))
+    info = read_model_info(model_folder)
+    _check_fit(info, dataset)
+    ancestor = Ancestor.of(info)
     images = TestImages.of(dataset, settings, ancestor.trained_on)
     _check_slices_exist(settings, images.slices)
     model = load_model(model_folder)
-    _check_fit(model, dataset)
     with storage.building(out) as folder:
         found = examine(model, dataset, images, settings, release)
         verdict = _judge(found, model_sha256(model_folder), settings, ancestor)
@@ -95,16 +97,16 @@ def _check_slices_exist(settings: EvaluateSettings, slices: Slices) -> None:
             raise UsageError(f"evaluate.min_slice_accuracy: there is no slice {name!r}; {did_you_mean(name, known)}")
 
 
-def _check_fit(model: TrainedModel, dataset: Dataset) -> None:
+def _check_fit(info: Mapping[str, Any], dataset: Dataset) -> None:
     # The same source may have been converted otherwise: images of its other splits may be among these.
-    trained_on = model.info.get("dataset")
-    if model.info["fingerprint"] != dataset.fingerprint or (trained_on and trained_on != dataset.digest()):
+    trained_on = info.get("dataset")
+    if info["fingerprint"] != dataset.fingerprint or (trained_on and trained_on != dataset.digest()):
         raise PetalflowError(
             "the model was trained on another dataset, whose training images may be among these test images; "
             "evaluate it on the dataset it was trained on"
         )
-    if model.classes != dataset.classes:
-        differ = sorted(set(model.classes) ^ set(dataset.classes))
+    if tuple(info["classes"]) != dataset.classes:
+        differ = sorted(set(info["classes"]) ^ set(dataset.classes))
         raise PetalflowError(
             f"the model and the dataset have other classes ({', '.join(differ)}); train on this dataset"
         )
