@@ -13,6 +13,7 @@ Values = NDArray[np.float64]
 Statistic = Callable[[Values], Values]
 
 RESAMPLES = 1000
+_SPREAD = 1e-9  # less is of rounding
 _SEED = 20_240_229
 
 
@@ -22,7 +23,8 @@ class Interval:
 
     Attributes:
         value: On the test images as they are; None where it is not defined.
-        low: Lower end of the two-sided 95 % interval.
+        low: Lower end of the two-sided 95 % interval; None where the resamples are all the same, as when no answer is
+            wrong: they do not say what was not seen.
         high: Its upper end.
     """
 
@@ -70,5 +72,7 @@ def _interval(value: float, drawn: Values) -> Interval:
     if not np.isfinite(value) or not len(drawn):
         return Interval(None)
     # Resamples repeat images, which biases some figures (a calibration error grows): no end is beyond the value.
+    if np.ptp(drawn) < _SPREAD:
+        return Interval(float(value))
     low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Interval(float(value), float(min(low, value)), float(max(high, value)))

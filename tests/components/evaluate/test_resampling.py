@@ -40,11 +40,12 @@ def test_of_a_mean_the_interval_is_that_of_the_normal_distribution() -> None:
 
 def test_what_is_not_defined_has_no_interval_and_resamples_without_it_say_nothing() -> None:
     def statistic(weights: np.ndarray) -> np.ndarray:
-        return np.array([np.nan, np.nan if weights[0] == 0 else 3.0])
+        return np.array([np.nan, np.nan if weights[0] == 0 else 3.0 + weights[1], 4.0])
 
-    undefined, sometimes = bootstrap(statistic, np.zeros(5, np.int64), count=50)
+    undefined, sometimes, same = bootstrap(statistic, np.zeros(5, np.int64), count=50)
     assert undefined == Interval(None)
-    assert sometimes == Interval(3.0, 3.0, 3.0)
+    assert 3 == sometimes.low < sometimes.value == 4 < sometimes.high
+    assert same == Interval(4.0), "that all are the same does not say that it is certain"
 
 
 def test_the_value_is_within_its_interval_though_resamples_be_biased() -> None:
