@@ -47,7 +47,7 @@ def test_all_that_goes_in_changes_it(checkout) -> None:
     tags = {tag(checkout)}
     changed = (
         "components/train/new.py",
-        "components/evaluate/report.html.j2",
+        "components/evaluate/report/page.html.j2",
         "requirements/cpu.txt",
         "docker/Dockerfile",
         ".dockerignore",

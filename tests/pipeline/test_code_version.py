@@ -20,7 +20,7 @@ def test_it_changes_with_the_steps_code_and_with_nothing_else(tmp_path) -> None:
     assert before == code_version(), "a copy elsewhere is the same code"
     (tmp_path / "pipeline" / "cli.py").write_text("# other")
     assert version_in(tmp_path) == before
-    template = tmp_path / "components" / "evaluate" / "report.html.j2"
+    template = tmp_path / "components" / "evaluate" / "report" / "page.html.j2"
     template.write_text(template.read_text() + " ")
     assert version_in(tmp_path) != before
 

@@ -1,7 +1,7 @@
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from components.evaluate.confusion import cells, commonest
+from components.evaluate.report.confusion import cells, commonest
 from tests.components.evaluate.samples import made_up
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluate.coverage import Coverage
 from components.evaluate.measure import Proportion
+from components.evaluate.report.coverage import Coverage
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluate.activations import draw_activations, first_seen
-from components.evaluate.unnest import unnested
+from components.evaluate.report.activations import draw_activations, first_seen
+from components.evaluate.report.unnest import unnested
 from components.train import networks
 from components.train.backbones import load_backbone
 from components.train.settings import TrainSettings

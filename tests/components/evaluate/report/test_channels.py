@@ -1,7 +1,7 @@
 import numpy as np
 
-from components.evaluate.channels import choose_channels, show_channels
-from components.evaluate.sheet import CELL_PX
+from components.evaluate.report.channels import choose_channels, show_channels
+from components.evaluate.report.sheet import CELL_PX
 
 
 def waves(strengths: list[float]) -> np.ndarray:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluate.attention import activations, looks, side_by_side
-from components.evaluate.galleries import MISSED, SURE, choose, mistakes
-from components.evaluate.gradcam import gradcams, overlay
-from components.evaluate.pictures import embedded, read_pictures
+from components.evaluate.report.attention import activations, looks, side_by_side
+from components.evaluate.report.galleries import MISSED, SURE, choose, mistakes
+from components.evaluate.report.gradcam import gradcams, overlay
+from components.evaluate.report.pictures import embedded, read_pictures
 from petalflow.dataset import open_dataset
 from petalflow.model.files import TrainedModel, load_model
 from petalflow.model.task import Task

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluate.sheet import CELL_PX, draw_sheet, fitted
+from components.evaluate.report.sheet import CELL_PX, draw_sheet, fitted
 
 
 def opened(png: bytes) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluate.answers import Answers
-from components.evaluate.label_errors import label_errors
+from components.evaluate.report.label_errors import label_errors
 from petalflow.model.task import Task
 
 Indices = NDArray[np.int64]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from components.evaluate.label_errors import label_errors
+from components.evaluate.report.label_errors import label_errors
 from tests.components.evaluate.samples import made_up
 
 

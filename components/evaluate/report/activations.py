@@ -6,9 +6,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluate.channels import show_channels
-from components.evaluate.sheet import draw_sheet, fitted
-from components.evaluate.unnest import Step, unnested
+from components.evaluate.report.channels import show_channels
+from components.evaluate.report.sheet import draw_sheet, fitted
+from components.evaluate.report.unnest import Step, unnested
 from petalflow.model.files import TrainedModel
 
 # What a convolution gives is read by the next layer after these.

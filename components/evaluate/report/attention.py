@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluate.answers import Answers
-from components.evaluate.galleries import MISSED, SURE, Choice
-from components.evaluate.pictures import Picture, embedded
+from components.evaluate.report.galleries import MISSED, SURE, Choice
+from components.evaluate.report.pictures import Picture, embedded
 from petalflow.model.task import Task
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def looks(
     Returns:
         As many as there are mistakes; none of a network without convolutions.
     """
-    from components.evaluate.gradcam import gradcams, overlay
+    from components.evaluate.report.gradcam import gradcams, overlay
 
     pairs = [(at, said) for at, (_, said) in enumerate(mistakes)]
     if answers.task is not Task.MULTI_LABEL:  # of several labels, none stands in for the wrong one
@@ -85,7 +85,7 @@ def activations(model: "TrainedModel", inputs: NDArray[np.uint8], titles: Sequen
         inputs: Images as the model sees them, uint8 [n, size, size, 3].
         titles: Of each, [n].
     """
-    from components.evaluate.activations import draw_activations
+    from components.evaluate.report.activations import draw_activations
 
     drawn = draw_activations(model, inputs, titles) if titles else None
     return embedded(drawn, "image/png") if drawn else None

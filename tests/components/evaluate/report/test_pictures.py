@@ -4,7 +4,7 @@ import tracemalloc
 import numpy as np
 from PIL import Image
 
-from components.evaluate.pictures import embedded, read_pictures
+from components.evaluate.report.pictures import embedded, read_pictures
 from petalflow.dataset import open_dataset
 
 

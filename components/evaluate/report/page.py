@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluate import charts, tables
 from components.evaluate.abstention import Abstention
-from components.evaluate.attention import activations, looks, side_by_side
-from components.evaluate.confusion import MOST_CLASSES, cells, commonest
-from components.evaluate.coverage import Coverage
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.galleries import Choice, choose, mistakes
 from components.evaluate.measure import reliability
-from components.evaluate.pictures import Picture, embedded, read_pictures
+from components.evaluate.report import charts, tables
+from components.evaluate.report.attention import activations, looks, side_by_side
+from components.evaluate.report.confusion import MOST_CLASSES, cells, commonest
+from components.evaluate.report.coverage import Coverage
+from components.evaluate.report.galleries import Choice, choose, mistakes
+from components.evaluate.report.pictures import Picture, embedded, read_pictures
 from components.evaluate.settings import EvaluateSettings
 from petalflow import __version__
 from petalflow.document import render
@@ -50,7 +50,7 @@ def write_report(
     pictures, attention = _pictures(found, choice, explained)
     html = render(
         __package__,
-        "report.html.j2",
+        "page.html.j2",
         found=found,
         verdict=verdict,
         settings=settings,

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from components.evaluate.unnest import Step, unnested
+from components.evaluate.report.unnest import Step, unnested
 from petalflow.model.files import TrainedModel
 from petalflow.model.task import Task
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluate.sheet import CELL_PX, fitted
+from components.evaluate.report.sheet import CELL_PX, fitted
 
 # A cell shows so many by so many.
 _A_SIDE = 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluate.gradcam import gradcams, overlay
+from components.evaluate.report.gradcam import gradcams, overlay
 from components.train import networks
 from components.train.backbones import load_backbone
 from components.train.settings import TrainSettings

@@ -7,8 +7,8 @@ from components.evaluate.baseline import Baseline
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import Evidence, checks_of
 from components.evaluate.measure import OVERALL, measure
+from components.evaluate.report.tables import class_rows, overall_rows, shown, slice_rows
 from components.evaluate.settings import EvaluateSettings
-from components.evaluate.tables import class_rows, overall_rows, shown, slice_rows
 from petalflow.dataset import open_dataset
 from petalflow.model.files import load_model
 from petalflow.model.task import Task
