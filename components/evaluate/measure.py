@@ -166,7 +166,8 @@ def _overall_and_f1(answers: Answers) -> Statistic:
         # Where an answer stands for several labels, so does its weight.
         several = len(calibration.right) // max(len(weights), 1)
         error = calibration.error(np.repeat(weights, several) if several > 1 else weights)
-        return np.array([*means, weights @ losses / total, weights @ brier / total, error, *f1])
+        of_scores = [weights @ losses / total, weights @ brier / total, error]
+        return np.array([*means, *of_scores, *np.where(known, f1, np.nan)])
 
     return statistic
 

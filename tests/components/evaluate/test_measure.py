@@ -110,6 +110,7 @@ def test_a_class_without_images_has_no_value_and_the_widest_interval() -> None:
     assert recall["value"] is None
     assert (recall["low"], recall["high"]) == (0, 1)
     assert result.of_classes["roc_auc"]["b"].value is None
+    assert result.of_classes["f1"]["b"].value is None
 
 
 @pytest.mark.parametrize("answers", [made_up(images=30), made_up_labels(images=30)])
