@@ -23,8 +23,8 @@ from scipy import stats
 from petalflow.verdict import (
     Check,
     Verdict,
-    check_accuracy_drop,
     check_min,
+    check_paired,
     images_for_accuracy_drop,
     images_for_min,
     power_of_accuracy_drop,
@@ -111,9 +111,7 @@ def judge_drop(
         counts, times = np.unique(drawn, axis=0, return_counts=True)
         order = np.argsort(tango_statistic(*counts.T, images, -margin), kind="stable")
         counts, times = counts[order], times[order]
-        passing = _first(
-            counts.tolist(), lambda both, n=images: check_accuracy_drop("max_accuracy_drop", *both, n, margin)
-        )
+        passing = _first(counts.tolist(), lambda both, n=images: check_paired("max_accuracy_drop", *both, n, -margin))
         by_value = (counts[:, 0] - counts[:, 1]) / images >= -margin
         computed = power_of_accuracy_drop(images, margin, discordant, difference)
         line["sizes"][images] = {**_rates(times, passing, by_value), "computed": computed}
@@ -148,9 +146,9 @@ def _rates(times: NDArray[np.int64], passing: int, by_value: NDArray[np.bool_]) 
 
 def peak(margin: float, sizes: Iterable[int]) -> dict[str, float]:
     """Returns with how many images a candidate that is worse by the margin passes most often; computed, not drawn."""
-    cases = [(images, discordant) for images in sizes for discordant in _DISCORDANT if discordant >= margin]
-    odds = [power_of_accuracy_drop(images, margin, discordant, -margin) for images, discordant in cases]
-    images, discordant = cases[int(np.argmax(odds))]
+    cases = [(images, margin, discordant) for images in sizes for discordant in _DISCORDANT if discordant >= margin]
+    odds = [power_of_accuracy_drop(*case, -margin, bound_alone=True) for case in cases]
+    images, _, discordant = cases[int(np.argmax(odds))]
     over = float(np.mean(np.array(odds) > _FALSE + 0.005))
     held = _accepted(margin, images, discordant)
     found = {"margin": margin, "images": images, "discordant": discordant, "computed": max(odds)}
@@ -163,7 +161,7 @@ def _accepted(margin: float, images: int, discordant: float) -> float:
     most = int(stats.binom.isf(1e-9, images, discordant))  # images that differ
     counts = [(better, worse) for worse in range(most + 1) for better in range(most + 1 - worse)]
     odds = stats.multinomial.pmf([[*count, images - sum(count)] for count in counts], images, likely)
-    passed = [check_accuracy_drop("", *count, images, margin).passed for count in counts]
+    passed = [check_paired("", *count, images, -margin).passed for count in counts]
     return float(odds[np.array(passed, bool)].sum())
 
 

@@ -61,7 +61,7 @@ class StepSettings(pydantic.BaseModel):
     def _is_no_switch(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
         kinds = {annotation, *get_args(annotation)}
-        if isinstance(value, bool) and bool not in kinds and {int, float} & kinds:
+        if isinstance(value, bool) and kinds <= {int, float, type(None), annotation} and {int, float} & kinds:
             raise ValueError("a number is asked for, not true or false")
         return value
 

@@ -30,6 +30,11 @@ class Ancestor:
         hashes = registry.training_hashes_at(uri)
         return cls("/".join(uri.rstrip("/").split("/")[-2:]), hashes or frozenset(), hashes is not None)
 
+    @property
+    def unknown(self) -> str:
+        """What to say where it is not known."""
+        return f"the training began with {self.name}, of which is not known what it was trained on: perhaps on these"
+
     def notes(self, left_out: int) -> Iterator[str]:
         """Yields what to know of a verdict for it.
 
@@ -37,6 +42,6 @@ class Ancestor:
             left_out: How many images of the test split it was trained on.
         """
         if not self.is_known:
-            yield f"the training began with {self.name}, of which is not known what it was trained on: perhaps on these"
+            yield self.unknown
         elif left_out:
             yield f"{left_out} test images were left out: {self.name}, with which the training began, knew them"

@@ -1,14 +1,14 @@
 """One-sided 95 % bounds of figures that are no proportions, which hold on few images and few mistakes too."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluate.answers import Answers
-from components.evaluate.measure import LESS_IS_BETTER, statistics_of
-from components.evaluate.resampling import RESAMPLES, Statistic, Values
+from components.evaluate.measure import LESS_IS_BETTER, OVERALL, RANKED, statistics_of
+from components.evaluate.resampling import RESAMPLES, Statistic
 from petalflow.model.task import Task
 from petalflow.verdict import CONFIDENCE
 
@@ -27,17 +27,25 @@ class Bounds:
     lower: float
     upper: float
 
+    def __or__(self, other: "Bounds") -> "Bounds":
+        """Returns the wider of both, on either side."""
+        return Bounds(min(self.lower, other.lower), max(self.upper, other.upper))
+
 
 def bounds_of(answers: Answers, figures: Collection[str]) -> dict[str, Bounds]:
-    """Returns the bounds of these figures of a model's answers, and perhaps of others.
+    """Returns the bounds of figures of a model's answers.
 
     Args:
         answers: To every image of a test split.
-        figures: Names, as in `Measurement.figures`.
+        figures: Their names, as in `Measurement.figures`.
     """
     found: dict[str, Bounds] = {}
-    for names, statistic, resamples in statistics_of(_with_one_more(answers, answers, right=False), figures):
-        found |= dict(zip(names, _bounds(statistic, answers.images, resamples), strict=True))
+    for image, worsened in _worst_images(answers):
+        wanted = set(worsened) & set(figures)
+        for names, statistic, resamples in statistics_of(image.after(answers), wanted):
+            for name, bounds in zip(names, _bounds(statistic, answers.images, resamples), strict=True):
+                if name in wanted:
+                    found[name] = found.get(name, bounds) | bounds
     return found
 
 
@@ -47,11 +55,14 @@ def worsening(candidate: Answers, baseline: Answers, figure: str) -> tuple[float
     Args:
         candidate: Its answers, to one image or more.
         baseline: Those of the baseline, to the same images.
-        figure: Its name, as in `Measurement.figures`.
+        figure: Its name, as in `Measurement.figures`; not of `RANKED`.
     """
     value = _difference(candidate, baseline, figure)(np.ones(candidate.images))
-    more = _with_one_more(candidate, candidate, right=False), _with_one_more(baseline, candidate, right=True)
-    (bounds,) = _bounds(_difference(*more, figure), candidate.images, RESAMPLES)
+    actual, answered = _rarest(candidate)
+    mistake = _Image.answered(candidate, actual, answered, _surest(candidate))
+    right = _Image.answered(baseline, actual, actual, _surest(baseline))
+    difference = _difference(mistake.after(candidate), right.after(baseline), figure)
+    (bounds,) = _bounds(difference, candidate.images, RESAMPLES)
     return float(value[0]) + 0.0, bounds  # no -0.0
 
 
@@ -63,7 +74,7 @@ def _difference(candidate: Answers, baseline: Answers, figure: str) -> Statistic
 
 
 def _bounds(statistic: Statistic, images: int, resamples: int) -> list[Bounds]:
-    """Returns the bounds of figures of so many images and one more, which is as bad as an image may be.
+    """Returns the bounds of figures of so many images and one more, which was not seen and is as bad as one may be.
 
     The Bayesian bootstrap (Rubin 1981, doi:10.1214/aos/1176345338) with the worst case added (Gaffke 2005;
     Learned-Miller and Thomas 2020, arXiv:1905.06208). Of a proportion it is the bound of Clopper and Pearson, since the
@@ -84,33 +95,69 @@ def _bounds(statistic: Statistic, images: int, resamples: int) -> list[Bounds]:
     return [Bounds(float(lower), float(upper)) for lower, upper in ends.T]
 
 
-def _with_one_more(answers: Answers, like: Answers, *, right: bool) -> Answers:
-    """Returns answers with one more, to an image of the rarest class: where a mistake weighs most.
+@dataclass(frozen=True)
+class _Image:
+    """One image that was not seen, and a model's answer to it.
 
-    It is as sure as the median answer. (As sure as the surest would be safer still, but then a log loss could not be
-    judged on less than thousands of images.)
-
-    Args:
-        answers: Those that get one more.
-        like: Those that decide its class.
-        right: Whether it is right; else, it is of the rarest other answer.
+    Attributes:
+        truth: Which class it has, [classes].
+        scores: What the model gives, [classes].
+        given: Which classes it answers with, [classes].
     """
-    classes, several = answers.truth.shape[1], answers.task is Task.MULTI_LABEL
-    images = like.truth.sum(axis=0)
-    actual = np.arange(classes) == np.where(images > 0, images, like.images + 1).argmin()
-    answered = np.arange(classes) == np.where(actual, like.images + 1, like.given.sum(axis=0)).argmin()
-    given = actual if right else ~actual if several else answered
-    sure = _median_confidence(answers)
-    scores = np.where(given, sure, (1 - sure) / (1 if several else max(classes - 1, 1)))
-    return Answers(
-        np.vstack([answers.truth, actual]),
-        np.vstack([answers.scores, scores]).astype(np.float32),
-        np.vstack([answers.given, given]),
-        answers.task,
-    )
+
+    truth: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    given: NDArray[np.bool_]
+
+    @classmethod
+    def answered(cls, answers: Answers, actual: int, answer: int, score: float) -> "_Image":
+        """Returns one of a class that is answered with this class, or another one, by such a score.
+
+        Of several labels a wrong answer is wrong of each of them.
+        """
+        classes, several = answers.truth.shape[1], answers.task is Task.MULTI_LABEL
+        truth, given = (np.arange(classes) == at for at in (actual, answer))
+        if several and actual != answer:
+            given = ~truth
+        others = (1 - score) / (1 if several else max(classes - 1, 1))
+        return cls(truth, np.where(given, score, others).astype(np.float32), given)
+
+    def after(self, answers: Answers) -> Answers:
+        """Returns the answers to other images and to this one."""
+        return Answers(
+            np.vstack([answers.truth, self.truth]),
+            np.vstack([answers.scores, self.scores]),
+            np.vstack([answers.given, self.given]),
+            answers.task,
+        )
 
 
-def _median_confidence(answers: Answers) -> float:
-    scores: NDArray[np.float32] = answers.scores
-    sure: Values = np.maximum(scores, 1 - scores) if answers.task is Task.MULTI_LABEL else scores.max(axis=1)
-    return float(np.median(sure))
+def _worst_images(answers: Answers) -> Iterator[tuple[_Image, Sequence[str]]]:
+    """Yields images that make figures worse, and which figures each is for."""
+    actual, answered = _rarest(answers)
+    yield _Image.answered(answers, actual, answered, _surest(answers)), OVERALL
+    # Of a model that is not sure enough, it is a right answer that makes the calibration worse.
+    yield _Image.answered(answers, actual, actual, float(_confidences(answers).min())), ["ece"]
+    # Of its own class it is the last one, of the other the first.
+    yield _Image.answered(answers, actual, answered, 1.0), RANKED
+
+
+def _rarest(answers: Answers) -> tuple[int, int]:
+    """Returns the class of the fewest images, where a mistake weighs most; and of the others the least often answered.
+
+    Those without images are none of them: no figure counts them.
+    """
+    images, given = answers.truth.sum(axis=0), answers.given.sum(axis=0)
+    known = np.flatnonzero(images)
+    actual = int(known[images[known].argmin()])
+    others = known[known != actual]
+    return actual, int(others[given[others].argmin()]) if len(others) else (actual + 1) % len(images)
+
+
+def _confidences(answers: Answers) -> NDArray[np.float32]:
+    scores = answers.scores
+    return np.maximum(scores, 1 - scores) if answers.task is Task.MULTI_LABEL else scores.max(axis=1)
+
+
+def _surest(answers: Answers) -> float:
+    return float(_confidences(answers).max())

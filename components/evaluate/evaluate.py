@@ -56,8 +56,8 @@ def evaluate(
     _check_slices_exist(settings, images.slices)
     model = load_model(model_folder)
     with storage.building(out) as folder:
-        found = examine(model, dataset, images, settings, release)
-        verdict = _judge(found, model_sha256(model_folder), settings, ancestor)
+        found = examine(model, dataset, images, settings, release, ancestor)
+        verdict = _judge(found, model_sha256(model_folder), settings)
         storage.write_json(str(folder / VERDICT_FILE), verdict.to_json())
         storage.write_json(str(folder / METRICS_FILE), _metrics(found))
         write_predictions(folder / PREDICTIONS_FILE, images.entries, found.evidence)
@@ -121,7 +121,7 @@ def _metrics(found: Evaluation) -> dict[str, Any]:
     }
 
 
-def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings, ancestor: Ancestor) -> Verdict:
+def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdict:
     evidence, model, anyway = found.evidence, found.model, settings.accept_anyway
     checks = checks_of(evidence, settings)
     verdict = Verdict(
@@ -139,7 +139,7 @@ def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings, ancestor:
         temperature=found.temperature,
         # Nothing but scores of 1 is answered where no threshold would do.
         abstain_threshold=1.0 if evidence.abstain_threshold is None else evidence.abstain_threshold,
-        notes=[*notes_of(evidence, checks, settings), *ancestor.notes(found.images.left_out)],
+        notes=[*notes_of(evidence, checks, settings), *evidence.ancestor.notes(found.images.left_out)],
     )
     needs_a_person = anyway.by and not verdict.accepted
     return dataclasses.replace(verdict, accepted_anyway=anyway.model_dump()) if needs_a_person else verdict

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluate.abstention import Abstention
+from components.evaluate.ancestor import Ancestor
 from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline, BrokenBaselineError, score_baseline
 from components.evaluate.calibration import temperature
@@ -57,6 +58,7 @@ def examine(
     images: TestImages,
     settings: EvaluateSettings,
     release: registry.Release | None,
+    ancestor: Ancestor,
 ) -> Evaluation:
     """Scores the test split with both models and measures their answers.
 
@@ -66,6 +68,7 @@ def examine(
         images: Its test split.
         settings: Of evaluate.
         release: The live release, or None.
+        ancestor: The release that its training began with.
 
     Raises:
         PetalflowError: If the candidate's scores are no numbers.
@@ -89,6 +92,7 @@ def examine(
             abstain_threshold=abstain_threshold,
             baseline=baseline,
             broken=broken,
+            ancestor=ancestor,
         ),
         uncalibrated=raw,
         baseline_measurement=measure(theirs, dataset.classes, settings.top_k) if theirs and theirs.images else None,

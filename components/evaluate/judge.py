@@ -1,14 +1,15 @@
 """The checks of a candidate, from its answers, those of the live release, and the thresholds."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from components.evaluate.abstention import Abstention
+from components.evaluate.ancestor import Ancestor
 from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline, discordant
 from components.evaluate.bounds import bounds_of, worsening
 from components.evaluate.measure import LESS_IS_BETTER, Measurement
-from components.evaluate.settings import CHANGE_THRESHOLDS, EvaluateSettings
+from components.evaluate.settings import CHANGE_THRESHOLDS, SUFFICIENT, EvaluateSettings
 from components.evaluate.slices import Slices
 from petalflow.verdict import Check, check_figure, check_min, check_paired, not_applicable
 
@@ -37,6 +38,7 @@ class Evidence:
             one was to be chosen for.
         baseline: The live release; None if there is none.
         broken: Why the live release cannot be compared with, or "".
+        ancestor: The release that its training began with.
     """
 
     classes: Sequence[str]
@@ -46,6 +48,7 @@ class Evidence:
     abstain_threshold: float | None
     baseline: Baseline | None
     broken: str = ""
+    ancestor: Ancestor = field(default_factory=Ancestor)
 
 
 def checks_of(evidence: Evidence, settings: EvaluateSettings) -> list[Check]:
@@ -56,7 +59,13 @@ def checks_of(evidence: Evidence, settings: EvaluateSettings) -> list[Check]:
         *_of_abstention(evidence, settings),
         *_of_slices(evidence, settings),
     ]
-    return [*_of_size(evidence, settings), *own, *_of_none(own), *_of_changes(evidence, settings)]
+    return [
+        *_of_size(evidence, settings),
+        *_of_ancestor(evidence, settings),
+        *own,
+        *_of_none(own),
+        *_of_changes(evidence, settings),
+    ]
 
 
 def _of_size(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
@@ -66,9 +75,15 @@ def _of_size(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
         yield Check("min_test_images", "", float(images), None, float(least), False, why)
 
 
+def _of_ancestor(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    if not evidence.ancestor.is_known and not settings.accept_unknown_ancestor:
+        why = f"{evidence.ancestor.unknown}; train without warm start, or set evaluate.accept_unknown_ancestor=true"
+        yield Check("accept_unknown_ancestor", "", None, None, 0.0, False, why)
+
+
 def _of_none(own: Sequence[Check]) -> Iterator[Check]:
     # A comparison says that the candidate is like the release, not that it is good.
-    if all(check.passed is None for check in own):
+    if all(check.passed is None for check in own if check.name in SUFFICIENT):
         why = "no threshold applies to these images, so nothing says that the candidate is good; set min_accuracy"
         yield Check("thresholds", "", None, None, 0.0, False, why)
 
@@ -84,7 +99,9 @@ def _of_proportions(evidence: Evidence, settings: EvaluateSettings) -> Iterator[
         threshold = getattr(settings, name)
         if threshold is not None:
             for one, proportion in of.items():
-                yield check_min(name, one, proportion.successes, proportion.trials, threshold, on_value=on_value)
+                counts = proportion.successes, proportion.trials
+                what = "answers" if name == "min_precision" else "images"
+                yield check_min(name, one, *counts, threshold, on_value=on_value, of_what=what)
 
 
 def _of_figures(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
@@ -100,7 +117,7 @@ def _of_figures(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Chec
 def _of_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
     answers, chosen_for = evidence.answers, settings.abstain_below_accuracy
     if evidence.abstain_threshold is None and chosen_for is not None:
-        why = "no threshold makes its answers so accurate on the validation split, by the lower 95 % bound"
+        why = "the validation split has no threshold at which its answers are so accurate by the lower 95 % bound"
         yield Check("abstain_below_accuracy", "", None, None, chosen_for, False, why)
         return
     answered, right = Abstention(answers.confidence, answers.right).at(evidence.abstain_threshold or 0.0)
@@ -138,15 +155,15 @@ def _of_slices(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check
 
 def _of_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
     baseline, on_value = evidence.baseline, settings.on_value
-    least = {
-        "max_accuracy_drop": None if settings.max_accuracy_drop is None else -settings.max_accuracy_drop,
-        "min_accuracy_gain": settings.min_accuracy_gain,
-    }
     if baseline is None or not baseline.comparable.any():
         yield from _without_comparison(evidence, settings)
         return
     mine = evidence.answers.of_images(baseline.comparable)
     theirs = baseline.answers.of_images(baseline.comparable)
+    least = {
+        "max_accuracy_drop": None if settings.max_accuracy_drop is None else -settings.max_accuracy_drop,
+        "min_accuracy_gain": settings.min_accuracy_gain,
+    }
     for name, difference in least.items():
         if difference is not None:
             yield check_paired(name, *discordant(mine, theirs), mine.images, difference, on_value=on_value)

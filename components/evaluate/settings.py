@@ -61,6 +61,9 @@ class EvaluateSettings(StepSettings):
     accept_over_broken_baseline: bool = Field(
         False, description="accept where the live release cannot be compared with"
     )
+    accept_unknown_ancestor: bool = Field(
+        False, description="accept a warm start from a release of which is not known what it was trained on"
+    )
     accept_anyway: AcceptAnyway = Field(
         AcceptAnyway(by="", reason=""), description="accept whatever the checks say; of a person"
     )
@@ -84,19 +87,28 @@ class EvaluateSettings(StepSettings):
     def _are_shares(cls, limits: Any) -> Any:
         of_slices = limits if isinstance(limits, dict) else {"": 1 if limits is None else limits}
         try:
-            shares = [float(limit) for limit in of_slices.values()]
+            shares = {str(name): float(limit) for name, limit in of_slices.items()}
         except (TypeError, ValueError):
-            shares = []
-        if not shares or not all(0 <= share <= 1 for share in shares):
+            shares = {}
+        if not shares or bool in map(type, of_slices.values()) or not all(0 <= one <= 1 for one in shares.values()):
             raise ValueError('give an accuracy from 0 to 1, of every slice or of some: {"brightness=dark": 0.8}')
-        return limits
+        return shares if isinstance(limits, dict) else limits
 
     @field_validator("slice_pairs", mode="before")
     @classmethod
     def _are_pairs(cls, pairs: Any) -> Any:
-        if not isinstance(pairs, list) or not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        given = pairs if isinstance(pairs, list) else [pairs]
+        kinds = [[str(kind) for kind in pair] if isinstance(pair, list | tuple) else [] for pair in given]
+        if not all(len(pair) == len(set(pair)) == 2 for pair in kinds):
             raise ValueError('give pairs of kinds: [["brightness", "format"]]')
         return pairs
+
+    @field_validator("accept_anyway", mode="before")
+    @classmethod
+    def _is_of_a_person(cls, given: Any) -> Any:
+        if not isinstance(given, dict | AcceptAnyway):
+            raise ValueError('give a name and a reason: {"by": "Ada", "reason": "the labels are wrong"}')
+        return given
 
     @model_validator(mode="after")
     def _make_sense(self) -> Self:
@@ -106,7 +118,7 @@ class EvaluateSettings(StepSettings):
 
     def _problems(self) -> Iterator[str]:
         # A comparison alone would let the first release through unjudged.
-        if not any(value is not None for name, value in self if name in THRESHOLDS):
+        if not any(value is not None for name, value in self if name in SUFFICIENT):
             yield "no thresholds, so nothing could be accepted; set evaluate.min_accuracy or evaluate.min_recall"
         if self.abstain_below_accuracy is not None and self.abstain_threshold:
             yield "abstain_threshold is given, and abstain_below_accuracy chooses one; leave one of them out"
@@ -128,6 +140,8 @@ THRESHOLDS = (
     *("min_accuracy", "min_top_k_accuracy", "min_recall", "min_precision", "min_macro_f1", "min_roc_auc", "min_pr_auc"),
     *("max_log_loss", "max_brier", "max_ece", "min_coverage", "min_answered_accuracy", "min_slice_accuracy"),
 )
+# Those that say whether it is right: that scores are what they say, or that much is answered, is not enough.
+SUFFICIENT = tuple(name for name in (*THRESHOLDS, "abstain_below_accuracy") if name not in ("max_ece", "min_coverage"))
 # What it must keep of the live release's.
 CHANGE_THRESHOLDS = (
     *("max_accuracy_drop", "min_accuracy_gain", "max_recall_drop", "max_macro_f1_drop", "max_log_loss_rise"),

@@ -6,12 +6,11 @@ import tensorflow as tf
 
 from petalflow.model.decode import decode_and_resize
 from petalflow.model.files import TrainedModel
-from petalflow.model.task import SATURATED, Task
+from petalflow.model.task import SATURATED, SMALLEST, Task
 from petalflow.verdict import Serving
 
 SCORES_SIGNATURE = "scores"
 # Keeps the logarithm of a score of 0 finite.
-_SMALLEST = 1e-30
 # Of several labels, each that is likelier than not is given.
 _LABEL_THRESHOLD = 0.5
 
@@ -68,7 +67,7 @@ def _cooled(outputs: tf.Tensor, temperature: float, task: Task) -> tf.Tensor:
     if temperature == 1:
         return outputs
     if task is Task.MULTI_CLASS:  # whose logits are its logarithm, up to a constant
-        return tf.nn.softmax(tf.math.log(tf.maximum(outputs, _SMALLEST)) / temperature)
+        return tf.nn.softmax(tf.math.log(tf.maximum(outputs, SMALLEST)) / temperature)
     outputs = tf.clip_by_value(outputs, SATURATED, 1 - SATURATED)
     return tf.sigmoid((tf.math.log(outputs) - tf.math.log(1 - outputs)) / temperature)
 

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def release(
         VERDICT_FILE: (Path(evaluation) / VERDICT_FILE).read_bytes(),
         _MODEL_CARD_FILE: card.encode(),
         # The next dataset is compared with it, when this one may be long gone.
-        TRAINING_IMAGES_FILE: write_training_hashes(_trained_on(dataset, export.warm_started_from)),
+        **_training_images(dataset, export.warm_started_from),
         DATASET_STATISTICS_FILE: json.dumps(dict(dataset.statistics), sort_keys=True, ensure_ascii=False).encode(),
     }
     if state_uri:
@@ -86,15 +86,14 @@ def release(
     return released
 
 
-def _trained_on(dataset: Dataset, began_with: str | None) -> Iterator[str]:
-    """Yields the hashes of the images that made the model: those of validation chose its epoch and its temperature.
-
-    What the release that it began with was trained on, it knows too.
-    """
-    if began_with:
-        yield from registry.training_hashes_at(began_with) or ()
-    for split in ("train", "validation"):
-        yield from (entry.sha256 for entry in dataset.entries(split))
+def _training_images(dataset: Dataset, began_with: str | None) -> dict[str, bytes]:
+    """Returns the file that says which images the model knows; none if that is not known of what it began with."""
+    before = registry.training_hashes_at(began_with) if began_with else frozenset[str]()
+    if before is None:
+        return {}
+    # Those of validation chose its epoch and its temperature.
+    mine = (entry.sha256 for split in ("train", "validation") for entry in dataset.entries(split))
+    return {TRAINING_IMAGES_FILE: write_training_hashes([*before, *mine])}
 
 
 def _check_fit(verdict: Mapping[str, Any], export: Exported, dataset: Dataset) -> None:

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 # Nearer to 0 or 1 than this, a sigmoid in float32 is rounded so coarsely that its logit says nothing.
 SATURATED = 1e-6
+# Of a softmax, whose logits are logarithms of its outputs: smaller ones count as this.
+SMALLEST = 1e-30
 
 
 class Task(StrEnum):
@@ -51,8 +53,7 @@ def cooled(scores: NDArray[np.float32], temperature: float, task: Task) -> NDArr
     """
     if temperature == 1:
         return scores
-    if task is not Task.MULTI_CLASS:
-        scores = scores.clip(SATURATED, 1 - SATURATED)
+    scores = scores.clip(SMALLEST, 1) if task is Task.MULTI_CLASS else scores.clip(SATURATED, 1 - SATURATED)
     power = 1 / temperature
     powers = scores.astype(np.float64) ** power
     several = task is Task.MULTI_LABEL  # each for itself: a label and its absence add up to 1

@@ -3,7 +3,6 @@
 from petalflow.verdict.bounds import CONFIDENCE, clopper_pearson_lower, tango_interval, tango_lower, wilson_interval
 from petalflow.verdict.checks import (
     Check,
-    check_accuracy_drop,
     check_figure,
     check_min,
     check_paired,
@@ -28,7 +27,6 @@ __all__ = [
     "Check",
     "Serving",
     "Verdict",
-    "check_accuracy_drop",
     "check_figure",
     "check_min",
     "check_paired",

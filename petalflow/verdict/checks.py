@@ -1,5 +1,6 @@
 """Single checks: a value, its bound, a threshold, and whether it passed."""
 
+import math
 from dataclasses import dataclass
 
 from petalflow.verdict.bounds import CONFIDENCE, clopper_pearson_lower, tango_lower
@@ -34,13 +35,22 @@ class Check:
         return f"{self.name}{where}: {self.why}"
 
 
-def check_min(name: str, slice: str, successes: int, trials: int, threshold: float, *, on_value: bool = False) -> Check:
+def check_min(
+    name: str,
+    slice: str,
+    successes: int,
+    trials: int,
+    threshold: float,
+    *,
+    on_value: bool = False,
+    of_what: str = "images",
+) -> Check:
     """Checks that a proportion is at least `threshold`, on its lower bound or, if asked, on its value."""
     value = successes / trials if trials else None
     bound = clopper_pearson_lower(successes, trials)
     held = bound if value is None or not on_value else value
     passed = bool(trials) and held >= threshold  # a threshold of 0 does not make a figure of nothing
-    measured = f"{value:.4f} on {trials} images" if value is not None else "no images"
+    measured = f"{value:.4f} on {trials} {of_what}" if value is not None else f"no {of_what}"
     why = _why(f"measured {measured}", bound, "lower", threshold, passed, on_value=on_value)
     return Check(name, slice, value, bound, threshold, passed, why)
 
@@ -68,7 +78,7 @@ def check_figure(
         on_value: Whether the value decides.
         measured: What the value is, in words that it may follow.
     """
-    if value is None or bound is None:
+    if value is None or bound is None or not math.isfinite(bound):
         return Check(name, slice, None, None, threshold, False, "cannot be measured on these images")
     held = value if on_value else bound
     passed = held <= threshold if at_most else held >= threshold
@@ -99,7 +109,7 @@ def check_paired(
     value, bound = (better - worse) / pairs, tango_lower(better, worse, pairs)
     reaches = (value if on_value else bound) >= least
     measured = f"accuracy against the baseline {value:+.4f} on {pairs} images"
-    relation = "keeps to" if reaches else "breaks"
+    relation, least = "keeps to" if reaches else "breaks", least + 0.0  # no -0.0
     shown = f"; its lower 95 % bound {bound:+.4f}"
     why = f"{measured}, {relation} {least:+g}{shown}" if on_value else f"{measured}{shown} {relation} {least:+g}"
     passed = reaches
@@ -109,11 +119,6 @@ def check_paired(
         if not passed:
             why += f", but on so few images a worse one would {odds:.1%} of the time, more than 5 %"
     return Check(name, slice, value, bound, least, passed, why)
-
-
-def check_accuracy_drop(name: str, better: int, worse: int, pairs: int, margin: float) -> Check:
-    """Checks that the candidate is not worse than the baseline by more than `margin`, 0..1; see `check_paired`."""
-    return check_paired(name, better, worse, pairs, -margin)
 
 
 def not_applicable(name: str, threshold: float, why: str) -> Check:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_IMAGES = 1_000_000
 _STEPS = 200  # the search goes by half percents
+_STATISTIC = 1e-4  # how closely a critical value is looked for
 _NEGLIGIBLE = 1e-13  # probability left out at either end of a sum
 _SHARES, _RAREST = 60, 1e-4  # of images that differ: how many shares are looked at, and the least
 
@@ -49,10 +50,12 @@ def power_of_min(accuracy: float, images: int, threshold: float) -> float:
     return float(stats.binom.sf(most_too_few, images, accuracy))
 
 
-def power_of_accuracy_drop(images: int, margin: float, discordant: float, difference: float = 0.0) -> float:
-    """Returns how likely a candidate's bound keeps to the margin; `check_accuracy_drop` passes a little less often.
+def power_of_accuracy_drop(
+    images: int, margin: float, discordant: float, difference: float = 0.0, *, bound_alone: bool = False
+) -> float:
+    """Returns how likely a candidate passes `check_paired`, where an accuracy may be less by the margin.
 
-    Exact, by summing the trinomial of both models' answers over all counts whose score statistic reaches 1.645 (Liu,
+    Exact, by summing the trinomial of both models' answers over all counts that pass by their score statistic (Liu,
     Hsueh, Hsieh and Chen 2002, doi:10.1002/sim.1012), but for 1e-13 at either end.
 
     Args:
@@ -61,6 +64,7 @@ def power_of_accuracy_drop(images: int, margin: float, discordant: float, differ
         discordant: The true share of images that one of the two has right and the other wrong, 0..1. Two models that
             each err on a share e of the images, independently, have 2e(1 - e); those with mistakes in common have less.
         difference: The true accuracy(candidate) - accuracy(baseline), -discordant..discordant.
+        bound_alone: Whether the exact odds are left aside, which the check asks for besides the bound.
 
     Returns:
         A probability, 0..1.
@@ -68,14 +72,13 @@ def power_of_accuracy_drop(images: int, margin: float, discordant: float, differ
     Raises:
         ValueError: If an argument is out of its range.
     """
-    from scipy import stats
-
     _check_ranges(images=images, margin=margin, discordant=discordant)
     if abs(difference) > discordant:
         raise ValueError(f"models that disagree on {discordant:g} of the images cannot differ by {difference:g}")
     if images == 0 or margin == 1:  # a bound is never under -1
         return float(images > 0)
-    return _odds(images, -margin, float(stats.norm.ppf(CONFIDENCE)), discordant, difference)
+    z = _critical_of_bound() if bound_alone else _critical(images, -margin)
+    return _odds(images, -margin, z, discordant, difference)
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -92,15 +95,44 @@ def odds_of_difference(better: int, worse: int, images: int, least: float) -> fl
         images: All images, 1 or more.
         least: The true accuracy(candidate) - accuracy(baseline) that is taken for granted, under 1 and above -1.
     """
+    # A little less, as the same sum may come out with another last digit.
+    return _largest_odds(images, least, float(tango_statistic(better, worse, images, least)) - 1e-9)
+
+
+def _largest_odds(images: int, least: float, z: float) -> float:
+    """Returns how likely the score statistic is z or more, at the share of images that differ where that is likeliest.
+
+    Args:
+        images: All of them.
+        least: The true difference.
+        z: The statistic.
+    """
     import numpy as np
 
-    statistic = float(tango_statistic(better, worse, images, least))
     fewest = max(abs(least), _RAREST)
     # Closer to each other at both ends, where the odds change fastest.
     shares = np.union1d(np.geomspace(fewest, 1, _SHARES), 1 - np.geomspace(_RAREST, 1 - fewest, _SHARES))
     shares = shares.clip(fewest, 1)
-    # A little less, as the same sum may come out with another last digit.
-    return max(_odds(images, least, statistic - 1e-9, float(share), least) for share in shares)
+    return max(_odds(images, least, z, float(share), least) for share in shares)
+
+
+def _critical_of_bound() -> float:
+    from scipy import stats
+
+    return float(stats.norm.ppf(CONFIDENCE))
+
+
+@functools.lru_cache(maxsize=1 << 10)
+def _critical(images: int, least: float) -> float:
+    """Returns the score statistic from which on both the bound and the exact odds pass, to within 1e-4."""
+    passes, fails = _critical_of_bound(), 0.0
+    while _largest_odds(images, least, passes) > 1 - CONFIDENCE:
+        passes, fails = 1.5 * passes, passes
+    while fails and passes - fails > _STATISTIC:
+        middle = (passes + fails) / 2
+        enough = _largest_odds(images, least, middle) <= 1 - CONFIDENCE
+        passes, fails = (middle, fails) if enough else (passes, middle)
+    return passes
 
 
 def images_for_min(accuracy: float, threshold: float, power: float = 0.8) -> int | None:
@@ -124,7 +156,9 @@ def images_for_min(accuracy: float, threshold: float, power: float = 0.8) -> int
 def images_for_accuracy_drop(
     margin: float, discordant: float, difference: float = 0.0, power: float = 0.8
 ) -> int | None:
-    """Returns how many images a candidate needs to pass `check_accuracy_drop` with a probability of `power`.
+    """Returns how many images a candidate's bound needs to keep to the margin with a probability of `power`.
+
+    On so many images the exact odds, which `check_paired` asks for besides, hardly ever refuse more.
 
     Args:
         margin: The drop in accuracy that is tolerated, 0..1.
@@ -138,7 +172,9 @@ def images_for_accuracy_drop(
     Raises:
         ValueError: If an argument is out of its range.
     """
-    return _least_images(lambda images: power_of_accuracy_drop(images, margin, discordant, difference), power)
+    return _least_images(
+        lambda images: power_of_accuracy_drop(images, margin, discordant, difference, bound_alone=True), power
+    )
 
 
 def _odds(images: int, least: float, z: float, discordant: float, difference: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import verdict
-from petalflow.verdict import Check, check_accuracy_drop
+from petalflow.verdict import Check, check_paired
 
 TESTS = 1000
 
@@ -89,19 +89,20 @@ def test_where_the_bound_alone_would_pass_bad_models_too_often_the_exact_odds_do
     code, figures = run(20_000, 52, tmp_path)
     lines = {line["what"]: line for line in figures["not good enough"]}
     worst = lines["margin 0.05, truly -0.05, 0.05 differ"]
-    assert worst["sizes"]["52"]["computed"] > 0.069
+    assert worst["sizes"]["52"]["computed"] == worst["sizes"]["52"]["accepted"] == 0
+    assert figures["peaks"][0]["computed"] > 0.069, "by the bound alone"
     assert code == 0
 
 
 def test_the_command_fails_where_bad_models_pass_too_often(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verdict, "check_accuracy_drop", by_the_bound_alone)
+    monkeypatch.setattr(verdict, "check_paired", by_the_bound_alone)
     code, _ = run(20_000, 52, tmp_path)
     assert code == 1
     assert "standard errors: margin 0.05, truly -0.05, 0.05 differ, 52 images" in capsys.readouterr().out
 
 
-def by_the_bound_alone(name: str, better: int, worse: int, pairs: int, margin: float) -> Check:
-    check = check_accuracy_drop(name, better, worse, pairs, margin)
+def by_the_bound_alone(name: str, better: int, worse: int, pairs: int, least: float) -> Check:
+    check = check_paired(name, better, worse, pairs, least)
     return dataclasses.replace(check, passed=check.bound is not None and check.bound >= check.threshold)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from components.evaluate.ancestor import Ancestor
 from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline
 from components.evaluate.judge import Evidence, checks_of
@@ -71,6 +72,20 @@ def test_too_few_test_images_accept_nothing() -> None:
     assert ("min_test_images", "") not in judged(evidence(made_up(images=10)))
 
 
+def test_of_what_it_began_with_it_must_be_known_what_that_was_trained_on_unless_that_is_allowed() -> None:
+    unknown = evidence(made_up(), ancestor=Ancestor("flowers/3", is_known=False))
+    check = judged(unknown)["accept_unknown_ancestor", ""]
+    assert check.passed is False
+    assert "the training began with flowers/3" in check.why
+    assert ("accept_unknown_ancestor", "") not in judged(unknown, accept_unknown_ancestor=True)
+    assert ("accept_unknown_ancestor", "") not in judged(evidence(made_up(), ancestor=Ancestor("flowers/3")))
+
+
+def test_precisions_are_of_answers() -> None:
+    checks = judged(evidence(made_up()), min_precision=0.5)
+    assert all("answers; its lower" in check.why for (name, _), check in checks.items() if name == "min_precision")
+
+
 def test_what_is_abstained_from_counts_for_coverage_and_not_for_what_is_answered() -> None:
     found = evidence(made_up(skill=3), abstain_threshold=0.6)
     checks = judged(found, abstain_threshold=0.6, min_coverage=0.5, min_answered_accuracy=0.9)
@@ -104,7 +119,7 @@ def test_slices_are_judged_all_or_by_name_and_small_ones_only_shown() -> None:
 def test_where_no_threshold_is_sure_enough_on_validation_the_candidate_is_refused() -> None:
     checks = judged(evidence(made_up(skill=3), abstain_threshold=None), abstain_below_accuracy=0.9)
     assert checks["abstain_below_accuracy", ""].passed is False
-    assert "on the validation split" in checks["abstain_below_accuracy", ""].why
+    assert "the validation split has no threshold" in checks["abstain_below_accuracy", ""].why
 
 
 CHANGES = {

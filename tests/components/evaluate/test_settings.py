@@ -1,6 +1,6 @@
 import pytest
 
-from components.evaluate.settings import CHANGE_THRESHOLDS, THRESHOLDS, EvaluateSettings
+from components.evaluate.settings import CHANGE_THRESHOLDS, SUFFICIENT, THRESHOLDS, EvaluateSettings
 from petalflow.errors import UsageError
 
 ENOUGH = {"min_accuracy": 0.8}
@@ -18,8 +18,18 @@ def test_a_comparison_alone_is_no_threshold(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
-def test_every_threshold_is_a_setting_and_enough(name: str) -> None:
-    assert getattr(EvaluateSettings.of({name: 0.5, "abstain_threshold": 0.1}), name) == 0.5
+def test_every_threshold_is_a_setting_and_enough_if_it_says_that_answers_are_right(name: str) -> None:
+    given = {name: 0.5, "abstain_threshold": 0.1}
+    if name in SUFFICIENT:
+        assert getattr(EvaluateSettings.of(given), name) == 0.5
+    else:
+        assert name in ("max_ece", "min_coverage")
+        with pytest.raises(UsageError, match="no thresholds"):
+            EvaluateSettings.of(given)
+
+
+def test_an_accuracy_that_an_abstain_threshold_is_chosen_for_is_enough() -> None:
+    assert EvaluateSettings.of({"abstain_below_accuracy": 0.9}).abstain_below_accuracy == 0.9
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, 90])
@@ -28,14 +38,14 @@ def test_thresholds_are_shares(value: float) -> None:
         EvaluateSettings.of({"min_accuracy": value})
 
 
-@pytest.mark.parametrize("given", [{}, "abc", True and [0.5], {"brightness=dark": 1.1}, {"brightness=dark": "x"}, -0.1])
+@pytest.mark.parametrize("given", [{}, "abc", True, [0.5], {"brightness=dark": 1.1}, {"a": "x"}, {"a": True}, -0.1])
 def test_what_is_asked_of_slices_is_said_in_one_sentence(given: object) -> None:
     with pytest.raises(UsageError, match=r"give an accuracy from 0 to 1, of every slice or of some") as error:
         EvaluateSettings.of({"min_slice_accuracy": given})
     assert str(error.value).count(";") == 0
 
 
-@pytest.mark.parametrize("given", ["size", ["size", "format"], [["size"]]])
+@pytest.mark.parametrize("given", ["size", ["size", "format"], [["size"]], [["size", "size"]], 5])
 def test_pairs_of_slices_are_pairs(given: object) -> None:
     with pytest.raises(UsageError, match=r"give pairs of kinds") as error:
         EvaluateSettings.of({**ENOUGH, "slice_pairs": given})
@@ -47,6 +57,12 @@ def test_a_number_is_neither_a_switch_nor_without_end() -> None:
         EvaluateSettings.of({"min_accuracy": True})
     with pytest.raises(UsageError, match=r"evaluate\.max_log_loss=inf: input should be a finite number"):
         EvaluateSettings.of({"max_log_loss": float("inf")})
+
+
+@pytest.mark.parametrize("given", ["Ada", None, ["Ada", "because"]])
+def test_a_person_has_a_name_and_a_reason(given: object) -> None:
+    with pytest.raises(UsageError, match=r'give a name and a reason: {"by": "Ada"'):
+        EvaluateSettings.of({**ENOUGH, "accept_anyway": given})
 
 
 def test_blanks_are_no_name() -> None:

@@ -111,11 +111,13 @@ def test_what_it_began_with_was_trained_on_it_knows_too(tmp_path: Path) -> None:
     assert registry.read_training_hashes(second) == {before}
     storage.remove(first.uri)
     third = publish(made, str(tmp_path / "models"), "run-3")
-    assert registry.read_training_hashes(third) == frozenset(), "of what is gone nothing is known"
+    assert registry.read_training_hashes(third) is None, "of what began with what is gone it is not known"
+    fourth = publish(make(tmp_path / "c", replace(EXPORT, warm_started_from=third.uri)), str(tmp_path / "models"), "4")
+    assert registry.read_training_hashes(fourth) is None, "nor of what began with that"
 
 
 def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str, tmp_path: Path) -> None:
-    made = make(tmp_path)
+    made = make(tmp_path, replace(EXPORT, warm_started_from=None))
     released = publish(made, place)
     assert [file.name for file in storage.list_files(released.uri)] == [
         "dataset_statistics.json",

@@ -50,6 +50,10 @@ def settings(weights: str) -> TrainSettings:
     )
 
 
+# Faster, a network of random weights is thrown about, and what comes of it is luck, another one on each machine.
+SLOWLY = {"layers": FIRST, "learning_rate": 1e-4, "max_epochs": 2}
+
+
 def changed(settings: TrainSettings, **values: object) -> TrainSettings:
     return TrainSettings.model_validate({**settings.model_dump(), **values})
 
@@ -108,7 +112,8 @@ def test_what_is_kept_and_what_is_computed_anew_give_the_same(tiny_dataset, sett
     }
     for name, way in ways.items():
         caplog.clear()
-        train(tiny_dataset, tmp_path / name, changed(settings, recipe="fine_tune", **way))
+        info = train(tiny_dataset, tmp_path / name, changed(settings, recipe="fine_tune", fine_tune=SLOWLY, **way))
+        assert info["best_epoch"] > 2, "fine-tuning made it better"
         assert caplog.text.count("kept in memory") == (2 if name == "memory" else 0)
         assert caplog.text.count("kept on disk") == (2 if name == "disk" else 0)
     memory, disk, anew = (scores(tmp_path / name, tiny_dataset) for name in ways)
@@ -126,8 +131,8 @@ def test_features_that_fit_nowhere_are_computed_anew(tiny_dataset, settings, tmp
 
 @pytest.mark.parametrize("pooling", ["max", "flatten"])
 def test_all_layers_can_be_trained_whatever_the_pooling(tiny_dataset, settings, tmp_path, pooling: str) -> None:
-    wholly = changed(settings, recipe="all", pooling=pooling, max_epochs=1)
-    train(tiny_dataset, tmp_path / "model", wholly)
+    wholly = changed(settings, recipe="all", fine_tune=SLOWLY, pooling=pooling, max_epochs=1)
+    assert train(tiny_dataset, tmp_path / "model", wholly)["best_epoch"] > 1, "fine-tuning made it better"
     fresh = keras.applications.MobileNetV2(include_top=False, weights=settings.weights, input_shape=(32, 32, 3))
     for layer, before in zip(backbone_in(tmp_path / "model").layers, fresh.layers, strict=True):
         same = all((one == other).all() for one, other in zip(layer.get_weights(), before.get_weights(), strict=True))

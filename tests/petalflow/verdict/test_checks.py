@@ -1,7 +1,6 @@
 import pytest
 
 from petalflow.verdict import (
-    check_accuracy_drop,
     check_figure,
     check_min,
     check_paired,
@@ -47,7 +46,7 @@ def test_nothing_measured_never_passes(threshold: float) -> None:
     ("better", "worse", "passed"), [(0, 0, True), (10, 10, True), (0, 12, False), (0, 60, False), (60, 0, True)]
 )
 def test_a_drop_in_accuracy_is_held_to_its_bound(better: int, worse: int, passed: bool) -> None:
-    check = check_accuracy_drop("max_accuracy_drop", better, worse, 400, margin=0.03)
+    check = check_paired("max_accuracy_drop", better, worse, 400, -0.03)
     assert check.value == (better - worse) / 400
     assert check.bound == tango_lower(better, worse, 400)
     assert check.passed is passed
@@ -56,24 +55,24 @@ def test_a_drop_in_accuracy_is_held_to_its_bound(better: int, worse: int, passed
 
 
 def test_a_drop_within_the_margin_is_not_proven_by_few_images() -> None:
-    assert check_accuracy_drop("max_accuracy_drop", 0, 0, 20, margin=0.05).passed is False
-    assert check_accuracy_drop("max_accuracy_drop", 0, 0, 200, margin=0.05).passed is True
+    assert check_paired("max_accuracy_drop", 0, 0, 20, -0.05).passed is False
+    assert check_paired("max_accuracy_drop", 0, 0, 200, -0.05).passed is True
 
 
 @pytest.mark.parametrize("margin", [0.05, 1.0])
 def test_no_images_in_common_never_pass(margin: float) -> None:
-    check = check_accuracy_drop("max_accuracy_drop", 0, 0, 0, margin)
+    check = check_paired("max_accuracy_drop", 0, 0, 0, -margin)
     assert check.value is None
     assert check.passed is not True
     assert "no images in common" in check.why
 
 
 def test_a_comparison_says_what_was_measured_and_why() -> None:
-    assert check_accuracy_drop("max_accuracy_drop", 5, 9, 400, 0.05).why == (
+    assert check_paired("max_accuracy_drop", 5, 9, 400, -0.05).why == (
         f"accuracy against the baseline -0.0100 on 400 images; its lower 95 % bound {tango_lower(5, 9, 400):+.4f} "
         "keeps to -0.05"
     )
-    assert "breaks -0.01" in check_accuracy_drop("max_accuracy_drop", 5, 9, 400, 0.01).why
+    assert "breaks -0.01" in check_paired("max_accuracy_drop", 5, 9, 400, -0.01).why
 
 
 def test_asked_to_the_value_decides_and_the_bound_is_still_said() -> None:

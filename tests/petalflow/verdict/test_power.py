@@ -49,6 +49,18 @@ def test_the_power_of_a_comparison_is_the_probability_of_all_counts_that_pass_th
         for worse in range(images + 1 - better)
         if tango_lower(better, worse, images) >= -margin
     )
+    power = power_of_accuracy_drop(images, margin, discordant, difference, bound_alone=True)
+    assert power == pytest.approx(expected, abs=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(5, 60), st.sampled_from([0.02, 0.05, 0.1]), shares, st.floats(-1, 1))
+def test_the_power_is_that_of_the_check_with_its_exact_odds(
+    images: int, margin: float, discordant: float, direction: float
+) -> None:
+    difference = direction * discordant
+    likely = [(discordant + difference) / 2, (discordant - difference) / 2, 1 - discordant]
+    expected = stats.multinomial.pmf(passing(images, -margin), images, likely).sum()
     assert power_of_accuracy_drop(images, margin, discordant, difference) == pytest.approx(expected, abs=1e-9)
 
 
@@ -75,7 +87,7 @@ def test_simulated_test_sets_pass_a_comparison_as_often_as_computed(
     worse = (draws > 1 - (discordant - difference) / 2).sum(axis=1)
     counts = zip(better.tolist(), worse.tolist(), strict=True)
     passed = np.mean([tango_lower(*count, images) >= -margin for count in counts]).item()
-    computed = power_of_accuracy_drop(images, margin, discordant, difference)
+    computed = power_of_accuracy_drop(images, margin, discordant, difference, bound_alone=True)
     assert abs(passed - computed) < 4 * standard_error(computed, 2000)
 
 
@@ -91,12 +103,16 @@ def test_a_candidate_that_just_misses_what_is_asked_passes_at_most_5_percent_of_
 def odds_to_pass(images: int, least: float, discordant: float) -> float:
     """Returns how likely a candidate passes that truly differs by `least`, by summing over all counts that do."""
     likely = [(discordant + least) / 2, (discordant - least) / 2, 1 - discordant]
+    return float(stats.multinomial.pmf(passing(images, least), images, likely).sum())
+
+
+def passing(images: int, least: float) -> np.ndarray:
+    """Returns all counts that pass: better, worse, the same, [m, 3]."""
     counts = [(better, worse) for worse in range(images + 1) for better in range(images + 1 - worse)]
     counts.sort(key=lambda count: float(tango_statistic(*count, images, least)))
     # What is better by the statistic passes if what is worse does: so few need be looked at.
     first = bisect_left(counts, True, key=lambda count: check_paired("", *count, images, least).passed is True)
-    passing = [[*count, images - sum(count)] for count in counts[first:]]
-    return float(stats.multinomial.pmf(passing, images, likely).sum()) if passing else 0.0
+    return np.array([[*count, images - sum(count)] for count in counts[first:]]).reshape(-1, 3)
 
 
 def test_what_is_better_by_the_statistic_passes_if_what_is_worse_does() -> None:
@@ -127,7 +143,7 @@ def test_a_model_at_the_threshold_passes_at_most_5_percent_of_the_time(images: i
 
 def test_a_candidate_worse_by_the_margin_passes_hardly_more_often_than_5_percent() -> None:
     powers = {
-        (images, discordant): power_of_accuracy_drop(images, 0.05, discordant, -0.05)
+        (images, discordant): power_of_accuracy_drop(images, 0.05, discordant, -0.05, bound_alone=True)
         for images in (52, 100, 162, 300, 1000, 3000)
         for discordant in (0.05, 0.1, 0.2, 0.4)
     }
@@ -163,9 +179,10 @@ def test_so_many_images_as_a_comparison_needs_have_the_power_and_all_larger_numb
     images = images_for_accuracy_drop(margin, discordant, difference)
     assert images is not None
     step = max(1, images // 200)
-    assert power_of_accuracy_drop(images - step, margin, discordant, difference) < 0.8
+    assert power_of_accuracy_drop(images - step, margin, discordant, difference, bound_alone=True) < 0.8
     more = range(images, 3 * images, 2 * step)
-    assert all(power_of_accuracy_drop(one, margin, discordant, difference) >= 0.8 for one in more)
+    assert all(power_of_accuracy_drop(one, margin, discordant, difference, bound_alone=True) >= 0.8 for one in more)
+    assert power_of_accuracy_drop(images, margin, discordant, difference) > 0.7, "with the exact odds a little less"
 
 
 def test_the_tip_of_a_tooth_is_not_taken_for_enough() -> None:
@@ -207,7 +224,9 @@ def test_the_odds_at_the_edges() -> None:
     assert power_of_accuracy_drop(0, 1.0, 0.1) == 0
     assert power_of_accuracy_drop(5, 1.0, 1.0, -1.0) == 1
     assert power_of_accuracy_drop(51, 0.05, 0.0) == 0
-    assert power_of_accuracy_drop(52, 0.05, 0.0) == 1
+    assert power_of_accuracy_drop(52, 0.05, 0.0) == 0, "the bound passes, and the exact odds do not"
+    assert power_of_accuracy_drop(52, 0.05, 0.0, bound_alone=True) == 1
+    assert power_of_accuracy_drop(60, 0.05, 0.0) == 1
 
 
 def test_what_makes_no_sense_is_refused_by_name() -> None:
