@@ -1,6 +1,6 @@
 """How often the bounds of F1, AUC, log loss and the like let models through that only just should not be.
 
-    python -m benchmarks.bounds [--tests 400] [--images 20 50 162 500] [--out runs/bounds.json]
+    python -m benchmarks.bounds [--tests 400] [--images 20 50 162 500] [--shares 1 1 1 1 1] [--out runs/bounds.json]
 
 Draws test sets for models whose true figures are known from many images, sets each threshold to the truth, and counts
 how often the verdict's bound keeps to it: at most 5 % are asked for. Beside it stand what the percentiles of a plain
@@ -25,7 +25,7 @@ from petalflow.model.task import Task
 from petalflow.verdict import CONFIDENCE
 
 _IMAGES = (20, 50, 162, 500)
-_CLASSES = 5
+_SHARES = (1, 1, 1, 1, 1)
 _MANY = 400_000
 _FIGURES = ("macro_f1", "roc_auc", "pr_auc", "log_loss", "brier", "ece")
 _CHANGES = ("macro_f1", "log_loss")
@@ -39,23 +39,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tests", type=int, default=400, help="test sets simulated for each figure")
     parser.add_argument("--images", type=int, nargs="+", default=_IMAGES, help="in a test set")
+    parser.add_argument("--shares", type=float, nargs="+", default=_SHARES, help="how common each class is, as odds")
     parser.add_argument("--out", type=Path, default=Path("runs/bounds.json"))
     given = parser.parse_args(arguments)
-    truth = figures_of(*drawn(_MANY, seed=0))
-    accepted = {images: rates(images, given.tests, truth) for images in given.images}
+    truth = figures_of(*drawn(_MANY, given.shares, seed=0))
+    accepted = {images: rates(images, given.shares, given.tests, truth) for images in given.images}
     print_table(accepted, given.tests)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps({"tests": given.tests, "truth": truth, "accepted": accepted}, indent=2))
+    given.out.write_text(
+        json.dumps({"tests": given.tests, "shares": given.shares, "truth": truth, "accepted": accepted}, indent=2)
+    )
 
 
-def drawn(images: int, seed: int) -> tuple[Answers, Answers]:
+def drawn(images: int, shares: Sequence[float], seed: int) -> tuple[Answers, Answers]:
     """Returns the answers of a candidate, and those of a better model, to the same images."""
     generator = np.random.default_rng(seed)
-    logits = generator.normal(size=(images, _CLASSES))
-    logits[np.arange(images), generator.integers(0, _CLASSES, images)] += 10 * generator.gamma(2, 0.5, images)
+    classes, common = len(shares), np.array(shares) / np.sum(shares)
+    logits = generator.normal(size=(images, classes)) + np.log(common)
+    logits[np.arange(images), generator.choice(classes, images, p=common)] += 10 * generator.gamma(2, 0.5, images)
     odds = _softmax(logits)
     labels = (odds.cumsum(axis=1) > generator.random((images, 1))).argmax(axis=1)
-    truth = np.eye(_CLASSES, dtype=bool)[labels]
+    truth = np.eye(classes, dtype=bool)[labels]
     blurred = [_softmax(logits + blur * generator.normal(size=logits.shape)) for blur in (1.2, 0.3)]
     mine, theirs = (Answers.of(truth, scores.astype(np.float32), Task.MULTI_CLASS) for scores in blurred)
     return mine, theirs
@@ -84,19 +88,19 @@ def measured(answers: Answers) -> Figures:
     }
 
 
-def rates(images: int, tests: int, truth: Figures) -> dict[str, dict[str, float]]:
+def rates(images: int, shares: Sequence[float], tests: int, truth: Figures) -> dict[str, dict[str, float]]:
     """Returns how often each rule accepts a candidate that is just what should not be accepted."""
     with ProcessPoolExecutor() as processes:
         seeds = range(1, tests + 1)
-        judged = list(processes.map(functools.partial(judge, images, truth), seeds, chunksize=10))
+        judged = list(processes.map(functools.partial(judge, images, shares, truth), seeds, chunksize=10))
     return {
         name: {rule: float(np.mean([one[name][rule] for one in judged])) for rule in judged[0][name]} for name in truth
     }
 
 
-def judge(images: int, truth: Figures, seed: int) -> dict[str, dict[str, float]]:
+def judge(images: int, shares: Sequence[float], truth: Figures, seed: int) -> dict[str, dict[str, float]]:
     """Returns what each rule says of each figure on one test set, and how far the bound is from the value."""
-    mine, theirs = drawn(images, seed)
+    mine, theirs = drawn(images, shares, seed)
     values, bounds, plain = figures_of(mine, theirs), bounds_of(mine, _FIGURES), percentiles(mine)
     said: dict[str, dict[str, float]] = {}
     for name in _FIGURES:

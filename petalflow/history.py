@@ -38,6 +38,7 @@ class RunRecord:
         failed_check: The first check that refused the candidate, or "".
         version: What was released; None if nothing was.
         error: What failed, or what of the record cannot be read; or "".
+        accepted_by: Who let it out whatever its checks said, or "".
     """
 
     run_id: str
@@ -52,6 +53,7 @@ class RunRecord:
     failed_check: str = ""
     version: int | None = None
     error: str = ""
+    accepted_by: str = ""
 
 
 def history(record_uri: str, state_uri: str, last: int | None = None) -> list[RunRecord]:
@@ -125,6 +127,7 @@ def _told(run_id: str, parts: Mapping[str, dict[str, Any]], not_ended: str) -> R
         steps={step: end["steps"][step] for step in STEPS if step in end.get("steps", ())},
         accuracy=verdict["candidate"]["accuracy"] if verdict else None,
         failed_check=" of ".join(filter(None, (failed[0]["name"], failed[0]["slice"]))) if failed else "",
+        accepted_by=(verdict.get("accepted_anyway") or {}).get("by", ""),
         version=release.get("version"),
         error=end.get("error", ""),
     )

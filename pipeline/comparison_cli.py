@@ -88,6 +88,8 @@ def _sentences(comparison: Comparison) -> list[str]:
             f"{comparison.only_first} images tested by A alone, {comparison.only_second} by B alone; "
             f"{comparison.relabelled} with other labels, left out of what follows"
         )
+    if comparison.settings is None:
+        lines.append("how the two were trained is not known: the model of one is not beside its evaluation")
     if all.difference is None:
         return [*lines, all.conclusion]
     low, high = all.interval

@@ -12,6 +12,7 @@ from rich.text import Text
 from petalflow import runs
 from petalflow.activity import CACHED, FAILED, RAN, RUNNING
 from petalflow.history import DID_NOT_END, GOING_ON, UNREADABLE, WAITING, RunRecord
+from petalflow.printable import printable
 
 # Where there is no terminal, nothing is wrapped and nothing cut.
 _ENDLESS = 100_000
@@ -92,7 +93,8 @@ def _result(record: RunRecord) -> Text:
         return Text(record.failed_check)
     if record.outcome == runs.FAILED:
         return Text(f"at {record.error.partition(':')[0]}" if record.error else "")
-    return Text(f"version {record.version}" if record.version is not None else "")
+    by = f", let out by {printable(record.accepted_by)}" if record.accepted_by else ""
+    return Text(f"version {record.version}{by}" if record.version is not None else "")
 
 
 def _ran(record: RunRecord) -> Text:

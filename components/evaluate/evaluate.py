@@ -10,7 +10,7 @@ from components.evaluate.ancestor import Ancestor
 from components.evaluate.baseline import difference_facts
 from components.evaluate.evaluation import Evaluation, examine
 from components.evaluate.images import TestImages
-from components.evaluate.judge import Evidence, checks_of
+from components.evaluate.judge import NO_RELEASE, Evidence, checks_of
 from components.evaluate.measure import reliability
 from components.evaluate.notes import notes_of
 from components.evaluate.predictions import write_predictions
@@ -59,7 +59,7 @@ def evaluate(
         found = examine(model, dataset, images, settings, release, ancestor)
         verdict = _judge(found, model_sha256(model_folder), settings)
         storage.write_json(str(folder / VERDICT_FILE), verdict.to_json())
-        storage.write_json(str(folder / METRICS_FILE), _metrics(found))
+        storage.write_json(str(folder / METRICS_FILE), _metrics(found, settings.top_k))
         write_predictions(folder / PREDICTIONS_FILE, images.entries, found.evidence)
         write_report(folder / REPORT_FILE, found, verdict, model_folder, settings)
     _log(verdict)
@@ -112,9 +112,10 @@ def _check_fit(info: Mapping[str, Any], dataset: Dataset) -> None:
         )
 
 
-def _metrics(found: Evaluation) -> dict[str, Any]:
+def _metrics(found: Evaluation, top_k: int) -> dict[str, Any]:
     theirs = found.baseline_measurement
     return {
+        "top_k": top_k,
         "candidate": found.evidence.measurement.to_json(),
         "baseline": theirs.to_json() if theirs else None,
         "uncalibrated_reliability": reliability(found.uncalibrated).to_json(),
@@ -148,6 +149,6 @@ def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdic
 def _baseline_facts(evidence: Evidence) -> dict[str, Any]:
     baseline = evidence.baseline
     if baseline is None:
-        return {"version": None, "why": evidence.broken or "nothing was released under this name yet"}
+        return {"version": None, "why": evidence.broken or NO_RELEASE}
     mine = evidence.answers.of_images(baseline.comparable)
     return {**baseline.facts, **difference_facts(mine, baseline.answers.of_images(baseline.comparable))}

@@ -22,7 +22,7 @@ _FIGURES = {
     "max_brier": "brier",
     "max_ece": "ece",
 }
-_NO_RELEASE = "there is no release to compare with"
+NO_RELEASE = "no release was given to compare with: there is none yet, or none was named"
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,10 @@ def _of_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Chec
             inside = mine.truth[:, at]
             pair = discordant(mine.of_images(inside), theirs.of_images(inside))
             yield check_paired(
-                "max_recall_drop", *pair, int(inside.sum()), -settings.max_recall_drop, slice=name, on_value=on_value
+                *("max_recall_drop", *pair, int(inside.sum()), -settings.max_recall_drop),
+                slice=name,
+                on_value=on_value,
+                figure="recall",
             )
     yield from _of_differences(mine, theirs, baseline, settings)
 
@@ -198,7 +201,7 @@ def _of_differences(mine: Answers, theirs: Answers, baseline: Baseline, settings
 def _without_comparison(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
     thresholds = {name: getattr(settings, name) for name in CHANGE_THRESHOLDS}
     asked = {name: threshold for name, threshold in thresholds.items() if threshold is not None}
-    why_not = evidence.broken or _NO_RELEASE
+    why_not = evidence.broken or NO_RELEASE
     if evidence.baseline:
         version = f"release {evidence.baseline.version}"
         why_not = f"there is no test image to compare with {version} on: of a class it knows, and that is new to it"
@@ -207,6 +210,6 @@ def _without_comparison(evidence: Evidence, settings: EvaluateSettings) -> Itera
             why = f"{why_not}; mend or withdraw it, or set evaluate.accept_over_broken_baseline=true"
             yield Check("accept_over_broken_baseline", "", None, None, 0.0, False, why)
     elif not settings.accept_without_release:
-        yield Check("accept_without_release", "", None, None, 0.0, False, f"{_NO_RELEASE}, and that is asked for")
+        yield Check("accept_without_release", "", None, None, 0.0, False, f"{NO_RELEASE}; and that is asked for")
     for name, threshold in asked.items():
         yield not_applicable(name, -threshold if name == "max_accuracy_drop" else threshold, why_not)

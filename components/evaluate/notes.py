@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from components.evaluate.baseline import difference_facts, discordant
 from components.evaluate.judge import Evidence
 from components.evaluate.settings import EvaluateSettings
 from petalflow.verdict import (
@@ -14,6 +15,7 @@ from petalflow.verdict import (
 
 # Less power than this, and a refusal says as much of the test split as of the candidate (Cohen 1988).
 _ENOUGH = 0.8
+_SURELY = 0.05
 
 
 def notes_of(evidence: Evidence, checks: Sequence[Check], settings: EvaluateSettings) -> Iterator[str]:
@@ -55,14 +57,16 @@ def _of_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[str]
         return
     margin, comparable = -made[0].threshold, evidence.baseline.comparable
     mine, theirs = (answers.of_images(comparable) for answers in (evidence.answers, evidence.baseline.answers))
+    if difference_facts(mine, theirs)["mcnemar_p"] < _SURELY:
+        return  # they are not equally good
     pairs = mine.images
     # As if one more image of each kind had been seen: of few images, none that differ does not mean that none would.
-    differ = (int((mine.right != theirs.right).sum()) + 1) / (pairs + 2)
+    differ = (sum(discordant(mine, theirs)) + 1) / (pairs + 2)
     power = power_of_accuracy_drop(pairs, margin, differ)
     needed = _needed(images_for_accuracy_drop(margin, differ)) if power < _ENOUGH else ""
     yield (
-        f"max_accuracy_drop={margin:g}: a candidate that is truly as good as the release passes on {pairs} images "
-        f"in {power:.0%} of all cases{needed}"
+        f"max_accuracy_drop={margin:g}: of candidates as good as the release {power:.0%} pass on {pairs} images, if "
+        f"one of the two alone is right on {differ:.1%} of them, as here{needed}"
     )
 
 

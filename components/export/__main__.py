@@ -23,12 +23,18 @@ def export(
 ) -> None:
     """Export an accepted model as a SavedModel, proven equal to the model evaluated."""
     from components.export.settings import ExportSettings
+    from petalflow.errors import PetalflowError
+    from petalflow.model.files import model_sha256, read_model_info
     from petalflow.verdict import Serving, read_accepted
 
     settings = ExportSettings.of(commandline.read_settings("export", config, set))
-    serving = Serving.of_verdict(read_accepted(evaluation))
+    verdict = read_accepted(evaluation)
+    serving = Serving.of_verdict(verdict)
 
     def work() -> None:
+        read_model_info(model)
+        if verdict["candidate"]["model_sha256"] != model_sha256(model):
+            raise PetalflowError(f"the verdict in {evaluation} is about another model than {model}; export that one")
         with quiet_start():
             from components.export.export import export
 

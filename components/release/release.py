@@ -79,6 +79,7 @@ def release(
         **_training_images(dataset, export.warm_started_from),
         DATASET_STATISTICS_FILE: json.dumps(dict(dataset.statistics), sort_keys=True, ensure_ascii=False).encode(),
     }
+    _warn_of_live(registry.live(registry_uri, name), verdict["baseline"], run_id)
     if state_uri:
         lock.check(state_uri, run_id)
     released = registry.publish(str(exported), lineage, registry_uri, name, files)
@@ -94,6 +95,12 @@ def _training_images(dataset: Dataset, began_with: str | None) -> dict[str, byte
     # Those of validation chose its epoch and its temperature.
     mine = (entry.sha256 for split in ("train", "validation") for entry in dataset.entries(split))
     return {TRAINING_IMAGES_FILE: write_training_hashes([*before, *mine])}
+
+
+def _warn_of_live(live: Release | None, baseline: Mapping[str, Any], run_id: str) -> None:
+    if live and live.run_id != run_id and live.version != baseline.get("version"):
+        compared = f"version {baseline['version']}" if baseline.get("version") else "no release"
+        log.warning("version %d is live, and the candidate was compared with %s", live.version, compared)
 
 
 def _check_fit(verdict: Mapping[str, Any], export: Exported, dataset: Dataset) -> None:

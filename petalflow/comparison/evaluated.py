@@ -76,9 +76,13 @@ def read_evaluation(address: str, name: str = "", settings: Mapping[str, Any] | 
         )
     with storage.local_copy(address) as folder:
         verdict = storage.read_json(str(folder / VERDICT_FILE))
-        metrics = storage.read_json(str(folder / METRICS_FILE))["candidate"]
+        written = storage.read_json(str(folder / METRICS_FILE))
+        metrics = written["candidate"]
         if not {"proportions", "figures", "recalls"} <= set(metrics):
             raise UsageError(f"{name}: its figures were written by an older version; evaluate it again")
+        of_best = metrics["proportions"].pop("top_k_accuracy", None)
+        if of_best and "top_k" in written:  # of another number of best scores it is another figure
+            metrics["proportions"][f"top_{written['top_k']}_accuracy"] = of_best
         answers = _answers(folder / PREDICTIONS_FILE)
     if settings is None and storage.is_local(address):
         settings = settings_of(storage.local_path(address), verdict["candidate"]["model_sha256"])

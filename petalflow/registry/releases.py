@@ -92,7 +92,10 @@ def open_release(uri: str) -> Release:
     """
     version = uri.rstrip("/").rsplit("/", 1)[-1]
     if not version.isdecimal() or not storage.exists(storage.join(uri, VISIBLE_BY)):
-        raise UsageError(f"{uri} is no release; give REGISTRY/NAME/VERSION, a folder that holds {RELEASE_FILE}")
+        raise UsageError(
+            f"{uri} is no release; give REGISTRY/NAME/VERSION, a folder that holds {RELEASE_FILE}, or REGISTRY/NAME "
+            "where the live one is meant"
+        )
     return Release(uri, int(version), _read_lineage(uri))
 
 

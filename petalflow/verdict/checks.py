@@ -88,7 +88,15 @@ def check_figure(
 
 
 def check_paired(
-    name: str, better: int, worse: int, pairs: int, least: float, *, slice: str = "", on_value: bool = False
+    name: str,
+    better: int,
+    worse: int,
+    pairs: int,
+    least: float,
+    *,
+    slice: str = "",
+    on_value: bool = False,
+    figure: str = "accuracy",
 ) -> Check:
     """Checks that the candidate is right at least so much oftener than the baseline, on the same images.
 
@@ -100,6 +108,7 @@ def check_paired(
         least: The difference of accuracies that is asked for, -1..1; below 0, a drop that is tolerated.
         slice: What part of the images it is about; "" for all.
         on_value: Whether the difference itself decides, not its bound.
+        figure: What the share of right answers is called.
 
     Besides the bound, the exact odds decide (`odds_of_difference`): a candidate that is not what is asked for passes at
     most 5 % of the time, on however few images.
@@ -108,7 +117,7 @@ def check_paired(
         return Check(name, slice, None, None, least, None, "does not apply: no images in common")
     value, bound = (better - worse) / pairs, tango_lower(better, worse, pairs)
     reaches = (value if on_value else bound) >= least
-    measured = f"accuracy against the baseline {value:+.4f} on {pairs} images"
+    measured = f"{figure} against the baseline {value:+.4f} on {pairs} images"
     relation, least = "keeps to" if reaches else "breaks", least + 0.0  # no -0.0
     shown = f"; its lower 95 % bound {bound:+.4f}"
     why = f"{measured}, {relation} {least:+g}{shown}" if on_value else f"{measured}{shown} {relation} {least:+g}"

@@ -6,16 +6,23 @@ import pytest
 
 from benchmarks import bounds
 
+EVEN = (1, 1, 1, 1, 1)
+
+
+def test_classes_are_as_common_as_asked() -> None:
+    mine, _ = bounds.drawn(20_000, (0.6, 0.3, 0.1), seed=0)
+    assert mine.truth.mean(axis=0) == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
+
 
 def test_the_candidate_is_truly_worse_than_the_release() -> None:
-    truth = bounds.figures_of(*bounds.drawn(20_000, seed=0))
+    truth = bounds.figures_of(*bounds.drawn(20_000, EVEN, seed=0))
     assert 0.7 < truth["macro_f1"] < 0.95
     assert truth["macro_f1 against the release"] > 0.02
     assert truth["log_loss against the release"] > 0.02
 
 
 def test_of_many_images_the_plain_bootstrap_is_as_close_as_the_bound() -> None:
-    mine, _ = bounds.drawn(3000, seed=1)
+    mine, _ = bounds.drawn(3000, EVEN, seed=1)
     plain, careful = bounds.percentiles(mine), bounds.bounds_of(mine, ["macro_f1"])
     assert plain["macro_f1"] == pytest.approx((careful["macro_f1"].lower, careful["macro_f1"].upper), abs=0.004)
 

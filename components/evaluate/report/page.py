@@ -18,7 +18,7 @@ from components.evaluate.report.coverage import Coverage
 from components.evaluate.report.galleries import Choice, choose, mistakes
 from components.evaluate.report.pictures import Picture, embedded, read_pictures
 from components.evaluate.settings import EvaluateSettings
-from petalflow import __version__
+from petalflow import __version__, clock
 from petalflow.document import render
 from petalflow.model.files import CURVES_FILE
 from petalflow.settings import flat
@@ -63,6 +63,7 @@ def write_report(
         choice=choice,
         explained=explained,
         version=__version__,
+        judged_at=clock.stamp(),
         **attention,
         **_figures(found, verdict, settings),
         **_confusion(found, choice),

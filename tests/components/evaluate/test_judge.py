@@ -4,7 +4,7 @@ import pytest
 from components.evaluate.ancestor import Ancestor
 from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline
-from components.evaluate.judge import Evidence, checks_of
+from components.evaluate.judge import NO_RELEASE, Evidence, checks_of
 from components.evaluate.measure import measure
 from components.evaluate.settings import EvaluateSettings
 from petalflow.verdict import Check
@@ -190,7 +190,7 @@ def test_other_classes_do_not_make_log_losses_comparable() -> None:
 def test_without_a_release_comparisons_do_not_apply_and_a_setting_decides() -> None:
     checks = judged(evidence(made_up()), **CHANGES)
     assert all(check.passed is None for (name, _), check in checks.items() if name in CHANGES)
-    assert checks["max_accuracy_drop", ""].why == "does not apply: there is no release to compare with"
+    assert checks["max_accuracy_drop", ""].why == f"does not apply: {NO_RELEASE}"
     refused = judged(evidence(made_up()), accept_without_release=False)
     assert refused["accept_without_release", ""].passed is False
 
