@@ -35,6 +35,7 @@ def test_a_person_can_go_the_whole_way_by_hand(digits, tmp_path) -> None:
     # A second training, from what was just released, and a second evaluation, against what was just released.
     warm = step("train", "--dataset", "dataset", "--out", "warm", "--baseline", "models/digits", *train)
     assert "warm start from digits/1: 10 classes kept" in warm
+    step("export", "--model", "warm", *judged, "--out", "another", code=1)  # the verdict is about another model
     compared = step("evaluate", *model, "--out", "again", "--baseline", "models/digits/1", "--set", "min_accuracy=0.8")
     assert "accuracy against the baseline +0.0000" in compared
     # What is there is not overwritten.

@@ -68,6 +68,12 @@ def test_a_refusal_names_the_first_check_that_failed(place: str, record: Record)
     assert (one(place).failed_check, one(place).accuracy, one(place).version) == ("min_recall of rose", 0.6, None)
 
 
+def test_who_let_out_what_failed_is_named(place: str, record: Record) -> None:
+    anyway = {**verdict(60), "accepted_anyway": {"by": "Ada", "reason": "a wrong label"}}
+    record("run-1", 2, "accepted", snapshot=snapshot(), verdict=anyway, release={"version": 4, "uri": "/m/4"})
+    assert (one(place).accepted_by, one(place).version) == ("Ada", 4)
+
+
 @pytest.mark.parametrize(
     ("decided", "release", "why"),
     [

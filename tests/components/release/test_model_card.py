@@ -36,3 +36,17 @@ def test_the_card_names_who_let_out_what_did_not_pass() -> None:
     card = card_of("ant", "bee", accepted_anyway={"by": "Ada <b>", "reason": "a wrong label"})
     assert r"was let out by Ada \<b\>: a wrong label" in card
     assert "let out" not in card_of("ant", "bee", accepted_anyway=None)
+
+
+def test_what_failed_is_not_told_as_a_reason_to_accept() -> None:
+    checks = [
+        {"name": "min_accuracy", "slice": "", "why": "is below 0.9", "passed": False},
+        {"name": "min_recall", "slice": "ant", "why": "reaches 0.5", "passed": True},
+    ]
+    card = card_of("ant", "bee", checks=checks, accepted_anyway={"by": "Ada", "reason": "a wrong label"})
+    assert "Why it was accepted" not in card
+    assert "retrained by\nPetalflow" in card
+    assert "and let out by a person." in card
+    assert "- **failed** min\\_accuracy: is below 0.9\n- min\\_recall of ant: reaches 0.5" in card
+    accepted = card_of("ant", "bee", checks=checks[1:], accepted_anyway=None)
+    assert "## Why it was accepted\n\n- min\\_recall of ant" in accepted

@@ -138,6 +138,16 @@ def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str,
     assert "1200" in card
 
 
+def test_that_what_is_live_was_not_compared_with_is_said(tmp_path: Path, caplog) -> None:
+    publish(make(tmp_path / "a"), str(tmp_path / "models"), "run-1")
+    assert "is live" not in caplog.text
+    publish(make(tmp_path / "b"), str(tmp_path / "models"), "run-2")
+    assert "version 1 is live, and the candidate was compared with no release" in caplog.text
+    caplog.clear()
+    publish(make(tmp_path / "c", baseline={"version": 2}), str(tmp_path / "models"), "run-3")
+    assert "is live" not in caplog.text
+
+
 def test_a_run_releases_once(place: str, tmp_path: Path) -> None:
     made = make(tmp_path)
     assert publish(made, place) == publish(made, place)

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -74,3 +75,19 @@ def test_in_the_folder_of_a_run_they_are_found_where_any_of_its_runs_made_them(t
 def test_an_evaluation_that_was_cleared_away_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"mine: its evaluation .* is not there"):
         read_evaluation(str(tmp_path / "gone"), "mine")
+
+
+def test_the_number_of_best_scores_is_part_of_the_figures_name(two: Two, tmp_path: Path) -> None:
+    for k, named in ((2, "top_2_accuracy"), (None, None)):
+        folder = Path(shutil.copytree(two.first, tmp_path / str(k)))
+        metrics = json.loads((folder / "metrics.json").read_text())
+        metrics["candidate"]["proportions"]["top_k_accuracy"] = metrics["candidate"]["proportions"]["accuracy"]
+        metrics["top_k"] = k
+        if k is None:  # an older version did not say
+            del metrics["top_k"]
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        marker = json.loads((folder / "complete.json").read_text())
+        marker["files"]["metrics.json"] = (folder / "metrics.json").stat().st_size
+        (folder / "complete.json").write_text(json.dumps(marker))
+        proportions = read_evaluation(str(folder)).metrics["proportions"]
+        assert [name for name in proportions if name != "accuracy"] == ([named] if named else [])
