@@ -273,6 +273,7 @@ def test_a_release_that_a_person_answers_for_says_so_first(tiny_model, tiny_data
         banner = page.locator("main > *").first.text_content() or ""
         assert "Accepted by a person" in banner
         assert "Ada <i> answers for this model, whatever the checks say: the labels are wrong" in banner
+        assert re.search(r"dense for 3 classes, judged \d{4}-\d\d-\d\d$", banner.strip())
         assert (page.locator(".checks li").first.text_content() or "").startswith("min_accuracy")
         assert page.locator("image, .looked").count() == 0
 
