@@ -58,19 +58,22 @@ def convolutional(classes: int, activation: str = "softmax") -> keras.Model:
     return keras.Model(shown, keras.layers.Dense(classes, activation)(features))
 
 
-def write_made_up_report(path: Path, dataset_root: Path, model_folder: Path, settings: EvaluateSettings) -> Answers:
-    """Writes the report on answers that are right more often than not, and returns them.
+def write_made_up_report(
+    path: Path, dataset_root: Path, model_folder: Path, settings: EvaluateSettings, skill: float = 2
+) -> Answers:
+    """Writes the report on answers that are the more often right the more skill, and returns them.
 
     Args:
         path: The file to write.
         dataset_root: The dataset.
         model_folder: Whose facts the page tells.
         settings: Of evaluate.
+        skill: By how much the right class's logit is raised, in standard deviations; with 0 answers are by chance.
     """
     dataset = open_dataset(dataset_root)
     images = TestImages.of(dataset, settings)
     model = load_model(model_folder)
-    logits = np.random.default_rng(1).normal(size=images.truth.shape) + 2 * images.truth
+    logits = np.random.default_rng(1).normal(size=images.truth.shape) + skill * images.truth
     answers = Answers.of(images.truth, softmax(logits), model.task)
     evidence = Evidence(
         dataset.classes, answers, measure(answers, dataset.classes, resamples=20), images.slices, 0.5, None

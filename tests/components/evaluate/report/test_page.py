@@ -308,3 +308,12 @@ def test_a_page_full_of_pictures_is_under_five_megabytes(hostile, tmp_path, clas
             assert len(counts) == 50 < wrong
         page.locator("[aria-controls^=cell]").first.click()
         assert page.locator(".panel:visible .picture").count() > 0
+
+
+@pytest.mark.parametrize(
+    ("skill", "said"), [(0, "the model is likelier to be wrong than they"), (6, "No labels are likely wrong")]
+)
+def test_a_model_that_contradicts_many_labels_is_itself_suspected(hostile, tmp_path, skill, said) -> None:
+    dataset, model, settings = hostile.parent / "dataset", hostile.parent / "model", EvaluateSettings(min_accuracy=0.1)
+    write_made_up_report(tmp_path / "report.html", dataset, model, settings, skill)
+    assert said in (tmp_path / "report.html").read_text()
