@@ -193,10 +193,9 @@ def _least_better(differing: "NDArray[np.int64]", images: int, least: float, z: 
     """Returns, for each count of images that differ, how many must be for the better; one more than all if none do."""
     import numpy as np
 
+    # By bisection, for all counts at once: each image turned for the better raises the statistic.
     low, high = np.zeros_like(differing), differing + 1
-    while (
-        low < high
-    ).any():  # bisection, for all counts at once: each image turned for the better raises the statistic
+    while (low < high).any():
         middle = (low + high) // 2
         passes = tango_statistic(middle, differing - middle, images, least) >= z
         low, high = np.where(passes | (low == high), low, middle + 1), np.where(passes, middle, high)
