@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def evaluate(
         release: The live release, or None if there is none.
 
     Raises:
-        UsageError: If a threshold is for a slice that there is not.
+        UsageError: If a threshold is for a class or a slice that there is not.
         PetalflowError: If there are no test images, of a class or at all, the model has other classes than the
             dataset or was trained on another, or its scores are no numbers.
     """
@@ -87,14 +87,19 @@ def _check_can_be_judged(dataset: Dataset, settings: EvaluateSettings) -> None:
         raise UsageError(
             f"evaluate.min_top_k_accuracy: with {of_what}, the {settings.top_k} best scores say nothing; leave it out"
         )
+    for setting in ("min_recall", "min_precision"):
+        _check_names(setting, "class", settings, dataset.classes)
 
 
 def _check_slices_exist(settings: EvaluateSettings, slices: Slices) -> None:
-    limits = settings.min_slice_accuracy
-    known = [name for of_kind in slices.values() for name in of_kind]
+    _check_names("min_slice_accuracy", "slice", settings, [name for of_kind in slices.values() for name in of_kind])
+
+
+def _check_names(setting: str, what: str, settings: EvaluateSettings, known: Sequence[str]) -> None:
+    limits = getattr(settings, setting)
     for name in limits if isinstance(limits, dict) else ():
         if name not in known:
-            raise UsageError(f"evaluate.min_slice_accuracy: there is no slice {name!r}; {did_you_mean(name, known)}")
+            raise UsageError(f"evaluate.{setting}: there is no {what} {name!r}; {did_you_mean(name, known)}")
 
 
 def _check_fit(info: Mapping[str, Any], dataset: Dataset) -> None:

@@ -9,7 +9,7 @@ from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline, discordant
 from components.evaluate.bounds import bounds_of, worsening
 from components.evaluate.measure import LESS_IS_BETTER, Measurement
-from components.evaluate.settings import CHANGE_THRESHOLDS, SUFFICIENT, EvaluateSettings
+from components.evaluate.settings import CHANGE_THRESHOLDS, SUFFICIENT, EvaluateSettings, Shares
 from components.evaluate.slices import Slices
 from petalflow.verdict import Check, check_figure, check_min, check_paired, not_applicable
 
@@ -96,12 +96,16 @@ def _of_proportions(evidence: Evidence, settings: EvaluateSettings) -> Iterator[
             of_all = measurement.proportions[figure]
             yield check_min(name, "", of_all.successes, of_all.trials, threshold, on_value=on_value)
     for name, of in (("min_recall", measurement.recalls), ("min_precision", measurement.precisions)):
-        threshold = getattr(settings, name)
-        if threshold is not None:
-            for one, proportion in of.items():
+        what = "answers" if name == "min_precision" else "images"
+        for one, proportion in of.items():
+            threshold = _limit(getattr(settings, name), one)
+            if threshold is not None:
                 counts = proportion.successes, proportion.trials
-                what = "answers" if name == "min_precision" else "images"
                 yield check_min(name, one, *counts, threshold, on_value=on_value, of_what=what)
+
+
+def _limit(limits: Shares, name: str) -> float | None:
+    return limits.get(name) if isinstance(limits, dict) else limits
 
 
 def _of_figures(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
@@ -139,7 +143,7 @@ def _of_slices(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check
         return
     for of_kind in evidence.slices.values():
         for name, inside in of_kind.items():
-            threshold = limits.get(name) if isinstance(limits, dict) else limits
+            threshold = _limit(limits, name)
             if threshold is None:
                 continue
             images = int(inside.sum())

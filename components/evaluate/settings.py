@@ -3,11 +3,14 @@
 from collections.abc import Iterator
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from petalflow.settings import StepSettings
 
 Share = float | None
+# One for all classes or slices, or some by name.
+Shares = float | dict[str, float] | None
+_SOME = {"min_slice_accuracy": '{"brightness=dark": 0.8}'}
 
 
 class AcceptAnyway(BaseModel):
@@ -27,8 +30,8 @@ class EvaluateSettings(StepSettings):
     min_accuracy: Share = Field(None, ge=0, le=1, description="accuracy on the test split, 0 to 1")
     min_top_k_accuracy: Share = Field(None, ge=0, le=1, description="share with the right class among the top_k best")
     top_k: int = Field(3, ge=2, description="how many best scores that looks at")
-    min_recall: Share = Field(None, ge=0, le=1, description="recall of every class on the test split, 0 to 1")
-    min_precision: Share = Field(None, ge=0, le=1, description="precision of every class, 0 to 1")
+    min_recall: Shares = Field(None, description='recall of every class, 0 to 1; or of some: {"roses": 0.8}')
+    min_precision: Shares = Field(None, description='precision of every class, 0 to 1; or of some: {"roses": 0.8}')
     min_macro_f1: Share = Field(None, ge=0, le=1, description="mean of the classes' F1, 0 to 1")
     min_roc_auc: Share = Field(None, ge=0, le=1, description="mean of the classes' areas under the ROC curve, 0 to 1")
     min_pr_auc: Share = Field(None, ge=0, le=1, description="mean of the classes' average precisions, 0 to 1")
@@ -37,7 +40,7 @@ class EvaluateSettings(StepSettings):
     max_ece: Share = Field(None, gt=0, le=1, description="expected calibration error, 0 to 1")
     min_coverage: Share = Field(None, ge=0, le=1, description="share of images not abstained from, 0 to 1")
     min_answered_accuracy: Share = Field(None, ge=0, le=1, description="accuracy of what is answered, 0 to 1")
-    min_slice_accuracy: float | dict[str, float] | None = Field(
+    min_slice_accuracy: Shares = Field(
         None, description='accuracy in every slice, 0 to 1; or in some: {"brightness=dark": 0.8}'
     )
     slice_pairs: list[tuple[str, str]] = Field([], description='kinds of slices to cross: [["brightness", "format"]]')
@@ -82,16 +85,17 @@ class EvaluateSettings(StepSettings):
         """Whether values decide rather than bounds."""
         return self.judge_by == "value"
 
-    @field_validator("min_slice_accuracy", mode="before")
+    @field_validator("min_recall", "min_precision", "min_slice_accuracy", mode="before")
     @classmethod
-    def _are_shares(cls, limits: Any) -> Any:
-        of_slices = limits if isinstance(limits, dict) else {"": 1 if limits is None else limits}
+    def _are_shares(cls, limits: Any, info: ValidationInfo) -> Any:
+        by_name = limits if isinstance(limits, dict) else {"": 1 if limits is None else limits}
         try:
-            shares = {str(name): float(limit) for name, limit in of_slices.items()}
+            shares = {str(name): float(limit) for name, limit in by_name.items()}
         except (TypeError, ValueError):
             shares = {}
-        if not shares or bool in map(type, of_slices.values()) or not all(0 <= one <= 1 for one in shares.values()):
-            raise ValueError('give an accuracy from 0 to 1, of every slice or of some: {"brightness=dark": 0.8}')
+        if not shares or bool in map(type, by_name.values()) or not all(0 <= one <= 1 for one in shares.values()):
+            some = _SOME.get(str(info.field_name), '{"roses": 0.8}')
+            raise ValueError(f"give a share from 0 to 1, for all or for some: {some}")
         return shares if isinstance(limits, dict) else limits
 
     @field_validator("slice_pairs", mode="before")

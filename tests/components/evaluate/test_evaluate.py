@@ -230,9 +230,13 @@ def test_where_nothing_can_be_abstained_from_no_threshold_is_taken(flags_dataset
     [
         ({"min_slice_accuracy": {"class=pinkk": 0.5}}, UsageError, "there is no slice 'class=pinkk'"),
         ({"slice_pairs": [["class", "hue"]]}, UsageError, "there is no 'hue'"),
+        ({"min_recall": {"rad": 0.5}}, UsageError, "evaluate.min_recall: there is no class 'rad'; did you mean red?"),
+        ({"min_precision": {"rad": 0.5}}, UsageError, "evaluate.min_precision: there is no class 'rad'"),
     ],
 )
-def test_unknown_slices_are_named(tiny_model, tiny_dataset, tmp_path, settings: dict, error: type, said: str) -> None:
+def test_unknown_slices_and_classes_are_named(
+    tiny_model, tiny_dataset, tmp_path, settings: dict, error: type, said: str
+) -> None:
     with pytest.raises(error, match=said):
         evaluate(
             tiny_model,

@@ -56,6 +56,11 @@ def test_each_threshold_lets_the_good_through_and_the_bad_not(name: str, easy: f
 def test_every_class_is_held_to_its_own(name: str) -> None:
     checks = judged(evidence(made_up()), **{name: 0.5})
     assert [of for check, of in checks if check == name] == CLASSES
+    some = judged(evidence(made_up()), **{name: {CLASSES[2]: 0.01, CLASSES[0]: 0.999}})
+    assert {of: check.passed for (one, of), check in some.items() if one == name} == {
+        CLASSES[0]: False,
+        CLASSES[2]: True,
+    }
 
 
 def test_asked_to_the_values_decide() -> None:

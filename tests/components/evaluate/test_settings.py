@@ -3,6 +3,7 @@ import pytest
 from components.evaluate.settings import CHANGE_THRESHOLDS, SUFFICIENT, THRESHOLDS, EvaluateSettings
 from petalflow.errors import UsageError
 
+OF_CLASSES = ("min_recall", "min_precision")
 ENOUGH = {"min_accuracy": 0.8}
 
 
@@ -39,10 +40,21 @@ def test_thresholds_are_shares(value: float) -> None:
 
 
 @pytest.mark.parametrize("given", [{}, "abc", True, [0.5], {"brightness=dark": 1.1}, {"a": "x"}, {"a": True}, -0.1])
-def test_what_is_asked_of_slices_is_said_in_one_sentence(given: object) -> None:
-    with pytest.raises(UsageError, match=r"give an accuracy from 0 to 1, of every slice or of some") as error:
-        EvaluateSettings.of({"min_slice_accuracy": given})
+@pytest.mark.parametrize(
+    ("name", "example"),
+    [("min_slice_accuracy", '{"brightness=dark": 0.8}'), *((name, '{"roses": 0.8}') for name in OF_CLASSES)],
+)
+def test_what_is_asked_of_all_or_some_is_said_in_one_sentence(name: str, example: str, given: object) -> None:
+    with pytest.raises(UsageError, match=r"give a share from 0 to 1, for all or for some") as error:
+        EvaluateSettings.of({name: given})
+    assert str(error.value).endswith(example)
     assert str(error.value).count(";") == 0
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_some_classes_may_be_held_to_their_own(name: str) -> None:
+    assert getattr(EvaluateSettings.of({name: {"roses": 0.8, 7: "0.5"}}), name) == {"roses": 0.8, "7": 0.5}
+    assert getattr(EvaluateSettings.of({name: 0}), name) == 0
 
 
 @pytest.mark.parametrize("given", ["size", ["size", "format"], [["size"]], [["size", "size"]], 5])
