@@ -9,7 +9,8 @@ def label_errors(labels: NDArray[np.int64], scores: NDArray[np.float32]) -> NDAr
 
     Confident learning (Northcutt, Jiang and Chuang 2021, doi:10.1613/jair.1.12125): a class is seen with confidence
     where its score is at least its mean score on the images labelled with it. An image counts where the class so seen,
-    or the best of several, is not its label. They are in the order of the margin by which that class beats the label.
+    or the best of several, is not its label, unless the answer is its label: to a reader that contradicts nothing. They
+    are in the order of the margin by which that class beats the label.
 
     Args:
         labels: The class that each image is said to be of, [n].
@@ -25,6 +26,6 @@ def label_errors(labels: NDArray[np.int64], scores: NDArray[np.float32]) -> NDAr
     usual = np.divide(np.bincount(labels, own, classes), sizes, out=np.full(classes, np.inf), where=sizes > 0)
     confident = np.where(scores >= usual, scores, -1.0)
     seen = confident.argmax(axis=1)
-    found = np.flatnonzero((confident[images, seen] >= 0) & (seen != labels))
+    found = np.flatnonzero((confident[images, seen] >= 0) & (seen != labels) & (scores.argmax(axis=1) != labels))
     margin = scores[found, seen[found]] - own[found]
     return np.asarray(found[np.argsort(-margin, kind="stable")], np.int64)

@@ -12,13 +12,21 @@ def test_an_image_is_suspect_where_another_class_is_seen_with_confidence() -> No
 
 
 def test_a_class_that_is_always_seen_weakly_is_held_to_its_own_measure() -> None:
-    # Class 2 never gets more than 0.5: an argmax or one threshold for all would not suspect the last image.
+    # Class 2 never gets more than 0.5: one threshold for all would not suspect the last image.
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 0])
     scores = np.array(
-        [[1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0.3, 0.3, 0.4], [0.3, 0.3, 0.4], [0.52, 0.03, 0.45]],
+        [[1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0.3, 0.3, 0.4], [0.3, 0.3, 0.4], [0.42, 0.13, 0.45]],
         np.float32,
     )
     assert label_errors(labels, scores).tolist() == [7]
+
+
+def test_an_image_that_is_answered_with_its_label_is_not_suspect() -> None:
+    labels = np.array([0, 0, 1, 1])
+    scores = np.array([[0.99, 0.01], [0.51, 0.49], [0.6, 0.4], [0.55, 0.45]], np.float32)
+    # The second image has more of class 1, 0.49, than the images of class 1 have on average.
+    assert label_errors(labels, scores).tolist() == []
+    assert label_errors(labels, scores - np.float32([[0, 0], [0.02, -0.02], [0, 0], [0, 0]])).tolist() == [1]
 
 
 def test_those_contradicted_by_most_come_first() -> None:
