@@ -106,7 +106,7 @@ def judge(images: int, shares: Sequence[float], truth: Figures, seed: int) -> di
     for name in _FIGURES:
         less, (lower, upper) = name in LESS_IS_BETTER, plain[name]
         limits = {
-            "bound": bounds[name].upper if less else bounds[name].lower,
+            "bound": bounds[name],
             "plain bootstrap": upper if less else lower,
             "value": values[name],
         }
@@ -115,8 +115,8 @@ def judge(images: int, shares: Sequence[float], truth: Figures, seed: int) -> di
     for name in _CHANGES:
         change = f"{name} against the release"
         worse, bound = worsening(mine, theirs, name)
-        said[change] = {"bound": bound.upper <= truth[change], "value": worse <= truth[change]}
-        said[change][_DISTANCE] = bound.upper - worse
+        said[change] = {"bound": bound <= truth[change], "value": worse <= truth[change]}
+        said[change][_DISTANCE] = bound - worse
     return said
 
 

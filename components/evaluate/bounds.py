@@ -8,49 +8,34 @@ from numpy.typing import NDArray
 
 from components.evaluate.answers import Answers
 from components.evaluate.measure import LESS_IS_BETTER, OVERALL, RANKED, statistics_of
-from components.evaluate.resampling import RESAMPLES, Statistic
+from components.evaluate.resampling import RESAMPLES, Statistic, Values
 from petalflow.model.task import Task
 from petalflow.verdict import CONFIDENCE
 
 _SEED = 20_240_301
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What a figure truly is at least, and at most, each wrong at most about 5 % of the time.
-
-    Attributes:
-        lower: The lower bound.
-        upper: The upper one.
-    """
-
-    lower: float
-    upper: float
-
-    def __or__(self, other: "Bounds") -> "Bounds":
-        """Returns the wider of both, on either side."""
-        return Bounds(min(self.lower, other.lower), max(self.upper, other.upper))
-
-
-def bounds_of(answers: Answers, figures: Collection[str]) -> dict[str, Bounds]:
-    """Returns the bounds of figures of a model's answers.
+def bounds_of(answers: Answers, figures: Collection[str]) -> dict[str, float]:
+    """Returns what figures of a model truly are at least, or of `LESS_IS_BETTER` at most: wrong about 5 % of the time.
 
     Args:
         answers: To every image of a test split.
         figures: Their names, as in `Measurement.figures`.
     """
-    found: dict[str, Bounds] = {}
-    for image, worsened in _worst_images(answers):
-        wanted = set(worsened) & set(figures)
-        for names, statistic, resamples in statistics_of(image.after(answers), wanted):
-            for name, bounds in zip(names, _bounds(statistic, answers.images, resamples), strict=True):
+    found: dict[str, float] = {}
+    for unseen, worsened in _worst_images(answers):
+        wanted, more = set(worsened) & set(figures), _with(answers, unseen)
+        for names, statistic, resamples in statistics_of(more, wanted):
+            least, most = _bounds(statistic, more.images, resamples)
+            for at, name in enumerate(names):
                 if name in wanted:
-                    found[name] = found.get(name, bounds) | bounds
+                    bound, worse = (most[at], max) if name in LESS_IS_BETTER else (least[at], min)
+                    found[name] = worse(found.get(name, float(bound)), float(bound))
     return found
 
 
-def worsening(candidate: Answers, baseline: Answers, figure: str) -> tuple[float, Bounds]:
-    """Returns by how much a figure is worse than the baseline's on the same images, and the bounds of that.
+def worsening(candidate: Answers, baseline: Answers, figure: str) -> tuple[float, float]:
+    """Returns by how much a figure is worse than the baseline's on the same images, and how much that is at most.
 
     Args:
         candidate: Its answers, to one image or more.
@@ -61,9 +46,9 @@ def worsening(candidate: Answers, baseline: Answers, figure: str) -> tuple[float
     actual, answered = _rarest(candidate)
     mistake = _Image.answered(candidate, actual, answered, _surest(candidate))
     right = _Image.answered(baseline, actual, actual, _surest(baseline))
-    difference = _difference(mistake.after(candidate), right.after(baseline), figure)
-    (bounds,) = _bounds(difference, candidate.images, RESAMPLES)
-    return float(value[0]) + 0.0, bounds  # no -0.0
+    difference = _difference(_with(candidate, [mistake]), _with(baseline, [right]), figure)
+    _, most = _bounds(difference, candidate.images + 1, RESAMPLES)
+    return float(value[0]) + 0.0, float(most[0])  # no -0.0
 
 
 def _difference(candidate: Answers, baseline: Answers, figure: str) -> Statistic:
@@ -73,8 +58,8 @@ def _difference(candidate: Answers, baseline: Answers, figure: str) -> Statistic
     return lambda weights: sign * (mine(weights) - theirs(weights))[at : at + 1]
 
 
-def _bounds(statistic: Statistic, images: int, resamples: int) -> list[Bounds]:
-    """Returns the bounds of figures of so many images and one more, which was not seen and is as bad as one may be.
+def _bounds(statistic: Statistic, images: int, resamples: int) -> Values:
+    """Returns the bounds of figures of images of which some were not seen, and are as bad as they may be: [2, figures].
 
     The Bayesian bootstrap (Rubin 1981, doi:10.1214/aos/1176345338) with the worst case added (Gaffke 2005;
     Learned-Miller and Thomas 2020, arXiv:1905.06208). Of a proportion it is the bound of Clopper and Pearson, since the
@@ -82,17 +67,16 @@ def _bounds(statistic: Statistic, images: int, resamples: int) -> list[Bounds]:
     not seen, and let through too much where few were.
 
     Args:
-        statistic: Computes the figures, of n + 1 images.
-        images: n.
+        statistic: Computes the figures.
+        images: Of how many.
         resamples: How many.
     """
     generator = np.random.default_rng(_SEED)
     drawn = []
     for _ in range(resamples):
-        weights = generator.standard_exponential(images + 1)
-        drawn.append(statistic(weights * ((images + 1) / weights.sum())))
-    ends = np.quantile(np.stack(drawn), [1 - CONFIDENCE, CONFIDENCE], axis=0)
-    return [Bounds(float(lower), float(upper)) for lower, upper in ends.T]
+        weights = generator.standard_exponential(images)
+        drawn.append(statistic(weights * (images / weights.sum())))
+    return np.asarray(np.quantile(np.stack(drawn), [1 - CONFIDENCE, CONFIDENCE], axis=0))
 
 
 @dataclass(frozen=True)
@@ -122,24 +106,36 @@ class _Image:
         others = (1 - score) / (1 if several else max(classes - 1, 1))
         return cls(truth, np.where(given, score, others).astype(np.float32), given)
 
-    def after(self, answers: Answers) -> Answers:
-        """Returns the answers to other images and to this one."""
-        return Answers(
-            np.vstack([answers.truth, self.truth]),
-            np.vstack([answers.scores, self.scores]),
-            np.vstack([answers.given, self.given]),
-            answers.task,
-        )
+
+def _with(answers: Answers, unseen: Sequence[_Image]) -> Answers:
+    """Returns the answers to these images and to those that were not seen."""
+    return Answers(
+        np.vstack([answers.truth, *(image.truth for image in unseen)]),
+        np.vstack([answers.scores, *(image.scores for image in unseen)]),
+        np.vstack([answers.given, *(image.given for image in unseen)]),
+        answers.task,
+    )
 
 
-def _worst_images(answers: Answers) -> Iterator[tuple[_Image, Sequence[str]]]:
-    """Yields images that make figures worse, and which figures each is for."""
+def _worst_images(answers: Answers) -> Iterator[tuple[Sequence[_Image], Sequence[str]]]:
+    """Yields images that make figures worse, and which figures these are for."""
     actual, answered = _rarest(answers)
-    yield _Image.answered(answers, actual, answered, _surest(answers)), OVERALL
+    yield [_Image.answered(answers, actual, answered, _surest(answers))], OVERALL
     # Of a model that is not sure enough, it is a right answer that makes the calibration worse.
-    yield _Image.answered(answers, actual, actual, float(_confidences(answers).min())), ["ece"]
-    # Of its own class it is the last one, of the other the first.
-    yield _Image.answered(answers, actual, answered, 1.0), RANKED
+    yield [_Image.answered(answers, actual, actual, float(_confidences(answers).min()))], ["ece"]
+    yield _last_of_each(answers), RANKED
+
+
+def _last_of_each(answers: Answers) -> list[_Image]:
+    """Returns an image of each class that is ranked last of its own, and first of the next.
+
+    Ranks are a sample of their own in each class, and those of few images are flattering, so that one image in all
+    would not do.
+    """
+    each = np.eye(answers.truth.shape[1], dtype=bool)
+    known = np.flatnonzero(answers.truth.any(axis=0)).tolist()
+    others = [*known[1:], *known[:1]] if len(known) > 1 else [_rarest(answers)[1]]
+    return [_Image(each[at], each[to].astype(np.float32), each[to]) for at, to in zip(known, others, strict=True)]
 
 
 def _rarest(answers: Answers) -> tuple[int, int]:

@@ -114,8 +114,9 @@ def _of_figures(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Chec
     bounds = bounds_of(evidence.answers, asked.values())
     for name, figure in asked.items():
         value, at_most = evidence.measurement.figures[figure].value, figure in LESS_IS_BETTER
-        bound = bounds[figure].upper if at_most else bounds[figure].lower
-        yield check_figure(name, "", value, bound, thresholds[name], at_most=at_most, on_value=settings.on_value)
+        yield check_figure(
+            name, "", value, bounds[figure], thresholds[name], at_most=at_most, on_value=settings.on_value
+        )
 
 
 def _of_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
@@ -125,6 +126,9 @@ def _of_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterator[C
         yield Check("abstain_below_accuracy", "", None, None, chosen_for, False, why)
         return
     answered, right = Abstention(answers.confidence, answers.right).at(evidence.abstain_threshold or 0.0)
+    if not answered:
+        why = "no test image has so high a score, so the released model would answer nothing; lower it"
+        yield Check("abstain_threshold", "", None, None, evidence.abstain_threshold or 0.0, False, why)
     if settings.min_coverage is not None:
         yield check_min("min_coverage", "", answered, answers.images, settings.min_coverage, on_value=settings.on_value)
     wanted = {
@@ -174,7 +178,8 @@ def _of_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Chec
     if settings.max_recall_drop is not None:
         for at, name in enumerate(evidence.classes):
             inside = mine.truth[:, at]
-            pair = discordant(mine.of_images(inside), theirs.of_images(inside))
+            found, before = mine.given[inside, at], theirs.given[inside, at]  # of several labels, this one alone
+            pair = int((found & ~before).sum()), int((before & ~found).sum())
             yield check_paired(
                 *("max_recall_drop", *pair, int(inside.sum()), -settings.max_recall_drop),
                 slice=name,
@@ -193,9 +198,9 @@ def _of_differences(mine: Answers, theirs: Answers, baseline: Baseline, settings
         if figure == "log_loss" and not baseline.same_classes:
             yield not_applicable(name, threshold, f"release {baseline.version} has other classes")
         else:
-            value, bounds = worsening(mine, theirs, figure)
+            value, bound = worsening(mine, theirs, figure)
             yield check_figure(
-                *(name, "", value, bounds.upper, threshold),
+                *(name, "", value, bound, threshold),
                 at_most=True,
                 on_value=settings.on_value,
                 measured=f"{figure} worse than the baseline's on {mine.images} images by",

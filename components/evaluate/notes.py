@@ -66,7 +66,7 @@ def _of_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[str]
     needed = _needed(images_for_accuracy_drop(margin, differ)) if power < _ENOUGH else ""
     yield (
         f"max_accuracy_drop={margin:g}: of candidates as good as the release {power:.0%} pass on {pairs} images, if "
-        f"one of the two alone is right on {differ:.1%} of them, as here{needed}"
+        f"one of the two alone is right on {differ:.1%} of them, about as here{needed}"
     )
 
 

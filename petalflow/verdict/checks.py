@@ -46,12 +46,11 @@ def check_min(
     of_what: str = "images",
 ) -> Check:
     """Checks that a proportion is at least `threshold`, on its lower bound or, if asked, on its value."""
-    value = successes / trials if trials else None
-    bound = clopper_pearson_lower(successes, trials)
-    held = bound if value is None or not on_value else value
-    passed = bool(trials) and held >= threshold  # a threshold of 0 does not make a figure of nothing
-    measured = f"{value:.4f} on {trials} {of_what}" if value is not None else f"no {of_what}"
-    why = _why(f"measured {measured}", bound, "lower", threshold, passed, on_value=on_value)
+    if not trials:  # a threshold of 0 does not make a figure of nothing
+        return Check(name, slice, None, None, threshold, False, f"cannot be measured on no {of_what}")
+    value, bound = successes / trials, clopper_pearson_lower(successes, trials)
+    passed = (value if on_value else bound) >= threshold
+    why = _why(f"measured {value:.4f} on {trials} {of_what}", bound, "lower", threshold, passed, on_value=on_value)
     return Check(name, slice, value, bound, threshold, passed, why)
 
 

@@ -24,7 +24,7 @@ def test_the_candidate_is_truly_worse_than_the_release() -> None:
 def test_of_many_images_the_plain_bootstrap_is_as_close_as_the_bound() -> None:
     mine, _ = bounds.drawn(3000, EVEN, seed=1)
     plain, careful = bounds.percentiles(mine), bounds.bounds_of(mine, ["macro_f1"])
-    assert plain["macro_f1"] == pytest.approx((careful["macro_f1"].lower, careful["macro_f1"].upper), abs=0.004)
+    assert plain["macro_f1"][0] == pytest.approx(careful["macro_f1"], abs=0.004)
 
 
 def test_the_command_prints_a_table_and_writes_what_each_rule_accepts(tmp_path: Path, capsys) -> None:

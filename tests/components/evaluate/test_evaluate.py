@@ -219,6 +219,19 @@ def test_images_that_the_release_was_trained_on_are_not_compared(
     assert [row["compared"] for row in rows] == [False] * 5 + [True] * (len(rows) - 5)
 
 
+@pytest.mark.parametrize("over", [False, True])
+def test_a_release_that_was_trained_on_every_test_image_is_not_compared_with(
+    tiny_model, tiny_dataset, tiny_registry, tmp_path, over: bool
+) -> None:
+    trained_on_some(tiny_registry, tiny_dataset, tmp_path / "models", open_dataset(tiny_dataset).size("test"))
+    live = registry.live(str(tmp_path / "models"), "tiny")
+    settings = EASY.model_copy(update={"accept_over_broken_baseline": over})
+    verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, live)
+    assert verdict.accepted is over
+    assert verdict.baseline["compared_images"] == 0
+    assert "no test image can be compared on with release 1" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_where_nothing_can_be_abstained_from_no_threshold_is_taken(flags_dataset, tmp_path) -> None:
     settings = EASY.model_copy(update={"abstain_threshold": 0.5})
     with pytest.raises(UsageError, match="has several labels an image, of which each is answered"):

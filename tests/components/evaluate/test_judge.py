@@ -7,6 +7,7 @@ from components.evaluate.baseline import Baseline
 from components.evaluate.judge import NO_RELEASE, Evidence, checks_of
 from components.evaluate.measure import measure
 from components.evaluate.settings import EvaluateSettings
+from petalflow.model.task import Task
 from petalflow.verdict import Check
 from tests.components.evaluate.samples import made_up, made_up_labels
 
@@ -143,6 +144,25 @@ def test_a_candidate_like_the_release_passes_every_comparison() -> None:
         assert mine
         assert all(check.passed and check.value == 0 for check in mine)
     assert len([1 for name, _ in checks if name == "max_recall_drop"]) == 4
+
+
+def test_of_several_labels_recall_is_compared_label_by_label() -> None:
+    truth = np.ones((300, 4), bool)
+    scores = np.full((300, 4), 0.9, np.float32)
+    scores[:, 1:] = 0.1  # no image has all of its labels right, whatever the first one is
+    before = Answers.of(truth, scores, Task.MULTI_LABEL)
+    now = Answers.of(truth, np.where(np.arange(4) == 0, 0.1, scores).astype(np.float32), Task.MULTI_LABEL)
+    checks = judged(evidence(now, before), max_recall_drop=0.2)
+    assert checks["max_recall_drop", CLASSES[0]].value == -1
+    assert checks["max_recall_drop", CLASSES[0]].passed is False
+    assert [checks["max_recall_drop", name].passed for name in CLASSES[1:]] == [True] * 3
+
+
+def test_where_nothing_would_be_answered_nothing_is_accepted() -> None:
+    check = judged(evidence(made_up(), abstain_threshold=1.0))["abstain_threshold", ""]
+    assert check.passed is False
+    assert "would answer nothing" in check.why
+    assert ("abstain_threshold", "") not in judged(evidence(made_up(), abstain_threshold=0.5))
 
 
 def test_a_worse_candidate_fails_every_comparison_and_a_better_one_gains() -> None:

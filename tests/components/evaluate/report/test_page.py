@@ -311,7 +311,7 @@ def test_a_page_full_of_pictures_is_under_five_megabytes(hostile, tmp_path, clas
 
 
 @pytest.mark.parametrize(
-    ("skill", "said"), [(0, "the model is likelier to be wrong than they"), (6, "No labels are likely wrong")]
+    ("skill", "said"), [(0, "the model is likelier to be wrong than they"), (6, "No labels are contradicted")]
 )
 def test_a_model_that_contradicts_many_labels_is_itself_suspected(hostile, tmp_path, skill, said) -> None:
     dataset, model, settings = hostile.parent / "dataset", hostile.parent / "model", EvaluateSettings(min_accuracy=0.1)
