@@ -300,6 +300,7 @@ def test_a_page_full_of_pictures_is_under_five_megabytes(hostile, tmp_path, clas
     with opened(tmp_path / "report.html", viewport={"width": 360, "height": 700}) as page:
         assert page.locator("image").count() == 200
         assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.get_by_text("are too narrow").count() == (each < 10)
         counts = page.locator("[aria-controls^=cell]").all_text_contents()
         wrong = int((~answers.right).sum())
         if classes == 5:
