@@ -30,7 +30,8 @@ def check(address: str, options: SourceOptions) -> None:
         )
     used = _with_files(address, tops)
     if deep := {top for top in used if top.lower() in SPLIT_NAMES and not _holds_files(address, top, deep=False)}:
-        _check_not_mixed(address, [top for top in used if _holds_files(address, top, deep=True)], deep)
+        holding = [top for top in used if _holds_files(address, top, deep=True)]
+        _check_not_mixed(address, holding, deep.intersection(holding))
     filled = sorted({name for top in used for name in _used_folders(address, top)}) if _are_splits(used) else used
     if len(filled) < 2:
         raise _too_few(address, filled, _deeper(address, used))

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from petalflow import storage
@@ -95,6 +95,7 @@ trees = st.dictionaries(
 
 @settings(max_examples=60)
 @given(trees)
+@example({"cat/a.jpg": b"", "дог/a.jpg": b"", "train/cat/.a.jpg": b""})
 def test_a_folder_and_its_archives_have_one_listing_or_one_fault(files: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files.items():
