@@ -63,9 +63,12 @@ image-%:
 clean:  ## remove the environment and all that was generated
 	rm -rf $(VENV) runs models build dist *.egg-info
 
+# uv takes seconds where pip takes minutes, and older pips reject extras of pinned packages once a newer version is out.
+UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip -q
 $(VENV)/.%: requirements/%.txt setup.py VERSION
 	@test -n "$(PYTHON)" || { echo "petalflow needs Python 3.11, 3.12 or 3.13 with venv (Debian: python3-venv); make PYTHON=/path/to/python" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/$*.txt
-	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(UV) install --require-hashes -r requirements/$*.txt
+	$(UV) install --no-deps --no-build-isolation --editable .
 	touch $@
