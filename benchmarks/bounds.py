@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from components.evaluate.answers import Answers
-from components.evaluate.bounds import bounds_of, worsening
-from components.evaluate.measure import LESS_IS_BETTER, OVERALL, RANKED, statistics_of
-from components.evaluate.resampling import resamples
+from petalflow.metrics.bounds import bounds_of, worsening
+from petalflow.metrics.measure import LESS_IS_BETTER, OVERALL, RANKED, statistics_of
+from petalflow.metrics.predictions import Answers
+from petalflow.metrics.resampling import resamples
 from petalflow.model.task import Task
 from petalflow.verdict import CONFIDENCE
 

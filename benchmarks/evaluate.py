@@ -30,7 +30,7 @@ _PREDICT = """
 import json, resource, sys, time
 import keras, numpy as np
 from petalflow.dataset import open_dataset
-from petalflow.dataset.reading import decoded_images
+from petalflow.model.reading import decoded_images
 
 dataset, *models = sys.argv[1:]
 models = [keras.models.load_model(model, compile=False) for model in models]

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 from demo.digits import write_digits
-from petalflow.steps import STEPS
+from petalflow.run.steps import STEPS
 
 _PETALFLOW = str(Path(sys.executable).with_name("petalflow"))
 _SETTINGS = {

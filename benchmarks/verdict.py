@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from petalflow.metrics.intervals import tango_statistic
 from petalflow.verdict import (
     Check,
     Verdict,
@@ -30,7 +31,6 @@ from petalflow.verdict import (
     power_of_accuracy_drop,
     power_of_min,
 )
-from petalflow.verdict.bounds import tango_statistic
 
 Line = dict[str, Any]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from petalflow import __version__
-from petalflow.images import PREFIX, image
+from petalflow.container_images import PREFIX, image
 from pipeline.code_version import source_hash
-from pipeline.targets.settings import ClusterSettings, ContainerSettings, Machine
+from pipeline.settings import ClusterSettings, ContainerSettings, Machine
 
 if TYPE_CHECKING:
     from kfp import dsl

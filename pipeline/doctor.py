@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from petalflow.errors import UsageError
+from pipeline.settings import ContainerSettings
 from pipeline.targets.choice import find_target
-from pipeline.targets.settings import ContainerSettings
 
 
 @dataclass(frozen=True)

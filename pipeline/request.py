@@ -6,7 +6,7 @@ from typing import NamedTuple
 from petalflow import storage
 from petalflow.registry import check_name
 from petalflow.source.tfds import named as tfds_named
-from pipeline.config import Configuration
+from pipeline.configuration import Configuration
 
 
 class Home(NamedTuple):

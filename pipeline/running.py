@@ -11,24 +11,25 @@ from pathlib import Path
 from rich.console import Console
 
 from components.notify.notify import summary
-from petalflow import errors, runs, storage
+from petalflow import errors, storage
 from petalflow.errors import Interrupted, UsageError
-from petalflow.steps import STEPS
+from petalflow.run import record
+from petalflow.run.steps import STEPS
 from petalflow.verdict import REPORT_FILE, VERDICT_FILE
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import BY_HAND, CACHED, RAN, RUNNING, SKIPPED, WAITING, RunFile
-from pipeline.targets.target import Failure, Target
+from pipeline.target import Failure, Target
 
 SUBMITTED = "submitted"
 # What a command ends with after each outcome.
 EXIT_CODES = {
-    runs.ACCEPTED: errors.ACCEPTED,
-    runs.NOTHING_NEW: errors.ACCEPTED,
-    runs.SKIPPED: errors.ACCEPTED,
+    record.ACCEPTED: errors.ACCEPTED,
+    record.NOTHING_NEW: errors.ACCEPTED,
+    record.SKIPPED: errors.ACCEPTED,
     SUBMITTED: errors.ACCEPTED,
-    runs.REFUSED: errors.REFUSED,
-    runs.FAILED: errors.FAILED,
+    record.REFUSED: errors.REFUSED,
+    record.FAILED: errors.FAILED,
 }
 _AGAIN = "the same command takes it up again"
 # As pathlib leaves one: gs:/bucket/folder.
@@ -146,38 +147,38 @@ def _conclude(target: Target, request: Request, run_file: RunFile, failure: Fail
     if finished and unseen:
         run_file.outcome = _outcome_by_steps(run_file)
     else:
-        run_file.outcome = runs.outcome(request.record_uri, run_file.run_id, succeeded=finished)
-    verdict = runs.read(request.record_uri, run_file.run_id, runs.VERDICT)
+        run_file.outcome = record.outcome(request.record_uri, run_file.run_id, succeeded=finished)
+    verdict = record.read(request.record_uri, run_file.run_id, record.VERDICT)
     # Of a run that was cut off after its release, an earlier attempt evaluated.
-    if verdict and (run_file.step("evaluate").state == RAN or run_file.outcome == runs.ACCEPTED):
+    if verdict and (run_file.step("evaluate").state == RAN or run_file.outcome == record.ACCEPTED):
         storage.write_json(str(out / VERDICT_FILE), verdict)
-        storage.write_bytes(str(out / REPORT_FILE), runs.read_report(request.record_uri, run_file.run_id))
+        storage.write_bytes(str(out / REPORT_FILE), record.read_report(request.record_uri, run_file.run_id))
         run_file.results |= {"verdict": str(out / VERDICT_FILE), "report": str(out / REPORT_FILE)}
         run_file.results["failed_checks"] = [check for check in verdict["checks"] if check["passed"] is False]
-    if run_file.outcome == runs.FAILED:
+    if run_file.outcome == record.FAILED:
         failure = failure or Failure("", ("the run left no verdict and no error",), run_file.link or str(out))
         run_file.results |= {"error": str(failure), "log": failure.log}
-    release = runs.read(request.record_uri, run_file.run_id, runs.RELEASE)
-    if run_file.outcome == runs.ACCEPTED and release:
+    release = record.read(request.record_uri, run_file.run_id, record.RELEASE)
+    if run_file.outcome == record.ACCEPTED and release:
         run_file.results["release"] = release["uri"]
     run_file.write()
 
 
 def _is_recorded_here(request: Request, run_file: RunFile) -> bool:
     """Tells whether this run's record can be read; a volume of a cluster need not be seen from this machine."""
-    return runs.read(request.record_uri, run_file.run_id, runs.SNAPSHOT) is not None
+    return record.read(request.record_uri, run_file.run_id, record.SNAPSHOT) is not None
 
 
 def _outcome_by_steps(run_file: RunFile) -> str:
     """Returns the outcome of a run that ended well, by the last step that its conditions let run."""
-    for step, outcome in (("release", runs.ACCEPTED), ("evaluate", runs.REFUSED), ("convert", runs.FAILED)):
+    for step, outcome in (("release", record.ACCEPTED), ("evaluate", record.REFUSED), ("convert", record.FAILED)):
         if run_file.step(step).state in (RAN, CACHED):
             return outcome
-    return runs.NOTHING_NEW
+    return record.NOTHING_NEW
 
 
 def _print_outcome(request: Request, run_file: RunFile) -> None:
-    if run_file.outcome == runs.FAILED:
+    if run_file.outcome == record.FAILED:
         print(f"petalflow: error: {run_file.results['error']}\nlog: {run_file.results['log']}", file=sys.stderr)
     elif not _is_recorded_here(request, run_file):
         print(f"{request.name}: {run_file.outcome} (run {run_file.run_id})")

@@ -14,13 +14,13 @@ from rich.table import Table
 from petalflow import clock, registry
 from petalflow.errors import UsageError
 from pipeline.compile import check_compiles
-from pipeline.config import targets_of
+from pipeline.configuration import targets_of
 from pipeline.running import check_out
+from pipeline.schedule import Order, Schedule, Schedules
+from pipeline.target import Target
 from pipeline.targets.choice import find_schedules, find_target
-from pipeline.targets.local_schedules import LocalSchedules
-from pipeline.targets.schedule_files import ScheduleFile, no_schedule
-from pipeline.targets.schedules import Order, Schedule, Schedules
-from pipeline.targets.target import Target
+from pipeline.targets.local.schedule_files import ScheduleFile, no_schedule
+from pipeline.targets.local.schedules import LocalSchedules
 
 Values = Mapping[str, Mapping[str, Any]]
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from petalflow import storage
-from petalflow.step import OUR_LOGGERS
+from petalflow.run.frame import OUR_LOGGERS
 from tests.servers.docker import build_images, running_docker
 from tests.servers.gcs import running_gcs
 from tests.servers.s3 import running_s3
@@ -147,7 +147,7 @@ def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     Lines are known by the test's folder in them. All else stays, since other tests may be at it.
     """
-    from pipeline.targets import crontab
+    from pipeline.targets.local import crontab
 
     if not shutil.which("crontab"):
         pytest.skip("needs the program crontab (Debian: apt install cron)")

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from petalflow.images import BASE
+from petalflow.container_images import BASE
 
 
 @dsl.component(base_image=BASE, install_kfp_package=False)
@@ -19,8 +19,8 @@ def convert(
     from components.convert.convert import convert as work
     from components.convert.previous import previous_dataset
     from components.convert.settings import ConvertSettings
+    from petalflow.run.frame import running
     from petalflow.source.pinned import unpin
-    from petalflow.step import running
 
     with running("convert", state_uri):
         address, fingerprint = unpin(source)

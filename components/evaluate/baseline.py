@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from components.evaluate.answers import Answers
 from components.evaluate.images import TestImages
 from petalflow import storage
 from petalflow.dataset import Dataset
 from petalflow.errors import PetalflowError
+from petalflow.metrics.predictions import Answers
 from petalflow.model.scoring import score_saved_model
 from petalflow.model.task import Task
 from petalflow.progress import Counter

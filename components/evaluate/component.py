@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from petalflow.images import CPU
+from petalflow.container_images import CPU
 
 
 @dsl.component(base_image=CPU, install_kfp_package=False)
@@ -26,10 +26,12 @@ def evaluate(
     from pathlib import Path
 
     from components.evaluate.settings import EvaluateSettings
-    from petalflow import runs, storage
+    from petalflow import storage
+    from petalflow.model.serving import Serving
     from petalflow.registry import live
-    from petalflow.step import running
-    from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, Serving
+    from petalflow.run import record
+    from petalflow.run.frame import running
+    from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE
 
     run = run_id or job_id
     with running("evaluate", state_uri, run):
@@ -40,8 +42,8 @@ def evaluate(
         baseline = live(registry, name, besides_run=run)
         verdict = work(model.path, dataset.path, evaluation.path, EvaluateSettings.from_json(evaluate_config), baseline)
         page = storage.read_bytes(storage.join(evaluation.path, REPORT_FILE))
-        runs.write_report(record_uri, run, page)
-        runs.write(record_uri, run, runs.VERDICT, {**verdict.to_json(), "evaluation": evaluation.uri})
+        record.write_report(record_uri, run, page)
+        record.write(record_uri, run, record.VERDICT, {**verdict.to_json(), "evaluation": evaluation.uri})
         # The same for the pages of the place that it runs in.
         metrics = storage.read_json(storage.join(evaluation.path, METRICS_FILE))
         artifacts.log_figures(figures, metrics)

@@ -11,7 +11,6 @@ from components.evaluate.baseline import difference_facts
 from components.evaluate.evaluation import Evaluation, examine
 from components.evaluate.images import TestImages
 from components.evaluate.judge import NO_RELEASE, Evidence, checks_of
-from components.evaluate.measure import reliability
 from components.evaluate.notes import notes_of
 from components.evaluate.predictions import write_predictions
 from components.evaluate.report import write_report
@@ -20,6 +19,7 @@ from components.evaluate.slices import Slices
 from petalflow import registry, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError, UsageError, did_you_mean
+from petalflow.metrics.measure import reliability
 from petalflow.model.files import load_model, model_sha256, read_model_info
 from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict
 

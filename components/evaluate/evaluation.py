@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from components.evaluate.abstention import Abstention
 from components.evaluate.ancestor import Ancestor
-from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline, BrokenBaselineError, score_baseline
-from components.evaluate.calibration import temperature
 from components.evaluate.images import TestImages, truth_of
 from components.evaluate.judge import Evidence
-from components.evaluate.measure import Measurement, measure
 from components.evaluate.settings import EvaluateSettings
 from petalflow import registry
 from petalflow.dataset import Dataset
 from petalflow.errors import PetalflowError
+from petalflow.metrics.calibration import temperature
+from petalflow.metrics.measure import Measurement, measure
+from petalflow.metrics.predictions import Answers
 from petalflow.model.files import TrainedModel
 from petalflow.model.scoring import score_model
 from petalflow.model.task import cooled

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 from components.evaluate.abstention import Abstention
 from components.evaluate.ancestor import Ancestor
-from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline, discordant
-from components.evaluate.bounds import bounds_of, worsening
-from components.evaluate.measure import LESS_IS_BETTER, Measurement
 from components.evaluate.settings import CHANGE_THRESHOLDS, SUFFICIENT, EvaluateSettings, Shares
 from components.evaluate.slices import Slices
+from petalflow.metrics.bounds import bounds_of, worsening
+from petalflow.metrics.measure import LESS_IS_BETTER, Measurement
+from petalflow.metrics.predictions import Answers
 from petalflow.verdict import Check, check_figure, check_min, check_paired, not_applicable
 
 # Threshold -> figure of `Measurement.figures`.

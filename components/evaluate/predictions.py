@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from components.evaluate.answers import Answers
 from components.evaluate.judge import Evidence
 from components.evaluate.slices import CLASS
 from petalflow.dataset import Entry
+from petalflow.metrics.predictions import Answers
 from petalflow.model.task import Task
 
 

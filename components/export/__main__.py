@@ -25,7 +25,8 @@ def export(
     from components.export.settings import ExportSettings
     from petalflow.errors import PetalflowError
     from petalflow.model.files import model_sha256, read_model_info
-    from petalflow.verdict import Serving, read_accepted
+    from petalflow.model.serving import Serving
+    from petalflow.verdict import read_accepted
 
     settings = ExportSettings.of(commandline.read_settings("export", config, set))
     verdict = read_accepted(evaluation)

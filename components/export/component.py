@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from petalflow.images import CPU
+from petalflow.container_images import CPU
 
 
 @dsl.component(base_image=CPU, install_kfp_package=False)
@@ -17,8 +17,8 @@ def export(
 ) -> None:
     """Exports a model, to be served as `serving` says; code_version is there for the cache."""
     from components.export.settings import ExportSettings
-    from petalflow.step import running
-    from petalflow.verdict import Serving
+    from petalflow.model.serving import Serving
+    from petalflow.run.frame import running
 
     with running("export", state_uri):
         from components.export.export import export as work

@@ -21,9 +21,9 @@ from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
 from petalflow.model.files import MODEL_FILE, TrainedModel, load_model, model_sha256
 from petalflow.model.scoring import Scores, score_model
+from petalflow.model.serving import Serving
 from petalflow.model.task import cooled
-from petalflow.step import last_error
-from petalflow.verdict import Serving
+from petalflow.run.frame import last_error
 
 log = logging.getLogger(__name__)
 

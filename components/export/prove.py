@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from petalflow.errors import PetalflowError
-from petalflow.step import running
+from petalflow.run.frame import running
 
 if TYPE_CHECKING:
     from petalflow.dataset import Dataset
@@ -48,7 +48,7 @@ def prove(folder: Path, dataset_root: Path, expected: Scores, tolerance: float) 
 
 def _litert_scores(path: Path, dataset: "Dataset", images: int) -> Scores:
     from components.export.litert import litert_size_px, score_litert
-    from petalflow.dataset.reading import decoded_images
+    from petalflow.model.reading import decoded_images
 
     examples = decoded_images(dataset, "test", litert_size_px(path)).take(images)
     return score_litert(path, np.stack([image for image, _ in examples.as_numpy_iterator()]))

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from petalflow.model.decode import decode_and_resize
 from petalflow.model.files import TrainedModel
+from petalflow.model.serving import Serving
 from petalflow.model.task import SATURATED, SMALLEST, Task
-from petalflow.verdict import Serving
 
 SCORES_SIGNATURE = "scores"
 # Keeps the logarithm of a score of 0 finite.

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from petalflow.images import BASE
+from petalflow.container_images import BASE
 
 
 @dsl.component(base_image=BASE, install_kfp_package=False)
@@ -22,12 +22,12 @@ def notify(
     from components.notify.settings import KeepSettings, NotifySettings
     from components.notify.telling import tell
     from components.notify.tidying import tidy
-    from petalflow import lock, runs
-    from petalflow.step import running
+    from petalflow.run import lock, record
+    from petalflow.run.frame import running
 
     with running("notify"):
         run, error = run_id or job_id, status.error_message or ""
-        runs.end(record_uri, run, state_uri, succeeded=status.state == "SUCCEEDED", error=error)
+        record.end(record_uri, run, state_uri, succeeded=status.state == "SUCCEEDED", error=error)
         for line in summary(record_uri, run, name):
             print(line, flush=True)
         # Before another run may go on with what is there; telling may take a while, and need not.

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from petalflow import runs, storage
+from petalflow import storage
 from petalflow.errors import UsageError
+from petalflow.run import record
 from petalflow.verdict import REPORT_FILE, Check
 
 # Of a message; what is longer is not read.
@@ -93,11 +94,11 @@ def compose(record_uri: str, run_id: str, name: str) -> Message:
         run_id: The run.
         name: The name it releases under.
     """
-    snapshot = runs.read(record_uri, run_id, runs.SNAPSHOT) or {}
-    verdict = runs.read(record_uri, run_id, runs.VERDICT) or {}
-    release = runs.read(record_uri, run_id, runs.RELEASE) or {}
-    ended = runs.read(record_uri, run_id, runs.END)
-    outcome = ended["outcome"] if ended else runs.outcome(record_uri, run_id, succeeded=True)
+    snapshot = record.read(record_uri, run_id, record.SNAPSHOT) or {}
+    verdict = record.read(record_uri, run_id, record.VERDICT) or {}
+    release = record.read(record_uri, run_id, record.RELEASE) or {}
+    ended = record.read(record_uri, run_id, record.END)
+    outcome = ended["outcome"] if ended else record.outcome(record_uri, run_id, succeeded=True)
     checks = [Check(**check) for check in verdict.get("checks", ())]
     return Message(
         name=name,

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from components.notify import secret
 from petalflow.settings import StepSettings
 
-# As petalflow.runs words them, in one word each.
+# As petalflow.run.record words them, in one word each.
 Outcome = Literal["accepted", "refused", "failed", "nothing_new", "skipped"]
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # What browsers take for an address (HTML, section 4.10.5.1.5).

@@ -6,7 +6,8 @@ from datetime import datetime
 from functools import partial
 
 from components.notify.settings import KeepSettings
-from petalflow import history, lock, registry, runs, storage
+from petalflow import registry, storage
+from petalflow.run import history, lock, record
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ def _remove_records(record_uri: str, state_uri: str, keep: int) -> list[str]:
 
 def _was_accepted(record_uri: str, run_id: str) -> bool:
     try:
-        return (runs.read(record_uri, run_id, runs.END) or {}).get("outcome") == runs.ACCEPTED
+        return (record.read(record_uri, run_id, record.END) or {}).get("outcome") == record.ACCEPTED
     except (ValueError, TypeError):  # unreadable, which `petalflow runs` shows
         return False
 

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from petalflow.images import CPU
+from petalflow.container_images import CPU
 
 
 @dsl.component(base_image=CPU, install_kfp_package=False)
@@ -12,7 +12,7 @@ def predict(registry: str, name: str, images: str, predict_config: str, predicti
 
     from components.predict.settings import PredictSettings
     from petalflow import storage
-    from petalflow.step import running
+    from petalflow.run.frame import running
 
     with running("predict"):
         from components.predict.predict import predict as work

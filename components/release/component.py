@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from petalflow.images import BASE
+from petalflow.container_images import BASE
 
 
 @dsl.component(base_image=BASE, install_kfp_package=False)
@@ -26,10 +26,10 @@ def release(
 ) -> str:
     """Returns the address of the release; the source is given as ADDRESS@sha256:FINGERPRINT."""
     from components.release.release import release as work
-    from petalflow import runs
+    from petalflow.run import record
+    from petalflow.run.frame import running
     from petalflow.settings import sections
     from petalflow.source.pinned import unpin
-    from petalflow.step import running
 
     run = run_id or job_id
     with running("release", state_uri, run):
@@ -43,5 +43,5 @@ def release(
         made = {"run_id": run, "source": unpin(source)[0], "dataset_uri": dataset.uri, "code_version": code_version}
         inputs = (exported.path, evaluation.path, dataset.path)
         released = work(*inputs, registry, name, settings=settings, state_uri=state_uri, **made)
-        runs.write(record_uri, run, runs.RELEASE, released.for_record())
+        record.write(record_uri, run, record.RELEASE, released.for_record())
     return released.uri

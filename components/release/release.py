@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from components.release.model_card import model_card
-from petalflow import __version__, clock, lock, registry, storage
+from petalflow import __version__, clock, registry, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
+from petalflow.model.serving import Serving
 from petalflow.registry import DATASET_STATISTICS_FILE, TRAINING_IMAGES_FILE, Release, write_training_hashes
-from petalflow.verdict import METRICS_FILE, VERDICT_FILE, Serving, read_accepted
+from petalflow.run import lock
+from petalflow.verdict import METRICS_FILE, VERDICT_FILE, read_accepted
 
 log = logging.getLogger(__name__)
 

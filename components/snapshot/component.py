@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from petalflow.images import BASE
+from petalflow.container_images import BASE
 
 
 @dsl.component(base_image=BASE, install_kfp_package=False)
@@ -30,21 +30,22 @@ def snapshot(
     from components.snapshot.settings import SnapshotSettings
     from components.snapshot.snapshot import Asked, look
     from petalflow import registry as releases
-    from petalflow import runs, storage
+    from petalflow import storage
+    from petalflow.run import record
+    from petalflow.run.frame import running
     from petalflow.settings import sections
     from petalflow.source import SourceOptions
-    from petalflow.step import running
 
     run = run_id or job_id
     with running("snapshot", state_uri, run):
         # A run that was cut off after its release has made that, and no other, whatever the photos are by now.
         made = releases.released_by(registry, name, run)
         asked_for = {"source": source, "trigger": trigger, "code_version": code_version}
-        runs.begin(record_uri, run, **asked_for, has_released=made is not None)
+        record.begin(record_uri, run, **asked_for, has_released=made is not None)
         for promised in (listing.path, baseline):  # whatever comes
             storage.write_bytes(promised, b"")
         if made:
-            runs.write(record_uri, run, runs.RELEASE, made.for_record())
+            record.write(record_uri, run, record.RELEASE, made.for_record())
             return ""
         settings = sections(
             convert=convert_config,
@@ -56,9 +57,9 @@ def snapshot(
         reading = SourceOptions.among(convert_config)
         asked = Asked(source, registry, name, state_uri, run, settings, code_version, reading)
         pinned, seen = look(asked, SnapshotSettings.from_json(snapshot_config), listing.path)
-        runs.write(record_uri, run, runs.SNAPSHOT, seen)
+        record.write(record_uri, run, record.SNAPSHOT, seen)
         if not seen["skipped"]:
-            runs.take_turn(record_uri, run)
+            record.take_turn(record_uri, run)
         storage.write_bytes(baseline, baseline_of_training(settings["train"], registry, name, run).encode())
     listing.metadata.update({key: seen[key] for key in ("source", "fingerprint", "images") if key in seen})
     return pinned

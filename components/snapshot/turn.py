@@ -4,8 +4,8 @@ import logging
 import time
 
 from components.snapshot.settings import SnapshotSettings
-from petalflow import lock
 from petalflow.errors import PetalflowError
+from petalflow.run import lock
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from petalflow.images import CPU
+from petalflow.container_images import CPU
 
 
 @dsl.component(base_image=CPU, install_kfp_package=False)
@@ -16,7 +16,7 @@ def train(
 ) -> None:
     """Trains a model on the dataset, beginning with a release's weights or ""; code_version is there for the cache."""
     from components.train.settings import TrainSettings
-    from petalflow.step import running
+    from petalflow.run.frame import running
 
     with running("train", state_uri):
         from components.train.checkpoint import training_uri

@@ -16,7 +16,7 @@ from components.train.feeding import Augmentation
 from components.train.forward import Forward
 from components.train.interruption import Interruption
 from petalflow.dataset import Dataset
-from petalflow.dataset.reading import decoder, records
+from petalflow.model.reading import decoder, records
 from petalflow.progress import Counter
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from components.train.order import class_weights, epoch_order, epoch_seed
 from petalflow.dataset import Dataset
-from petalflow.dataset.reading import decoded_images, decoder, mixed_records
+from petalflow.model.reading import decoded_images, decoder, mixed_records
 
 # Given an image, uint8 [size, size, 3], and a seed, int64 [2]: the image varied, uint8 likewise.
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]

@@ -2,7 +2,7 @@
 
 from kfp import dsl
 
-from petalflow.images import BASE
+from petalflow.container_images import BASE
 
 
 @dsl.component(base_image=BASE, install_kfp_package=False)
@@ -18,7 +18,7 @@ def validate(
     from components.validate.baseline import live_baseline
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work
-    from petalflow.step import running
+    from petalflow.run.frame import running
 
     with running("validate", state_uri):
         settings = ValidateSettings.from_json(validate_config)

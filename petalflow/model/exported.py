@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from petalflow import storage
+from petalflow.model.serving import Serving
 from petalflow.model.task import Task
-from petalflow.verdict import Serving
 
 EXPORT_FILE = "export.json"
 

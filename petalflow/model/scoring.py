@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from petalflow.dataset import Dataset
-from petalflow.dataset.reading import decoded_images, encoded_examples
 from petalflow.model.files import TrainedModel
+from petalflow.model.reading import decoded_images, encoded_examples
 from petalflow.model.task import class_scores
 from petalflow.progress import Counter
 

@@ -1,6 +1,6 @@
 """Checks, the bounds they are made on, and the verdict. No TensorFlow here."""
 
-from petalflow.verdict.bounds import CONFIDENCE, clopper_pearson_lower, tango_interval, tango_lower, wilson_interval
+from petalflow.metrics.intervals import CONFIDENCE, clopper_pearson_lower, tango_interval, tango_lower, wilson_interval
 from petalflow.verdict.checks import (
     Check,
     check_figure,
@@ -15,7 +15,6 @@ from petalflow.verdict.power import (
     power_of_accuracy_drop,
     power_of_min,
 )
-from petalflow.verdict.serving import Serving
 from petalflow.verdict.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict, read_accepted
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "REPORT_FILE",
     "VERDICT_FILE",
     "Check",
-    "Serving",
     "Verdict",
     "check_figure",
     "check_min",

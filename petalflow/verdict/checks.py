@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from petalflow.verdict.bounds import CONFIDENCE, clopper_pearson_lower, tango_lower
+from petalflow.metrics.intervals import CONFIDENCE, clopper_pearson_lower, tango_lower
 from petalflow.verdict.power import odds_of_difference
 
 

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from petalflow.verdict.bounds import CONFIDENCE, tango_statistic
+from petalflow.metrics.intervals import CONFIDENCE, tango_statistic
 
 if TYPE_CHECKING:
     import numpy as np

@@ -1,1 +1,1 @@
-"""The places to run: the same verbs on each (`pipeline.targets.target`)."""
+"""The places to run: the same verbs on each (`pipeline.target`)."""

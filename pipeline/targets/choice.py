@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from petalflow import __version__
+from petalflow.container_images import PREFIX, check_prefix, check_tag
 from petalflow.errors import UsageError
-from petalflow.images import PREFIX, check_prefix, check_tag
 from pipeline.build import TRAIN, Build
-from pipeline.config import targets_of
-from pipeline.targets.schedules import Schedules
-from pipeline.targets.settings import ContainerSettings, DockerSettings, KubeflowSettings, Machine, VertexSettings
-from pipeline.targets.target import Target
+from pipeline.configuration import targets_of
+from pipeline.schedule import Schedules
+from pipeline.settings import ContainerSettings, DockerSettings, KubeflowSettings, Machine, VertexSettings
+from pipeline.target import Target
 
 
 def find_target(name: str, settings: Mapping[str, ContainerSettings]) -> Target:
@@ -22,18 +22,18 @@ def find_target(name: str, settings: Mapping[str, ContainerSettings]) -> Target:
     """
     # Each imports the client library of its place.
     if name == "docker":
-        from pipeline.targets.docker import Docker
+        from pipeline.targets.docker.target import Docker
 
         return Docker(cast(DockerSettings, settings[name]))
     if name == "kubeflow":
-        from pipeline.targets.kubeflow import Kubeflow
+        from pipeline.targets.kubeflow.target import Kubeflow
 
         return Kubeflow(cast(KubeflowSettings, settings[name]))
     if name == "vertex":
-        from pipeline.targets.vertex import Vertex
+        from pipeline.targets.vertex.target import Vertex
 
         return Vertex(cast(VertexSettings, settings[name]))
-    from pipeline.targets.local import Local
+    from pipeline.targets.local.target import Local
 
     return Local()
 
@@ -46,14 +46,14 @@ def find_schedules(name: str, settings: Mapping[str, ContainerSettings]) -> Sche
         settings: Of the places, by name.
     """
     if name == "kubeflow":
-        from pipeline.targets.kubeflow_schedules import KubeflowSchedules
+        from pipeline.targets.kubeflow.schedules import KubeflowSchedules
 
         return KubeflowSchedules(cast(KubeflowSettings, settings[name]))
     if name == "vertex":
-        from pipeline.targets.vertex_schedules import VertexSchedules
+        from pipeline.targets.vertex.schedules import VertexSchedules
 
         return VertexSchedules(cast(VertexSettings, settings[name]))
-    from pipeline.targets.local_schedules import LocalSchedules
+    from pipeline.targets.local.schedules import LocalSchedules
 
     return LocalSchedules(name, find_target)
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from components.convert.previous import previous_dataset
 from components.notify.settings import KeepSettings
-from petalflow.step import last_error
+from petalflow.run.frame import last_error
 from pipeline.display import Display
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, RunFile
-from pipeline.targets.local_work import forget_incomplete, forget_old, note_used
-from pipeline.targets.target import Failure
+from pipeline.target import Failure
+from pipeline.targets.work import forget_incomplete, forget_old, note_used
 
 _LOG = "run.log"
 WORK = "steps"

@@ -123,7 +123,7 @@ def tiny_evaluation(tiny_model: Path, tiny_dataset: Path, tmp_path_factory: pyte
 def tiny_export(tiny_model: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from components.export.export import export
     from components.export.settings import ExportSettings
-    from petalflow.verdict import Serving
+    from petalflow.model.serving import Serving
 
     out = tmp_path_factory.mktemp("tiny-export") / "export"
     export(tiny_model, tiny_dataset, Serving(temperature=1.0, abstain_threshold=0.0), out, ExportSettings())

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from petalflow import __version__
-from petalflow.images import BASE, CPU, image
+from petalflow.container_images import BASE, CPU, image
 from pipeline.code_version import source_hash
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("images")]

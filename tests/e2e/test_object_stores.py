@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from components.train import checkpoint
-from petalflow import registry, runs, storage
+from petalflow import registry, storage
+from petalflow.run import record as runs
 from tests.e2e.command import PETALFLOW, QUICK, petalflow
 from tests.servers.process import free_port
 from tests.servers.proxy import proxy

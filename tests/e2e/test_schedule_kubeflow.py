@@ -2,7 +2,7 @@
 
 import json
 
-from petalflow import runs
+from petalflow.run import record
 from tests.servers.kubeflow import Fault
 
 MONDAYS = ("--cron", "0 3 * * 1")
@@ -21,7 +21,7 @@ def test_the_life_of_a_schedule(cluster) -> None:
     assert json.loads(run.runtime_config.parameters["snapshot_config"])["if_changed"] is True
     cluster.service.finish(run.run_id)
     records = f"{cluster.volume}/models/.records/flowers"
-    assert runs.outcome(records, run.run_id, succeeded=True) == runs.ACCEPTED
+    assert record.outcome(records, run.run_id, succeeded=True) == record.ACCEPTED
 
     assert cluster.of_schedule("pause", "flowers").output.strip() == "flowers is paused"
     assert recurring.fire(recurring.one.recurring_run_id) is None

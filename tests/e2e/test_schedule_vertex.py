@@ -4,7 +4,7 @@ import json
 
 import grpc
 
-from petalflow import runs
+from petalflow.run import record
 from tests.servers.vertex import Fault
 
 MONDAYS = ("--cron", "0 3 * * MON", "--timezone", "Europe/Berlin")
@@ -26,7 +26,7 @@ def test_the_life_of_a_schedule(cloud) -> None:
     assert (snapshot["if_changed"], snapshot["timezone"]) == (True, "Europe/Berlin")
     cloud.service.finish(job.name)
     records = f"{cloud.bucket}/models/.records/flowers"
-    assert runs.outcome(records, cloud.service.numbers[job.name], succeeded=True) == runs.ACCEPTED
+    assert record.outcome(records, cloud.service.numbers[job.name], succeeded=True) == record.ACCEPTED
 
     assert cloud.of_schedule("pause", "flowers").output.strip() == "flowers is paused"
     listed = cloud.of_schedule("list").output.splitlines()

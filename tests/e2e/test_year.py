@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from petalflow.history import RunRecord, history
+from petalflow.run.history import RunRecord, history
 from tests.e2e.command import PETALFLOW, QUICK, Ended, petalflow
 
 FIRST_MONDAY = datetime(2026, 1, 5, 3, tzinfo=ZoneInfo("Europe/Berlin"))

@@ -2,7 +2,7 @@ import yaml
 
 from pipeline.build import Build
 from pipeline.compile import compile_pipeline
-from pipeline.targets.settings import Machine
+from pipeline.settings import Machine
 
 
 def test_a_tfds_source_is_listed_and_converted_where_tensorflow_is() -> None:

@@ -4,10 +4,10 @@ import pytest
 import yaml
 
 from petalflow.errors import UsageError
-from petalflow.steps import STEPS
+from petalflow.run.steps import STEPS
 from pipeline.build import Build
 from pipeline.compile import compile_pipeline
-from pipeline.targets.settings import Machine
+from pipeline.settings import Machine
 
 
 def containers(file: Path) -> dict[str, dict]:

@@ -9,7 +9,7 @@ import yaml
 
 from components.train.check import check_settings
 from components.train.settings import TrainSettings
-from pipeline.config import Configuration
+from pipeline.configuration import Configuration
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))
 ASKED = {

@@ -3,9 +3,9 @@ import json
 import pytest
 import yaml
 
-from petalflow.steps import STEPS
+from petalflow.run.steps import STEPS
 from pipeline.compile import compile_pipeline, pipeline_file
-from pipeline.config import SECTIONS
+from pipeline.configuration import SECTIONS
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 
 from petalflow.errors import UsageError
-from pipeline.config import Configuration
+from pipeline.configuration import Configuration
 from pipeline.request import Request
 
 CONFIGURATION = Configuration.of({"evaluate": {"min_accuracy": 0.5}})

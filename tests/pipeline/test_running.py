@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 from petalflow.errors import UsageError
-from petalflow.steps import STEPS
+from petalflow.run.steps import STEPS
 from pipeline import running
-from pipeline.config import Configuration
+from pipeline.configuration import Configuration
 from pipeline.request import Request
 from pipeline.run_file import RAN, RunFile
-from pipeline.targets.local import Local
+from pipeline.targets.local.target import Local
 
 
 @pytest.fixture

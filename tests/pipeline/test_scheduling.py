@@ -9,10 +9,10 @@ from petalflow.errors import UsageError
 from pipeline import scheduling
 from pipeline.build import Build
 from pipeline.compile import check_compiles
-from pipeline.config import Configuration
+from pipeline.configuration import Configuration
 from pipeline.request import Request
-from pipeline.targets import schedule_files
-from pipeline.targets.schedules import Order
+from pipeline.schedule import Order
+from pipeline.targets.local import schedule_files
 
 VALUES = {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
 

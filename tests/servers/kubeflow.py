@@ -2,7 +2,7 @@
 
 It checks what it gets as the API server does, and goes through a run's steps one by one, each time it is
 asked how far the run is, writing the record as the steps would. Its tasks are those of an Argo workflow,
-as pipeline/targets/kubeflow_tasks.py describes them. Recurring runs are in kubeflow_recurring.py.
+as pipeline/targets/kubeflow/tasks.py describes them. Recurring runs are in kubeflow_recurring.py.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from google.protobuf import json_format
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from petalflow import runs
+from petalflow.run import record
 from tests.servers.kubeflow_recurring import RecurringRuns
 from tests.servers.kubeflow_requests import Query, Refused, chosen, model_of
 from tests.servers.pipeline_spec import problems_of
@@ -36,9 +36,9 @@ from tests.servers.records import write_record
 NAMESPACE = "team-a"
 _BEFORE_VERDICT = ("snapshot", "convert", "validate", "train", "evaluate")
 _STEPS = {
-    runs.NOTHING_NEW: ("snapshot",),
-    runs.REFUSED: _BEFORE_VERDICT,
-    runs.ACCEPTED: (*_BEFORE_VERDICT, "export", "release"),
+    record.NOTHING_NEW: ("snapshot",),
+    record.REFUSED: _BEFORE_VERDICT,
+    record.ACCEPTED: (*_BEFORE_VERDICT, "export", "release"),
 }
 _V2 = "/apis/v2beta1"
 _WORKFLOW = "petalflow-x7k2p"
@@ -59,7 +59,7 @@ class Play:
         records: Whether what the steps write can be read from here.
     """
 
-    outcome: str = runs.ACCEPTED
+    outcome: str = record.ACCEPTED
     fails: str = ""
     log: str | None = ""
     cached: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class Kubeflow:
     experiments: dict[str, api.V2beta1Experiment] = field(default_factory=dict)
     pipelines: dict[str, api.V2beta1Pipeline] = field(default_factory=dict)
     versions: dict[str, api.V2beta1PipelineVersion] = field(default_factory=dict)
-    runs: dict[str, api.V2beta1Run] = field(default_factory=dict)
+    record: dict[str, api.V2beta1Run] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     _acts: dict[str, Iterator[None]] = field(default_factory=dict)
     _logs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
@@ -317,7 +317,7 @@ class Kubeflow:
             if play.records:
                 write_record(step, parameters, play.outcome)
             workflow.end(executor, "SUCCEEDED"), workflow.end(task, "SUCCEEDED")
-        for outcome, condition in ((runs.NOTHING_NEW, "something-new"), (runs.REFUSED, "accepted")):
+        for outcome, condition in ((record.NOTHING_NEW, "something-new"), (record.REFUSED, "accepted")):
             if play.outcome == outcome and not play.fails:
                 workflow.driver(condition), workflow.end(workflow.begin(condition), "SKIPPED", seconds=0)
         for task in workflow.open():

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from petalflow import runs, storage
+from petalflow import storage
+from petalflow.run import record as runs
 from petalflow.verdict import Verdict
 from petalflow.verdict.checks import check_min
 

@@ -21,7 +21,7 @@ from google.cloud.logging_v2.types import ListLogEntriesRequest, ListLogEntriesR
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2
 
-from petalflow import runs
+from petalflow.run import record
 from tests.servers.google import PROJECT, Google
 from tests.servers.records import write_record
 from tests.servers.vertex_requests import LOCATION, PARENT, Refused, check_job, check_parent, plain
@@ -31,9 +31,9 @@ __all__ = ["LOCATION", "PARENT", "Fault", "Play", "Vertex", "running_vertex"]
 
 _BEFORE_VERDICT = ("snapshot", "convert", "validate", "train", "evaluate")
 _STEPS = {
-    runs.NOTHING_NEW: ("snapshot",),
-    runs.REFUSED: _BEFORE_VERDICT,
-    runs.ACCEPTED: (*_BEFORE_VERDICT, "export", "release"),
+    record.NOTHING_NEW: ("snapshot",),
+    record.REFUSED: _BEFORE_VERDICT,
+    record.ACCEPTED: (*_BEFORE_VERDICT, "export", "release"),
 }
 _State = vertex.PipelineTaskDetail.State
 _JobState = vertex.PipelineState
@@ -55,7 +55,7 @@ class Play:
         job_error: What the service says of a job that fails before any step runs.
     """
 
-    outcome: str = runs.ACCEPTED
+    outcome: str = record.ACCEPTED
     fails: str = ""
     error: str = ""
     log: tuple[str, ...] = ()

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluate.answers import Answers
 from components.evaluate.report.galleries import MISSED, SURE, Choice
 from components.evaluate.report.pictures import Picture, embedded
+from petalflow.metrics.predictions import Answers
 from petalflow.model.task import Task
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluate.measure import Proportion
 from components.evaluate.report.coverage import Coverage
+from petalflow.metrics.measure import Proportion
 
 
 @dataclass(frozen=True)

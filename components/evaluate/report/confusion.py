@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluate.answers import Answers
+from petalflow.metrics.predictions import Answers
 
 # A matrix of more classes than this is no longer read; its largest cells are.
 MOST_CLASSES = 30

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from components.evaluate.answers import Answers
 from components.evaluate.report.label_errors import label_errors
+from petalflow.metrics.predictions import Answers
 from petalflow.model.task import Task
 
 Indices = NDArray[np.int64]

@@ -10,7 +10,6 @@ import numpy as np
 
 from components.evaluate.abstention import Abstention
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.measure import reliability
 from components.evaluate.report import charts, tables
 from components.evaluate.report.attention import activations, looks, side_by_side
 from components.evaluate.report.confusion import MOST_CLASSES, cells, commonest
@@ -20,6 +19,7 @@ from components.evaluate.report.pictures import Picture, embedded, read_pictures
 from components.evaluate.settings import EvaluateSettings
 from petalflow import __version__, clock
 from petalflow.document import render
+from petalflow.metrics.measure import reliability
 from petalflow.model.files import CURVES_FILE
 from petalflow.settings import flat
 from petalflow.verdict import Verdict

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.measure import Measurement, Proportion
-from components.evaluate.resampling import Interval
 from components.evaluate.settings import EvaluateSettings
+from petalflow.metrics.measure import Measurement, Proportion
+from petalflow.metrics.resampling import Interval
 from petalflow.verdict import Check
 
 SHARE, NUMBER = "share", "number"

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from components.evaluate.answers import Answers
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.images import TestImages
 from components.evaluate.judge import Evidence, checks_of
-from components.evaluate.measure import measure
 from components.evaluate.report import write_report
 from components.evaluate.settings import EvaluateSettings
 from petalflow.dataset import open_dataset
+from petalflow.metrics.measure import measure
+from petalflow.metrics.predictions import Answers
 from petalflow.model.files import TrainedModel, load_model
 from petalflow.verdict import Verdict
 from tests.components.evaluate.samples import softmax

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from components.evaluate.answers import Answers
+from petalflow.metrics.predictions import Answers
 from petalflow.model.task import Task
 
 

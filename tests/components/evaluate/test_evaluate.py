@@ -98,8 +98,8 @@ def release_as_softmax(folder, home) -> registry.Release:
     """Releases what a model of one sigmoid computes as a softmax of two logits, the first always 0."""
     from components.export.serving import write_saved_model
     from petalflow.model.files import TrainedModel
+    from petalflow.model.serving import Serving
     from petalflow.model.task import Task
-    from petalflow.verdict import Serving
 
     model = load_model(folder)
     sigmoid = model.keras_model.layers[-1]

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from components.evaluate.ancestor import Ancestor
-from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline
 from components.evaluate.judge import NO_RELEASE, Evidence, checks_of
-from components.evaluate.measure import measure
 from components.evaluate.settings import EvaluateSettings
+from petalflow.metrics.measure import measure
+from petalflow.metrics.predictions import Answers
 from petalflow.model.task import Task
 from petalflow.verdict import Check
 from tests.components.evaluate.samples import made_up, made_up_labels

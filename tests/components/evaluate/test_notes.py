@@ -1,11 +1,11 @@
 import numpy as np
 
-from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline
 from components.evaluate.judge import Evidence, checks_of
-from components.evaluate.measure import measure
 from components.evaluate.notes import notes_of
 from components.evaluate.settings import EvaluateSettings
+from petalflow.metrics.measure import measure
+from petalflow.metrics.predictions import Answers
 from petalflow.verdict import images_for_min
 from tests.components.evaluate.samples import made_up
 

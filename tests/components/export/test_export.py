@@ -9,13 +9,13 @@ from components.export.prove import prove
 from components.export.serving import write_saved_model
 from components.export.settings import ExportSettings
 from petalflow.dataset import open_dataset
-from petalflow.dataset.reading import decoded_images
 from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
 from petalflow.model.files import TrainedModel, load_model, model_sha256
+from petalflow.model.reading import decoded_images
 from petalflow.model.scoring import score_model, score_saved_model
+from petalflow.model.serving import Serving
 from petalflow.model.task import Task
-from petalflow.verdict import Serving
 
 PLAIN = Serving(temperature=1.0, abstain_threshold=0.0)
 

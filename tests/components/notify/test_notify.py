@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from components.notify.notify import Message, check_recorded, compose, plain, summary
-from petalflow import runs
 from petalflow.errors import UsageError
+from petalflow.run import record as runs
 from petalflow.verdict import Check, Verdict, check_min
 
 SNAPSHOT = {

@@ -8,8 +8,8 @@ import pytest
 
 from components.notify.settings import NotifySettings
 from components.notify.telling import send, tell
-from petalflow import runs
 from petalflow.errors import PetalflowError, UsageError
+from petalflow.run import record
 from tests.components.notify.conftest import SECRET
 from tests.conftest import RunPython
 from tests.servers.process import free_port
@@ -37,11 +37,11 @@ def home(tmp_path: Path) -> Path:
     records = f"{tmp_path}/records"
     check = {"name": "min_accuracy", "slice": "", "value": 0.5, "bound": 0.4, "threshold": 0.8, "passed": False}
     verdict = {"checks": [{**check, "why": "too low"}], "candidate": {"accuracy": 0.5}, "baseline": {"version": None}}
-    runs.begin(records, "run-1", source="/photos", trigger="by hand", code_version="c1")
+    record.begin(records, "run-1", source="/photos", trigger="by hand", code_version="c1")
     snapshot = {"images": 2, "classes": {"a": 1, "b": 1}, "source": "/photos", "why": ["other code"]}
-    runs.write(records, "run-1", runs.SNAPSHOT, {**snapshot, "nothing_new": False, "skipped": ""})
-    runs.write(records, "run-1", runs.VERDICT, {**verdict, "accepted": False, "test_images": 10})
-    runs.end(records, "run-1", f"{tmp_path}/state", succeeded=True)
+    record.write(records, "run-1", record.SNAPSHOT, {**snapshot, "nothing_new": False, "skipped": ""})
+    record.write(records, "run-1", record.VERDICT, {**verdict, "accepted": False, "test_images": 10})
+    record.end(records, "run-1", f"{tmp_path}/state", succeeded=True)
     return tmp_path
 
 
@@ -103,7 +103,7 @@ def test_only_what_is_asked_for_is_told(outcomes, told: bool, home: Path, settin
 
 
 def test_nothing_new_is_told_if_asked_for(home: Path, settings) -> None:
-    runs.write(f"{home}/records", "run-1", runs.END, {"outcome": runs.NOTHING_NEW, "error": ""})
+    record.write(f"{home}/records", "run-1", record.END, {"outcome": record.NOTHING_NEW, "error": ""})
     with proxy(answer=lambda request: Answer(200)) as server:
         tell(f"{home}/records", "run-1", "flowers", settings(server.url, outcomes="nothing_new"))
     assert json.loads(server.requests[0].body)["text"].startswith("flowers: nothing new")

@@ -8,7 +8,9 @@ from components.notify.settings import KeepSettings
 from components.notify.tidying import tidy
 from components.train.checkpoint import opened, training_uri
 from components.train.state import TrainingState
-from petalflow import clock, lock, runs, storage
+from petalflow import clock, storage
+from petalflow.run import lock
+from petalflow.run import record as runs
 
 ALL = KeepSettings(runs=None, states=None, releases=None)
 LINEAGE = {"run_id": "run", "class_names": [], "settings": {}, "code_version": "c1"}

@@ -1,7 +1,7 @@
 from components.release.model_card import model_card
 from petalflow.model.exported import Exported
+from petalflow.model.serving import Serving
 from petalflow.model.task import Task
-from petalflow.verdict import Serving
 
 
 def card_of(*classes: str, task: Task = Task.MULTI_CLASS, **verdict: object) -> str:

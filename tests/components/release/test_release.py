@@ -6,12 +6,13 @@ from typing import NamedTuple
 import pytest
 
 from components.release.release import release
-from petalflow import __version__, lock, registry, storage
+from petalflow import __version__, registry, storage
 from petalflow.dataset import open_dataset, write_metadata
 from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
+from petalflow.model.serving import Serving
 from petalflow.registry import Release
-from petalflow.verdict import Serving
+from petalflow.run import lock
 
 CLASSES = ("daisy", "glöckchen")
 CANDIDATE = {"accuracy": 0.93, "backbone": "cnn", "model_sha256": "c0de"}

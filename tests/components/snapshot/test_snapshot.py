@@ -7,8 +7,9 @@ import pytest
 
 from components.snapshot.settings import SnapshotSettings
 from components.snapshot.snapshot import Asked, look, snapshot
-from petalflow import lock, registry, storage
+from petalflow import registry, storage
 from petalflow.errors import UsageError
+from petalflow.run import lock
 from petalflow.source import list_source
 
 

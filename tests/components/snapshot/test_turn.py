@@ -4,8 +4,8 @@ import pytest
 
 from components.snapshot.settings import SnapshotSettings
 from components.snapshot.turn import take_turn
-from petalflow import lock
 from petalflow.errors import PetalflowError
+from petalflow.run import lock
 
 LEAVE = SnapshotSettings(overlap="leave")
 SOON = 0.01

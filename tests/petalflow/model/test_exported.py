@@ -1,9 +1,9 @@
 import json
 
 from petalflow.model.exported import Exported
+from petalflow.model.serving import Serving
 from petalflow.model.task import Task
 from petalflow.storage import building
-from petalflow.verdict import Serving
 
 EXPORT = Exported("f", ("a", "b"), Serving(1.5, 0.5), "c0de", "cnn", 5, 16, 3, 0.0, Task.BINARY)
 

@@ -10,10 +10,10 @@ from petalflow.dataset import Record, Shard, open_dataset, shard_name, write_met
 from petalflow.model import scoring
 from petalflow.model.files import TrainedModel
 from petalflow.model.scoring import score_model, score_saved_model
+from petalflow.model.serving import Serving
 from petalflow.model.task import Task
 from petalflow.progress import Counter
 from petalflow.storage import building
-from petalflow.verdict import Serving
 
 # More than two batches, and a last one that is not full.
 IMAGES = 141

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from petalflow.metrics.intervals import tango_statistic
 from petalflow.verdict import (
     check_min,
     check_paired,
@@ -17,7 +18,6 @@ from petalflow.verdict import (
     power_of_min,
     tango_lower,
 )
-from petalflow.verdict.bounds import tango_statistic
 
 shares = st.floats(0.01, 0.99)
 

@@ -7,8 +7,8 @@ from rich.console import Console
 
 from pipeline.display import Display
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, WAITING, RunFile
+from pipeline.target import Failure
 from pipeline.targets import kfp_local
-from pipeline.targets.target import Failure
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from components.snapshot.settings import SnapshotSettings
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source import list_source
-from pipeline.config import Configuration
+from pipeline.configuration import Configuration
 from pipeline.request import Request
-from pipeline.targets.docker import Docker, check_seen_by_steps, mounts
-from pipeline.targets.places import check_addresses, source_home
-from pipeline.targets.settings import DockerSettings
+from pipeline.settings import DockerSettings
+from pipeline.targets.addresses import check_addresses, source_home
+from pipeline.targets.docker.target import Docker, check_seen_by_steps, mounts
 
 NAME = "tfds:petalflow_dots"
 

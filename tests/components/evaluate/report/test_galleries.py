@@ -1,7 +1,7 @@
 import numpy as np
 
-from components.evaluate.answers import Answers
 from components.evaluate.report.galleries import LABELS, MISSED, SURE, TAKEN, UNSURE, choose, mistakes, rankings
+from petalflow.metrics.predictions import Answers
 from petalflow.model.task import Task
 from tests.components.evaluate.samples import made_up, made_up_labels
 

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from components.evaluate import evaluation
-from components.evaluate.answers import Answers
 from components.evaluate.baseline import Baseline
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import Evidence, checks_of
-from components.evaluate.measure import OVERALL, measure
 from components.evaluate.report.tables import class_rows, overall_rows, shown, slice_rows
 from components.evaluate.settings import EvaluateSettings
 from petalflow.dataset import open_dataset
+from petalflow.metrics.measure import OVERALL, measure
+from petalflow.metrics.predictions import Answers
 from petalflow.model.files import load_model
 from petalflow.model.task import Task
 from petalflow.verdict import wilson_interval

@@ -1,0 +1,1 @@
+"""Metrics of a model's predictions, with intervals and bounds. Import the modules: only some need scikit-learn."""

@@ -1,0 +1,97 @@
+"""Whether scores are as likely to be right as they say, and a temperature that makes them so."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from petalflow.metrics.predictions import Answers
+from petalflow.model.task import Task, cooled
+
+Scores = NDArray[np.float32]
+
+BINS = 15
+# Of the likelihood-ratio test at 95 % with one parameter: less gain than this is chance.
+_LIKELIHOOD_RATIO = 3.84
+_FEWEST_MISTAKES = 10
+_COLDEST, _HOTTEST = 0.05, 20.0
+_SMALLEST = 1e-12
+
+
+def temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> float:
+    """Returns what logits should be divided by; 1 where that would not make the scores better than by chance.
+
+    Temperature scaling (Guo et al. 2017, arXiv:1706.04599): the likeliest on images that are not those of the test. Few
+    mistakes may show that a model is too sure of itself, but not that it should be surer.
+
+    Args:
+        truth: Which classes are right, [n, classes].
+        scores: Probabilities, [n, classes].
+        task: Decides how they are cooled.
+    """
+    from scipy import optimize
+
+    mistakes = int((~Answers.of(truth, scores, task).right).sum())
+    if not mistakes:
+        return 1.0
+
+    def loss(logarithm: float) -> float:
+        return float(log_losses(truth, cooled(scores, float(np.exp(logarithm)), task), task).sum())
+
+    found = optimize.minimize_scalar(loss, bounds=(np.log(_COLDEST), np.log(_HOTTEST)), method="bounded")
+    gain = 2 * (loss(0.0) - float(found.fun))
+    if gain <= _LIKELIHOOD_RATIO or (found.x < 0 and mistakes < _FEWEST_MISTAKES):
+        return 1.0
+    return round(float(np.exp(found.x)), 4)
+
+
+def log_losses(truth: NDArray[np.bool_], scores: Scores, task: Task) -> NDArray[np.float64]:
+    """Returns the log loss of each image in nats, [n]; where there may be several labels, the mean over them."""
+    likely = np.where(truth, scores, 1 - scores).clip(_SMALLEST, None).astype(np.float64)
+    if task is Task.MULTI_LABEL:
+        return np.asarray(-np.log(likely).mean(axis=1))
+    return np.asarray(-np.log(likely[truth]))
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How often answers of about the same confidence are right, in bins of equal width.
+
+    Attributes:
+        confidence: Of each answer, [n], 0..1.
+        right: Whether it is right, [n].
+    """
+
+    confidence: NDArray[np.float64]
+    right: NDArray[np.bool_]
+
+    def error(self, weights: NDArray[np.float64]) -> float:
+        """Returns the expected calibration error, 0..1 (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602).
+
+        Args:
+            weights: Of the answers, [n].
+        """
+        excess = np.bincount(self._bins, weights * (self.right - self.confidence), BINS)
+        total = weights.sum()
+        return float(np.abs(excess).sum() / total) if total else float("nan")
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Returns each bin that is not empty: its answers, their mean confidence, how many are right."""
+        bins = self._bins
+        rows = []
+        for index in np.unique(bins):
+            inside = bins == index
+            rows.append(
+                {
+                    "answers": int(inside.sum()),
+                    "confidence": float(self.confidence[inside].mean()),
+                    "right": int(self.right[inside].sum()),
+                }
+            )
+        return rows
+
+    @functools.cached_property
+    def _bins(self) -> NDArray[np.int64]:
+        return np.minimum((self.confidence * BINS).astype(np.int64), BINS - 1)

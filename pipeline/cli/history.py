@@ -1,0 +1,104 @@
+"""The history of a name on the terminal: a line a run, the newest last, like a log."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from petalflow.printable import printable
+from petalflow.run import record as runs
+from petalflow.run.activity import CACHED, FAILED, RAN, RUNNING
+from petalflow.run.history import DID_NOT_END, GOING_ON, UNREADABLE, WAITING, RunRecord
+
+# Where there is no terminal, nothing is wrapped and nothing cut.
+_ENDLESS = 100_000
+_OUTCOMES = {
+    runs.ACCEPTED: "green",
+    runs.REFUSED: "yellow",
+    runs.FAILED: "red",
+    GOING_ON: "cyan",
+    WAITING: "cyan",
+    DID_NOT_END: "red",
+    UNREADABLE: "red",
+}
+_STEPS = {RAN: "", CACHED: "cyan", FAILED: "red", RUNNING: "yellow"}
+
+
+def print_runs(records: Sequence[RunRecord], console: Console | None = None) -> None:
+    """Prints runs, a line each, or a few where that is too long for the terminal; times are of this machine's zone."""
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_ENDLESS)
+    table = _table(records)
+    needed = console.measure(table, options=console.options.update(width=_ENDLESS)).maximum
+    with console.capture() as printed:
+        console.print(table if needed <= console.width else _blocks(records))
+    for line in printed.get().splitlines():
+        print(line.rstrip(), file=console.file)
+
+
+def print_json(records: Sequence[RunRecord]) -> None:
+    """Prints runs as a JSON array; times are UTC."""
+    print(json.dumps([asdict(record) for record in records], indent=2, ensure_ascii=False, default=_to_json))
+
+
+def _to_json(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    raise TypeError(f"{value!r} in a run's record")
+
+
+def _table(records: Sequence[RunRecord]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("began", "outcome", "accuracy", "result", "trigger", "why", "ran (* from the cache)", "error"):
+        table.add_column(column, no_wrap=True)
+    for record in records:
+        why = Text("; ".join(record.why))
+        what = (_outcome(record), _accuracy(record), _result(record))
+        table.add_row(_began(record), *what, Text(record.trigger), why, _ran(record), Text(record.error, "red"))
+    return table
+
+
+def _blocks(records: Sequence[RunRecord]) -> Table:
+    """Returns the same with all that is known of a run below each other."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for record in records:
+        parts = (_outcome(record), _accuracy(record), _result(record), Text(record.trigger, "dim"))
+        first = Text("  ").join(part for part in parts if part)
+        more = [Text("; ".join(record.why)), _ran(record), Text(record.error, "red")]
+        table.add_row(_began(record), Text("\n").join([first, *filter(None, more)]))
+    return table
+
+
+def _began(record: RunRecord) -> str:
+    return f"{record.started_at.astimezone():%Y-%m-%d %H:%M}" if record.started_at else "?"
+
+
+def _outcome(record: RunRecord) -> Text:
+    return Text(record.outcome, _OUTCOMES.get(record.outcome, ""))
+
+
+def _accuracy(record: RunRecord) -> Text:
+    return Text("" if record.accuracy is None else f"{record.accuracy:.4f}")
+
+
+def _result(record: RunRecord) -> Text:
+    if record.outcome == runs.REFUSED:
+        return Text(record.failed_check)
+    if record.outcome == runs.FAILED:
+        return Text(f"at {record.error.partition(':')[0]}" if record.error else "")
+    by = f", let out by {printable(record.accepted_by)}" if record.accepted_by else ""
+    return Text(f"version {record.version}{by}" if record.version is not None else "")
+
+
+def _ran(record: RunRecord) -> Text:
+    """Returns the steps that did something, and those that the cache answered for, with a star."""
+    shown = {step: state for step, state in record.steps.items() if state in _STEPS}
+    marked = [Text(step + "*" * (state == CACHED), _STEPS[state]) for step, state in shown.items()]
+    return Text(" ").join(marked)

@@ -1,0 +1,103 @@
+"""comparison.html: two evaluations side by side, for a person to look at."""
+
+import base64
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from petalflow import __version__, imaging, storage
+from petalflow.dataset import Dataset
+from petalflow.document import render
+from pipeline.comparison.comparison import Change, Comparison
+from pipeline.comparison.evaluated import Evaluated, Labels
+from pipeline.comparison.surroundings import dataset_of
+
+PAGE = "comparison.html"
+# So many of each kind leave a page that mails and browsers like.
+_SHOWN = 60
+_PICTURE_PX = 160
+
+
+def write_page(address: str, comparison: Comparison, dataset: Dataset | None = None) -> None:
+    """Writes the page; it refers to nothing outside itself.
+
+    Args:
+        address: The file to write.
+        comparison: What it shows.
+        dataset: Where the pictures are; those that the two were made from if not said, where they are at hand.
+    """
+    changes = {"gained": comparison.gained, "lost": comparison.lost, "otherwise": comparison.otherwise}
+    shown = {kind: of[:_SHOWN] for kind, of in changes.items()}
+    both = (comparison.first, comparison.second)
+    wanted = {change.sha256 for of in shown.values() for change in of}
+    html = render(
+        __package__,
+        "comparison.html.j2",
+        comparison=comparison,
+        both=both,
+        figures=list(_figures(*both)),
+        settings=comparison.settings,
+        confusions=[_shaded(one) for one in both],
+        counts={kind: len(of) for kind, of in changes.items()},
+        changes={kind: [_shown(change) for change in of] for kind, of in shown.items()},
+        pictures=_pictures([dataset] if dataset else _datasets(both), wanted),
+        version=__version__,
+    )
+    storage.write_bytes(address, html.encode())
+
+
+def _figures(
+    first: Evaluated, second: Evaluated
+) -> Iterator[tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]]:
+    """Yields each figure's name, and what it is of A and of B; None where one does not have it."""
+    for kind in ("proportions", "figures"):
+        ours, theirs = first.metrics[kind], second.metrics[kind]
+        yield from ((name, ours.get(name), theirs.get(name)) for name in {**ours, **theirs})
+
+
+def _shaded(one: Evaluated) -> list[list[tuple[int, float]]] | None:
+    """Returns each cell's count and its share of the row, 0..1; None where an image may have several classes."""
+    if one.metrics["confusion"] is None:
+        return None
+    counts = np.array(one.metrics["confusion"])
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    rows = zip(counts.tolist(), shares.round(3).tolist(), strict=True)
+    return [list(zip(*row, strict=True)) for row in rows]
+
+
+def _shown(change: Change) -> dict[str, Any]:
+    return {
+        "sha256": change.sha256,
+        "filename": change.second.filename,
+        "is": _names(change.first.labels),
+        "first": (_names(change.first.given), change.first.score),
+        "second": (_names(change.second.given), change.second.score),
+    }
+
+
+def _names(labels: Labels) -> str:
+    return ", ".join(sorted(labels)) or "nothing"
+
+
+def _datasets(both: Sequence[Evaluated]) -> Iterator[Dataset]:
+    for one in both:
+        if storage.is_local(one.address):
+            found = dataset_of(storage.local_path(one.address), one.verdict["fingerprint"])
+            if found:
+                yield found
+
+
+def _pictures(datasets: Iterable[Dataset], wanted: Collection[str]) -> dict[str, str]:
+    """Returns pictures as addresses that hold all of them, by the hash of the image, of those that are found."""
+    found: dict[str, str] = {}
+    left = set(wanted)
+    for dataset in datasets:
+        for record in dataset.records("test") if left else ():
+            if record.sha256 in left:
+                data, media_type = imaging.thumbnail(record.image, _PICTURE_PX)
+                found[record.sha256] = f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+                left.remove(record.sha256)
+                if not left:
+                    break
+    return found

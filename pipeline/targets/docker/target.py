@@ -1,0 +1,296 @@
+"""Containers on this machine: kfp.local runs the compiled pipeline, each step in its image."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.train.check import check_settings, downloads_weights, weights_file
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.run.steps import STEPS
+from petalflow.source import dated, extent
+from petalflow.source.tfds import named as tfds_named
+from pipeline.build import Build
+from pipeline.code_version import source_hash
+from pipeline.compile import compile_pipeline, pipeline_file
+from pipeline.display import Display
+from pipeline.request import Request
+from pipeline.run_file import RunFile
+from pipeline.settings import DockerSettings
+from pipeline.target import Failure, Probe, check_probes
+from pipeline.targets import kfp_local
+from pipeline.targets.addresses import check_addresses, places, source_home, source_now
+
+if TYPE_CHECKING:
+    import docker
+
+# Who the steps are when the command is run by root: nobody in particular.
+_NOBODY = 65532
+# The folder of the run, which is locked while a command follows a run in it.
+_OUT_LABEL = "petalflow.out"
+_SOURCE_LABEL = "petalflow.source-hash"
+# What a step in a container needs of our environment to reach an object store; notify may need more.
+_CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
+_PASSED_ON = (
+    _CREDENTIALS,
+    "AWS_ACCESS_KEY_ID",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "GOOGLE_CLOUD_PROJECT",
+    "STORAGE_EMULATOR_HOST",
+)
+
+
+@dataclass(frozen=True)
+class Docker:
+    """Runs in containers: not as root, without capabilities, the source and the root file system read-only.
+
+    Attributes:
+        settings: Images and network.
+    """
+
+    settings: DockerSettings
+    name = "docker"
+    goes_on_alone = False
+
+    def probes(self) -> Sequence[Probe]:
+        """The engine, and the images."""
+        images = [Probe(f"image {name}", partial(_look_at_image, name)) for name in self._images()]
+        return [Probe("engine", _look_at_engine), *images, Probe("network", self._look_at_network)]
+
+    def check(self, request: Request, out: Path) -> None:
+        """Looks at the addresses, at Docker, and at the images."""
+        check_probes(self.probes())
+        check_addresses(request, out)
+        if ":" in str(out):
+            raise UsageError(f"--out {out} has a ':' in it, which Docker cannot mount; choose another")
+        check_seen_by_steps(request)
+        check_settings(request.configuration.train)
+
+    def build(self, source: str = "") -> Build:
+        """With the images of the settings."""
+        return Build.of(self.settings, source)
+
+    def code_version(self) -> str:
+        """Of the images themselves."""
+        with connected() as client:
+            return "-".join(client.images.get(image).id.partition(":")[2][:12] for image in self._images())
+
+    def submit(self, request: Request, run: RunFile) -> None:
+        """Nothing to hand over: a run on this machine goes on while it is followed."""
+
+    def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
+        """Runs the pipeline to its end."""
+        from kfp import local
+
+        out = run.path.parent
+        user, group = _user(out)
+        for folder in _written(request, out):
+            _give(folder, user, group)
+        runner = local.DockerRunner(
+            user=f"{user}:{group}",
+            mounts=mounts(request),
+            network_mode=self.network(request),
+            environment=passed_on(request),
+            read_only=True,
+            tmpfs={"/tmp": ""},  # noqa: S108  (in the container)
+            cap_drop=["ALL"],
+            security_opt=["no-new-privileges"],
+            labels={_OUT_LABEL: str(out)},
+        )
+        with _none_left(out):
+            return kfp_local.execute(runner, self._pipeline(request.source, out), out, run, display)
+
+    def _images(self) -> list[str]:
+        return sorted({self.build().image_of(step) for step in STEPS})
+
+    def _pipeline(self, source: str, out: Path) -> Path:
+        """Returns the committed pipeline, or one that names other images."""
+        build = self.build(source)
+        if build == Build():
+            return pipeline_file()
+        compile_pipeline(out / "pipeline.yaml", build)
+        return out / "pipeline.yaml"
+
+    def _look_at_network(self) -> str:
+        import docker
+
+        name = self.settings.network
+        if name != "auto":
+            with connected() as client:
+                try:
+                    client.networks.get(name)
+                except docker.errors.APIError:
+                    raise UsageError(f"there is no Docker network {name}; correct docker.network") from None
+        return name
+
+    def network(self, request: Request) -> str:
+        """Returns the Docker network of the steps; "none" where they need none."""
+        if self.settings.network != "auto":
+            return self.settings.network
+        read = (*source_home(request).values(), weights_file(request.configuration.train) or "")
+        local = all(storage.is_local(address) for address in (*read, *places(request).values()))
+        goes_out = downloads_weights(request.configuration.train) or request.configuration.notify.used
+        return "none" if local and not goes_out else "bridge"
+
+
+@contextlib.contextmanager
+def connected() -> Iterator["docker.DockerClient"]:
+    """Gives a client of the Docker engine.
+
+    Raises:
+        UsageError: If there is none that answers.
+    """
+    try:
+        import docker
+    except ImportError:
+        raise UsageError("--on docker needs a package more: pip install '.[docker]' in the checkout") from None
+    try:
+        client = docker.from_env()
+    except docker.errors.DockerException as error:
+        raise UsageError(f"no Docker engine answers ({_cause(error)}); start it, or join the group docker") from None
+    with contextlib.closing(client):
+        yield client
+
+
+def _cause(error: Exception) -> str:
+    """Returns what the system said, without the layers of libraries around it."""
+    inner = re.search(r"(PermissionError|FileNotFoundError|ConnectionRefusedError)\(\d+, '([^']+)'\)", str(error))
+    return inner[2] if inner else " ".join(str(error).split())
+
+
+def _look_at_engine() -> str:
+    with connected() as client:
+        return f"Docker {client.version()['Version']}"
+
+
+def _look_at_image(name: str) -> str:
+    import docker
+
+    with connected() as client:
+        try:
+            image = client.images.get(name)
+        except docker.errors.APIError:
+            raise UsageError(f"there is no image {name}; make images, or docker pull it") from None
+    if image.labels.get(_SOURCE_LABEL) != source_hash():
+        raise UsageError(f"the image {name} holds other code than this command; make images, or set docker.tag")
+    return f"{image.attrs['Size'] / 1e9:.2f} GB"
+
+
+def _user(out: Path) -> tuple[int, int]:
+    """Returns who the steps are: the owner of the run's folder, but never root."""
+    owner = out.stat()
+    return (owner.st_uid, owner.st_gid) if owner.st_uid else (_NOBODY, _NOBODY)
+
+
+def _written(request: Request, out: Path) -> list[Path]:
+    """Returns the folders on this machine that steps write to."""
+    addresses = (storage.join(request.registry, request.name), request.state_uri, request.record_uri)
+    return [out / kfp_local.WORK, *_here(addresses)]
+
+
+def _here(addresses: Iterable[str]) -> list[Path]:
+    """Returns the paths of those addresses that are on this machine."""
+    return [storage.local_path(address) for address in addresses if storage.is_local(address)]
+
+
+def _give(folder: Path, user: int, group: int) -> None:
+    """Makes a folder; what root made is given to the user."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.getuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            if path.lstat().st_uid == 0:
+                os.chown(path, user, group, follow_symlinks=False)
+
+
+def check_seen_by_steps(request: Request) -> None:
+    """Checks that containers will see the source: what lies in its fixed part, if that is there at their start.
+
+    Raises:
+        UsageError: If they will not.
+    """
+    if tfds_named.is_named(request.source):
+        _check_prepared(request)
+        return
+    address, seen = source_now(request), _seen(dated.fixed_part(request.source))
+    if not storage.is_local(seen):
+        return
+    if seen == "/":
+        raise UsageError(f"source {request.source}: no container is given all of /; put the folders by date into one")
+    if request.configuration.snapshot.source_wait_minutes and not storage.exists(seen):
+        raise UsageError(
+            f"source {seen} is not there, and containers see no folder that is made after their start; make it, and "
+            "it is waited for until it holds files"
+        )
+    if address is not None:
+        _check_no_link_leads_out(storage.local_path(extent(address)), storage.local_path(seen).resolve())
+
+
+def _seen(source: str) -> str:
+    """Returns what containers are given to see of a source: of a manifest, the folder with its images."""
+    return extent(source) if storage.is_local(source) else source
+
+
+def _check_prepared(request: Request) -> None:
+    """Containers see what TFDS keeps here, but may not add to it."""
+    convert = request.configuration.convert
+    if storage.is_local(tfds_named.data_dir(convert)) and not tfds_named.find(request.source, convert):
+        raise UsageError(
+            f"{request.source} is not prepared in {convert.tfds_data_dir}, to which containers cannot add it; prepare "
+            f"it first: petalflow snapshot {request.source} --out listing.jsonl --set "
+            f"tfds_data_dir={convert.tfds_data_dir}"
+        )
+
+
+def _check_no_link_leads_out(source: Path, seen: Path) -> None:
+    """Containers see nothing beside `seen`, so a link that leads out of it leads nowhere there."""
+    inside = (Path(folder, name) for folder, folders, files in os.walk(source) for name in (*folders, *files))
+    for path in chain([source], filter(Path.is_symlink, inside)):
+        if not path.resolve().is_relative_to(seen):
+            raise UsageError(f"{path} links to {path.resolve()}, outside the source, unseen by containers; copy it")
+
+
+def passed_on(request: Request) -> dict[str, str]:
+    """Returns what the steps get of our environment."""
+    names = (*_PASSED_ON, *request.configuration.notify.secret_variables)
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def mounts(request: Request) -> list["docker.types.Mount"]:
+    """Returns what the steps see, each at its own path; the folder of the run is mounted by kfp."""
+    from docker.types import Mount
+
+    train, secrets = request.configuration.train, request.configuration.notify.secret_files
+    homes = map(_seen, source_home(request).values())
+    read = (*homes, weights_file(train) or "", os.environ.get(_CREDENTIALS, ""), *secrets)
+    read_only = {path: True for path in _here(read) if path.is_absolute() and path.exists()}
+    mounts = read_only | dict.fromkeys(_here(places(request).values()), False)
+    return [Mount(str(path), str(path), type="bind", read_only=only) for path, only in mounts.items()]
+
+
+@contextlib.contextmanager
+def _none_left(out: Path) -> Iterator[None]:
+    """Removes the containers of a folder's runs before the block, which a killed command left, and after it."""
+    _remove_containers(out)
+    try:
+        yield
+    finally:
+        _remove_containers(out)
+
+
+def _remove_containers(out: Path) -> None:
+    import docker
+
+    with connected() as client:
+        for container in client.containers.list(filters={"label": f"{_OUT_LABEL}={out}"}):
+            with contextlib.suppress(docker.errors.APIError):  # it is being removed already
+                container.remove(force=True)

@@ -1,0 +1,180 @@
+"""Kubeflow Pipelines: uploads the compiled pipeline, starts a run of it, and asks how far it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.notify.settings import NotifySettings
+from components.train.check import check_settings, weights_file
+from petalflow import storage
+from petalflow.errors import UsageError
+from pipeline.build import Build
+from pipeline.compile import compile_pipeline
+from pipeline.display import Display
+from pipeline.request import Request
+from pipeline.run_file import RunFile
+from pipeline.settings import KubeflowSettings
+from pipeline.target import Failure, Probe, check_probes
+from pipeline.targets import cluster
+from pipeline.targets.addresses import check_addresses, places, source_home
+from pipeline.targets.cluster import JobStatus, Unreachable
+from pipeline.targets.kubeflow.api import Api
+from pipeline.targets.kubeflow.kubernetes import fit_of
+from pipeline.targets.kubeflow.tasks import failed_step, pods_of, said_of, status_of, tasks_of
+
+if TYPE_CHECKING:
+    from kfp_server_api import V2beta1Run as Run
+
+_LOG_LINES = 50
+
+
+@dataclass(frozen=True)
+class Kubeflow:
+    """Runs on Kubeflow Pipelines 2, wherever that is.
+
+    Attributes:
+        settings: Address, credentials, images, volume.
+    """
+
+    settings: KubeflowSettings
+    name = "kubeflow"
+    goes_on_alone = True
+
+    def probes(self) -> Sequence[Probe]:
+        """The package, the endpoint, what we may do there, and the volume; images only its nodes can look at."""
+        return [
+            Probe("package", _look_at_package),
+            Probe("endpoint", self._look_at_endpoint),
+            Probe("permission", self._look_at_permission),
+            Probe("volume", self._look_at_volume),
+        ]
+
+    def check(self, request: Request, out: Path) -> None:
+        """Looks at the addresses, at the endpoint, and at what is read and written as far as it is seen from here."""
+        self._check_seen_by_steps(request)
+        self._check_secrets(request.configuration.notify)
+        check_probes(self.probes())
+        train = request.configuration.train
+        if self._volume_is_here() or not any(storage.is_local(address) for address in _addresses(request).values()):
+            check_addresses(request, out)
+            check_settings(train)
+        elif weights_file(train) is None:
+            check_settings(train)
+
+    def build(self, source: str = "") -> Build:
+        """With the images and machines of the settings, and what only Kubernetes understands."""
+        return replace(Build.of(self.settings, source), fit=fit_of(self.settings))
+
+    def code_version(self) -> str:
+        """Of the sources and the images' names."""
+        return self.build().code_version()
+
+    def submit(self, request: Request, run: RunFile) -> None:
+        """Uploads the pipeline if this very file is not there yet, and starts a run that is named as ours."""
+        file = run.path.parent / "pipeline.yaml"
+        compile_pipeline(file, self.build(request.source))
+        api = Api.connect(self.settings)
+        experiment = api.experiment(self.settings.experiment)
+        # There already if an earlier command was killed before it could note it.
+        started = api.find_run(experiment, run.run_id) or api.create_run(
+            experiment,
+            run.run_id,
+            api.version(file),
+            run.arguments(),
+            self.settings.service_account,
+        )
+        run.job, run.link = started.run_id, api.link(started.run_id)
+
+    def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
+        """Asks how far the run is until it has ended."""
+        api = Api.connect(self.settings)
+        ended = cluster.follow(lambda: status_of(api.run(run.job)), run, display, self.settings.poll_s)
+        return None if ended.succeeded else _failure(api, api.run(run.job), ended, run.link)
+
+    def _look_at_endpoint(self) -> str:
+        api = Api.connect(self.settings)
+        try:
+            several = api.health().multi_user
+        except Unreachable as error:
+            raise UsageError(f"{error}; see that it is up, and that kubeflow.host is its address") from None
+        if several and not self.settings.namespace:
+            raise UsageError(f"{api.host} serves several users; --set kubeflow.namespace=YOURS")
+        if several is False and self.settings.namespace:
+            raise UsageError(f"{api.host} serves one user, who has no namespace; leave kubeflow.namespace out")
+        return api.host
+
+    def _look_at_permission(self) -> str:
+        try:
+            Api.connect(self.settings).look()
+        except Unreachable as error:
+            raise UsageError(f"{error}; try again, or look at the pods of the namespace kubeflow") from None
+        return f"runs of {self.settings.namespace}" if self.settings.namespace else "runs"
+
+    def _look_at_volume(self) -> str:
+        if not self.settings.volume_path:
+            return "none: every address must be a URI"
+        seen = "seen from here too" if self._volume_is_here() else "not seen from here, so neither checked nor reported"
+        return f"{self.settings.volume_path}, {seen}"
+
+    def _volume_is_here(self) -> bool:
+        return self.settings.volume_path is not None and Path(self.settings.volume_path).is_dir()
+
+    def _check_seen_by_steps(self, request: Request) -> None:
+        for what, address in _addresses(request).items():
+            if not storage.is_local(address):
+                continue
+            if not self.settings.volume_path:
+                raise UsageError(
+                    f"{what} {address} is on this machine, which the cluster does not see; use a URI, "
+                    "or a volume: --set kubeflow.volume_claim=NAME --set kubeflow.volume_path=FOLDER"
+                )
+            if not storage.local_path(address).is_relative_to(self.settings.volume_path):
+                raise UsageError(
+                    f"{what} {address} is not below kubeflow.volume_path={self.settings.volume_path!r}, all that "
+                    "the cluster sees; move it there"
+                )
+
+    def _check_secrets(self, notify: NotifySettings) -> None:
+        for name in notify.secret_variables:
+            if not self.settings.secret or name not in self.settings.secret_keys:
+                raise UsageError(
+                    f"the notify settings name env:{name}, which the steps do not have; put it into a Kubernetes "
+                    f"secret, set kubeflow.secret to its name, and add {name} to kubeflow.secret_keys"
+                )
+
+
+def _addresses(request: Request) -> dict[str, str]:
+    """Returns what the steps read and write: its name -> the address."""
+    file = weights_file(request.configuration.train)
+    return {**source_home(request), **places(request), **({"train.weights": file} if file else {})}
+
+
+def _look_at_package() -> str:
+    try:
+        import kfp.kubernetes  # noqa: F401
+    except ImportError:
+        raise UsageError("--on kubeflow needs a package more: pip install '.[kubeflow]' in the checkout") from None
+    return f"kfp {version('kfp')}, kfp-kubernetes {version('kfp-kubernetes')}"
+
+
+def _failure(api: Api, run: "Run", ended: JobStatus, link: str) -> Failure | None:
+    """Returns what failed, with its last words."""
+    if run.state == "CANCELED":
+        return Failure("", ("the run was cancelled",), link)
+    failed = failed_step(run)
+    if failed is None:
+        others = {task.display_name for task in tasks_of(run) if task.state == "FAILED"}
+        if "notify" in others:
+            return None
+        where = f" at {', '.join(sorted(others))}" if others else ""
+        return Failure("", (ended.error or f"the run failed{where}, and Kubeflow does not say why",), link)
+    step, task = failed
+    if task.display_name != step:
+        said = said_of(task) or "Kubeflow could not start it (the driver failed); its log is in the UI"
+        return Failure(step, (said,), link)
+    logs = (api.log(run.run_id, pod) for pod in pods_of(run, step))
+    log = next(filter(None, logs), None)
+    lines = log.splitlines()[-_LOG_LINES:] if log else ["its log cannot be read from here"]
+    return Failure(step, (*lines, *filter(None, [said_of(task)])), link)

@@ -1,0 +1,199 @@
+"""Schedules of this machine: a file each says what to run, a line in the user's crontab when to look.
+
+Debian's cron knows no zone but the machine's. So the line calls `petalflow schedule fire NAME` in every minute
+that could be the right one in any zone, and that looks at the clock of the schedule's own zone. What was due while
+the machine was off is not made up for.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from components.notify.settings import NotifySettings
+from petalflow import clock
+from petalflow.cron import Cron
+from petalflow.errors import PetalflowError, UsageError
+from pipeline import running
+from pipeline.compile import check_compiles
+from pipeline.configuration import Configuration
+from pipeline.request import Request
+from pipeline.schedule import Order, Schedule, trigger_of
+from pipeline.settings import ContainerSettings
+from pipeline.target import Target, check_probes
+from pipeline.targets.local import crontab, schedule_files
+from pipeline.targets.local.overlap import when_free
+from pipeline.targets.local.schedule_files import CONFIG_HOME, ScheduleFile
+
+# The offsets of any two zones differ by a multiple of that.
+_QUARTER_MINUTES = 15
+_LOG_BYTES = 1 << 20
+# How the variables begin that Amazon's and Google's clients find credentials by.
+_OF_STORES = ("AWS_", "GOOGLE_")
+
+
+def _program() -> Path:
+    """Returns the command that runs now, or the one beside this Python where something else runs us."""
+    script = Path(sys.argv[0]).absolute()
+    return script if script.name == "petalflow" else Path(sys.executable).with_name("petalflow")
+
+
+@dataclass(frozen=True)
+class LocalSchedules:
+    """The schedules of this machine, whether their runs are processes or containers.
+
+    Attributes:
+        on: What those that are created run on: local or docker.
+        find_target: Gives a place to run by its name, with the settings of all.
+        program: The command that cron calls.
+    """
+
+    on: str
+    find_target: Callable[[str, Mapping[str, ContainerSettings]], Target]
+    program: Path = field(default_factory=_program)
+
+    def check(self, order: Order) -> None:
+        """Looks whether there is a crontab that we may read, and whether our line can stand in it."""
+        crontab.read()
+        self._line(self._file_of(order))
+
+    def create(self, order: Order) -> Schedule:
+        """Writes the file and the crontab's line, in the place of what one of the same name has."""
+        file = self._file_of(order)
+        before = file.path.read_bytes() if file.path.exists() else None
+        file.log.parent.mkdir(parents=True, exist_ok=True)  # the shell opens the log before we are called
+        file.write()
+        try:
+            self._enter(file)
+        except PetalflowError:
+            if before is None:
+                file.remove()
+            else:
+                file.path.write_bytes(before)
+            raise
+        for warning in _warnings(order.request.configuration):
+            print(f"petalflow: warning: {warning}", file=sys.stderr)
+        return _schedule(file, entered=True)
+
+    def list(self) -> list[Schedule]:
+        """Reads the files; one whose line somebody took out of the crontab counts as paused."""
+        files = [schedule_files.read(name) for name in schedule_files.names()]
+        table = crontab.read() if files else ""
+        return [_schedule(file, crontab.has(table, file.path)) for file in files]
+
+    def pause(self, name: str) -> None:
+        """Takes the line out."""
+        file = schedule_files.read(name)
+        replace(file, paused=True).write()
+        crontab.change(lambda table: crontab.without(table, file.path))
+
+    def resume(self, name: str) -> None:
+        """Puts the line in again."""
+        file = schedule_files.read(name)
+        self._enter(file)
+        replace(file, paused=False, active_since=clock.stamp()).write()
+
+    def delete(self, name: str) -> None:
+        """Removes line and file; what the runs left stays."""
+        file = schedule_files.read(name)
+        crontab.change(lambda table: crontab.without(table, file.path))
+        file.remove()
+
+    def run_now(self, name: str) -> str:
+        """Runs it here and follows it to its end."""
+        return self._run(schedule_files.read(name), f"{trigger_of(name)}, now", check=True)
+
+    def fire(self, file: ScheduleFile) -> str:
+        """Runs a schedule that is due, and returns the outcome."""
+        if file.log.exists() and file.log.stat().st_size > _LOG_BYTES:
+            file.log.replace(file.log.with_suffix(".old.log"))
+        trigger = trigger_of(file.name)
+        print(f"{clock.stamp()} {trigger}", flush=True)
+        # What is wrong with source or weights then, the run is to find: it leaves a record, and tells people.
+        return self._run(file, trigger, check=False)
+
+    def _file_of(self, order: Order) -> ScheduleFile:
+        request = order.request
+        return ScheduleFile(
+            name=request.name,
+            on=self.on,
+            source=request.source,
+            registry=request.registry,
+            state_uri=request.state_uri,
+            record_uri=request.record_uri,
+            out=str(order.out),
+            folder=os.getcwd(),
+            settings=order.settings,
+            cron=order.cron.expression,
+            timezone=order.cron.timezone,
+            active_since=clock.stamp(),
+        )
+
+    def _line(self, file: ScheduleFile) -> str:
+        command = [str(self.program), "schedule", "fire", file.name]
+        if CONFIG_HOME in os.environ:  # cron passes nothing on
+            command = ["env", f"{CONFIG_HOME}={os.environ[CONFIG_HOME]}", *command]
+        return crontab.line(_minutes(file.when()), command, file.log, file.path)
+
+    def _enter(self, file: ScheduleFile) -> None:
+        line = self._line(file)
+        crontab.change(lambda table: crontab.with_line(crontab.without(table, file.path), line))
+
+    def _run(self, file: ScheduleFile, trigger: str, *, check: bool) -> str:
+        try:
+            os.chdir(file.folder)
+        except OSError as error:
+            raise UsageError(
+                f"{file.folder}, where schedule {file.name} was created: {error.strerror}; create it anew elsewhere"
+            ) from None
+        configuration = Configuration.of(file.settings)
+        request = Request.of(file.source, file.registry, file.name, configuration, file.state_uri, file.record_uri)
+        target = self.find_target(file.on, configuration.targets)
+        check_compiles(target.build(file.source))
+        check_probes(target.probes())
+        file.note_fired(clock.stamp())
+        out = Path(file.out)
+        return when_free(
+            out,
+            configuration.snapshot,
+            lambda: running.run(target, request, out, trigger=trigger, check=check),
+        )
+
+
+def _warnings(configuration: Configuration) -> Iterator[str]:
+    """Yields what may keep a schedule from doing what `petalflow run` does here."""
+    if not crontab.a_daemon_runs():
+        yield "no cron daemon seems to run here, and without one nothing starts"
+    secrets = cast(NotifySettings, configuration.sections["notify"]).secret_variables
+    of_stores = [name for name in os.environ if name.startswith(_OF_STORES)]
+    unknown = [name for name in sorted({*secrets, *of_stores}) if not crontab.sets(crontab.read(), name)]
+    if unknown:
+        yield (
+            f"cron does not know what is set in this shell; if the runs need {', '.join(unknown)}, write "
+            "NAME=VALUE lines at the top of the crontab (crontab -e)"
+        )
+
+
+def _minutes(cron: Cron) -> set[int]:
+    """Returns the minutes of this machine's hours in which it may be due, in whatever zone and season."""
+    named = cron.minutes() | {0}  # what falls into a gap of the clock is due right after it
+    return {(minute + shift) % 60 for minute in named for shift in range(0, 60, _QUARTER_MINUTES)}
+
+
+def _schedule(file: ScheduleFile, entered: bool) -> Schedule:
+    paused = file.paused or not entered
+    return Schedule(
+        name=file.name,
+        on=file.on,
+        cron=file.cron,
+        timezone=file.timezone,
+        paused=paused,
+        next_run=None if paused else file.when().next_after(clock.now()),
+        last_run=file.last_fired,
+        source=file.source,
+        registry=file.registry,
+        record_uri=file.record_uri,
+        link=str(file.log),
+    )

@@ -1,0 +1,89 @@
+"""The user's own Python: kfp.local runs the compiled pipeline, each step in a process of its own."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from petalflow.errors import UsageError
+from petalflow.run.lock import RUNNER_PID
+from pipeline.build import Build
+from pipeline.code_version import code_version
+from pipeline.compile import pipeline_file
+from pipeline.display import Display
+from pipeline.request import Request
+from pipeline.run_file import RunFile
+from pipeline.target import Failure, Probe, check_probes
+from pipeline.targets import kfp_local
+from pipeline.targets.addresses import check_addresses
+
+
+@dataclass(frozen=True)
+class Local:
+    """Runs in the Python that runs this command."""
+
+    name = "local"
+    goes_on_alone = False
+
+    def probes(self) -> Sequence[Probe]:
+        """TensorFlow, without which only some of the steps run."""
+        return [Probe("TensorFlow", _tensorflow)]
+
+    def check(self, request: Request, out: Path) -> None:
+        """Looks at the source, the places to write to, and the weights."""
+        from components.train.check import check_settings
+
+        check_probes(self.probes())
+        check_addresses(request, out)
+        check_settings(request.configuration.train, try_weights=True)
+
+    def build(self, source: str = "") -> Build:
+        """As it is committed."""
+        return Build()
+
+    def code_version(self) -> str:
+        """Of the installed sources and libraries."""
+        return code_version()
+
+    def submit(self, request: Request, run: RunFile) -> None:
+        """Nothing to hand over: a run on this machine goes on while it is followed."""
+
+    def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
+        """Runs the pipeline to its end."""
+        from kfp import local
+
+        with _environment():
+            return kfp_local.execute(
+                local.SubprocessRunner(use_venv=False), pipeline_file(), run.path.parent, run, display
+            )
+
+
+def _tensorflow() -> str:
+    for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu"):
+        with contextlib.suppress(PackageNotFoundError):
+            return version(name)  # without importing it, which takes seconds
+    raise UsageError("TensorFlow is not installed here: pip install '.[cpu]' in the checkout, or run --on docker")
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+    """Sets what the steps' processes inherit, for the block's time."""
+    values = {
+        RUNNER_PID: str(os.getpid()),
+        # A folder named `components` where the user stands must not hide ours.
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,225 @@
+"""Vertex AI Pipelines: a job of Google's runs the compiled pipeline, and is asked how far it is."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from components.notify.settings import NotifySettings
+from components.train.check import check_settings, weights_file
+from components.train.settings import TrainSettings
+from petalflow import storage
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.run.steps import STEPS
+from pipeline.build import Build
+from pipeline.compile import compile_pipeline
+from pipeline.display import Display
+from pipeline.request import Request
+from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, RunFile, StepState
+from pipeline.settings import VertexSettings
+from pipeline.target import Failure, Probe, check_probes
+from pipeline.targets import cluster
+from pipeline.targets.addresses import check_addresses, places, source_home
+from pipeline.targets.cluster import JobStatus
+from pipeline.targets.vertex.api import CONSOLE, REQUEST_S, Api, pipeline_root
+from pipeline.targets.vertex.image_registry import look_at_image
+from pipeline.targets.vertex.log import last_lines
+from pipeline.targets.vertex.tpu import on_tpu
+
+if TYPE_CHECKING:
+    from google.cloud.aiplatform_v1 import PipelineJob, PipelineTaskDetail
+
+_PROBE_S = 15
+_ENDED = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
+# How Vertex AI says how far a task is. SKIPPED is a hit of the cache; what no condition let run is NOT_TRIGGERED.
+_STATES = {
+    "SUCCEEDED": RAN,
+    "SKIPPED": CACHED,
+    "NOT_TRIGGERED": SKIPPED,
+    "FAILED": FAILED,
+    "CANCELLED": FAILED,
+    "RUNNING": RUNNING,
+    "CANCELLING": RUNNING,
+    "CANCEL_PENDING": RUNNING,
+}
+
+
+@dataclass(frozen=True)
+class Vertex:
+    """Runs on Vertex AI Pipelines.
+
+    Attributes:
+        settings: Project, location, images, machines.
+    """
+
+    settings: VertexSettings
+    name = "vertex"
+    goes_on_alone = True
+
+    def probes(self) -> Sequence[Probe]:
+        """The packages, who we are, the service, and the images."""
+        images = sorted({self.build().image_of(step) for step in STEPS})
+        return [
+            Probe("package", _look_at_package),
+            Probe("credentials", self._look_at_credentials),
+            Probe("service", self._look_at_service),
+            *(Probe(f"image {name.rpartition('/')[2]}", partial(self._look_at_image, name)) for name in images),
+        ]
+
+    def check(self, request: Request, out: Path) -> None:
+        """Looks at the settings and the addresses, at the service, and at what the run reads and writes."""
+        self.build(request.source)
+        _check_in_cloud(request)
+        _check_weights(request.configuration.train)
+        _check_secrets(request.configuration.notify)
+        check_probes(self.probes())
+        check_addresses(request, out)
+        storage.check_writable(pipeline_root(self.settings, request))
+
+    def build(self, source: str = "") -> Build:
+        """With the images and machines of the settings."""
+        return on_tpu(Build.of(self.settings, source), self.settings)
+
+    def code_version(self) -> str:
+        """Of the sources and the images' names."""
+        return self.build().code_version()
+
+    def submit(self, request: Request, run: RunFile) -> None:
+        """Creates the job, whose name follows from the run's id."""
+        file = run.path.parent / "pipeline.yaml"
+        compile_pipeline(file, self.build(request.source))
+        job = self._api.job(file, request, run.run_id, run.arguments())
+        run.job = self._api.create_job(job, job_id_of(run.run_id))
+        run.link = self._api.link(run.job)
+
+    def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
+        """Asks how far the job is until it has ended."""
+        cluster.follow(lambda: _status(self._get(run.job)), run, display, self.settings.poll_s)
+        return self._failure(self._get(run.job), run.link)
+
+    @cached_property
+    def _api(self) -> Api:
+        return Api(self.settings)
+
+    def _look_at_credentials(self) -> str:
+        who = getattr(self._api.credentials, "service_account_email", "a user")
+        return f"{who}, project {self._api.project}"
+
+    def _look_at_service(self) -> str:
+        request = {"parent": self._api.parent, "page_size": 1}
+        host = self._api.jobs.api_endpoint
+        try:
+            with self._api.answering():
+                self._api.jobs.list_pipeline_jobs(request=request, timeout=_PROBE_S)
+        except cluster.Unreachable as error:
+            raise UsageError(f"{error}; check the network, vertex.location and vertex.endpoint ({host})") from None
+        return f"{host}, {self._api.parent}"
+
+    def _look_at_image(self, name: str) -> str:
+        return look_at_image(name, self._api.credentials)
+
+    def _get(self, name: str) -> "PipelineJob":
+        with self._api.answering(name):
+            job: PipelineJob = self._api.jobs.get_pipeline_job(name=name, timeout=REQUEST_S)
+            return job
+
+    def _failure(self, job: "PipelineJob", link: str) -> Failure | None:
+        """Returns what failed; a notification that did changes nothing of what it was to tell."""
+        if job.state.name == "PIPELINE_STATE_SUCCEEDED":
+            return None
+        if job.state.name == "PIPELINE_STATE_CANCELLED":
+            return Failure("", ("the job was cancelled",), link)
+        failed = {name: task for name, task in _tasks(job) if task.state.name == "FAILED"}
+        step = next((step for step in STEPS if step in failed and step != "notify"), None)
+        if step:
+            return self._failure_of(step, failed[step])
+        if "notify" in failed:
+            return None
+        return Failure("", (job.error.message or "the job failed, and the service does not say why",), link)
+
+    def _failure_of(self, step: str, task: "PipelineTaskDetail") -> Failure:
+        jobs = _custom_jobs(task)
+        since = f"{task.create_time:%Y-%m-%dT%H:%M:%SZ}"
+        chosen = " OR ".join(f'"{job}"' for job in jobs)
+        query = f'resource.type="ml_job" AND resource.labels.job_id=({chosen}) AND timestamp>="{since}"'
+        said = (task.error.message,) if task.error.message else ()
+        try:
+            endpoint = self.settings.logging_endpoint
+            lines = last_lines(self._api.credentials, self._api.project, query, endpoint) if jobs else []
+        except PetalflowError as error:
+            lines = [f"its log cannot be read from here: {error}"]
+        log = f"{CONSOLE}/logs/query;query={quote(query, safe='')}?project={self._api.project}"
+        return Failure(step, (*lines, *said), log)
+
+
+def job_id_of(run_id: str) -> str:
+    """Returns the job's name for a run: the same each time, and one that Vertex AI takes.
+
+    The end is kept, since that is what tells runs apart.
+    """
+    return f"petalflow-{re.sub('[^a-z0-9]+', '-', run_id.lower())[-100:].strip('-')}"
+
+
+def _look_at_package() -> str:
+    try:
+        import google.cloud.aiplatform_v1
+        import google.cloud.logging_v2  # noqa: F401
+    except ImportError:
+        raise UsageError("--on vertex needs packages more: pip install '.[vertex]' in the checkout") from None
+    from importlib.metadata import version
+
+    return f"google-cloud-aiplatform {version('google-cloud-aiplatform')}"
+
+
+def _check_in_cloud(request: Request) -> None:
+    for what, address in {**source_home(request), **places(request)}.items():
+        if storage.is_local(address):
+            raise UsageError(f"{what} {address} is on this machine, which Vertex AI does not see; use a gs:// address")
+        if not address.startswith("gs://"):
+            raise UsageError(f"{what} {address} is not on Cloud Storage; on Vertex AI use a gs:// address")
+
+
+def _check_weights(train: TrainSettings) -> None:
+    file = weights_file(train)
+    if file and storage.is_local(file):
+        raise UsageError(
+            f"train.weights={file!r} is a file on this machine, unseen by Vertex AI; copy it to a gs:// address"
+        )
+    check_settings(train)
+
+
+def _check_secrets(notify: NotifySettings) -> None:
+    here = [address for address in notify.secret_files if storage.is_local(address) and not address.startswith("/gcs/")]
+    for what in (*(f"env:{name}" for name in notify.secret_variables), *(f"file:{address}" for address in here)):
+        raise UsageError(f"the notify settings name {what}, which steps on Vertex AI do not have; use file:gs://...")
+
+
+def _tasks(job: "PipelineJob") -> Iterator[tuple[str, "PipelineTaskDetail"]]:
+    """Yields the tasks that are steps; conditions and the exit handler are tasks too."""
+    return ((task.task_name, task) for task in job.job_detail.task_details if task.task_name in STEPS)
+
+
+def _status(job: "PipelineJob") -> JobStatus:
+    states = {
+        name: StepState(name, _STATES.get(task.state.name, WAITING), _seconds(task)) for name, task in _tasks(job)
+    }
+    state = job.state.name
+    return JobStatus(state in _ENDED, state == "PIPELINE_STATE_SUCCEEDED", states, job.error.message)
+
+
+def _seconds(task: "PipelineTaskDetail") -> float:
+    if not task.start_time:
+        return 0.0
+    end = task.end_time or datetime.now(UTC)
+    return max(0.0, float((end - task.start_time).total_seconds()))
+
+
+def _custom_jobs(task: "PipelineTaskDetail") -> list[str]:
+    """Returns the ids of the custom jobs that a task ran in: its own, and what that started (a TPU's)."""
+    own = task.executor_detail.container_detail.main_job or task.executor_detail.custom_job_detail.job
+    started = str(task.execution.metadata.get("output:gcp_resources", "")) if "execution" in task else ""
+    return [*re.findall(r"customJobs/(\d+)", f"{own} {started}")]

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from petalflow.metrics.resampling import Interval, bootstrap, resamples
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=40))
+def test_each_stratum_keeps_its_number_of_images(strata: list[int]) -> None:
+    of_image = np.array(strata)
+    for weights in resamples(of_image, count=5):
+        assert (weights >= 0).all()
+        for stratum in set(strata):
+            assert weights[of_image == stratum].sum() == strata.count(stratum)
+
+
+def test_every_image_is_drawn_about_equally_often_and_each_resample_is_another() -> None:
+    strata = np.array([0] * 10 + [1] * 30)
+    drawn = np.stack(list(resamples(strata, count=4000)))
+    assert drawn.mean(axis=0) == pytest.approx(np.ones(40), abs=0.1)
+    assert len({tuple(row) for row in drawn[:50]}) == 50
+    assert drawn[:, 0].var() == pytest.approx(1 - 1 / 10, abs=0.1)  # binomial of 10 draws of one in 10
+
+
+def test_the_same_seed_gives_the_same() -> None:
+    strata = np.arange(20) % 3
+    one, other = (np.stack(list(resamples(strata, 3))) for _ in range(2))
+    assert (one == other).all()
+    assert (np.stack(list(resamples(strata, 3, seed=1))) != one).any()
+
+
+def test_of_a_mean_the_interval_is_that_of_the_normal_distribution() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 2000)
+    (found,) = bootstrap(lambda weights: np.array([weights @ values / weights.sum()]), np.zeros(2000, np.int64))
+    error = values.std() / np.sqrt(2000)
+    assert found.value == pytest.approx(values.mean())
+    assert (found.low, found.high) == pytest.approx((found.value - 1.96 * error, found.value + 1.96 * error), abs=0.02)
+
+
+def test_what_is_not_defined_has_no_interval_and_resamples_without_it_say_nothing() -> None:
+    def statistic(weights: np.ndarray) -> np.ndarray:
+        return np.array([np.nan, np.nan if weights[0] == 0 else 3.0 + weights[1], 4.0])
+
+    undefined, sometimes, same = bootstrap(statistic, np.zeros(5, np.int64), count=50)
+    assert undefined == Interval(None)
+    assert 3 == sometimes.low < sometimes.value == 4 < sometimes.high
+    assert same == Interval(4.0), "that all are the same does not say that it is certain"
+
+
+def test_the_value_is_within_its_interval_though_resamples_be_biased() -> None:
+    def distinct(weights: np.ndarray) -> np.ndarray:
+        return np.array([(weights > 0).sum(), -(weights > 0).sum()], np.float64)
+
+    most, least = bootstrap(distinct, np.zeros(50, np.int64), count=50)
+    assert most.low < most.high == most.value == 50
+    assert least.value == least.low == -50 < least.high
+
+
+def test_of_no_images_nothing_is_said() -> None:
+    assert bootstrap(lambda weights: np.array([np.nan]), np.zeros(0, np.int64)) == [Interval(None)]

@@ -1,0 +1,8 @@
+from petalflow.model.serving import Serving
+
+
+def test_what_is_handed_over_comes_back_and_is_canonical() -> None:
+    serving = Serving(temperature=1.5, abstain_threshold=0.25)
+    assert serving.to_json() == '{"abstain_threshold":0.25,"temperature":1.5}'
+    assert Serving.from_json(serving.to_json()) == serving
+    assert Serving.of_verdict({"temperature": 1.5, "abstain_threshold": 0.25, "accepted": True}) == serving

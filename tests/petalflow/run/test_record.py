@@ -1,0 +1,126 @@
+from pathlib import Path
+
+import pytest
+
+from petalflow import clock
+from petalflow.errors import PetalflowError
+from petalflow.run import activity, record
+
+
+def test_what_is_written_is_read(place: str) -> None:
+    record.write(place, "run-1", record.VERDICT, {"accepted": True, "names": ["glöckchen"]})
+    assert record.read(place, "run-1", record.VERDICT) == {"accepted": True, "names": ["glöckchen"]}
+
+
+def test_a_part_that_was_not_reached_is_none(place: str) -> None:
+    assert record.read(place, "run-1", record.RELEASE) is None
+    record.write(place, "run-1", record.SNAPSHOT, {"images": 3})
+    assert record.read(place, "run-1", record.RELEASE) is None
+
+
+def test_runs_and_parts_are_kept_apart(place: str) -> None:
+    for run_id in ("run-1", "run-2"):
+        for part in (record.SNAPSHOT, record.VERDICT, record.RELEASE):
+            record.write(place, run_id, part, {"is": f"{part} of {run_id}"})
+    assert record.read(place, "run-1", record.VERDICT) == {"is": "verdict of run-1"}
+    assert record.read(place, "run-2", record.RELEASE) == {"is": "release of run-2"}
+
+
+def test_a_later_attempt_replaces_what_an_earlier_one_wrote(place: str) -> None:
+    record.write(place, "run-1", record.VERDICT, {"accepted": False, "why": "old"})
+    record.write(place, "run-1", record.VERDICT, {"accepted": True})
+    assert record.read(place, "run-1", record.VERDICT) == {"accepted": True}
+
+
+def test_the_record_lies_where_the_contract_says(tmp_path: Path) -> None:
+    record.write(str(tmp_path), "run-1", record.VERDICT, {})
+    assert (tmp_path / "run-1" / "verdict.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("parts", "succeeded", "outcome"),
+    [
+        ({}, True, record.FAILED),
+        ({"snapshot": {"nothing_new": True}}, True, record.NOTHING_NEW),
+        ({"snapshot": {"nothing_new": False, "skipped": "another run is going on"}}, True, record.SKIPPED),
+        ({"snapshot": {"nothing_new": False}}, True, record.FAILED),
+        ({"snapshot": {"nothing_new": False}, "verdict": {"accepted": False}}, True, record.REFUSED),
+        ({"snapshot": {"nothing_new": False}, "verdict": {"accepted": False}}, False, record.FAILED),
+        ({"snapshot": {"nothing_new": False}, "verdict": {"accepted": True}}, True, record.FAILED),
+        (
+            {"snapshot": {"nothing_new": False}, "verdict": {"accepted": True}, "release": {"v": 1}},
+            True,
+            record.ACCEPTED,
+        ),
+    ],
+)
+def test_the_outcome_follows_from_the_record(place: str, parts: dict, succeeded: bool, outcome: str) -> None:
+    for part, value in parts.items():
+        record.write(place, "run-1", part, value)
+    assert record.outcome(place, "run-1", succeeded=succeeded) == outcome
+
+
+ASKED = {"source": "/photos", "trigger": "by hand", "code_version": "c1"}
+
+
+def test_an_attempt_begins_without_what_the_one_before_decided(place: str, monkeypatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T03:00:00+00:00")
+    record.begin(place, "run-1", **ASKED)
+    for part in (record.SNAPSHOT, record.VERDICT, record.RELEASE, record.END):
+        record.write(place, "run-1", part, {"part": part})
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T04:00:00+00:00")
+    record.begin(place, "run-1", **ASKED)
+    assert [record.read(place, "run-1", part) for part in (record.VERDICT, record.RELEASE, record.END)] == [None] * 3
+    assert record.read(place, "run-1", record.SNAPSHOT) is not None
+    assert record.read(place, "run-1", record.BEGIN) == {
+        **ASKED, "started_at": "2026-03-02T03:00:00+00:00", "attempts": 2
+    }  # fmt: skip
+
+
+def test_the_end_says_how_and_which_steps_ran(place: str) -> None:
+    with activity.noted("convert", f"{place}/state"):
+        pass  # of the run that this one waited for
+    record.begin(place, "run-1", **ASKED)
+    with activity.noted("snapshot", f"{place}/state", "run-1"):
+        record.write(place, "run-1", record.SNAPSHOT, {"nothing_new": True})
+    ended = record.end(place, "run-1", f"{place}/state", succeeded=True)
+    assert ended == record.read(place, "run-1", record.END)
+    assert (ended["outcome"], ended["error"]) == ("nothing new", "")
+    assert [step for step, state in ended["steps"].items() if state != "skipped"] == ["snapshot"]
+
+
+def test_what_steps_note_counts_from_the_runs_turn_on(place: str, monkeypatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T03:00:00+00:00")
+    record.begin(place, "run-1", **ASKED)
+    with activity.noted("train", f"{place}/state"):
+        pass  # of the run that this one waits for
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-02T04:00:00+00:00")
+    record.take_turn(place, "run-1")
+    for step, run_id in (("snapshot", "run-1"), ("convert", ""), ("validate", ""), ("evaluate", "run-1")):
+        with activity.noted(step, f"{place}/state", run_id):
+            pass
+    record.write(place, "run-1", record.SNAPSHOT, {"nothing_new": False})
+    record.write(place, "run-1", record.VERDICT, {"accepted": False})
+    steps = record.end(place, "run-1", f"{place}/state", succeeded=True)["steps"]
+    assert [step for step in steps if steps[step] == "ran"] == ["snapshot", "convert", "validate", "evaluate"]
+    assert steps["train"] == "cached"
+
+
+def test_an_attempt_after_a_release_keeps_what_was_decided(place: str) -> None:
+    record.begin(place, "run-1", **ASKED)
+    record.write(place, "run-1", record.VERDICT, {"accepted": True})
+    record.begin(place, "run-1", **ASKED, has_released=True)
+    assert record.read(place, "run-1", record.VERDICT) == {"accepted": True}
+
+
+def test_the_end_of_a_failed_run_has_the_words_of_its_step_rather_than_those_of_the_backend(place: str) -> None:
+    record.begin(place, "run-1", **ASKED)
+    with pytest.raises(PetalflowError), activity.noted("snapshot", f"{place}/state", "run-1"):
+        raise PetalflowError("source /photos is gone")
+    ended = record.end(place, "run-1", f"{place}/state", succeeded=False, error="task snapshot failed with exit code 1")
+    assert (ended["outcome"], ended["error"]) == ("failed", "snapshot: source /photos is gone")
+
+
+def test_a_run_that_never_began_ends_with_the_words_of_the_backend(place: str) -> None:
+    ended = record.end(place, "run-1", f"{place}/state", succeeded=False, error="no such image")
+    assert (ended["outcome"], ended["error"]) == ("failed", "no such image")

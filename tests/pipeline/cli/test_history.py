@@ -1,0 +1,118 @@
+import io
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from petalflow.run import record
+from petalflow.run.history import RunRecord
+from pipeline.cli.history import print_json, print_runs
+from tests.e2e.command import petalflow
+
+TIME = datetime(2026, 3, 2, 2, tzinfo=UTC)
+STEPS = {"snapshot": "ran", "convert": "cached", "train": "ran", "export": "skipped"}
+WEEKS = [
+    RunRecord("r1", "accepted", TIME, TIME, "by hand", "/photos", ("photos: 2 added",), STEPS, 0.95, "", 4),
+    RunRecord("r2", "refused", TIME, TIME, "schedule flowers", why=("other code",), failed_check="min_recall of rose"),
+    RunRecord("r3", "failed", TIME, TIME, error="convert: [daisy] " + "a long line " * 20),
+    RunRecord("r4", "unreadable", error="begin.json is no JSON object"),
+]
+
+
+def shown(records: list[RunRecord], **terminal: object) -> list[str]:
+    out = io.StringIO()
+    print_runs(records, Console(file=out, **terminal))
+    return out.getvalue().splitlines()
+
+
+def test_a_line_a_run_with_nothing_cut_where_there_is_no_terminal() -> None:
+    header, *lines = shown(WEEKS, width=40)
+    assert " ".join(header.split()) == "began outcome accuracy result trigger why ran (* from the cache) error"
+    began = f"{TIME.astimezone():%Y-%m-%d %H:%M}"
+    assert [" ".join(line.split()) for line in lines] == [
+        f"{began} accepted 0.9500 version 4 by hand photos: 2 added snapshot convert* train",
+        f"{began} refused min_recall of rose schedule flowers other code",
+        f"{began} failed at convert {WEEKS[2].error.strip()}",
+        "? unreadable begin.json is no JSON object",
+    ]
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_on_a_narrow_terminal_a_run_has_a_few_lines_and_nothing_is_lost() -> None:
+    lines = shown(WEEKS, width=60, force_terminal=True, color_system=None)
+    assert max(map(len, lines)) <= 60
+    assert lines[0].split("  ")[1:] == ["accepted", "0.9500", "version 4", "by hand"]
+    assert [line.strip() for line in lines[1:3]] == ["photos: 2 added", "snapshot convert* train"]
+    assert sum(line.count("long") for line in lines) == 20
+
+
+def test_what_came_from_the_cache_looks_different() -> None:
+    lines = shown(WEEKS[:2], width=200, force_terminal=True, color_system="standard")
+    assert len(lines) == 3
+    assert "train" in lines[1]
+    assert "\x1b[36mconvert*\x1b[0m" in lines[1]
+
+
+def test_times_are_those_of_this_machine_and_utc_in_json(capsys) -> None:
+    print_json(WEEKS)
+    first, *_, last = json.loads(capsys.readouterr().out)
+    assert (first["started_at"], first["steps"], first["version"]) == ("2026-03-02T02:00:00+00:00", STEPS, 4)
+    assert (last["started_at"], last["why"]) == (None, [])
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    """A registry with two releases of "flowers"."""
+    for version in (1, 2):
+        folder = tmp_path / "models" / "flowers" / str(version)
+        folder.mkdir(parents=True)
+        (folder / "saved_model.pb").write_text(f"graph {version}")
+        made_from = {"fingerprint": "f00d", "settings": {}, "code_version": "c1", "class_names": []}
+        (folder / "release.json").write_text(json.dumps({"run_id": f"run-{version}", **made_from}))
+    return tmp_path / "models"
+
+
+def test_what_is_rolled_back_shows_in_the_history(registry: Path) -> None:
+    where = ["--registry", str(registry), "--name", "flowers"]
+    now = {"PETALFLOW_NOW": "2026-03-02T03:00:00Z"}
+    done = petalflow("rollback", *where, "--to", "1", "--why", "too sure", env=now)
+    assert (done.code, done.errors) == (0, "")
+    assert done.output == f"released version 3, which is version 1 again: {registry}/flowers/3\n"
+    listed = petalflow("runs", *where, env={"TZ": "Europe/Berlin"})
+    assert (listed.code, listed.errors) == (0, "")
+    assert [line.split("  ")[0] for line in listed.output.splitlines()] == ["began", "2026-03-02 04:00"]
+    assert " ".join(listed.output.split()).endswith("accepted version 3 rollback by hand back to version 1: too sure")
+    (run,) = json.loads(petalflow("runs", *where, "--json").output)
+    assert run["started_at"] == "2026-03-02T03:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    ("version", "line"),
+    [
+        ("2", "version 2 of flowers is the live one already"),
+        ("7", "there is no version 7 of flowers to go back to; there are 1"),
+    ],
+)
+def test_a_rollback_to_what_does_not_do_is_one_line(registry: Path, version: str, line: str) -> None:
+    done = petalflow("rollback", "--registry", str(registry), "--name", "flowers", "--to", version)
+    assert (done.code, done.output, done.errors) == (2, "", f"petalflow: error: {line}\n")
+
+
+def test_no_history_is_one_line_and_no_error(tmp_path: Path) -> None:
+    where = ["--registry", str(tmp_path / "models"), "--name", "flowers"]
+    done = petalflow("runs", *where)
+    records = tmp_path / "models" / ".records" / "flowers"
+    assert (done.code, done.output, done.errors) == (0, f"no runs of flowers are recorded in {records}\n", "")
+    assert json.loads(petalflow("runs", *where, "--json").output) == []
+
+
+def test_the_records_may_be_elsewhere(tmp_path: Path) -> None:
+    elsewhere = str(tmp_path / "elsewhere")
+    for number in range(3):
+        record.begin(elsewhere, f"run-{number}", source="/photos", trigger="by hand", code_version="c1")
+    where = ["--registry", str(tmp_path / "models"), "--name", "flowers", "--record", elsewhere]
+    listed = json.loads(petalflow("runs", *where, "--last", "2", "--json").output)
+    assert [run["run_id"] for run in listed] == ["run-1", "run-2"]
+    assert {run["outcome"] for run in listed} == {"did not end"}

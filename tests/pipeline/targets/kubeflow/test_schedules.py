@@ -1,0 +1,261 @@
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from components.snapshot.settings import SnapshotSettings
+from petalflow import clock
+from petalflow.cron import Cron
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.run import record
+from pipeline.configuration import Configuration
+from pipeline.request import Request
+from pipeline.schedule import Order
+from pipeline.settings import KubeflowSettings
+from pipeline.targets.kubeflow.schedules import KubeflowSchedules
+from tests.servers.kubeflow import NAMESPACE, Fault
+
+MONDAYS = Cron.of("0 3 * * 1", "UTC")
+Make = Callable[..., KubeflowSchedules]
+Asked = Callable[..., Order]
+
+
+@pytest.fixture
+def schedules(kubeflow, tmp_path) -> Make:
+    usual = {
+        "host": kubeflow.url,
+        "images": "registry.example.com/petalflow",
+        "volume_claim": "petalflow",
+        "volume_path": str(tmp_path / "volume"),
+    }
+
+    def make(**settings: object) -> KubeflowSchedules:
+        return KubeflowSchedules(KubeflowSettings.of({**usual, **settings}))
+
+    return make
+
+
+@pytest.fixture
+def asked(tmp_path) -> Asked:
+    volume = tmp_path / "volume"
+
+    def ask(name: str = "flowers", cron: Cron = MONDAYS) -> Order:
+        settings = Configuration.of({"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}})
+        request = Request.of(f"{volume}/photos", f"{volume}/models", name, settings)
+        return Order(request, cron, None, {})
+
+    return ask
+
+
+def given_to(run: Any) -> dict[str, str]:
+    return dict(run.runtime_config.parameters)
+
+
+def test_a_schedule_is_listed_as_it_was_asked_for(kubeflow, schedules, asked) -> None:
+    order = asked()
+    made = schedules().create(order)
+    assert [made] == schedules().list()
+    assert (made.name, made.on, made.paused, made.last_run) == ("flowers", "kubeflow", False, None)
+    assert (made.cron, made.timezone) == ("0 3 * * 1", "UTC")
+    assert made.next_run == MONDAYS.next_after(clock.now())
+    request = order.request
+    assert (made.source, made.registry, made.record_uri) == (request.source, request.registry, request.record_uri)
+    assert made.link == f"{kubeflow.url}/#/recurringrun/details/{kubeflow.recurring.one.recurring_run_id}"
+
+
+def test_all_that_it_is_to_do_is_said(kubeflow, schedules, asked) -> None:
+    schedules(service_account="trainer", experiment="retraining").create(asked())
+    recurring = kubeflow.recurring.one
+    assert (recurring.max_concurrency, recurring.no_catchup, recurring.mode) == ("1", True, "ENABLE")
+    assert recurring.trigger.cron_schedule.cron == "0 0 3 * * 1"
+    assert (recurring.service_account, recurring.experiment_id) == ("trainer", *kubeflow.experiments)
+    assert next(iter(kubeflow.experiments.values())).display_name == "retraining"
+
+
+def test_a_schedule_is_shown_in_its_own_zone_though_the_cluster_has_another(kubeflow, schedules, asked) -> None:
+    cron = Cron.of("0 3 * * 1", "Asia/Dubai")
+    made = schedules().create(asked(cron=cron))
+    assert kubeflow.recurring.one.trigger.cron_schedule.cron == "0 0 23 * * 0"
+    assert (made.cron, made.timezone) == ("0 3 * * 1", "Asia/Dubai")
+    assert made.next_run == cron.next_after(clock.now())
+
+
+def snapshot_settings(parameters: dict[str, str]) -> SnapshotSettings:
+    return SnapshotSettings.from_json(parameters["snapshot_config"])
+
+
+def test_where_clocks_change_apart_the_pipeline_skips_the_start_that_is_not_due(
+    kubeflow, schedules, asked, monkeypatch
+) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-01-07T12:00:00+00:00")
+    made = schedules().create(asked(cron=Cron.of("0 3 * * 1", "Europe/Berlin")))
+    assert (made.cron, made.timezone) == ("0 3 * * 1", "Europe/Berlin")
+    assert kubeflow.recurring.one.trigger.cron_schedule.cron == "0 0 1,2 * * 1"
+    due = snapshot_settings(given_to(kubeflow.recurring.one))
+    assert (due.due, due.due_since) == ("0 3 * * 1 Europe/Berlin", "2026-01-07T12:00:00+00:00")
+    schedules().run_now("flowers")
+    assert snapshot_settings(given_to(kubeflow.run)).due is None, "who asks for it now gets it"
+    monkeypatch.setenv(clock.VARIABLE, "2026-01-14T12:00:00+00:00")
+    schedules().pause("flowers")
+    schedules().resume("flowers")
+    due = snapshot_settings(given_to(kubeflow.recurring.one))
+    assert (due.due, due.due_since) == ("0 3 * * 1 Europe/Berlin", "2026-01-14T12:00:00+00:00")
+
+
+def test_a_line_that_the_cluster_cannot_keep_is_found_before_anything_is_made(kubeflow, schedules, asked) -> None:
+    order = asked(cron=Cron.of("30 0 1 * *", "Europe/Berlin"))
+    for act in (schedules().check, schedules().create):
+        with pytest.raises(UsageError, match=r"kubeflow\.cron_timezone=Europe/Berlin"):
+            act(order)
+    assert not kubeflow.versions
+    schedules(cron_timezone="Europe/Berlin").check(order)
+    made = schedules(cron_timezone="Europe/Berlin").create(order)
+    assert (made.timezone, kubeflow.recurring.one.trigger.cron_schedule.cron) == ("Europe/Berlin", "0 30 0 1 * *")
+    assert snapshot_settings(given_to(kubeflow.recurring.one)).due is None
+    with pytest.raises(UsageError, match="there is no time zone 'Europe/Berlin2'"):
+        schedules(cron_timezone="Europe/Berlin2")
+
+
+def test_each_time_it_is_due_another_run_is_recorded_under_its_own_id(kubeflow, schedules, asked) -> None:
+    order = asked()
+    schedules().create(order)
+    recurring = kubeflow.recurring.one.recurring_run_id
+    first, second = kubeflow.recurring.fire(recurring), kubeflow.recurring.fire(recurring)
+    assert first.run_id != second.run_id
+    given = given_to(second)
+    code_version = given["code_version"]
+    assert given == {**order.request.parameters(code_version), "run_id": "", "trigger": "schedule flowers"}
+    assert len(code_version) > 6
+    kubeflow.finish(second.run_id)
+    assert record.outcome(order.request.record_uri, second.run_id, succeeded=True) == record.ACCEPTED
+    begun = record.read(order.request.record_uri, second.run_id, record.BEGIN)
+    assert begun is not None
+    assert begun["trigger"] == "schedule flowers"
+
+
+def test_what_a_paused_schedule_missed_is_not_made_up_for_when_it_is_resumed(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    for _ in range(2):
+        schedules().pause("flowers")
+    (paused,) = schedules().list()
+    assert (paused.paused, paused.next_run) == (True, None)
+    before = kubeflow.recurring.one
+    assert kubeflow.recurring.fire(before.recurring_run_id) is None
+    for _ in range(2):
+        schedules().resume("flowers")
+    after = kubeflow.recurring.one
+    assert not kubeflow.runs
+    assert not schedules().list()[0].paused
+    kept = ("display_name", "description", "trigger", "runtime_config", "pipeline_version_reference", "experiment_id")
+    assert [getattr(before, key) for key in kept] == [getattr(after, key) for key in kept]
+    assert kubeflow.recurring.fire(after.recurring_run_id)
+
+
+def test_a_resumption_that_stopped_half_way_is_brought_to_its_end(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    schedules().pause("flowers")
+    kubeflow.faults["DELETE /apis/v2beta1/recurringruns"] = Fault(403)
+    with pytest.raises(UsageError, match="kubeflow-edit"):
+        schedules().resume("flowers")
+    assert len(kubeflow.recurring.known) == 2
+    schedules().resume("flowers")
+    assert kubeflow.recurring.one.mode == "ENABLE"
+
+
+def test_a_deleted_schedule_is_gone_and_its_run_goes_on(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    run = kubeflow.recurring.fire(kubeflow.recurring.one.recurring_run_id)
+    schedules().delete("flowers")
+    assert not kubeflow.recurring.known
+    assert list(kubeflow.runs) == [run.run_id]
+
+
+def test_only_what_is_ours_is_listed_however_much_there_is(kubeflow, schedules, asked) -> None:
+    for name in ("roses", "flowers", "tulips", "asters", "lilies"):
+        schedules().create(asked(name))
+    theirs = next(iter(kubeflow.recurring.known.values()))
+    theirs.display_name = "Clone of petalflow-roses"
+    assert [schedule.name for schedule in schedules().list()] == ["asters", "flowers", "lilies", "tulips"]
+    assert kubeflow.uploads() == 1
+    schedules().delete("lilies")
+    assert len(kubeflow.recurring.known) == 4
+
+
+def test_run_now_is_a_run_with_an_id_of_ours(kubeflow, schedules, asked, capsys) -> None:
+    order = asked()
+    schedules(service_account="trainer").create(order)
+    assert schedules().run_now("flowers") == "submitted"
+    run = kubeflow.run
+    assert capsys.readouterr().out.strip() == f"{kubeflow.url}/#/runs/details/{run.run_id}"
+    given = given_to(run)
+    assert given["trigger"] == "schedule flowers, now"
+    assert given == {**order.request.parameters(given["code_version"]), **{k: given[k] for k in ("run_id", "trigger")}}
+    assert (run.display_name, run.service_account) == (given["run_id"], "trainer")
+    kubeflow.finish(run.run_id)
+    assert record.outcome(order.request.record_uri, given["run_id"], succeeded=True) == record.ACCEPTED
+    assert given_to(kubeflow.recurring.one)["run_id"] == "", "the schedule's own parameters are as they were"
+
+
+def test_a_schedule_that_was_made_though_the_answer_was_lost_is_found(kubeflow, schedules, asked) -> None:
+    kubeflow.faults["POST /apis/v2beta1/recurringruns"] = Fault(503, done=True)
+    assert schedules().create(asked()).name == "flowers"
+    assert len(kubeflow.recurring.known) == 1
+
+
+def test_a_schedule_that_was_not_made_is_not_claimed(kubeflow, schedules, asked) -> None:
+    kubeflow.faults["POST /apis/v2beta1/recurringruns"] = Fault(503)
+    with pytest.raises(PetalflowError, match="cannot answer now"):
+        schedules().create(asked())
+    assert not kubeflow.recurring.known
+
+
+def test_a_second_takes_the_place_of_the_first_once_it_is_there(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    first = kubeflow.recurring.one.recurring_run_id
+    kubeflow.faults["POST /apis/v2beta1/recurringruns"] = Fault(503)
+    with pytest.raises(PetalflowError, match="cannot answer now"):
+        schedules().create(asked())
+    assert kubeflow.recurring.one.recurring_run_id == first
+    schedules().create(asked())
+    assert kubeflow.recurring.one.recurring_run_id != first
+
+
+def test_two_of_a_name_that_were_made_at_once_go_with_one_command(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    twin = copy.copy(kubeflow.recurring.one)
+    twin.recurring_run_id = "twin"
+    kubeflow.recurring.known["twin"] = twin
+    schedules().delete("flowers")
+    assert not kubeflow.recurring.known
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, "put a token that is valid now into a file"),
+        (403, "ask for the role kubeflow-edit"),
+        (404, "check kubeflow.host"),
+        (400, "refuses the request"),
+    ],
+)
+@pytest.mark.parametrize("call", ["GET /apis/v2beta1/recurringruns", "POST /apis/v2beta1/recurringruns"])
+def test_what_the_service_refuses_is_one_line_with_a_remedy(kubeflow, schedules, asked, call, status, said) -> None:
+    kubeflow.faults[call] = Fault(status)
+    with pytest.raises(PetalflowError, match=said) as caught:
+        schedules().create(asked())
+    assert "\n" not in str(caught.value)
+
+
+def test_where_several_are_served_each_sees_the_schedules_of_a_namespace(kubeflow, schedules, asked) -> None:
+    kubeflow.multi_user = True
+    schedules(namespace=NAMESPACE).create(asked())
+    assert [schedule.name for schedule in schedules(namespace=NAMESPACE).list()] == ["flowers"]
+    assert kubeflow.experiments[kubeflow.recurring.one.experiment_id].namespace == NAMESPACE
+    with pytest.raises(UsageError, match="kubeflow-edit in namespace team-b"):
+        schedules(namespace="team-b").list()
+
+
+def test_a_schedule_that_somebody_deleted_meanwhile_cannot_be_run(schedules) -> None:
+    with pytest.raises(UsageError, match="there is no schedule flowers any more"):
+        schedules().run_now("flowers")

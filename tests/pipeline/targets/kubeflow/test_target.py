@@ -1,0 +1,369 @@
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import kfp_server_api
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
+from rich.console import Console
+
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.run import record
+from petalflow.run.steps import STEPS
+from pipeline.compile import compile_pipeline
+from pipeline.configuration import Configuration
+from pipeline.display import Display
+from pipeline.request import Request
+from pipeline.run_file import RunFile
+from pipeline.settings import KubeflowSettings
+from pipeline.target import Failure
+from pipeline.targets.kubeflow.api import Api
+from pipeline.targets.kubeflow.target import Kubeflow
+from pipeline.targets.kubeflow.tasks import pods_of, status_of
+from tests.servers.kubeflow import NAMESPACE, Fault, Play, running_kubeflow
+
+Make = Callable[..., Kubeflow]
+
+
+@pytest.fixture
+def target(kubeflow, tmp_path) -> Make:
+    (tmp_path / "volume").mkdir()
+    usual = {
+        "host": kubeflow.url,
+        "images": "registry.example.com/petalflow",
+        "volume_claim": "petalflow",
+        "volume_path": str(tmp_path / "volume"),
+        "poll_s": 0.01,
+    }
+
+    def make(**settings: object) -> Kubeflow:
+        return Kubeflow(KubeflowSettings.of({**usual, **settings}))
+
+    return make
+
+
+@pytest.fixture
+def asked(make_flowers, tmp_path) -> Request:
+    volume = tmp_path / "volume"
+    settings = {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
+    return Request.of(str(volume / "photos"), str(volume / "models"), "flowers", Configuration.of(settings))
+
+
+@pytest.fixture
+def run(asked, tmp_path) -> RunFile:
+    (tmp_path / "out").mkdir()
+    return RunFile.begin(tmp_path / "out", asked.parameters("c0de"), STEPS, "kubeflow")
+
+
+def follow(target: Kubeflow, asked: Request, run: RunFile) -> tuple[Failure | None, str]:
+    output = io.StringIO()
+    failure = target.follow(asked, run, Display(run, Console(file=output, width=200)))
+    return failure, output.getvalue()
+
+
+def states(run: RunFile) -> dict[str, str]:
+    return {step.name: step.state for step in run.steps}
+
+
+def test_a_run_is_created_and_followed_to_its_end(kubeflow, target, asked, run) -> None:
+    kubeflow.play = Play(cached=("convert", "train"))
+    target(service_account="trainer").submit(asked, run)
+    assert (run.job, run.link) == (kubeflow.run.run_id, f"{kubeflow.url}/#/runs/details/{kubeflow.run.run_id}")
+    assert (kubeflow.run.display_name, kubeflow.run.service_account) == (run.run_id, "trainer")
+    assert kubeflow.run.runtime_config.parameters == run.arguments()
+    failure, output = follow(target(), asked, run)
+    assert failure is None
+    assert states(run) == dict.fromkeys(STEPS, "ran") | {"convert": "cached", "train": "cached"}
+    assert run.step("evaluate").seconds == 10
+    assert "evaluate ran, 10.0 s" in output
+    assert record.outcome(asked.record_uri, run.run_id, succeeded=True) == record.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "skipped"),
+    [(record.REFUSED, {"export", "release"}), (record.NOTHING_NEW, set(STEPS) - {"snapshot", "notify"})],
+)
+def test_what_no_condition_let_run_is_left_waiting(kubeflow, target, asked, run, outcome, skipped) -> None:
+    kubeflow.play = Play(outcome=outcome)
+    target().submit(asked, run)
+    assert follow(target(), asked, run)[0] is None
+    assert {step for step, state in states(run).items() if state == "waiting"} == skipped
+    assert record.outcome(asked.record_uri, run.run_id, succeeded=True) == outcome
+
+
+@pytest.mark.parametrize("ui", [True, False])
+def test_the_cause_of_a_failure_is_brought_here(kubeflow, target, asked, run, ui) -> None:
+    log = "".join(f"epoch {number}\n" for number in range(100)) + "petalflow: train: error: no room for the model\n"
+    kubeflow.play, kubeflow.ui = Play(fails="train", log=log), ui
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert failure is not None
+    assert (failure.step, str(failure), failure.log) == ("train", "train: no room for the model", run.link)
+    assert failure.lines[0] == "epoch 51"
+    assert states(run) == {
+        **dict.fromkeys(STEPS, "waiting"),
+        **dict.fromkeys(("snapshot", "convert", "validate", "notify"), "ran"),
+        "train": "failed",
+    }
+
+
+def test_a_log_that_nobody_gives_is_said_to_be_missing(kubeflow, target, asked, run) -> None:
+    kubeflow.play = Play(fails="train", log=None)
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert failure is not None
+    assert "its log cannot be read from here" in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("play", "step", "said"),
+    [
+        (Play(fails="train-driver"), "train", "the driver failed"),
+        (Play(run_error="the quota of the namespace is used up"), "", "the quota of the namespace is used up"),
+        (Play(cancelled=True), "", "cancelled"),
+    ],
+)
+def test_a_failure_outside_of_the_steps_is_told(kubeflow, target, asked, run, play, step, said) -> None:
+    kubeflow.play = play
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert failure is not None
+    assert failure.step == step
+    assert said in str(failure)
+
+
+def test_a_notification_that_fails_fails_no_run(kubeflow, target, asked, run) -> None:
+    kubeflow.play = Play(fails="notify")
+    target().submit(asked, run)
+    assert follow(target(), asked, run)[0] is None
+    assert states(run)["notify"] == "failed"
+
+
+def test_a_file_is_uploaded_once_and_a_changed_one_anew(kubeflow, target, asked, run, tmp_path) -> None:
+    for out, tag in (("a", "1.0"), ("b", "1.0"), ("c", "1.1")):
+        (tmp_path / out).mkdir()
+        target(tag=tag).submit(asked, RunFile.begin(tmp_path / out, run.parameters, STEPS, "kubeflow"))
+    assert (kubeflow.uploads(), len(kubeflow.versions), len(kubeflow.runs)) == (2, 2, 3)
+    assert (len(kubeflow.pipelines), len(kubeflow.experiments)) == (1, 1)
+
+
+def test_a_run_that_was_started_and_not_noted_is_found(kubeflow, target, asked, run) -> None:
+    kubeflow.faults["POST /apis/v2beta1/runs"] = Fault(503, done=True)
+    with pytest.raises(PetalflowError, match="cannot answer now"):
+        target().submit(asked, run)
+    target().submit(asked, run)
+    assert run.job == kubeflow.run.run_id
+
+
+def test_a_service_that_is_away_for_a_while_is_asked_again(kubeflow, target, asked, run) -> None:
+    target().submit(asked, run)
+    kubeflow.faults["GET /apis/v2beta1/runs/"] = Fault(502, times=2)
+    failure, output = follow(target(), asked, run)
+    assert failure is None
+    assert output.count("502 Bad Gateway: the service is tired); asking again") == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, "put a token that is valid now into a file, and --set kubeflow.token_file"),
+        (403, "ask for the role kubeflow-edit"),
+        (404, "check kubeflow.host"),
+        (400, "refuses the request"),
+    ],
+)
+def test_what_the_service_refuses_is_one_line_with_a_remedy(kubeflow, target, asked, run, status, said) -> None:
+    kubeflow.faults["POST /apis/v2beta1/runs"] = Fault(status)
+    with pytest.raises(PetalflowError, match=said) as caught:
+        target().submit(asked, run)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_token_is_read_again_at_each_request(kubeflow, target, tmp_path) -> None:
+    kubeflow.token = "first"
+    token = tmp_path / "token"
+    with pytest.raises(UsageError, match="does not accept our credentials"):
+        target().probes()[1].look()
+    token.write_text("")
+    with pytest.raises(UsageError, match="does not hold one token"):
+        target(token_file=str(token)).probes()[1].look()
+    token.write_text("first\n")
+    api = Api.connect(target(token_file=str(token)).settings)
+    api.health()
+    kubeflow.token = "second"
+    token.write_text("second")
+    api.health()
+
+
+def test_namespaces_are_for_several_users_only(kubeflow, target, asked, run) -> None:
+    with pytest.raises(UsageError, match="serves one user"):
+        target(namespace=NAMESPACE).probes()[1].look()
+    kubeflow.multi_user = True
+    with pytest.raises(UsageError, match="serves several users"):
+        target().probes()[1].look()
+    with pytest.raises(UsageError, match="kubeflow-edit in namespace team-b"):
+        target(namespace="team-b").probes()[2].look()
+    kubeflow.play = Play(fails="train", log="petalflow: train: error: no room\n")
+    target(namespace=NAMESPACE).submit(asked, run)
+    failure, _ = follow(target(namespace=NAMESPACE), asked, run)
+    assert str(failure) == "train: no room"
+    assert kubeflow.experiments[kubeflow.run.experiment_id].namespace == NAMESPACE
+
+
+def test_probes_find_all_well(kubeflow, target) -> None:
+    found = {probe.what: probe.look() for probe in target().probes()}
+    assert found["endpoint"] == kubeflow.url
+    assert found["volume"].endswith("volume, seen from here too")
+
+
+def test_a_host_where_nobody_listens_is_named(target) -> None:
+    with pytest.raises(UsageError, match=r"http://127.0.0.1:9 does not answer \(.*Connection refused.*kubeflow.host"):
+        target(host="http://127.0.0.1:9").probes()[1].look()
+
+
+def test_another_service_is_not_taken_for_kubeflow(kubeflow, target) -> None:
+    with pytest.raises(UsageError, match="answers, but not as Kubeflow Pipelines does"):
+        target(host=f"{kubeflow.url}/elsewhere").probes()[1].look()
+
+
+def test_a_certificate_is_trusted_if_it_is_named(google, target) -> None:
+    with running_kubeflow(certificate=google.folder) as kubeflow:
+        with pytest.raises(UsageError, match=r"is not trusted \(self-signed certificate.*kubeflow\.ca_file"):
+            target(host=kubeflow.url).probes()[1].look()
+        with pytest.raises(UsageError, match="is no file"):
+            target(host=kubeflow.url, ca_file="absent.pem").probes()[1].look()
+        assert target(host=kubeflow.url, ca_file=str(google.folder / "cert.pem")).probes()[1].look() == kubeflow.url
+
+
+def test_without_a_host_a_pod_asks_its_own_cluster(target, monkeypatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
+    with pytest.raises(UsageError, match=r"--set kubeflow\.host=URL"):
+        target(host=None).probes()[1].look()
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert Api.connect(target(host=None).settings).host == "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"host": "localhost:8080"}, "kubeflow.host"),
+        ({"volume_claim": None}, "volume_claim and volume_path go together"),
+        ({"machines": {"train": {"accelerator": "NVIDIA_L4"}}}, "no accelerator NVIDIA_L4 here"),
+        ({"tolerations": [{"keyy": "gpu"}]}, "kubeflow.tolerations.0.keyy"),
+        ({"run_as_user": 0}, "kubeflow.run_as_user"),
+    ],
+)
+def test_settings_that_do_not_do_are_named(target, settings, said) -> None:
+    with pytest.raises(UsageError, match=said):
+        target(**settings)
+
+
+def test_addresses_must_be_seen_by_the_cluster(target, asked, make_flowers, tmp_path) -> None:
+    make_flowers(Path(asked.source))
+    target().check(asked, tmp_path / "out")
+    elsewhere = Request.of(asked.source, str(tmp_path / "models"), "flowers", asked.configuration)
+    with pytest.raises(UsageError, match=r"--registry .*/models is not below kubeflow\.volume_path"):
+        target().check(elsewhere, tmp_path / "out")
+    with pytest.raises(UsageError, match=r"source .*/photos is on this machine, which the cluster does not see"):
+        target(volume_claim=None, volume_path=None).check(asked, tmp_path / "out")
+
+
+def test_a_source_by_date_is_looked_at_on_a_volume_that_is_here(target, asked, make_flowers, tmp_path) -> None:
+    make_flowers(Path(asked.source) / "2026-11-22")
+    target().check(replace(asked, source=f"{asked.source}/{{latest}}"), tmp_path / "out")
+    with pytest.raises(UsageError, match=r"nothing in .*/photos has a date up to"):
+        target().check(replace(asked, source=f"{asked.source}/{{latest:%Y/%m}}"), tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["photos", "{date}", "{latest:%Y/%m/%d}"])
+def test_a_volume_that_only_the_cluster_sees_is_not_looked_into(target, tmp_path, name) -> None:
+    settings = Configuration.of({"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}})
+    asked = Request.of(f"/nowhere/{name}", "/nowhere/models", "flowers", settings)
+    target(volume_path="/nowhere").check(asked, tmp_path / "out")
+    with pytest.raises(UsageError, match=r"{datum} stands for nothing"):
+        target(volume_path="/nowhere").check(replace(asked, source="/nowhere/{datum}"), tmp_path / "out")
+
+
+def test_what_only_kubernetes_understands_is_a_second_document(target, tmp_path) -> None:
+    file = tmp_path / "pipeline.yaml"
+    plain = target(volume_claim=None, volume_path=None)
+    compile_pipeline(file, plain.build())
+    assert len(list(yaml.safe_load_all(file.read_text()))) == 1
+    dressed = target(
+        volume_path="/data",
+        secret="store",  # noqa: S106  (its name)
+        run_as_user=1000,
+        tolerations=[{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        node_selector={"pool": "gpu"},
+        machines={"evaluate": {"accelerator": "nvidia.com/gpu"}},
+    )
+    compile_pipeline(file, dressed.build())
+    _, platform = yaml.safe_load_all(file.read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    parsed = {
+        label.removeprefix("exec-"): json_format.ParseDict(values, KubernetesExecutorConfig())
+        for label, values in executors.items()
+    }
+    assert set(parsed) == set(STEPS)
+    for config in parsed.values():
+        (mount,), (secret,) = config.pvc_mount, config.secret_as_env
+        assert (mount.pvc_name_parameter.runtime_value.constant.string_value, mount.mount_path) == (
+            "petalflow",
+            "/data",
+        )
+        assert (secret.secret_name, secret.key_to_env[0].env_var) == ("store", "AWS_ACCESS_KEY_ID")
+        assert config.security_context.run_as_user == 1000
+    for step in ("train", "evaluate"):
+        assert parsed[step].node_selector.labels == {"pool": "gpu"}
+        assert parsed[step].tolerations[0].key == "nvidia.com/gpu"
+    assert not parsed["export"].tolerations
+    assert not parsed["export"].node_selector.labels
+
+
+def test_a_pod_is_found_by_its_node_or_by_its_name() -> None:
+    def named(child: str) -> list[str]:
+        task = kfp_server_api.V2beta1PipelineTaskDetail(
+            display_name="train", child_tasks=[kfp_server_api.PipelineTaskDetailChildTask(pod_name=child)]
+        )
+        details = kfp_server_api.V2beta1RunDetails(task_details=[task])
+        return pods_of(kfp_server_api.V2beta1Run(run_details=details), "train")
+
+    assert named("petalflow-x7k2p-42")[0] == "petalflow-x7k2p-system-container-impl-42"
+    assert named("petalflow-x7k2p-system-container-impl-42") == ["petalflow-x7k2p-system-container-impl-42"]
+
+
+def test_a_step_from_the_cache_is_known_among_steps_of_the_same_second() -> None:
+    moments = [datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in (0, 0, 9)]
+
+    def task(name: str, state: str, begin: int, end: int) -> kfp_server_api.V2beta1PipelineTaskDetail:
+        return kfp_server_api.V2beta1PipelineTaskDetail(
+            display_name=name, state=state, start_time=moments[begin], end_time=moments[end]
+        )
+
+    tasks = [
+        *(task("snapshot", "SUCCEEDED", 0, 2), task("executor", "SUCCEEDED", 0, 2)),
+        *(task("convert", "SUCCEEDED", 2, 2), task("executor", "SKIPPED", 2, 2)),
+        *(task("validate", "SUCCEEDED", 0, 1), task("executor", "SKIPPED", 1, 1)),
+    ]
+    run = kfp_server_api.V2beta1Run(run_details=kfp_server_api.V2beta1RunDetails(task_details=tasks))
+    found = {name: step.state for name, step in status_of(run).steps.items() if step.state != "waiting"}
+    assert found == {"snapshot": "ran", "convert": "cached", "validate": "cached"}
+
+
+def test_the_code_version_follows_the_images(target) -> None:
+    assert len({target().code_version(), target(tag="9.9").code_version(), target(images="a.b/c").code_version()}) == 3
+
+
+def test_a_secret_that_the_steps_do_not_get_is_refused(asked, target, make_flowers, tmp_path) -> None:
+    make_flowers(tmp_path / "volume" / "photos")
+    notify = {"notify": {"webhook": "env:HOOK"}, "train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
+    wrong = replace(asked, configuration=Configuration.of(notify))
+    for settings in ({}, {"secret_keys": ["HOOK"]}, {"secret": "petalflow"}):
+        with pytest.raises(UsageError, match="name env:HOOK, which the steps do not have; put it into a Kubernetes"):
+            target(**settings).check(wrong, tmp_path)
+    target(**{"secret": "petalflow", "secret_keys": ["HOOK"]}).check(wrong, tmp_path)

@@ -1,0 +1,207 @@
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from petalflow import clock
+from petalflow.cron import Cron
+from petalflow.errors import UsageError
+from pipeline.configuration import Configuration
+from pipeline.request import Request
+from pipeline.schedule import Order
+from pipeline.targets.choice import find_schedules, find_target
+from pipeline.targets.local import crontab as table
+from pipeline.targets.local import schedule_files
+from pipeline.targets.local.schedules import LocalSchedules, _minutes
+
+ZONES = st.sampled_from(
+    ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"]
+)
+
+
+@pytest.fixture
+def place(crontab) -> LocalSchedules:
+    return LocalSchedules("local", find_target, Path("/bin/petalflow"))
+
+
+@pytest.fixture
+def order(tmp_path) -> Order:
+    settings = {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
+    request = Request.of(str(tmp_path / "photos"), str(tmp_path / "models"), "flowers", Configuration.of(settings))
+    return Order(request, Cron.of("0 3 * * 1", "Europe/Berlin"), tmp_path / "out", settings)
+
+
+def lines(tmp_path: Path) -> list[str]:
+    return [line for line in table.read().splitlines() if f"{tmp_path}/" in line]
+
+
+def test_a_schedule_is_a_file_and_a_line(place, order, tmp_path) -> None:
+    made = place.create(order)
+    assert place.list() == [made]
+    assert (made.name, made.on, made.cron, made.timezone, made.paused) == (
+        "flowers", "local", "0 3 * * 1", "Europe/Berlin", False
+    )  # fmt: skip
+    assert made.next_run
+    assert made.next_run.astimezone(ZoneInfo("Europe/Berlin")).hour == 3
+    (line,) = lines(tmp_path)
+    assert line.startswith(
+        f"0,15,30,45 * * * * env XDG_CONFIG_HOME={tmp_path}/config /bin/petalflow schedule fire flowers"
+    )
+    assert f">> {tmp_path}/out/schedule.log 2>&1" in line
+    assert (tmp_path / "out").is_dir(), "else the shell could not open the log"
+
+
+def test_its_file_is_for_the_user_alone(place, order, tmp_path) -> None:
+    place.create(order)
+    path = tmp_path / "config" / "petalflow" / "schedules" / "flowers.json"
+    assert path.stat().st_mode & 0o777 == 0o600
+    values = json.loads(path.read_text())
+    assert values["settings"] == order.settings
+    assert values["folder"] == os.getcwd()
+
+
+def test_pausing_takes_the_line_out_and_resuming_puts_it_in(place, order, tmp_path) -> None:
+    made = place.create(order)
+    before = lines(tmp_path)
+    place.pause("flowers")
+    assert lines(tmp_path) == []
+    (paused,) = place.list()
+    assert paused.paused
+    assert paused.next_run is None
+    assert not schedule_files.read("flowers").is_due(made.next_run), "even if cron still calls it"
+    place.resume("flowers")
+    assert lines(tmp_path) == before
+    assert place.list() == [made]
+    assert schedule_files.read("flowers").is_due(made.next_run)
+
+
+def test_a_busy_machine_starts_it_late_but_once_and_not_for_ever(place, order, monkeypatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-03-01T12:00:00+01:00")
+    place.create(order)
+    file = schedule_files.read("flowers")
+
+    def due(time: str) -> bool:
+        return file.is_due(datetime.fromisoformat(f"2026-03-{time}+01:00"))
+
+    assert [due(f"02T03:{time}") for time in ("00:00", "01:10", "14:59", "15:00")] == [True, True, True, False]
+    file.note_fired("2026-03-02T02:01:30+00:00")
+    assert not due("02T03:10:00")
+    assert due("09T03:00:00")
+
+
+def test_one_that_is_deleted_while_it_runs_stays_deleted(place, order) -> None:
+    place.create(order)
+    file = schedule_files.read("flowers")
+    place.delete("flowers")
+    file.note_fired("2026-03-02T02:01:30+00:00")
+    assert place.list() == []
+    assert not list(file.path.parent.iterdir())
+
+
+def test_deleting_leaves_nothing(place, order, tmp_path) -> None:
+    place.create(order)
+    place.delete("flowers")
+    assert place.list() == []
+    assert lines(tmp_path) == []
+    assert list((tmp_path / "config").rglob("*.json")) == []
+
+
+def test_a_line_that_somebody_took_out_counts_as_paused(place, order, tmp_path) -> None:
+    place.create(order)
+    table.change(lambda text: table.without(text, schedule_files.read("flowers").path))
+    assert place.list()[0].paused
+    place.resume("flowers")
+    assert not place.list()[0].paused
+
+
+def test_a_crontab_that_takes_no_line_leaves_no_file(place, order, tmp_path) -> None:
+    unfit = LocalSchedules("local", find_target, Path("/bin") / ("x" * 2000))  # cron takes a thousand characters
+    with pytest.raises(UsageError, match="the crontab cannot be written"):
+        unfit.create(order)
+    assert place.list() == []
+    assert lines(tmp_path) == []
+    made = place.create(order)
+    with pytest.raises(UsageError, match="the crontab cannot be written"):
+        unfit.create(order)
+    assert place.list() == [made], "the one that was there stays"
+
+
+def test_runs_in_containers_are_schedules_of_this_machine_too(place, order) -> None:
+    find_schedules("docker", {}).create(order)
+    assert [schedule.on for schedule in place.list()] == ["docker"]
+
+
+def test_a_damaged_file_is_named(place, order) -> None:
+    place.create(order)
+    path = schedule_files.read("flowers").path
+    for text in ("{", "[]", '{"name": "flowers"}'):
+        path.write_text(text)
+        with pytest.raises(UsageError, match="is no schedule's file; remove it"):
+            place.list()
+
+
+def test_a_log_does_not_grow_for_ever(place, order, tmp_path) -> None:
+    place.create(order)
+    log = tmp_path / "out" / "schedule.log"
+    log.write_bytes(b"x" * (1 << 20) + b"y")
+    file = schedule_files.read("flowers")
+    with pytest.raises(UsageError, match="where schedule flowers was created: No such file or directory"):
+        place.fire(schedule_files.ScheduleFile(**{**vars(file), "folder": str(tmp_path / "nowhere")}))
+    assert not log.exists()
+    assert log.with_name("schedule.old.log").stat().st_size > 1 << 20
+
+
+def test_settings_that_no_longer_do_are_said_in_one_line(place, order) -> None:
+    place.create(order)
+    file = schedule_files.read("flowers")
+    with pytest.raises(UsageError, match=r"unknown setting train\.bakbone: did you mean backbone"):
+        place.fire(schedule_files.ScheduleFile(**{**vars(file), "settings": {"train": {"bakbone": "cnn"}}}))
+    assert schedule_files.read("flowers").last_fired is None
+
+
+@pytest.mark.parametrize(("variable", "said"), [("AWS_SECRET_ACCESS_KEY", True), ("AWFUL", False)])
+def test_what_cron_does_not_know_is_said(place, order, monkeypatch, capsys, variable: str, said: bool) -> None:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(variable, "1")
+    place.create(order)
+    assert (f"if the runs need {variable}, write" in capsys.readouterr().err) is said
+
+
+def test_without_a_crontab_nothing_is_made(order, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    with pytest.raises(UsageError, match="no crontab here"):
+        find_schedules("local", {}).check(order)
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(
+    st.sampled_from(
+        ["0 3 * * *", "30 2 * * *", "7 * * * *", "20 1-3 * * *", "*/10 * * * *", "59 23 * * *", "1 0 * * *"]
+    ),
+    ZONES,
+    ZONES,
+    st.datetimes(datetime(2025, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC)),
+)
+def test_the_line_calls_in_every_minute_that_is_due(cron: str, zone: str, machine: str, time: datetime) -> None:
+    schedule = Cron.of(cron, zone)
+    due = schedule.next_after(time).astimezone(UTC).astimezone(ZoneInfo(machine))
+    assert due.minute in _minutes(schedule)
+
+
+def test_the_line_calls_no_more_often_than_it_must() -> None:
+    assert _minutes(Cron.of("0 3 * * *", "UTC")) == {0, 15, 30, 45}
+    assert len(_minutes(Cron.of("7 3 * * *", "UTC"))) == 8
+
+
+def test_the_command_is_the_one_that_runs() -> None:
+    program = LocalSchedules("local", find_target).program
+    assert program.is_absolute(), "cron knows another PATH"
+    assert program.name == "petalflow"
+    assert program.is_file()

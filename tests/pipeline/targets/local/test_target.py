@@ -1,0 +1,13 @@
+import os
+
+from pipeline.targets.local import target
+
+
+def test_the_environment_of_the_steps_is_theirs_alone(monkeypatch) -> None:
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    with target._environment():
+        assert os.environ["PYTHONSAFEPATH"] == "1"
+        assert os.environ["PETALFLOW_RUNNER_PID"] == str(os.getpid())
+    assert "PYTHONSAFEPATH" not in os.environ
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"

@@ -1,0 +1,353 @@
+import dataclasses
+import io
+import json
+from collections.abc import Callable
+
+import grpc
+import pytest
+import yaml
+from google.cloud.aiplatform_v1 import PipelineServiceClient, WorkerPoolSpec
+from google.oauth2 import service_account
+from rich.console import Console
+
+from petalflow import storage
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.run import record
+from petalflow.run.steps import STEPS
+from pipeline.compile import compile_pipeline
+from pipeline.configuration import Configuration
+from pipeline.display import Display
+from pipeline.request import Request
+from pipeline.run_file import RunFile
+from pipeline.settings import VertexSettings
+from pipeline.target import Failure
+from pipeline.targets.vertex.target import Vertex, job_id_of
+from tests.servers.vertex import LOCATION, PARENT, Fault, Play
+
+Make = Callable[..., Vertex]
+
+
+@pytest.fixture
+def target(vertex) -> Make:
+    vertex.google.images = {f"petalflow/{kind}:0.1.0" for kind in ("base", "cpu")}
+    usual = {
+        "location": LOCATION,
+        "endpoint": vertex.host,
+        "logging_endpoint": vertex.host,
+        "images": vertex.google.registry,
+        "tag": "0.1.0",
+        "poll_s": 0.01,
+    }
+
+    def make(**settings: object) -> Vertex:
+        return Vertex(VertexSettings.of({**usual, **settings}))
+
+    return make
+
+
+@pytest.fixture
+def asked(gs, make_flowers, tmp_path) -> Request:
+    bucket = gs.new_bucket()
+    settings = {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
+    return Request.of(f"{bucket}/photos", f"{bucket}/models", "flowers", Configuration.of(settings))
+
+
+@pytest.fixture
+def run(asked, tmp_path) -> RunFile:
+    return RunFile.begin(tmp_path, asked.parameters("c0de"), STEPS, "vertex")
+
+
+def follow(target: Vertex, asked: Request, run: RunFile) -> tuple[Failure | None, str]:
+    output = io.StringIO()
+    failure = target.follow(asked, run, Display(run, Console(file=output, width=200)))
+    return failure, output.getvalue()
+
+
+def states(run: RunFile) -> dict[str, str]:
+    return {step.name: step.state for step in run.steps}
+
+
+def test_a_run_is_created_and_followed_to_its_end(vertex, target, asked, run) -> None:
+    vertex.play = Play(cached=("convert",))
+    target().submit(asked, run)
+    assert run.job == f"{PARENT}/pipelineJobs/{job_id_of(run.run_id)}"
+    assert run.link.startswith(
+        "https://console.cloud.google.com/vertex-ai/locations/europe-west4/pipelines/runs/petalf"
+    )
+    assert vertex.job.runtime_config.gcs_output_directory == f"{asked.registry}/.pipeline"
+    failure, output = follow(target(), asked, run)
+    assert failure is None
+    assert states(run) == dict.fromkeys(STEPS, "ran") | {"convert": "cached"}
+    assert "train ..." in output
+    assert record.outcome(asked.record_uri, run.run_id, succeeded=True) == record.ACCEPTED
+
+
+def test_all_settings_reach_the_job(vertex, target, asked, run) -> None:
+    settings = {
+        "service_account": "steps@flowers-prod.iam.gserviceaccount.com",
+        "network": "projects/12/global/networks/private",
+        "labels": {"team": "botany"},
+        "kms_key": "projects/p/locations/europe-west4/keyRings/r/cryptoKeys/k",
+        "pipeline_root": "gs://elsewhere/root",
+        "machines": {"train": {"cpu": 8, "memory_gb": 32, "accelerator": "NVIDIA_L4", "accelerators": 2}},
+        "caching": False,
+    }
+    target(**settings).submit(asked, run)
+    job = vertex.job
+    assert (job.service_account, job.network) == (settings["service_account"], settings["network"])
+    assert (dict(job.labels), job.encryption_spec.kms_key_name) == (settings["labels"], settings["kms_key"])
+    assert job.runtime_config.gcs_output_directory == "gs://elsewhere/root"
+    train = vertex.spec["deploymentSpec"]["executors"]["exec-train"]["container"]
+    assert train["image"].endswith("/gpu:0.1.0")
+    assert train["resources"]["accelerator"] == {
+        "type": "NVIDIA_L4", "count": "2", "resourceType": "NVIDIA_L4", "resourceCount": "2"
+    }  # fmt: skip
+    assert (train["resources"]["cpuLimit"], train["resources"]["memoryLimit"]) == (8, 32)
+    assert "enableCache" not in str(vertex.spec)
+
+
+def test_the_same_run_is_one_job_however_often_it_is_handed_over(vertex, target, asked, run) -> None:
+    target().submit(asked, run)
+    job, run.job = run.job, ""  # the command was killed before it noted the job
+    target().submit(asked, run)
+    assert run.job == job
+    assert list(vertex.jobs) == [job]
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["not done", "done, and the answer lost"])
+def test_a_service_that_is_away_for_a_moment_is_asked_again(vertex, target, asked, run, done) -> None:
+    vertex.faults = {
+        "CreatePipelineJob": Fault(grpc.StatusCode.UNAVAILABLE, done=done),
+        "GetPipelineJob": Fault(grpc.StatusCode.UNAVAILABLE, times=2),
+    }
+    target().submit(asked, run)
+    failure, output = follow(target(), asked, run)
+    assert failure is None
+    assert len(vertex.jobs) == 1
+    assert output.count("no answer (the service is tired); asking again") == 2
+
+
+def test_a_step_that_failed_is_told_with_its_own_line(vertex, target, asked, run) -> None:
+    log = ("train: epoch 1", "petalflow: train: error: the backbone does not fit the images", "exit 2")
+    vertex.play = Play(fails="train", error="The replica workerpool0-0 exited with a non-zero status of 2.", log=log)
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert str(failure) == "train: the backbone does not fit the images"
+    assert failure.lines == (*log, "The replica workerpool0-0 exited with a non-zero status of 2.")
+    assert failure.log.startswith("https://console.cloud.google.com/logs/query;query=resource.type%3D%22ml_job%22")
+    assert states(run)["train"] == "failed"
+    assert states(run)["notify"] == "ran"
+
+
+def test_the_log_of_a_custom_job_that_the_step_started_is_read(vertex, target, asked, run) -> None:
+    log = ("petalflow: train: error: no TPU is there",)
+    vertex.play = Play(fails="train", error="The custom job failed", log=log, in_custom_job=True)
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert str(failure) == "train: no TPU is there"
+
+
+def test_where_the_log_may_not_be_read_the_services_own_words_are_told(vertex, target, asked, run) -> None:
+    vertex.play = Play(fails="train", error="exited with a non-zero status of 137", log=("killed",))
+    denied = "Permission 'logging.logEntries.list' denied"
+    vertex.faults = {"ListLogEntries": Fault(grpc.StatusCode.PERMISSION_DENIED, denied)}
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert "exited with a non-zero status of 137" in str(failure)
+    assert "its log cannot be read from here" in str(failure)
+    assert "roles/logging.viewer" in str(failure)
+
+
+def test_a_step_that_never_started_has_no_log_to_look_for(vertex, target, asked, run) -> None:
+    vertex.play = Play(fails="snapshot", error="Failed to pull image base:0.1.0: not found", started=False)
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert "Failed to pull image" in str(failure)
+    assert "ListLogEntries" not in vertex.calls
+
+
+def test_a_job_that_fails_outside_of_steps_says_why(vertex, target, asked, run) -> None:
+    vertex.play = Play(job_error="Quota custom_model_training_cpus is exceeded in europe-west4")
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert (str(failure), failure.step) == ("Quota custom_model_training_cpus is exceeded in europe-west4", "")
+
+
+def test_a_notification_that_failed_changes_nothing_of_the_outcome(vertex, target, asked, run) -> None:
+    vertex.play = Play(fails="notify")
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert failure is None
+    assert states(run)["notify"] == "failed"
+
+
+def test_a_cancelled_job_is_a_failure_of_that_name(vertex, target, asked, run) -> None:
+    vertex.play = Play(stops_at="train")
+    target().submit(asked, run)
+    account = service_account.Credentials.from_service_account_file(vertex.google.folder / "account.json")
+    client = PipelineServiceClient(credentials=account, client_options={"api_endpoint": vertex.host})
+    while "train" not in [task.task_name for task in client.get_pipeline_job(name=run.job).job_detail.task_details]:
+        pass
+    client.cancel_pipeline_job(name=run.job)
+    failure, _ = follow(target(), asked, run)
+    assert str(failure) == "the job was cancelled"
+    assert states(run)["train"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "told"),
+    [
+        ("PERMISSION_DENIED", "Permission 'aiplatform.pipelineJobs.create' denied", "grant roles/aiplatform.user"),
+        ("PERMISSION_DENIED", "lacks iam.serviceAccounts.actAs", "grant roles/iam.serviceAccountUser"),
+        ("PERMISSION_DENIED", "aiplatform.googleapis.com has not been used in project 1", "gcloud services enable aip"),
+        ("UNAUTHENTICATED", "token expired", "gcloud auth application-default login"),
+        ("RESOURCE_EXHAUSTED", "Quota exceeded", "the quota is used up"),
+        ("INVALID_ARGUMENT", "labels are invalid", "correct the settings"),
+    ],
+)
+def test_what_the_service_refuses_is_one_line_with_a_remedy(vertex, target, asked, run, code, said, told) -> None:
+    vertex.faults = {"CreatePipelineJob": Fault(grpc.StatusCode[code], said)}
+    with pytest.raises(UsageError) as raised:
+        target().submit(asked, run)
+    assert said in str(raised.value)
+    assert told in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert run.job == ""
+
+
+def test_a_service_that_stays_away_does_not_take_the_run(vertex, target, asked, run) -> None:
+    vertex.faults = {"GetPipelineJob": Fault(grpc.StatusCode.NOT_FOUND, "it was deleted")}
+    target().submit(asked, run)
+    with pytest.raises(PetalflowError, match="not found"):
+        follow(target(), asked, run)
+
+
+def found(target: Vertex) -> list[str]:
+    return [f"{probe.what}: {probe.look()}" for probe in target.probes()]
+
+
+def test_the_probes_find_all_that_is_needed(target) -> None:
+    assert found(target())[1:] == [
+        "credentials: runner@flowers-prod.iam.gserviceaccount.com, project flowers-prod",
+        f"service: {target().settings.endpoint}, {PARENT}",
+        "image base:0.1.0: in its registry",
+        "image cpu:0.1.0: in its registry",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"project": "someone-elses"}, "permission denied .*check the project's name and grant roles/aiplatform.user"),
+        ({"location": "mars-east1"}, "locations/mars-east1: not found .*vertex.location"),
+        (
+            {"endpoint": "localhost:1"},
+            r"no answer .*check .* vertex.location and vertex.endpoint \(localhost:1\)",
+        ),
+        ({"tag": "0.0.9"}, "there is no image .*/base:0.0.9; docker push it"),
+        ({"images": "petalflow"}, "names no registry .*docker.pkg.dev"),
+    ],
+)
+def test_what_is_wrong_is_found_before_anything_is_submitted(vertex, target, settings, told) -> None:
+    with pytest.raises(UsageError, match=told):
+        found(target(**settings))
+    assert "CreatePipelineJob" not in vertex.calls
+
+
+def test_without_credentials_it_says_how_to_get_them(target, monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    with pytest.raises(UsageError, match=r"^no Google credentials were found; run `gcloud auth application-default"):
+        found(target())
+
+
+def test_a_broken_key_file_is_named(target, monkeypatch, tmp_path) -> None:
+    (tmp_path / "key.json").write_text("no JSON")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    with pytest.raises(UsageError, match=r"key.json is not a valid json file; run `gcloud"):
+        found(target())
+
+
+def test_credentials_that_are_not_accepted(vertex, target, monkeypatch) -> None:
+    monkeypatch.setattr(vertex.google, "revoked", True)
+    with pytest.raises(UsageError, match=r"not accepted \(invalid_grant: Invalid JWT Signature\); run `gcloud auth"):
+        found(target())
+
+
+def test_everything_must_be_where_vertex_sees_it(target, asked, tmp_path) -> None:
+    for address in (str(tmp_path), "s3://bucket/photos"):
+        local = Request.of(address, asked.registry, "flowers", asked.configuration)
+        with pytest.raises(UsageError, match=r"source .* use a gs:// address"):
+            target().check(local, tmp_path)
+
+
+def test_check_passes_when_all_is_there(target, asked, tmp_path, make_flowers) -> None:
+    storage.copy_tree(str(make_flowers(tmp_path / "photos", each=1)), asked.source)
+    target().check(asked, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["Flowers_2", "a" * 200, "zażółć"])
+def test_the_names_of_jobs_are_those_that_the_service_takes(vertex, target, asked, run, name) -> None:
+    run.run_id = f"{name}-20260101-000000-abcdef"
+    target().submit(asked, run)
+    assert run.job.endswith("-20260101-000000-abcdef")
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "accelerators", "machine"),
+    [
+        ("TPU_V5_LITEPOD", 4, {"machine_type": "ct5lp-hightpu-4t", "tpu_topology": "2x2"}),
+        ("TPU_V3", 8, {"machine_type": "cloud-tpu", "accelerator_type": "TPU_V3", "accelerator_count": 8}),
+    ],
+)
+def test_a_tpu_trains_in_a_custom_job(vertex, target, asked, run, accelerator, accelerators, machine) -> None:
+    tpu = target(
+        machines={"train": {"accelerator": accelerator, "accelerators": accelerators}}, labels={"team": "botany"}
+    )
+    vertex.google.images.add("petalflow/tpu:0.1.0")
+    tpu.submit(asked, run)  # the server checks how the steps are wired
+    assert "not tried on real hardware" in vertex.spec["pipelineInfo"]["description"]
+    inputs = vertex.spec["components"]["comp-train"]["inputDefinitions"]
+    assert set(inputs["artifacts"]) == {"dataset"}
+    assert {"state_uri", "train_config", "code_version"} <= set(inputs["parameters"])
+    assert inputs["parameters"]["labels"]["defaultValue"] == {"team": "botany"}
+    (pool,) = inputs["parameters"]["worker_pool_specs"]["defaultValue"]
+    assert pool["machine_spec"] == machine
+    assert WorkerPoolSpec.from_json(json.dumps(pool)).container_spec.image_uri == f"{vertex.google.registry}/tpu:0.1.0"
+    assert "image tpu:0.1.0: in its registry" in found(tpu)
+
+
+@pytest.mark.parametrize(
+    ("machines", "told"),
+    [
+        ({"train": {"accelerator": "TPU_V3"}}, "TPU_V3 comes in 8, not 1"),
+        ({"train": {"accelerator": "TPU_V5"}}, "there is no TPU_V5 to train on"),
+        ({"evaluate": {"accelerator": "TPU_V6E"}}, "evaluate cannot run on a TPU"),
+        ({"train": {"accelerator": "TPU_V6E", "cpu": 8}}, "has its own cores"),
+    ],
+)
+def test_a_tpu_that_there_is_not_is_said(target, machines, told) -> None:
+    with pytest.raises(UsageError, match=told):
+        target(machines=machines).build()
+
+
+def test_without_a_tpu_the_file_runs_on_every_backend(target, tmp_path) -> None:
+    compile_pipeline(tmp_path / "pipeline.yaml", target().build())
+    (spec,) = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
+    assert "custom_job" not in str(spec)
+
+
+def test_a_weights_file_must_lie_where_vertex_sees_it(target, asked, tmp_path) -> None:
+    (tmp_path / "w.h5").write_bytes(b"weights")
+    train = {"backbone": "MobileNetV2", "weights": str(tmp_path / "w.h5")}
+    configuration = Configuration.of({"train": train, "evaluate": {"min_accuracy": 0.8}})
+    with pytest.raises(UsageError, match="unseen by Vertex AI; copy it to a gs:// address"):
+        target().check(dataclasses.replace(asked, configuration=configuration), tmp_path)
+
+
+@pytest.mark.parametrize("found", ["env:HOOK", "file:/run/secrets/hook"])
+def test_a_secret_that_vertex_does_not_see_is_refused(found, asked, target, tmp_path) -> None:
+    notify = {"notify": {"webhook": found}, "evaluate": {"min_accuracy": 0.8}}
+    wrong = dataclasses.replace(asked, configuration=Configuration.of(notify))
+    with pytest.raises(UsageError, match=f"name {found}, which steps on Vertex AI do not have; use file:gs://"):
+        target().check(wrong, tmp_path)
