@@ -109,7 +109,7 @@ class Kubeflow:
     experiments: dict[str, api.V2beta1Experiment] = field(default_factory=dict)
     pipelines: dict[str, api.V2beta1Pipeline] = field(default_factory=dict)
     versions: dict[str, api.V2beta1PipelineVersion] = field(default_factory=dict)
-    record: dict[str, api.V2beta1Run] = field(default_factory=dict)
+    runs: dict[str, api.V2beta1Run] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     _acts: dict[str, Iterator[None]] = field(default_factory=dict)
     _logs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
