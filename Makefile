@@ -63,8 +63,10 @@ image-%:
 clean:  ## remove the environment and all that was generated
 	rm -rf $(VENV) runs models build dist *.egg-info
 
-# uv takes seconds where pip takes minutes, and older pips reject extras of pinned packages once a newer version is out.
-UV = VIRTUAL_ENV=$(VENV) $(BIN)/uv pip -q
+# uv takes seconds where pip takes minutes, and old pips reject extras of pinned packages once a newer version is out.
+# It does not read pip's configuration, so it is given the index that pip would use.
+INDEX = $(or $(UV_DEFAULT_INDEX),$(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
+UV = VIRTUAL_ENV=$(VENV) $(if $(INDEX),UV_DEFAULT_INDEX=$(INDEX)) $(BIN)/uv pip -q
 $(VENV)/.%: requirements/%.txt setup.py VERSION
 	@test -n "$(PYTHON)" || { echo "petalflow needs Python 3.11, 3.12 or 3.13 with venv (Debian: python3-venv); make PYTHON=/path/to/python" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
