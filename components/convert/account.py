@@ -1,16 +1,15 @@
 """What became of every image: records, rejects and duplicates, and that none is unaccounted for."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from components.convert.plan import Plan
-from components.convert.rejects import REJECTS
+from components.convert.rejects import REJECTS, read_rejects
 from components.convert.shard import ShardResult
 from petalflow import storage
-from petalflow.dataset import BINS, Summary
+from petalflow.dataset import BINS, STATISTICS_FILE, Summary
 from petalflow.errors import PetalflowError
 from petalflow.printable import printable
 from petalflow.source import SPLITS, Item, Listing, Reject
@@ -103,25 +102,24 @@ def for_people(dataset: str) -> str:
     Args:
         dataset: Its address.
     """
-    statistics = storage.read_json(storage.join(dataset, "statistics.json"))
-    lines = storage.read_bytes(storage.join(dataset, REJECTS)).decode().splitlines()
-    rows = [*_rows(statistics, map(json.loads, lines)), ("", "", f"see {storage.join(dataset, 'dataset.html')}")]
+    statistics = storage.read_json(storage.join(dataset, STATISTICS_FILE))
+    rows = [*_rows(statistics, read_rejects(dataset)), ("", "", f"see {storage.join(dataset, 'dataset.html')}")]
     width = max(len(what) for _, what, _ in rows)
     digits = len(rows[0][0])
     return "\n".join(f"{count:>{digits}}  {what:{width}}  {note}".rstrip() for count, what, note in rows)
 
 
-def _rows(statistics: Mapping[str, Any], rejects: Iterator[Mapping[str, str]]) -> Iterator[tuple[str, str, str]]:
+def _rows(statistics: Mapping[str, Any], rejects: Sequence[Reject]) -> Iterator[tuple[str, str, str]]:
     """Yields a number, what there are so many of, and a note."""
     sizes = ", ".join(f"{statistics['sizes'][split]:,} {split}" for split in SPLITS if split in statistics["sizes"])
     yield f"{statistics['images']:,}", "images in", f"{len(statistics['classes']):,} classes"
     yield f"{statistics['records']:,}", "records", sizes
     yield f"{statistics['rewritten']:,}", "  rewritten", "the others are as they came, byte for byte"
-    examples = {reject["reason"]: reject for reject in reversed(list(rejects))}  # the first of each reason stays
+    examples = {reject.reason: reject for reject in reversed(rejects)}  # the first of each reason stays
     yield f"{sum(statistics['rejects'].values()):,}", "rejects", f"all in {REJECTS}" if examples else ""
     for reason, count in statistics["rejects"].items():
         example = examples[reason]
-        yield f"{count:,}", f"  {reason}", f"{printable(example['address'])}: {printable(example['sentence'])}"
+        yield f"{count:,}", f"  {reason}", f"{printable(example.address)}: {printable(example.sentence)}"
     yield f"{statistics['duplicates']:,}", "duplicates", "kept once" if statistics["duplicates"] else ""
     if statistics["left_out"]:
         yield f"{statistics['left_out']:,}", "left out", "as max_images_per_class asks"

@@ -63,6 +63,17 @@ def write_rejects(
     return {item.address: item.sha256 for item in items if item.sha256 in chosen}
 
 
+def read_rejects(dataset: str) -> list[Reject]:
+    """Returns the rejects that rejects.jsonl lists.
+
+    Args:
+        dataset: The dataset's address.
+    """
+    # Not by str.splitlines, which breaks lines at characters that file names may hold, such as U+2028.
+    lines = storage.read_bytes(storage.join(dataset, REJECTS)).split(b"\n")
+    return [Reject(**json.loads(line)) for line in lines if line]
+
+
 def _copy(items: Sequence[Item], folder: Path, read: source.Reader, threads: int) -> None:
     def copy(item: Item) -> None:
         # Under its content's hash: names of rejected files are the last to be trusted.

@@ -29,7 +29,7 @@ def lines(checks: Sequence[Check]) -> list[str]:
     console = Console(file=io.StringIO(), width=_WIDE, color_system=None)
     with console.capture() as printed:
         console.print(table, no_wrap=True)
-    return [line.rstrip() for line in printed.get().splitlines()]
+    return [line.rstrip() for line in printed.get().split("\n") if line]
 
 
 def _shown(checks: Sequence[Check]) -> Iterator[tuple[Check, int]]:

@@ -103,3 +103,15 @@ def test_people_read_an_account_with_an_example_of_each_reason(
     assert lines[4].endswith(r"rose/a\n\x1b[31m.jpg: the file is empty")
     assert "rose/b.jpg: " in lines[5]
     assert lines[-1].endswith(str(tmp_path / "out" / "dataset.html"))
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u0085", "\x1c"])
+def test_a_rejected_photo_may_have_a_line_separator_in_its_name(
+    tmp_path: Path, make_flowers: Callable[..., Path], separator: str
+) -> None:
+    source = make_flowers(tmp_path / "source", ("daisy", "rose"), each=10)
+    (source / "rose" / f"first{separator}second.jpg").write_bytes(b"not an image")
+    convert(str(source), tmp_path / "out", ConvertSettings())
+    escaped = ascii(separator)[1:-1]
+    (rejected,) = [line for line in for_people(str(tmp_path / "out")).split("\n") if "not_an_image" in line]
+    assert f"rose/first{escaped}second.jpg: " in rejected

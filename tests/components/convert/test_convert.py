@@ -36,7 +36,7 @@ class Conversion:
         return [record for split in SPLITS for record in open_dataset(self.out).records(split)]
 
     def rejects(self) -> dict[str, dict[str, str]]:
-        lines = (self.out / "rejects.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = (self.out / "rejects.jsonl").read_text(encoding="utf-8").split("\n")[:-1]
         return {reject["address"]: reject for reject in map(json.loads, lines)}
 
 
