@@ -12,12 +12,11 @@ from typing import Any
 
 from components.convert.settings import ConvertSettings
 from petalflow import dataset, imaging, registry, source, storage
-from petalflow.dataset import Entry
+from petalflow.dataset import STATISTICS_FILE, Entry
 from petalflow.dataset.index import RANGES, index_name, parse_index
 from petalflow.dataset.shards import FRAME_BYTES
 from petalflow.errors import PetalflowError
 from petalflow.source import Item
-from petalflow.storage.complete import MARKER
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +62,11 @@ def usable(address: str | None, settings: ConvertSettings) -> str | None:
 
 
 def _unfit(address: str, settings: ConvertSettings) -> str:
-    if not storage.exists(storage.join(address, MARKER)):
-        return "there is no complete dataset"
-    sizes = storage.read_json(storage.join(address, MARKER)).get("files")
-    if sizes is None:
-        return "it was not finished"
-    found = {file.name: file.size_bytes for file in storage.list_files(address)}
-    if missing := next((name for name, size_bytes in sizes.items() if found.get(name) != size_bytes), None):
-        return f"{missing} is missing or cut short"
-    if RANGES not in found:
+    if why_incomplete := storage.why_incomplete(address):
+        return why_incomplete
+    if not storage.exists(storage.join(address, RANGES)):
         return "it has no list of its records"
-    statistics = storage.read_json(storage.join(address, "statistics.json"))
+    statistics = storage.read_json(storage.join(address, STATISTICS_FILE))
     if statistics.get("preparation") != preparation(settings):
         return "it was made by another version, or with other settings of images"
     return ""

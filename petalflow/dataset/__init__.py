@@ -15,13 +15,14 @@ Nothing but `reading` imports TensorFlow.
 """
 
 from petalflow.dataset.index import Entry, index_path, read_index, write_index, write_ranges
-from petalflow.dataset.metadata import Dataset, Shard, open_dataset, write_metadata
+from petalflow.dataset.metadata import STATISTICS_FILE, Dataset, Shard, open_dataset, write_metadata
 from petalflow.dataset.record import Record
 from petalflow.dataset.shards import read_record, read_shard, record_offsets, shard_name, write_shard
 from petalflow.dataset.statistics import BINS, Measure, Summary
 
 __all__ = [
     "BINS",
+    "STATISTICS_FILE",
     "Dataset",
     "Entry",
     "Measure",

@@ -15,7 +15,7 @@ from petalflow.splits import SPLITS
 
 _FILE_PATTERN = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
 _INFO = "dataset_info.json"
-_STATISTICS = "statistics.json"
+STATISTICS_FILE = "statistics.json"
 _VERSION = "1.0.0"
 
 
@@ -121,10 +121,8 @@ def open_dataset(root: str | Path) -> Dataset:
     Raises:
         PetalflowError: If it is not a complete dataset.
     """
-    storage.check_complete(root, "dataset")
-    if not (Path(root) / _STATISTICS).is_file():
-        raise PetalflowError(f"{root} is complete but no dataset: it has no {_STATISTICS}")
-    statistics = storage.read_json(str(Path(root) / _STATISTICS))
+    storage.check_complete(root, "dataset", STATISTICS_FILE)
+    statistics = storage.read_json(str(Path(root) / STATISTICS_FILE))
     return Dataset(
         root=Path(root),
         fingerprint=statistics["fingerprint"],
@@ -169,7 +167,7 @@ def write_metadata(
         "shards": {split: len(files) for split, files in shards.items()},
         "sizes": {split: sum(file.records for file in files) for split, files in shards.items()},
     }
-    storage.write_json(str(root / _STATISTICS), {**statistics, **mine})
+    storage.write_json(str(root / STATISTICS_FILE), {**statistics, **mine})
 
 
 def _write_features(root: Path, classes: Sequence[str], multi_label: bool, slice_names: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from petalflow import storage
-from petalflow.errors import PetalflowError
 from petalflow.model.task import Task
 
 if TYPE_CHECKING:
@@ -54,9 +53,7 @@ def read_model_info(folder: str | Path) -> dict[str, Any]:
     Raises:
         PetalflowError: If the folder is not complete.
     """
-    storage.check_complete(folder, "model")
-    if not (Path(folder) / INFO_FILE).is_file():
-        raise PetalflowError(f"{folder} is complete but no model: it has no {INFO_FILE}")
+    storage.check_complete(folder, "model", INFO_FILE)
     return dict(storage.read_json(str(Path(folder) / INFO_FILE)))
 
 

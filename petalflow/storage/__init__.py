@@ -1,7 +1,7 @@
 """Local folders, gs:// and s3:// behind one small face, over fsspec."""
 
 from petalflow.storage.access import check_readable, check_writable
-from petalflow.storage.complete import building, check_complete, check_free, is_complete
+from petalflow.storage.complete import building, check_complete, check_free, is_complete, why_incomplete
 from petalflow.storage.failures import Unavailable
 from petalflow.storage.files import (
     File,
@@ -59,6 +59,7 @@ __all__ = [
     "read_start",
     "remove",
     "version",
+    "why_incomplete",
     "write_bytes",
     "write_json",
 ]

@@ -83,22 +83,37 @@ def check_free(out: str | Path) -> None:
 
 def is_complete(folder: str | Path) -> bool:
     """Tells whether a folder was finished and still has every file, at its size."""
-    return not _missing(str(folder))
+    return not why_incomplete(folder)
 
 
-def check_complete(folder: str | Path, what: str) -> None:
+def check_complete(folder: str | Path, what: str, file: str = MARKER) -> None:
     """Checks a step's input.
 
     Args:
         folder: The folder that `building` made.
         what: What it should be, for the message.
+        file: Name of a file that only a folder of this kind has.
 
     Raises:
-        PetalflowError: If it is not there, was not finished, or lacks a file.
+        PetalflowError: If it is not there, was not finished, lacks a file, or is of another kind.
     """
-    missing = _missing(str(folder))
-    if missing:
-        raise PetalflowError(f"{folder} is not a complete {what} ({missing}); make it again")
+    if why := why_incomplete(folder):
+        raise PetalflowError(f"{folder} is not a complete {what} ({why}); make it again")
+    if not is_file(join(str(folder), file)):
+        raise PetalflowError(f"{folder} is complete but not a {what}: it has no {file}")
+
+
+def why_incomplete(folder: str | Path) -> str:
+    """Returns what a folder lacks to be complete, or "" if it is complete."""
+    address = str(folder)
+    if not is_file(join(address, MARKER)):
+        return f"it has no {MARKER}" if _holds_anything(address) else "nothing is there"
+    sizes = _sizes(address)
+    if sizes is None:
+        return "it was not finished"
+    there = {file.name: file.size_bytes for file in list_files(address)}
+    wrong = [name for name, size in sizes.items() if there.get(name) != size]
+    return f"{wrong[0]} is missing or cut short" if wrong else ""
 
 
 @contextlib.contextmanager
@@ -114,17 +129,6 @@ def _filled(address: str) -> Iterator[Path]:
 def _mark(address: str) -> None:
     sizes = {file.name: file.size_bytes for file in list_files(address) if file.name != MARKER}
     write_json(join(address, MARKER), {"files": sizes})
-
-
-def _missing(address: str) -> str:
-    if not is_file(join(address, MARKER)):
-        return f"it has no {MARKER}" if _holds_anything(address) else "nothing is there"
-    sizes = _sizes(address)
-    if sizes is None:
-        return "it was not finished"
-    there = {file.name: file.size_bytes for file in list_files(address)}
-    wrong = [name for name, size in sizes.items() if there.get(name) != size]
-    return f"{wrong[0]} is missing or cut short" if wrong else ""
 
 
 def _sizes(address: str) -> dict[str, int] | None:

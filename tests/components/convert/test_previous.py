@@ -158,7 +158,7 @@ def test_a_dataset_is_taken_from_wherever_it_lies(photos: Path, before: Path, tm
 @pytest.mark.parametrize(
     ("missing", "why"),
     [
-        ("complete.json", "there is no complete dataset"),
+        ("complete.json", "it has no complete.json"),
         ("train-00000-of-00002.tfrecord", "train-00000-of-00002.tfrecord is missing or cut short"),
         ("index/ranges.json", "index/ranges.json is missing or cut short"),
     ],

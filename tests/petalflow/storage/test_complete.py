@@ -149,3 +149,11 @@ def test_a_damaged_marker_is_noticed(tmp_path: Path, marker: bytes) -> None:
 def test_a_folder_that_is_not_there_is_not_complete(tmp_path: Path) -> None:
     with pytest.raises(PetalflowError, match="nowhere is not a complete model"):
         storage.check_complete(tmp_path / "nowhere", "model")
+
+
+def test_a_complete_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with storage.building(tmp_path / "model") as folder:
+        (folder / "model.json").write_text("{}")
+    storage.check_complete(tmp_path / "model", "model", "model.json")
+    with pytest.raises(PetalflowError, match=r"model is complete but not a dataset: it has no statistics\.json$"):
+        storage.check_complete(tmp_path / "model", "dataset", "statistics.json")
