@@ -15,12 +15,12 @@ from components.evaluate.settings import EvaluateSettings
 from petalflow import registry
 from petalflow.dataset import Dataset
 from petalflow.errors import PetalflowError
-from petalflow.metrics.calibration import temperature
+from petalflow.metrics.calibration import find_temperature
 from petalflow.metrics.measure import Measurement, measure
 from petalflow.metrics.predictions import Answers
 from petalflow.model.files import TrainedModel
 from petalflow.model.scoring import score_model
-from petalflow.model.task import cooled
+from petalflow.model.task import apply_temperature
 from petalflow.progress import Counter
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ def examine(
     tuned_by = min(dataset.size("validation"), _MOST_VALIDATION_IMAGES) if _needs_validation(settings) else 0
     counter = Counter("evaluate", len(images.kept) * (2 if release else 1) + tuned_by, "images")
     raw = Answers.of(images.truth, _scores(model, dataset, "test", counter)[images.kept], model.task)
-    degrees, abstain_threshold = _tuned(model, dataset, tuned_by, settings, counter)
-    answers = Answers.of(images.truth, cooled(raw.scores, degrees, model.task), model.task)
+    temperature, abstain_threshold = _tuned(model, dataset, tuned_by, settings, counter)
+    answers = Answers.of(images.truth, apply_temperature(raw.scores, temperature, model.task), model.task)
     baseline, broken = _baseline(release, dataset, images, answers, counter)
     theirs = baseline.answers.of_images(baseline.comparable) if baseline else None
     return Evaluation(
@@ -96,7 +96,7 @@ def examine(
         ),
         uncalibrated=raw,
         baseline_measurement=measure(theirs, dataset.classes, settings.top_k) if theirs and theirs.images else None,
-        temperature=degrees,
+        temperature=temperature,
     )
 
 
@@ -112,11 +112,11 @@ def _tuned(
         return 1.0, None if settings.abstain_below_accuracy is not None else settings.abstain_threshold
     scores = _scores(model, dataset, "validation", counter, images)
     truth = truth_of(list(dataset.entries("validation"))[:images], len(dataset.classes))
-    degrees = temperature(truth, scores, model.task) if settings.calibrate else 1.0
+    temperature = find_temperature(truth, scores, model.task) if settings.calibrate else 1.0
     if settings.abstain_below_accuracy is None:
-        return degrees, settings.abstain_threshold
-    answers = Answers.of(truth, cooled(scores, degrees, model.task), model.task)
-    return degrees, Abstention(answers.confidence, answers.right).threshold_for(settings.abstain_below_accuracy)
+        return temperature, settings.abstain_threshold
+    answers = Answers.of(truth, apply_temperature(scores, temperature, model.task), model.task)
+    return temperature, Abstention(answers.confidence, answers.right).threshold_for(settings.abstain_below_accuracy)
 
 
 def _baseline(

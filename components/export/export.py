@@ -22,7 +22,7 @@ from petalflow.model.exported import Exported
 from petalflow.model.files import MODEL_FILE, TrainedModel, load_model, model_sha256
 from petalflow.model.scoring import Scores, score_model
 from petalflow.model.serving import Serving
-from petalflow.model.task import cooled
+from petalflow.model.task import apply_temperature
 from petalflow.run.frame import last_error
 
 log = logging.getLogger(__name__)
@@ -72,8 +72,8 @@ def export(
 
 
 def _expected(model: TrainedModel, dataset: Dataset, serving: Serving, images: int) -> Scores:
-    """Returns the scores that the export should give: the Keras model's own, cooled."""
-    return cooled(score_model(model, dataset, "test", limit=images), serving.temperature, model.task)
+    """Returns the scores that the export should give: the Keras model's own, with the temperature applied."""
+    return apply_temperature(score_model(model, dataset, "test", limit=images), serving.temperature, model.task)
 
 
 @contextlib.contextmanager

@@ -7,12 +7,9 @@ import tensorflow as tf
 from petalflow.model.decode import decode_and_resize
 from petalflow.model.files import TrainedModel
 from petalflow.model.serving import Serving
-from petalflow.model.task import SATURATED, SMALLEST, Task
+from petalflow.model.task import LABEL_THRESHOLD, SATURATED, SMALLEST, Task
 
 SCORES_SIGNATURE = "scores"
-# Keeps the logarithm of a score of 0 finite.
-# Of several labels, each that is likelier than not is given.
-_LABEL_THRESHOLD = 0.5
 
 
 def write_saved_model(model: TrainedModel, folder: Path, serving: Serving) -> None:
@@ -37,13 +34,13 @@ def write_saved_model(model: TrainedModel, folder: Path, serving: Serving) -> No
     @tf.function(input_signature=[pixels_spec])  # traced once, for all three
     def scores_only(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs = model.keras_model(tf.cast(pixels, tf.float32), training=False)
-        return {"scores": _class_scores(_cooled(outputs, serving.temperature, model.task), model.task)}
+        return {"scores": _class_scores(_apply_temperature(outputs, serving.temperature, model.task), model.task)}
 
     @tf.function(input_signature=[pixels_spec])
     def answer(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = scores_only(pixels)["scores"]
         if model.task is Task.MULTI_LABEL:
-            return {"scores": scores, "labels": scores > _LABEL_THRESHOLD}
+            return {"scores": scores, "labels": scores > LABEL_THRESHOLD}
         score = tf.reduce_max(scores, axis=1)
         label = tf.gather(names, tf.argmax(scores, axis=1))
         return {"scores": scores, "label": label, "score": score, "accepted": score >= serving.abstain_threshold}
@@ -62,7 +59,7 @@ def write_saved_model(model: TrainedModel, folder: Path, serving: Serving) -> No
     tf.saved_model.save(served, str(folder), signatures=signatures)
 
 
-def _cooled(outputs: tf.Tensor, temperature: float, task: Task) -> tf.Tensor:
+def _apply_temperature(outputs: tf.Tensor, temperature: float, task: Task) -> tf.Tensor:
     """Returns what a model's outputs would be if its logits were divided by the temperature."""
     if temperature == 1:
         return outputs

@@ -88,8 +88,8 @@ def computing_in(policy: str) -> Iterator[None]:
 
 
 def _kind() -> str:
-    if missing := accelerators.missing():
-        log.warning("%s; training on the CPU", missing)
+    if problem := accelerators.find_problem():
+        log.warning("%s; training on the CPU", problem)
     if tf.config.list_logical_devices("TPU"):
         return "tpu"
     gpus = len(tf.config.list_logical_devices("GPU"))
@@ -98,8 +98,8 @@ def _kind() -> str:
 
 def _strategy(kind: str) -> tf.distribute.Strategy:
     if kind == "tpu":
-        if missing := accelerators.missing_tpu():
-            raise PetalflowError(f"train.strategy=tpu: {missing}")
+        if problem := accelerators.find_tpu_problem():
+            raise PetalflowError(f"train.strategy=tpu: {problem}")
         return tf.distribute.TPUStrategy(tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local"))
     if kind == "mirrored":
         # Named, since a TF_CONFIG of one worker would otherwise be taken for a cluster.

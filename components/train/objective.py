@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from petalflow.model.task import Task
+from petalflow.model.task import LABEL_THRESHOLD, Task
 
 
 class Objective:
@@ -34,7 +34,7 @@ class Objective:
         """Returns whether each image's answer is right, float32 [b], 0 or 1; of several labels, the share that is."""
         if self._task is Task.MULTI_CLASS:
             return tf.cast(tf.argmax(outputs, axis=1) == labels, tf.float32)
-        answers = tf.cast(outputs > 0.5, tf.float32)
+        answers = tf.cast(outputs > LABEL_THRESHOLD, tf.float32)
         return tf.reduce_mean(tf.cast(answers == self._targets(labels), tf.float32), axis=1)
 
     def _targets(self, labels: tf.Tensor) -> tf.Tensor:

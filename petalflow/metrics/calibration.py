@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from petalflow.metrics.predictions import Answers
-from petalflow.model.task import Task, cooled
+from petalflow.model.task import Task, apply_temperature
 
 Scores = NDArray[np.float32]
 
@@ -20,7 +20,7 @@ _COLDEST, _HOTTEST = 0.05, 20.0
 _SMALLEST = 1e-12
 
 
-def temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> float:
+def find_temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> float:
     """Returns what logits should be divided by; 1 where that would not make the scores better than by chance.
 
     Temperature scaling (Guo et al. 2017, arXiv:1706.04599): the likeliest on images that are not those of the test. Few
@@ -29,7 +29,7 @@ def temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> float:
     Args:
         truth: Which classes are right, [n, classes].
         scores: Probabilities, [n, classes].
-        task: Decides how they are cooled.
+        task: Decides how the temperature is applied.
     """
     from scipy import optimize
 
@@ -38,7 +38,7 @@ def temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> float:
         return 1.0
 
     def loss(logarithm: float) -> float:
-        return float(log_losses(truth, cooled(scores, float(np.exp(logarithm)), task), task).sum())
+        return float(log_losses(truth, apply_temperature(scores, float(np.exp(logarithm)), task), task).sum())
 
     found = optimize.minimize_scalar(loss, bounds=(np.log(_COLDEST), np.log(_HOTTEST)), method="bounded")
     gain = 2 * (loss(0.0) - float(found.fun))

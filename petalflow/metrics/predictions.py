@@ -6,13 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from petalflow.model.task import Task
+from petalflow.model.task import LABEL_THRESHOLD, Task
 
 Array = NDArray[np.bool_]
 # No class of the dataset's has this index: an answer that it has no class for.
 UNKNOWN = -1
-# Of several labels, each that is likelier than not is given.
-_LABEL_THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Answers:
     def of(cls, truth: Array, scores: NDArray[np.float32], task: Task) -> "Answers":
         """Returns the answers that a model's scores amount to: the likeliest class, or each label likelier than not."""
         if task is Task.MULTI_LABEL:
-            return cls(truth, scores, scores > _LABEL_THRESHOLD, task)
+            return cls(truth, scores, scores > LABEL_THRESHOLD, task)
         given = np.zeros_like(truth)
         given[np.arange(len(scores)), scores.argmax(axis=1)] = True
         return cls(truth, scores, given, task)

@@ -5,6 +5,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+# A sigmoid above this predicts its label.
+LABEL_THRESHOLD = 0.5
 # Nearer to 0 or 1 than this, a sigmoid in float32 is rounded so coarsely that its logit says nothing.
 SATURATED = 1e-6
 # Of a softmax, whose logits are logarithms of its outputs: smaller ones count as this.
@@ -43,7 +45,7 @@ def class_scores(outputs: NDArray[np.float32], task: Task) -> NDArray[np.float32
     return np.concatenate([1 - outputs, outputs], axis=1) if task is Task.BINARY else outputs
 
 
-def cooled(scores: NDArray[np.float32], temperature: float, task: Task) -> NDArray[np.float32]:
+def apply_temperature(scores: NDArray[np.float32], temperature: float, task: Task) -> NDArray[np.float32]:
     """Returns what scores would be if the logits they come from were divided by a temperature.
 
     Args:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from petalflow import tpu
+from petalflow import accelerators
 from petalflow.errors import PetalflowError
 from petalflow.run import activity, lock
 from petalflow.run.lock import RUNNER_PID
@@ -63,7 +63,7 @@ def log_as(step: str) -> None:
         logger.setLevel(logging.INFO)
         logger.propagate = False
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow is imported later, if at all
-    tpu.before_tensorflow()
+    accelerators.prepare_import()
 
 
 def error_in(line: str) -> str | None:

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
-from petalflow import tpu
+from petalflow import accelerators
 
-pytestmark = pytest.mark.skipif(tpu.attached(), reason="is about a machine without a TPU")
+pytestmark = pytest.mark.skipif(accelerators.tpu_attached(), reason="is about a machine without a TPU")
 
 
 def look(**environment: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +24,7 @@ def test_a_build_for_tpus_without_one_says_so_in_a_line(tmp_path) -> None:
     (tmp_path / "libtpu.py").touch()
     done = look(PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("no TPU is there: ")
+    assert done.stdout.startswith("no TPU found: ")
     assert done.stdout.count("\n") == 1
 
 

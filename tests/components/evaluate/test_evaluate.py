@@ -14,7 +14,7 @@ from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.model.files import load_model, model_sha256
 from petalflow.model.scoring import score_model
-from petalflow.model.task import cooled
+from petalflow.model.task import apply_temperature
 from petalflow.registry import read_training_hashes, write_training_hashes
 
 SMALL = {"min_test_images": 1}
@@ -145,7 +145,7 @@ def test_a_temperature_is_fitted_on_the_validation_split_and_carried_on(tiny_mod
 
     assert loss("out") < loss("raw")
     model, dataset = load_model(tmp_path / "model"), open_dataset(tiny_dataset)
-    expected = cooled(score_model(model, dataset, "test"), verdict.temperature, model.task)
+    expected = apply_temperature(score_model(model, dataset, "test"), verdict.temperature, model.task)
     rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
     np.testing.assert_allclose([row["scores"] for row in rows], expected, atol=1e-6)
 
@@ -274,7 +274,7 @@ def test_images_that_the_release_it_began_with_was_trained_on_are_not_judged_on(
     left = list(open_dataset(tiny_dataset).records("test"))[4:]
     assert [row["sha256"] for row in rows] == [record.sha256 for record in left]
     scores = score_model(load_model(model), open_dataset(tiny_dataset), "test")[4:]
-    cold = cooled(scores, verdict.temperature, load_model(model).task)
+    cold = apply_temperature(scores, verdict.temperature, load_model(model).task)
     np.testing.assert_allclose([row["scores"] for row in rows], cold, atol=1e-6)
 
 

@@ -71,14 +71,14 @@ def test_temperature_and_abstain_threshold_are_inside(tiny_model, tiny_dataset, 
     assert not accepted.all()
 
 
-def test_of_two_classes_both_have_a_score_cooled_by_their_logit(pair_model, pair_dataset, tmp_path) -> None:
+def test_both_of_two_classes_are_scored_by_their_logit_at_the_temperature(pair_model, pair_dataset, tmp_path) -> None:
     dataset, model = open_dataset(pair_dataset), load_model(pair_model)
     export(pair_model, pair_dataset, Serving(2.0, 0.6), tmp_path / "out", ExportSettings())
     assert Exported.read(tmp_path / "out").task is Task.BINARY
     images = np.stack([image for image, _ in decoded_images(dataset, "test", 16).as_numpy_iterator()])
     second = np.asarray(model.keras_model(images.astype(np.float32)), np.float64)
-    cooled = 1 / (1 + np.sqrt((1 - second) / second))  # what a sigmoid gives for half its logit
-    expected = np.concatenate([1 - cooled, cooled], axis=1)
+    expected_second = 1 / (1 + np.sqrt((1 - second) / second))  # what a sigmoid gives for half its logit
+    expected = np.concatenate([1 - expected_second, expected_second], axis=1)
     answer = tf.saved_model.load(str(tmp_path / "out")).signatures["pixels"](pixels=images)
     np.testing.assert_allclose(answer["scores"], expected, atol=1e-4)
     assert [label.decode() for label in answer["label"].numpy()] == [("blue", "green")[i] for i in expected.argmax(1)]

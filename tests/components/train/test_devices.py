@@ -10,7 +10,7 @@ import pytest
 from components.train.devices import choose_devices, computing_in
 from components.train.settings import TrainSettings
 from components.train.train import train
-from petalflow import tpu
+from petalflow import accelerators
 from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.model.files import load_model
@@ -146,7 +146,7 @@ def test_one_worker_is_no_cluster(monkeypatch) -> None:
             choose_devices(TrainSettings())
 
 
-@pytest.mark.skipif(tpu.attached(), reason="is about a machine without a TPU")
+@pytest.mark.skipif(accelerators.tpu_attached(), reason="is about a machine without a TPU")
 def test_a_tpu_that_is_not_there_is_one_line(tiny_dataset, tmp_path) -> None:
     with pytest.raises(PetalflowError, match=r"train\.strategy=tpu: this TensorFlow is not built for TPUs") as caught:
         train(tiny_dataset, tmp_path / "model", TrainSettings(backbone="dense", strategy="tpu"))

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from petalflow.metrics.calibration import BINS, Reliability, log_losses, temperature
-from petalflow.model.task import Task, cooled
+from petalflow.metrics.calibration import BINS, Reliability, find_temperature, log_losses
+from petalflow.model.task import Task, apply_temperature
 from tests.components.evaluate.samples import made_up, made_up_labels, softmax
 
 
@@ -11,10 +11,10 @@ def test_the_temperature_that_spoiled_the_scores_is_found(true: float) -> None:
     generator = np.random.default_rng(0)
     honest = softmax(generator.normal(size=(4000, 3)) * 2)
     truth = np.eye(3, dtype=bool)[[generator.choice(3, p=row / row.sum()) for row in honest.astype(np.float64)]]
-    spoiled = cooled(honest, 1 / true, Task.MULTI_CLASS)
-    found = temperature(truth, spoiled, Task.MULTI_CLASS)
+    spoiled = apply_temperature(honest, 1 / true, Task.MULTI_CLASS)
+    found = find_temperature(truth, spoiled, Task.MULTI_CLASS)
     assert found == pytest.approx(true, rel=0.08)
-    after = log_losses(truth, cooled(spoiled, found, Task.MULTI_CLASS), Task.MULTI_CLASS).mean()
+    after = log_losses(truth, apply_temperature(spoiled, found, Task.MULTI_CLASS), Task.MULTI_CLASS).mean()
     assert after <= log_losses(truth, spoiled, Task.MULTI_CLASS).mean()
 
 
@@ -22,8 +22,8 @@ def test_where_nothing_is_gained_but_by_chance_the_scores_stay() -> None:
     generator = np.random.default_rng(1)
     honest = softmax(generator.normal(size=(60, 3)) * 2)
     truth = np.eye(3, dtype=bool)[[generator.choice(3, p=row / row.sum()) for row in honest.astype(np.float64)]]
-    assert temperature(truth, honest, Task.MULTI_CLASS) == 1.0
-    assert temperature(truth[:0], honest[:0], Task.MULTI_CLASS) == 1.0
+    assert find_temperature(truth, honest, Task.MULTI_CLASS) == 1.0
+    assert find_temperature(truth[:0], honest[:0], Task.MULTI_CLASS) == 1.0
 
 
 def test_a_few_mistakes_show_that_a_model_is_too_sure_but_not_that_it_should_be_surer() -> None:
@@ -31,21 +31,21 @@ def test_a_few_mistakes_show_that_a_model_is_too_sure_but_not_that_it_should_be_
     truth = np.zeros((100, 2), bool)
     truth[:, 0] = True
     truth[:9] = [False, True]
-    assert temperature(truth, scores, Task.MULTI_CLASS) == 1.0
+    assert find_temperature(truth, scores, Task.MULTI_CLASS) == 1.0
     truth[9] = [False, True]
-    assert temperature(truth, scores, Task.MULTI_CLASS) < 0.5, "ten mistakes of 100 are not forty"
+    assert find_temperature(truth, scores, Task.MULTI_CLASS) < 0.5, "ten mistakes of 100 are not forty"
     truth[:8] = [True, False]  # two are left
     bold = np.tile(np.array([[0.9999, 0.0001]], np.float32), (100, 1))
-    assert temperature(truth, bold, Task.MULTI_CLASS) == pytest.approx(np.log(9999) / np.log(98 / 2), rel=0.01)
+    assert find_temperature(truth, bold, Task.MULTI_CLASS) == pytest.approx(np.log(9999) / np.log(98 / 2), rel=0.01)
     truth[:] = [True, False]
-    assert temperature(truth, bold, Task.MULTI_CLASS) == 1.0
+    assert find_temperature(truth, bold, Task.MULTI_CLASS) == 1.0
 
 
 def test_several_labels_have_a_temperature_too() -> None:
     answers = made_up_labels(images=3000)
-    scores = cooled(answers.scores, 0.25, Task.MULTI_LABEL)
-    honest = temperature(answers.truth, answers.scores, Task.MULTI_LABEL)
-    assert temperature(answers.truth, scores, Task.MULTI_LABEL) == pytest.approx(4 * honest, rel=0.02)
+    scores = apply_temperature(answers.scores, 0.25, Task.MULTI_LABEL)
+    honest = find_temperature(answers.truth, answers.scores, Task.MULTI_LABEL)
+    assert find_temperature(answers.truth, scores, Task.MULTI_LABEL) == pytest.approx(4 * honest, rel=0.02)
 
 
 def test_the_log_loss_is_that_of_scikit_learn() -> None:
@@ -80,11 +80,9 @@ def test_scores_too_timid_and_too_bold_have_more_error_than_honest_ones() -> Non
     # Of normal noise the logits must be multiplied by the distance of the means to be the true odds.
     answers = made_up(images=3000, skill=2)
     errors = [
-        Reliability(cooled(answers.scores, degrees, answers.task).max(axis=1).astype(np.float64), answers.right).error(
-            np.ones(3000)
-        )
-        for degrees in (1.0, 0.5, 0.2)
+        Reliability(scores.max(axis=1).astype(np.float64), answers.right).error(np.ones(3000))
+        for scores in (apply_temperature(answers.scores, each, answers.task) for each in (1.0, 0.5, 0.2))
     ]
     assert errors[1] < 0.02
     assert min(errors[0], errors[2]) > 0.05
-    assert temperature(answers.truth, answers.scores, answers.task) == pytest.approx(0.5, rel=0.06)
+    assert find_temperature(answers.truth, answers.scores, answers.task) == pytest.approx(0.5, rel=0.06)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from petalflow.model.task import Task, class_scores, cooled
+from petalflow.model.task import Task, apply_temperature, class_scores
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_other_outputs_are_scores_as_they_are(task: Task) -> None:
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_cooled_scores_are_those_of_cooled_logits(temperature: float) -> None:
+def test_scores_at_a_temperature_are_those_of_the_divided_logits(temperature: float) -> None:
     logits = np.random.default_rng(0).normal(0, 2, (50, 3))
 
     def softmax(values: np.ndarray) -> np.ndarray:
@@ -42,10 +42,11 @@ def test_cooled_scores_are_those_of_cooled_logits(temperature: float) -> None:
     def sigmoid(values: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-values))
 
-    of_many = cooled(softmax(logits).astype(np.float32), temperature, Task.MULTI_CLASS)
+    of_many = apply_temperature(softmax(logits).astype(np.float32), temperature, Task.MULTI_CLASS)
     np.testing.assert_allclose(of_many, softmax(logits / temperature), rtol=1e-4)
-    of_several = cooled(sigmoid(logits).astype(np.float32), temperature, Task.MULTI_LABEL)
+    of_several = apply_temperature(sigmoid(logits).astype(np.float32), temperature, Task.MULTI_LABEL)
     np.testing.assert_allclose(of_several, sigmoid(logits / temperature), rtol=1e-4)
-    of_two = cooled(class_scores(sigmoid(logits[:, :1]).astype(np.float32), Task.BINARY), temperature, Task.BINARY)
+    both = class_scores(sigmoid(logits[:, :1]).astype(np.float32), Task.BINARY)
+    of_two = apply_temperature(both, temperature, Task.BINARY)
     np.testing.assert_allclose(of_two[:, 1], sigmoid(logits[:, 0] / temperature), rtol=1e-4)
     assert of_two.sum(axis=1) == pytest.approx(1)
