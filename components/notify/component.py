@@ -32,5 +32,5 @@ def notify(
             print(line, flush=True)
         # Before another run may go on with what is there; telling may take a while, and need not.
         tidy(registry, name, state_uri, record_uri, KeepSettings.from_json(keep_config))
-        lock.give_back(state_uri, run)
+        lock.release(state_uri, run)
         tell(record_uri, run, name, NotifySettings.from_json(notify_config))

@@ -47,8 +47,8 @@ def _remove_records(record_uri: str, state_uri: str, keep: int) -> list[str]:
     begun = [run_id for run_id, began in history.beginnings(record_uri).items() if began]
     if len(begun) <= keep:
         return []
-    holder = lock.holder(state_uri)
-    spared = {holder.run_id} if holder and holder.has_it() else set()
+    holder = lock.current_holder(state_uri)
+    spared = {holder.run_id} if holder and holder.is_active() else set()
     spared.add(next((run_id for run_id in reversed(begun) if _was_accepted(record_uri, run_id)), ""))
     old = [run_id for run_id in begun[:-keep] if run_id not in spared]
     for run_id in old:

@@ -83,7 +83,7 @@ def release(
     }
     _warn_of_live(registry.live(registry_uri, name), verdict["baseline"], run_id)
     if state_uri:
-        lock.check(state_uri, run_id)
+        lock.check_held(state_uri, run_id)
     released = registry.publish(str(exported), lineage, registry_uri, name, files)
     log.info("released %s version %d: %s", name, released.version, released.uri)
     return released

@@ -29,7 +29,7 @@ def take_turn(state_uri: str, run_id: str, settings: SnapshotSettings, ask_every
     """
     patience_s, told = settings.overlap_wait_minutes * 60, False
     since = time.monotonic()
-    while other := lock.take(state_uri, run_id, settings.lease_minutes * 60):
+    while other := lock.acquire(state_uri, run_id, settings.lease_minutes * 60):
         if settings.overlap == "leave":
             return f"run {other.run_id} is going on"
         if not told:

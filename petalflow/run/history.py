@@ -67,8 +67,8 @@ def history(record_uri: str, state_uri: str, last: int | None = None) -> list[Ru
     """
     begun = list(beginnings(record_uri).items())
     wanted = begun[-last:] if last else begun
-    holder = lock.holder(state_uri)
-    goes_on = holder.run_id if holder and holder.has_it() else ""
+    holder = lock.current_holder(state_uri)
+    goes_on = holder.run_id if holder and holder.is_active() else ""
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(lambda run: _record(record_uri, *run, goes_on=goes_on), wanted))
 

@@ -35,7 +35,7 @@ def roll_back(registry_uri: str, name: str, version: int, *, state_uri: str, rec
     """
     _find(registry_uri, name, version)  # before anything is made
     run_id = f"{name}-{clock.now():%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
-    other = lock.take(state_uri, run_id, _LEASE_S)
+    other = lock.acquire(state_uri, run_id, _LEASE_S)
     if other:
         raise PetalflowError(
             f"run {other.run_id} of {name} is going on; roll back when it has ended (it is taken for dead at "
@@ -46,7 +46,7 @@ def roll_back(registry_uri: str, name: str, version: int, *, state_uri: str, rec
             old = _find(registry_uri, name, version)
             return _recorded(old, registry_uri, name, run_id, record_uri, why)
     finally:
-        lock.give_back(state_uri, run_id)
+        lock.release(state_uri, run_id)
 
 
 def _find(registry_uri: str, name: str, version: int) -> Release:

@@ -60,10 +60,10 @@ def test_the_newest_records_stay(place: str, record, tidied) -> None:
 
 def test_the_last_success_and_the_run_that_goes_on_stay_however_old(place: str, record, tidied) -> None:
     record(run1="accepted", run2="accepted", run3="nothing new", run4="failed", run5="refused", run6="failed")
-    lock.take(f"{place}/state", "run3", lease_s=3600)
+    lock.acquire(f"{place}/state", "run3", lease_s=3600)
     tidied(runs=2)
     assert below(f"{place}/records") == {"run2", "run3", "run5", "run6"}
-    lock.give_back(f"{place}/state", "run3")
+    lock.release(f"{place}/state", "run3")
     tidied(runs=2)
     assert below(f"{place}/records") == {"run2", "run5", "run6"}
 

@@ -204,10 +204,10 @@ def test_what_is_cut_short_or_not_there_is_not_released(tmp_path: Path) -> None:
 
 def test_a_run_that_another_took_for_dead_releases_nothing(place: str, tmp_path: Path) -> None:
     made, state = make(tmp_path), str(tmp_path / "state")
-    assert lock.take(state, "run-1", 3600) is None
-    lock.give_back(state, "run-1")
-    assert lock.take(state, "run-2", 3600) is None
-    with pytest.raises(PetalflowError, match=r"lost the lock under .*run run-2 has taken it"):
+    assert lock.acquire(state, "run-1", 3600) is None
+    lock.release(state, "run-1")
+    assert lock.acquire(state, "run-2", 3600) is None
+    with pytest.raises(PetalflowError, match=r"lost the lock under .*run run-2 has acquired it"):
         publish(made, place, "run-1", state)
     assert storage.list_files(place) == []
     assert publish(made, place, "run-2", state).version == 1

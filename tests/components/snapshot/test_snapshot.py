@@ -151,7 +151,7 @@ def test_what_was_rolled_back_is_not_made_again_from_the_same_photos(
 
 
 def test_a_run_that_has_to_leave_looks_at_nothing(asked: Asked, tmp_path: Path) -> None:
-    lock.take(asked.state_uri, "run-8", 3600)
+    lock.acquire(asked.state_uri, "run-8", 3600)
     pinned, record = look(asked, SnapshotSettings(overlap="leave"), str(tmp_path / "out"))
     assert pinned == ""
     assert record["skipped"] == "run run-8 is going on"

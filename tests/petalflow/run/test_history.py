@@ -104,9 +104,9 @@ def test_a_run_without_an_end_goes_on_as_long_as_it_has_the_lock(place: str, rec
     record("run-1", 2, snapshot=snapshot())
     record("run-2", 2, snapshot=snapshot())
     record("run-3", 2)
-    lock.take(state, "run-2", lease_s=3600)
+    lock.acquire(state, "run-2", lease_s=3600)
     assert [run.outcome for run in history(place, state)] == ["did not end", "going on", "waiting"]
-    lock.give_back(state, "run-2")
+    lock.release(state, "run-2")
     assert [run.outcome for run in history(place, state)] == ["did not end"] * 3
 
 

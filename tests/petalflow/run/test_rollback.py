@@ -56,17 +56,17 @@ def test_an_earlier_version_is_live_again_and_the_history_says_so(place: str, pu
 def test_the_next_run_can_go_on(place: str, publish) -> None:
     publish("f1"), publish("f2")
     back(place, 1)
-    assert lock.take(f"{place}/state", "run-3", lease_s=60) is None
+    assert lock.acquire(f"{place}/state", "run-3", lease_s=60) is None
 
 
 def test_it_waits_for_nobody(place: str, publish) -> None:
     publish("f1"), publish("f2")
-    lock.take(f"{place}/state", "run-3", lease_s=60)
+    lock.acquire(f"{place}/state", "run-3", lease_s=60)
     with pytest.raises(PetalflowError, match="run run-3 of flowers is going on; roll back when it has ended"):
         back(place, 1)
     assert registry.live(place, "flowers").version == 2
     assert history(f"{place}/records", f"{place}/state") == []
-    assert lock.holder(f"{place}/state").run_id == "run-3"
+    assert lock.current_holder(f"{place}/state").run_id == "run-3"
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_a_version_that_does_not_do_changes_nothing(place: str, publish, version
         back(place, version)
     assert registry.live(place, "flowers").version == 3
     assert history(f"{place}/records", f"{place}/state") == []
-    assert lock.take(f"{place}/state", "run-4", lease_s=60) is None
+    assert lock.acquire(f"{place}/state", "run-4", lease_s=60) is None
 
 
 def test_there_is_no_way_back_to_where_one_is(place: str, publish) -> None:
@@ -127,7 +127,7 @@ def test_what_was_withdrawn_is_not_made_again_from_the_same_photos(
     back(place, 1)
     pinned, found = seen()
     assert (pinned, found["nothing_new"], found["compared_with"]) == ("", True, 2)
-    lock.give_back(f"{place}/state", "run-3")
+    lock.release(f"{place}/state", "run-3")
     (photos / "rose" / "000.jpg").unlink()
     pinned, found = seen()
     assert pinned
