@@ -22,6 +22,7 @@ from PIL import Image, ImageDraw
 
 from petalflow import storage
 from petalflow.run.frame import OUR_LOGGERS
+from tests import preloaded
 from tests.servers.docker import build_images, running_docker
 from tests.servers.gcs import running_gcs
 from tests.servers.s3 import running_s3
@@ -44,9 +45,17 @@ WriteIdx = Callable[[Path, NDArray[np.uint8]], None]
 RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def pytest_configure() -> None:
-    """Lets Ctrl-C be tested where the tests were started in the background of a shell, which has it ignored."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepares the preloaded Python, and lets Ctrl-C be tested where a background shell has it ignored."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):  # in pytest-xdist's workers it is inherited
+        preloaded.prepare()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Removes the preloaded Python."""
+    if not hasattr(config, "workerinput"):
+        preloaded.clear()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests import preloaded
+
 PETALFLOW = str(Path(sys.executable).with_name("petalflow"))
 # A network that learns the digits in seconds.
 QUICK = (
@@ -73,9 +75,8 @@ class Place:
 
 
 def petalflow(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ended:
-    """Runs the command; `env` is added to the environment."""
+    """Runs the command, and its steps, in preloaded processes; `env` is added to the environment."""
+    command = [preloaded.python(), PETALFLOW, *arguments]
     environment = {**os.environ, **(env or {})}
-    done = subprocess.run(
-        [PETALFLOW, *arguments], capture_output=True, text=True, check=False, cwd=cwd, env=environment
-    )
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,199 @@
+"""A Python process that has imported what Petalflow's commands import, and forks itself for each of them.
+
+Importing kfp, SciPy and TensorFlow takes a new process many times as long as the work of most steps on a test's few
+images. Nothing of TensorFlow but the import may happen here: its thread pools do not survive a fork.
+"""
+
+import array
+import contextlib
+import gc
+import importlib
+import io
+import json
+import os
+import pkgutil
+import runpy
+import selectors
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+# What ours import when they are called only, and what takes long.
+_LIBRARIES = (
+    "apache_beam.transforms",
+    "gcsfs",
+    "google.cloud.aiplatform",
+    "keras",
+    "kfp.components",
+    "kfp.dsl.executor",
+    "kfp.local",
+    "matplotlib.figure",
+    "s3fs",
+    "scipy.stats",
+    "sklearn.metrics",
+    "tensorflow",
+    "tensorflow_datasets",
+)
+_OURS = ("petalflow", "components", "pipeline")
+_OWNER_CHECK_S = 1.0
+_STANDARD_STREAMS = 3
+
+
+def preload() -> None:
+    """Imports the modules, and makes sure that a fork is safe afterwards."""
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+    for package in _OURS:
+        folder = importlib.import_module(package).__path__
+        for module in pkgutil.walk_packages(folder, f"{package}."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    from tensorflow.python.eager import context
+
+    assert context.context_safe() is None, "TensorFlow has started its thread pools"
+    gc.collect()
+    gc.freeze()  # keeps the collector from copying the pages that the children share
+
+
+def serve(address: str, owner: int) -> dict[str, Any]:
+    """Forks a process for each request until the owner is gone, and returns in the children only.
+
+    Args:
+        address: Path of the Unix socket.
+        owner: The process id of the test session.
+
+    Returns:
+        The request, in the process that is to fulfil it.
+    """
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{address}.new")
+    listener.listen(64)
+    woken, wake = socket.socketpair()
+    for end in (woken, wake):
+        end.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    selector = selectors.DefaultSelector()
+    selector.register(listener, selectors.EVENT_READ)
+    selector.register(woken, selectors.EVENT_READ)
+    clients: dict[int, socket.socket] = {}
+    os.rename(f"{address}.new", address)  # from here on, whoever finds it can connect
+    while _alive(owner):
+        for key, _ in selector.select(_OWNER_CHECK_S):
+            if key.fileobj is listener:
+                client, _ = listener.accept()
+                request, streams = _receive(client)
+                if request is None:
+                    client.close()
+                    continue
+                process = os.fork()
+                if not process:
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    selector.close()
+                    for each in (listener, woken, wake, client, *clients.values()):
+                        each.close()
+                    _take_over(request, streams)
+                    return request
+                for stream in streams:
+                    os.close(stream)
+                clients[process] = client
+                selector.register(client, selectors.EVENT_READ, process)
+            elif key.fileobj is woken:
+                woken.recv(4096)
+                _report_ended(clients, selector)
+            elif key.data in clients:  # the client was killed
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(key.data, signal.SIGKILL)
+                selector.unregister(clients[key.data])
+    for process in clients:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    os._exit(0)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _receive(client: socket.socket) -> tuple[dict[str, Any] | None, list[int]]:
+    """Returns a request and the standard streams for it; None if the client has left."""
+    size = array.array("I")
+    data, streams, _, _ = socket.recv_fds(client, size.itemsize, _STANDARD_STREAMS)
+    if len(data) < size.itemsize:
+        return None, streams
+    size.frombytes(data)
+    text = b""
+    while len(text) < size[0]:
+        part = client.recv(size[0] - len(text))
+        if not part:
+            return None, streams
+        text += part
+    return json.loads(text), streams
+
+
+def _report_ended(clients: dict[int, socket.socket], selector: selectors.BaseSelector) -> None:
+    """Sends the exit codes of all processes that have ended to their clients."""
+    while True:
+        try:
+            process, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if not process:
+            return
+        client = clients.pop(process)
+        with contextlib.suppress(KeyError):
+            selector.unregister(client)
+        with contextlib.suppress(OSError):
+            client.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+        client.close()
+
+
+def _take_over(request: dict[str, Any], streams: list[int]) -> None:
+    """Gives this process the streams, environment, folder and arguments of the request."""
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    time.tzset()
+    os.chdir(request["folder"])
+    sys.executable, sys.argv = request["executable"], list(request["arguments"])
+    sys.stdin = io.TextIOWrapper(os.fdopen(0, "rb", closefd=False))
+    unbuffered = bool(os.environ.get("PYTHONUNBUFFERED"))
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(
+            os.fdopen(number, "wb", 0 if unbuffered else -1, closefd=False),
+            line_buffering=number == 2 or os.isatty(number),
+            write_through=unbuffered,
+        )
+        for number in (1, 2)
+    )
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+
+
+def run(arguments: list[str]) -> None:
+    """Runs `-m MODULE ...` or `SCRIPT ...` as Python does."""
+    if arguments[0] == "-m":
+        if not os.environ.get("PYTHONSAFEPATH"):
+            sys.path.insert(0, os.getcwd())
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = arguments
+        if not os.environ.get("PYTHONSAFEPATH"):
+            sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
+        runpy.run_path(arguments[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    preload()
+    run(serve(sys.argv[1], int(sys.argv[2]))["arguments"])
