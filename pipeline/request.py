@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from petalflow import storage
 from petalflow.registry import check_name
-from petalflow.source.tfds import named as tfds_named
+from petalflow.source import SourcePattern
 from pipeline.configuration import Configuration
 
 
@@ -77,15 +77,14 @@ class Request:
             UsageError: If the name cannot be a folder everywhere.
         """
         home = home_of(registry, name, state_uri, record_uri)
-        if tfds_named.is_named(source):
-            # Said, since steps elsewhere have another default.
-            convert = configuration.convert.model_copy(
-                update={"tfds_data_dir": tfds_named.data_dir(configuration.convert)}
-            )
-            configuration = replace(configuration, sections={**configuration.sections, "convert": convert})
-        else:
-            source = storage.absolute(source)
-        return cls(source, name=name, configuration=configuration, **home._asdict())
+        pattern = SourcePattern(source, configuration.convert).absolute()
+        configuration = replace(configuration, sections={**configuration.sections, "convert": pattern.options})
+        return cls(pattern.text, name=name, configuration=configuration, **home._asdict())
+
+    @property
+    def source_pattern(self) -> SourcePattern:
+        """The source, with the settings that say how to read it."""
+        return SourcePattern(self.source, self.configuration.convert)
 
     def parameters(self, code_version: str) -> dict[str, str]:
         """Returns the pipeline's parameters, all but the run's id.

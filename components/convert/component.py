@@ -20,7 +20,7 @@ def convert(
     from components.convert.previous import previous_dataset
     from components.convert.settings import ConvertSettings
     from petalflow.run.frame import running
-    from petalflow.source.pinned import unpin
+    from petalflow.source.addresses import unpin
 
     with running("convert", state_uri):
         address, fingerprint = unpin(source)

@@ -53,7 +53,7 @@ def convert(
         raise UsageError(f"--out {home} lies in the source, of which it would be a part the next time; choose another")
     with ThreadPoolExecutor(1) as meanwhile:
         meanwhile.submit(load_beam)
-        listing = source.list_source(address, settings)
+        listing = source.open_source(address, settings).list()
     if fingerprint and listing.fingerprint != fingerprint:
         raise PetalflowError(f"source {address} changed since it was listed; run again when nothing writes to it")
     plan = make_plan(listing, settings)

@@ -41,7 +41,7 @@ class Maker:
 
     def __init__(self, job: Job, kept: Kept) -> None:
         self._kept = kept
-        self._read = source.open_source(job.source, job.settings)
+        self._read = source.open_source(job.source, job.settings).reader()
         self._rules = job.settings.rules()
         self._labels = {name: label for label, name in enumerate(job.classes)}
         self._no_slices = dict.fromkeys(job.slice_names, "")

@@ -59,7 +59,7 @@ def write_rejects(
     items = [item for item in listing.items if item.address in refused]
     chosen = _choose(items, settings.max_image_mib << 20)
     if chosen:
-        _copy(list(chosen.values()), root / FOLDER, source.open_source(address, settings), settings.threads)
+        _copy(list(chosen.values()), root / FOLDER, source.open_source(address, settings).reader(), settings.threads)
     return {item.address: item.sha256 for item in items if item.sha256 in chosen}
 
 

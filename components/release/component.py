@@ -29,7 +29,7 @@ def release(
     from petalflow.run import record
     from petalflow.run.frame import running
     from petalflow.settings import sections
-    from petalflow.source.pinned import unpin
+    from petalflow.source.addresses import unpin
 
     run = run_id or job_id
     with running("release", state_uri, run):

@@ -7,8 +7,7 @@ from datetime import datetime
 from components.snapshot.settings import SnapshotSettings
 from petalflow import clock, storage
 from petalflow.errors import PetalflowError
-from petalflow.source import dated
-from petalflow.source.tfds import named as tfds_named
+from petalflow.source import NoMatch, SourcePattern
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +29,11 @@ def await_source(source: str, settings: SnapshotSettings, look_every_s: float = 
             a store that does not answer is borne.
     """
     now = clock.now()
-    address, lacks = _look(source, now, settings)
+    pattern = SourcePattern(source)
+    address, lacks = _look(pattern, now, settings)
     if not lacks:
         return address
-    storage.check_readable(dated.fixed_part(source))  # nothing will arrive in a bucket that is not there
+    storage.check_readable(pattern.fixed_part.location)  # nothing will arrive in a bucket that is not there
     until = time.monotonic() + settings.source_wait_minutes * 60
     if settings.source_wait_minutes:
         log.info("%s; waiting up to %g minutes", lacks, settings.source_wait_minutes)
@@ -42,7 +42,7 @@ def await_source(source: str, settings: SnapshotSettings, look_every_s: float = 
         time.sleep(min(look_every_s, left_s))
         unavailable = None
         try:
-            address, lacks = _look(source, now, settings)
+            address, lacks = _look(pattern, now, settings)
         except storage.Unavailable as error:
             log.info("%s; looking again", error)
             unavailable = error
@@ -59,30 +59,10 @@ def await_source(source: str, settings: SnapshotSettings, look_every_s: float = 
     )
 
 
-def lacking(address: str, settings: SnapshotSettings) -> str:
-    """Returns what a source lacks to be looked at, in words, or "".
-
-    Args:
-        address: The source, its date filled in.
-        settings: Which file has to be in it, or beside a source that is a file.
-    """
-    if tfds_named.is_named(address):
-        return ""  # TFDS prepares it when it is listed
-    if not storage.exists(address):
-        return f"source {address} does not exist"
-    is_file = storage.is_file(address)
-    if not (is_file or storage.has_files(address)):
-        return f"source {address} is empty"
-    folder, where = (address.rpartition("/")[0] or "/", "beside") if is_file else (address, "in")
-    if settings.ready_file and not storage.exists(storage.join(folder, settings.ready_file)):
-        return f"source {address} is not complete: there is no {settings.ready_file} {where} it"
-    return ""
-
-
-def _look(source: str, now: datetime, settings: SnapshotSettings) -> tuple[str, str]:
-    """Returns the address of a source, and what it lacks."""
+def _look(pattern: SourcePattern, now: datetime, settings: SnapshotSettings) -> tuple[str, str]:
+    """Returns the address of a source, and why it cannot be read yet, or ""."""
     try:
-        address = dated.resolve(source, now, settings.timezone)
-    except dated.NoMatch as error:
+        source = pattern.at(now, settings.timezone)
+    except NoMatch as error:
         return "", str(error)
-    return address, lacking(address, settings)
+    return source.address, source.why_not_ready(settings.ready_file)

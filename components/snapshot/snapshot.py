@@ -12,10 +12,10 @@ from components.snapshot.changes import keep_listing, why
 from components.snapshot.due import why_not_due
 from components.snapshot.settings import SnapshotSettings
 from components.snapshot.turn import take_turn
-from petalflow import registry, source, storage
+from petalflow import registry, storage
 from petalflow.registry import Release
-from petalflow.source import PLAIN, Listing, SourceOptions
-from petalflow.source.pinned import pin
+from petalflow.source import PLAIN, Listing, SourceOptions, open_source
+from petalflow.source.addresses import pin
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ def snapshot(address: str, out: str, reading: SourceOptions = PLAIN) -> dict[str
 
 
 def _list(address: str, out: str, reading: SourceOptions) -> Listing:
-    listing = source.list_source(address, reading)
+    listing = open_source(address, reading).list()
     lines = [json.dumps(asdict(item), sort_keys=True, ensure_ascii=False) + "\n" for item in listing.items]
     storage.write_bytes(out, "".join(lines).encode())
     log.info("%d images in %d classes (%s)", len(listing.items), len(listing.classes), listing.kind)

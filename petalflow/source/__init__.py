@@ -1,19 +1,20 @@
-"""Where labelled images come from: class folders, file names, manifests, archives, IDX files, TFDS data sets."""
+"""Where labelled images come from: class folders, file names, manifests, archives, IDX files, TFDS datasets."""
 
-from petalflow.source.kinds import Reader, check_source, extent, list_source, open_source
+from petalflow.source.addresses import NoMatch, SourcePattern
 from petalflow.source.listing import SPLITS, Item, Listing, Reject
 from petalflow.source.options import PLAIN, SourceOptions
+from petalflow.source.sources import Reader, Source, open_source
 
 __all__ = [
     "PLAIN",
     "SPLITS",
     "Item",
     "Listing",
+    "NoMatch",
     "Reader",
     "Reject",
+    "Source",
     "SourceOptions",
-    "check_source",
-    "extent",
-    "list_source",
+    "SourcePattern",
     "open_source",
 ]

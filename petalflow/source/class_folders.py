@@ -9,42 +9,51 @@ source/                     source/
 """
 
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.label_pattern import Told
 from petalflow.source.listing import Item, Listing
 from petalflow.source.named import is_hidden, list_told
-from petalflow.source.options import SourceOptions
 from petalflow.source.split_names import SPLIT_NAMES
 from petalflow.source.tree import Folder, Tree, read_as_listed
 
 
-def check(address: str, options: SourceOptions) -> None:
-    """Raises UsageError if there are no two class folders; a look at folder names only."""
-    tops = _folders(address)
-    if not tops:
-        raise UsageError(
-            f"source {address} holds no class folders; put the images of each class in a folder of its own, or say by "
-            "convert.label_pattern where their names hold it"
-        )
-    used = _with_files(address, tops)
-    if deep := {top for top in used if top.lower() in SPLIT_NAMES and not _holds_files(address, top, deep=False)}:
-        holding = [top for top in used if _holds_files(address, top, deep=True)]
-        _check_not_mixed(address, holding, deep.intersection(holding))
-    filled = sorted({name for top in used for name in _used_folders(address, top)}) if _are_splits(used) else used
-    if len(filled) < 2:
-        raise _too_few(address, filled, _deeper(address, used))
+@dataclass(frozen=True)
+class ClassFolders:
+    """A folder of class folders.
 
+    Attributes:
+        address: The folder.
+    """
 
-def list_items(address: str, options: SourceOptions) -> Listing:
-    """Returns the listing of a folder."""
-    return list_tree(Folder(address))
+    address: str
 
+    def check(self) -> None:
+        """Raises UsageError if there are not two class folders; looks at folder names only."""
+        address = self.address
+        tops = _folders(address)
+        if not tops:
+            raise UsageError(
+                f"source {address} holds no class folders; put the images of each class in a folder of its own, or "
+                "set convert.label_pattern if file names hold the class"
+            )
+        used = _with_files(address, tops)
+        if deep := {top for top in used if top.lower() in SPLIT_NAMES and not _holds_files(address, top, deep=False)}:
+            holding = [top for top in used if _holds_files(address, top, deep=True)]
+            _check_not_mixed(address, holding, deep.intersection(holding))
+        filled = sorted({name for top in used for name in _used_folders(address, top)}) if _are_splits(used) else used
+        if len(filled) < 2:
+            raise _too_few(address, filled, _deeper(address, used))
 
-def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
-    """Returns a reader of the source's files, which fails if one is no longer as it was listed."""
-    return read_as_listed(Folder(address))
+    def list(self) -> Listing:
+        """Returns the listing of the folder."""
+        return list_tree(Folder(self.address))
+
+    def reader(self) -> Callable[[Item], bytes]:
+        """Returns a reader of the folder's files, which fails if one has changed since it was listed."""
+        return read_as_listed(Folder(self.address))
 
 
 def list_tree(tree: Tree) -> Listing:

@@ -33,7 +33,6 @@ from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.at_hand import AtHand, Copies, InPlace
 from petalflow.source.listing import Item, Listing, changed
-from petalflow.source.options import SourceOptions
 
 _IMAGES = re.compile(r"(?P<part>train|t10k|test|validation)-images[.-]idx3-ubyte(?:\.gz)?")
 _SPLITS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
@@ -48,39 +47,47 @@ def recognises(address: str) -> bool:
     return bool(_image_files(address))
 
 
-def check(address: str, options: SourceOptions) -> None:
-    """Raises UsageError if an image file lacks its labels."""
-    for name in _image_files(address):
-        if not storage.exists(storage.join(address, _labels_of(name))):
-            raise UsageError(f"source {address} has {name} but no {_labels_of(name)}")
+@dataclass(frozen=True)
+class IdxFiles:
+    """A folder of IDX files.
 
+    Attributes:
+        address: The folder.
+    """
 
-def list_items(address: str, options: SourceOptions) -> Listing:
-    """Returns the listing: an item an image, whose content is its pixels."""
-    _opened.cache_clear()  # of the files that were there before
-    images, names = _image_files(address), _class_names(address)
-    source = _opened(address, _stamps(address, images))
-    items = [item for name in images for item in _items_of(source, name, names)]
-    known = {*images, *map(_labels_of, images), _CLASS_NAMES}
-    ignored = tuple(file.name for file in storage.list_files(address) if file.name not in known)
-    return Listing("IDX files", tuple(sorted(items, key=lambda item: item.address)), ignored)
+    address: str
 
+    def check(self) -> None:
+        """Raises UsageError if an image file lacks its labels."""
+        for name in _image_files(self.address):
+            if not storage.exists(storage.join(self.address, _labels_file(name))):
+                raise UsageError(f"source {self.address} has {name} but no {_labels_file(name)}")
 
-def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
-    """Returns a reader that gives an item's pixels as a PNG file, and fails if they are no longer as listed."""
-    source = _opened(address, _stamps(address, _image_files(address)))
+    def list(self) -> Listing:
+        """Returns the listing: one item per image, whose content is its pixels."""
+        _opened.cache_clear()  # the files may have changed
+        images, names = _image_files(self.address), _read_class_names(self.address)
+        source = _opened(self.address, _stamps(self.address, images))
+        items = [item for name in images for item in _list_images(source, name, names)]
+        known = {*images, *map(_labels_file, images), _CLASS_NAMES}
+        ignored = tuple(file.name for file in storage.list_files(self.address) if file.name not in known)
+        return Listing("IDX files", tuple(sorted(items, key=lambda item: item.address)), ignored)
 
-    def read(item: Item) -> bytes:
-        name, _, index = item.address.partition("#")
-        images = source.images(name)
-        pixels = images.pixels(int(index))
-        if images.sha256(pixels) != item.sha256:
-            raise changed(item)
-        buffer = io.BytesIO()
-        Image.frombytes("L", (images.width, images.height), pixels).save(buffer, "PNG")
-        return buffer.getvalue()
+    def reader(self) -> Callable[[Item], bytes]:
+        """Returns a reader that gives an item's pixels as a PNG file, and fails if they have changed."""
+        source = _opened(self.address, _stamps(self.address, _image_files(self.address)))
 
-    return read
+        def read(item: Item) -> bytes:
+            name, _, index = item.address.partition("#")
+            images = source.images(name)
+            pixels = images.pixels(int(index))
+            if images.sha256(pixels) != item.sha256:
+                raise changed(item)
+            buffer = io.BytesIO()
+            Image.frombytes("L", (images.width, images.height), pixels).save(buffer, "PNG")
+            return buffer.getvalue()
+
+        return read
 
 
 def read_idx(address: str, dimensions: int) -> NDArray[np.uint8]:
@@ -168,8 +175,8 @@ def _stamps(address: str, names: list[str]) -> tuple[object, ...]:
     return tuple((name, storage.modified(storage.join(address, name))) for name in names)
 
 
-def _items_of(source: _Source, name: str, class_names: list[str]) -> Iterator[Item]:
-    address, labels_name = source.address, _labels_of(name)
+def _list_images(source: _Source, name: str, class_names: list[str]) -> Iterator[Item]:
+    address, labels_name = source.address, _labels_file(name)
     with _unpacked(storage.join(address, labels_name), 1) as (_, (labels_count,), _):
         pass  # its head alone, before anything that is announced to be large is unpacked
     with _unpacked(storage.join(address, name), 3) as (_, (count, *_), _):
@@ -227,11 +234,11 @@ def _image_files(address: str) -> list[str]:
     return [file.name for file in storage.list_files(address, deep=False) if _IMAGES.fullmatch(file.name)]
 
 
-def _labels_of(images: str) -> str:
+def _labels_file(images: str) -> str:
     return images.replace("-images", "-labels").replace("idx3", "idx1")
 
 
-def _class_names(address: str) -> list[str]:
+def _read_class_names(address: str) -> list[str]:
     names = storage.join(address, _CLASS_NAMES)
     if not storage.exists(names):
         return []

@@ -3,11 +3,9 @@
 import os
 from pathlib import Path
 
-from components.snapshot.arrival import lacking
-from petalflow import clock, source, storage
+from petalflow import clock, storage
 from petalflow.errors import UsageError
-from petalflow.source import dated
-from petalflow.source.tfds import named as tfds_named
+from petalflow.source import NoMatch, Source
 from pipeline.request import Request
 
 
@@ -18,11 +16,11 @@ def check_addresses(request: Request, out: Path) -> None:
         UsageError: Naming the first address that does not do.
     """
     _check_source(request)
-    address = source_now(request)
+    source = source_now(request)
     for what, place in {"--out": str(out), **places(request)}.items():
         _check_writable(what, place)
-        if address and not tfds_named.is_named(address):
-            _check_apart(what, place, "source", address)
+        if source:
+            _check_apart(what, place, "source", source.location)
     # A model server watches the registry, and would find a run's work among the versions.
     _check_apart("--out", str(out), "registry", request.registry)
 
@@ -33,41 +31,41 @@ def places(request: Request) -> dict[str, str]:
 
 
 def source_home(request: Request) -> dict[str, str]:
-    """Returns the folder in which the source is, whatever the date: what says so -> the address."""
-    if tfds_named.is_named(request.source):
-        return {"convert.tfds_data_dir": tfds_named.home(request.source, request.configuration.convert)}
-    return {"source": dated.fixed_part(request.source)}
+    """Returns the folder in which the source is, whatever the date: what names it -> the address."""
+    source = request.source_pattern.fixed_part
+    return {source.location_setting: source.location}
 
 
-def source_now(request: Request) -> str | None:
-    """Returns the address that the source has now, there or not; None if it is the latest of folders to come.
+def source_now(request: Request) -> Source | None:
+    """Returns the source as it is now, there or not; None if it is the latest of folders to come.
 
     Raises:
         UsageError: If the address is wrong, or there is no folder to be the latest and the run does not wait for one.
     """
     try:
-        return dated.resolve(request.source, clock.now(), request.configuration.snapshot.timezone)
-    except dated.NoMatch:
+        return request.source_pattern.at(clock.now(), request.configuration.snapshot.timezone)
+    except NoMatch:
         if _may_be_missing(request):
             return None
         raise
 
 
 def _check_source(request: Request) -> None:
-    """Checks a source as far as it is there; one that may come later needs a place to come to."""
-    folder = dated.fixed_part(request.source)
+    """Checks a source as far as it is there; one that may come later needs a folder to come to."""
+    pattern = request.source_pattern
+    folder = pattern.fixed_part.location
     storage.check_readable(folder)
-    if dated.is_dated(request.source):
+    if pattern.is_dated:
         _check_folder(request.source, folder)
-    address, settings = source_now(request), request.configuration.snapshot
-    if address is None:
+    source = source_now(request)
+    if source is None:
         return
-    lacks = lacking(address, settings)
-    if lacks and (_may_be_missing(request) or (request.later and dated.is_of_today(request.source))):
+    lacks = source.why_not_ready(request.configuration.snapshot.ready_file)
+    if lacks and (_may_be_missing(request) or (request.later and pattern.is_daily)):
         return
-    if lacks and dated.is_dated(request.source):
+    if lacks and pattern.is_dated:
         raise UsageError(f"{lacks}; wait for it: snapshot.source_wait_minutes, or do without: snapshot.if_missing=skip")
-    source.check_source(address, request.configuration.convert)
+    source.check()
     if lacks:
         raise UsageError(f"{lacks}; let whoever fills it write that file, or correct snapshot.ready_file")
 

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from petalflow import storage
 from petalflow.errors import UsageError
@@ -71,29 +71,39 @@ def recognises(address: str) -> bool:
     return unpacking.format_of(address) is not None
 
 
-def check(address: str, options: SourceOptions) -> None:
-    """Raises UsageError if an archive is broken; one that would have to be copied or unpacked is not looked into."""
-    if storage.is_local(address) and unpacking.format_of(address) != unpacking.TAR_GZ:
-        open_archive(address)
+@dataclass(frozen=True)
+class ArchivedImages:
+    """The images in an archive.
 
+    Attributes:
+        address: The archive.
+        options: How to read what it holds.
+    """
 
-def list_items(address: str, options: SourceOptions) -> Listing:
-    """Returns the listing of what an archive holds, by names relative to the folder that all of it is in."""
-    archive = open_archive(address)
-    tree = _inner(archive)
-    try:
-        listing = _list_tree(tree, options)
-    except UsageError:
-        _check_holds_no_archive(archive)
-        raise
-    beside = (name for name in archive.names() if not name.startswith(tree.prefix))
-    ignored = tuple(sorted((*listing.ignored, *beside)))
-    return replace(listing, kind=f"{listing.kind} in an archive", ignored=ignored)
+    address: str
+    options: SourceOptions
 
+    def check(self) -> None:
+        """Raises UsageError if the archive is broken; one that must be copied or unpacked first is not opened."""
+        if storage.is_local(self.address) and unpacking.format_of(self.address) != unpacking.TAR_GZ:
+            open_archive(self.address)
 
-def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
-    """Returns a reader of what an archive holds, which fails if a file is no longer as it was listed."""
-    return read_as_listed(_inner(open_archive(address)))
+    def list(self) -> Listing:
+        """Returns the listing of the archive, by names relative to the innermost folder that holds everything."""
+        archive = open_archive(self.address)
+        tree = _inner(archive)
+        try:
+            listing = _list_tree(tree, self.options)
+        except UsageError:
+            _check_holds_no_archive(archive)
+            raise
+        beside = (name for name in archive.names() if not name.startswith(tree.prefix))
+        ignored = tuple(sorted((*listing.ignored, *beside)))
+        return replace(listing, kind=f"{listing.kind} in an archive", ignored=ignored)
+
+    def reader(self) -> Callable[[Item], bytes]:
+        """Returns a reader of the archive's files, which fails if one has changed since it was listed."""
+        return read_as_listed(_inner(open_archive(self.address)))
 
 
 def open_archive(address: str) -> Archive:
@@ -123,7 +133,7 @@ def _open(address: str, version: str) -> Archive:
 
 def _list_tree(tree: _Below, options: SourceOptions) -> Listing:
     if options.label_pattern:
-        return file_names.list_tree(tree, options)
+        return file_names.list_tree(tree, options.label_pattern)
     if name := _manifest_in(tree):
         return manifest.list_tree(tree, name, options)
     return class_folders.list_tree(tree)

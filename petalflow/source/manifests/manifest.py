@@ -17,7 +17,7 @@ import posixpath
 import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from petalflow import storage
@@ -57,14 +57,29 @@ def recognises(address: str) -> bool:
         return begins_like_rows(file.read(_HEAD_BYTES))
 
 
-def check(address: str, options: SourceOptions) -> None:
-    """Raises UsageError if a row is not as it should be, or there are no two classes; no image is looked at."""
-    _check_classes(address, (row.labels for row in _read(address)))
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest in a file of its own.
 
+    Attributes:
+        address: The file.
+        options: How to read it.
+    """
 
-def list_items(address: str, options: SourceOptions) -> Listing:
-    """Returns the listing; a row is an item, or a reject if its image is not there or has no label."""
-    return _list(_read(address), address, _Around(_folder_of(address)).contents, options)
+    address: str
+    options: SourceOptions
+
+    def check(self) -> None:
+        """Raises UsageError if a row is malformed, or there are not two classes; no image is looked at."""
+        _check_classes(self.address, (row.labels for row in _read(self.address)))
+
+    def list(self) -> Listing:
+        """Returns the listing; a row is an item, or a reject if its image is missing or has no label."""
+        return _list(_read(self.address), self.address, _Around(_folder_of(self.address)).contents, self.options)
+
+    def reader(self) -> Callable[[Item], bytes]:
+        """Returns a reader of the manifest's images, which fails if one has changed since it was listed."""
+        return read_as_listed(_Around(_folder_of(self.address)))
 
 
 def list_tree(tree: Tree, name: str, options: SourceOptions) -> Listing:
@@ -90,11 +105,6 @@ def list_tree(tree: Tree, name: str, options: SourceOptions) -> Listing:
     listing = _list(rows, called, contents, options)
     named = {name, *(item.address for item in listing.items), *(reject.address for reject in listing.rejects)}
     return replace(listing, ignored=tuple(file for file in files if file not in named))
-
-
-def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
-    """Returns a reader of the images that a manifest names, which fails if one is no longer as it was listed."""
-    return read_as_listed(_Around(_folder_of(address)))
 
 
 class _Around:

@@ -19,7 +19,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from petalflow import storage
@@ -27,7 +27,7 @@ from petalflow.errors import UsageError
 from petalflow.source.at_hand import AtHand, Files
 from petalflow.source.listing import Item, Listing, Reject, changed
 from petalflow.source.options import SourceOptions
-from petalflow.source.tfds import named as tfds_named
+from petalflow.source.tfds.named import INFO_FILE, highest_version
 from petalflow.source.tfds.schema import FEATURES_FILE, Shard, read_info, read_schema, shards_of
 
 log = logging.getLogger(__name__)
@@ -39,75 +39,74 @@ _IMAGES_A_VALUE = 10
 
 
 def recognises(address: str) -> bool:
-    """Tells whether an address is a data set's name, its folder, or the folder above its versions."""
-    if tfds_named.is_named(address):
-        return True
-    return any(storage.exists(storage.join(address, name)) for name in (tfds_named.INFO_FILE, FEATURES_FILE)) or bool(
-        tfds_named.highest_version(address)
-    )
+    """Returns True if a folder is a dataset's, or the one above its versions."""
+    is_dataset = any(storage.exists(storage.join(address, name)) for name in (INFO_FILE, FEATURES_FILE))
+    return is_dataset or highest_version(address) is not None
 
 
-def check(address: str, options: SourceOptions) -> None:
-    """Raises UsageError if a data set is not known, or its metadata is not of images of two classes."""
-    if tfds_named.is_named(address):
-        tfds_named.check_name(address, options)
-    if root := _root(address, options):
-        data_set = _DataSet(root)
-        if len(data_set.schema.classes) < 2:
-            raise UsageError(f"source {address} has fewer than two classes")
-
-
-def list_items(address: str, options: SourceOptions) -> Listing:
-    """Returns the listing: an item a record, whose content is its encoded image; a named one is prepared if need be."""
-    root = _root(address, options) or tfds_named.prepare(address, options)
-    _opened.cache_clear()  # of a data set that was there before
-    data_set = _opened(root)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        listed = list(pool.map(data_set.list_shard, data_set.shards.values()))
-    items = sorted((item for items, _ in listed for item in items), key=lambda item: item.address)
-    rejects = sorted((reject for _, rejects in listed for reject in rejects), key=lambda reject: reject.address)
-    if not data_set.schema.sure:
-        items = _without_unique_slices(items)
-    _say_unused(address, data_set)
-    return Listing(
-        "a TFDS data set",
-        tuple(items),
-        tuple(sorted(name for names in data_set.others.values() for name in names)),
-        tuple(rejects),
-        data_set.schema.multi_label or options.multi_label,
-    )
-
-
-def open_reader(address: str, options: SourceOptions) -> Callable[[Item], bytes]:
-    """Returns a reader of the encoded images, which fails if one is no longer as it was listed."""
-    root = _root(address, options)
-    if root is None:
-        raise UsageError(f"source {address} is not prepared any more; list it again")
-    data_set = _opened(root)
-
-    def read(item: Item) -> bytes:
-        try:
-            image = data_set.image(item.address)
-        except (FileNotFoundError, LookupError, ValueError):
-            raise changed(item) from None
-        if hashlib.sha256(image).hexdigest() != item.sha256:
-            raise changed(item)
-        return image
-
-    return read
-
-
-def _root(address: str, options: SourceOptions) -> str | None:
-    """Returns the folder that holds the records, or None if a named data set is not prepared."""
-    if tfds_named.is_named(address):
-        return tfds_named.find(address, options)
+def prepared_folder(address: str) -> str:
+    """Returns the folder that holds the records: the address itself, or the highest version below it."""
     if storage.exists(storage.join(address, FEATURES_FILE)):
         return address
-    return tfds_named.highest_version(address) or address
+    return highest_version(address) or address
 
 
-class _DataSet:
-    """A data set that is prepared; safe to read from many threads.
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset.
+
+    Attributes:
+        address: What the user calls it.
+        folder: The folder that holds its records.
+        options: How to read it.
+    """
+
+    address: str
+    folder: str
+    options: SourceOptions
+
+    def check(self) -> None:
+        """Raises UsageError if the metadata is not that of images of two classes or more."""
+        if len(_Records(self.folder).schema.classes) < 2:
+            raise UsageError(f"source {self.address} has fewer than two classes")
+
+    def list(self) -> Listing:
+        """Returns the listing: one item per record, whose content is its encoded image."""
+        _opened.cache_clear()  # the dataset may have been prepared again
+        records = _opened(self.folder)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            listed = [*pool.map(records.list_shard, records.shards.values())]
+        items = sorted((item for items, _ in listed for item in items), key=lambda item: item.address)
+        rejects = sorted((reject for _, rejects in listed for reject in rejects), key=lambda reject: reject.address)
+        if not records.schema.sure:
+            items = _without_unique_slices(items)
+        _log_unused(self.address, records)
+        return Listing(
+            "a TFDS data set",
+            tuple(items),
+            tuple(sorted(name for names in records.others.values() for name in names)),
+            tuple(rejects),
+            records.schema.multi_label or self.options.multi_label,
+        )
+
+    def reader(self) -> Callable[[Item], bytes]:
+        """Returns a reader of the encoded images, which fails if one has changed since it was listed."""
+        records = _opened(self.folder)
+
+        def read(item: Item) -> bytes:
+            try:
+                image = records.image(item.address)
+            except (FileNotFoundError, LookupError, ValueError):
+                raise changed(item) from None
+            if hashlib.sha256(image).hexdigest() != item.sha256:
+                raise changed(item)
+            return image
+
+        return read
+
+
+class _Records:
+    """The records of a prepared dataset; safe to read from many threads.
 
     Attributes:
         root: Its folder.
@@ -135,7 +134,7 @@ class _DataSet:
         try:
             file, offsets = self._open(name)
             if len(offsets) != shard.records:
-                raise ValueError(f"{len(offsets)} records where {tfds_named.INFO_FILE} announces {shard.records}")
+                raise ValueError(f"{len(offsets)} records where {INFO_FILE} announces {shard.records}")
             width = len(str(max(len(offsets) - 1, 0)))  # so that addresses sort as numbers do
             for index, offset in enumerate(offsets):
                 rows.append(self._row(f"{name}#{index:0{width}d}", shard.split, _features(file, offset)))
@@ -193,9 +192,9 @@ class _DataSet:
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(root: str) -> _DataSet:
+def _opened(root: str) -> _Records:
     """Returns a data set, opened once a process: what it keeps of each file need not be found out for every shard."""
-    return _DataSet(root)
+    return _Records(root)
 
 
 def _features(file: AtHand, offset: int) -> Any:
@@ -231,8 +230,8 @@ def _without_unique_slices(items: list[Item]) -> list[Item]:
     return [replace(item, slices=tuple(pair for pair in item.slices if pair[0] not in unique)) for item in items]
 
 
-def _say_unused(address: str, data_set: _DataSet) -> None:
-    for split in data_set.others:
+def _log_unused(address: str, records: _Records) -> None:
+    for split in records.others:
         log.info("ignored: split %s of %s, which is neither train nor validation nor test", split, address)
-    if data_set.schema.unused:
-        log.info("ignored: features %s of %s", ", ".join(data_set.schema.unused), address)
+    if records.schema.unused:
+        log.info("ignored: features %s of %s", ", ".join(records.schema.unused), address)

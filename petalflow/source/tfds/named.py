@@ -1,4 +1,4 @@
-"""Data sets that TFDS knows by name, `tfds:NAME[/CONFIG][:VERSION]`, and where it keeps them.
+"""Datasets that TFDS knows by name, `tfds:NAME[/CONFIG][:VERSION]`, and where it keeps them.
 
 ```
 <data_dir>/
@@ -14,12 +14,13 @@ import logging
 import re
 import sys
 import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError, did_you_mean
-from petalflow.source.options import SourceOptions
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core.naming import DatasetReference
@@ -28,82 +29,127 @@ log = logging.getLogger(__name__)
 
 INFO_FILE = "dataset_info.json"
 _SCHEME = "tfds:"
-_SAID = 200  # characters of each end of a long error that are shown
+_SHOWN_CHARACTERS = 200  # shown of each end of a long error
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _ASKED_VERSION = re.compile(r"(\d+|\*)\.(\d+|\*)\.(\d+|\*)")
 
 
-def is_named(address: str) -> bool:
-    """Tells whether an address is the name of a data set, and no place; `./tfds:x` is a folder."""
+def is_name(address: str) -> bool:
+    """Returns True if an address is the name of a dataset rather than a path; `./tfds:x` is a folder."""
     return address.startswith(_SCHEME)
 
 
-def data_dir(options: SourceOptions) -> str:
-    """Returns where TFDS keeps its data sets: as asked for, or where it does by itself (`TFDS_DATA_DIR`)."""
-    from tensorflow_datasets.core import constants
+@dataclass(frozen=True)
+class Name:
+    """A dataset's name, and the folder in which TFDS keeps its datasets.
 
-    return storage.absolute(options.tfds_data_dir or constants.get_default_data_dir())
-
-
-def home(address: str, options: SourceOptions) -> str:
-    """Returns the folder of a data set, prepared or not, below which its configurations and versions are."""
-    return storage.join(data_dir(options), _parse(address).dataset_name)
-
-
-def check_name(address: str, options: SourceOptions) -> None:
-    """Checks that a data set is prepared, or known to TFDS so that it can be.
-
-    Raises:
-        UsageError: If it is neither; naming what there is.
+    Attributes:
+        address: The name, like `tfds:mnist`.
+        asked_data_dir: The data folder, or None for TFDS's own default (`TFDS_DATA_DIR`).
     """
-    if find(address, options):
-        return
-    from tensorflow_datasets.core import load
 
-    asked = _parse(address)
-    names = load.list_builders(with_community_datasets=False)
-    if asked.dataset_name not in names:
-        if there := [name for name in storage.list_folders(home(address, options)) if not name.startswith(".")]:
+    address: str
+    asked_data_dir: str | None
+
+    def data_dir(self) -> str:
+        """Returns the absolute address of the folder in which TFDS keeps its datasets."""
+        from tensorflow_datasets.core import constants
+
+        return storage.absolute(self.asked_data_dir or constants.get_default_data_dir())
+
+    def home(self) -> str:
+        """Returns the dataset's folder, prepared or not; its configurations and versions are below it."""
+        return storage.join(self.data_dir(), _parse(self.address).dataset_name)
+
+    def check(self) -> None:
+        """Checks that the dataset is prepared, or known to TFDS so that it can be.
+
+        Raises:
+            UsageError: If it is neither; naming the alternatives.
+        """
+        if self.find():
+            return
+        from tensorflow_datasets.core import load
+
+        asked, source = _parse(self.address), f"source {self.address}"
+        names = load.list_builders(with_community_datasets=False)
+        if asked.dataset_name not in names:
+            raise self._unknown(asked.dataset_name, names)
+        try:
+            builder = load.builder_cls(asked.dataset_name)
+        except ImportError:  # some need TensorFlow even to list their versions
+            return
+        configs = sorted(builder.builder_configs)
+        if asked.config and asked.config not in configs:
+            remedy = did_you_mean(asked.config, configs) if configs else "the dataset has no configurations"
+            raise UsageError(f"{source}: no configuration is named {asked.config}; {remedy}")
+        versions = sorted({str(version) for version in (builder.VERSION, *builder.SUPPORTED_VERSIONS) if version})
+        if asked.version and not any(_matches(version, asked.version) for version in versions):
+            raise UsageError(f"{source}: unknown version; {did_you_mean(str(asked.version), versions)}")
+
+    def find(self) -> str | None:
+        """Returns the folder of the dataset, in the highest version that matches; None if it is not prepared.
+
+        Raises:
+            UsageError: If the name is malformed, or does not say which of several configurations is meant.
+        """
+        asked = _parse(self.address)
+        folder = self.home()
+        config = asked.config or _default_config(self.address, folder)
+        return highest_version(storage.join(folder, config) if config else folder, asked.version or "*.*.*")
+
+    def prepare(self) -> str:
+        """Has TFDS download the dataset and write its TFRecords, and returns their folder.
+
+        Raises:
+            UsageError: If TensorFlow is missing.
+            PetalflowError: If TFDS fails; with TFDS's own message.
+        """
+        address, data_dir = self.address, self.data_dir()
+        if importlib.util.find_spec("tensorflow") is None:
             raise UsageError(
-                f"source {address}: TFDS knows it only from {home(address, options)}, where it is not; "
-                f"there is {', '.join(there)}"
+                f"{address} is not prepared in {data_dir}, and preparing it needs TensorFlow: pip install '.[cpu]' in "
+                "the checkout; or prepare it elsewhere and set convert.tfds_data_dir to that folder"
             )
-        known = {*names, *(name for name in storage.list_folders(data_dir(options)) if name != "downloads")}
-        raise UsageError(
-            f"source {address}: TFDS knows no data set {asked.dataset_name}, and none is prepared in "
-            f"{data_dir(options)}; {did_you_mean(asked.dataset_name, known)}"
+        log.info("%s is not prepared in %s; TFDS downloads and prepares it", address, data_dir)
+        try:
+            if storage.is_local(data_dir):
+                _download_and_prepare(address, str(storage.local_path(data_dir)))
+            else:  # by way of this machine, so that any store will do and none shows a partial dataset
+                with tempfile.TemporaryDirectory(prefix="petalflow-") as temporary:
+                    name = _parse(address).dataset_name
+                    prepared = _download_and_prepare(address, temporary).relative_to(Path(temporary, name))
+                    last = (prepared / INFO_FILE).as_posix()
+                    storage.copy_tree(str(Path(temporary, name)), storage.join(data_dir, name), last=last)
+        except PetalflowError:
+            raise
+        except Exception as error:  # builders are third-party code, and downloads fail in many ways
+            raise PetalflowError(f"TFDS cannot prepare {address} in {data_dir}: {_shorten(error)}") from None
+        folder = self.find()
+        if folder is None:
+            raise PetalflowError(f"TFDS prepared {address}, but not in {data_dir}")
+        return folder
+
+    def _unknown(self, name: str, names: Collection[str]) -> UsageError:
+        versions = [folder for folder in storage.list_folders(self.home()) if not folder.startswith(".")]
+        if versions:
+            return UsageError(
+                f"source {self.address} is not in {self.home()}, and TFDS cannot prepare it; prepared there: "
+                f"{', '.join(versions)}"
+            )
+        known = {*names, *(folder for folder in storage.list_folders(self.data_dir()) if folder != "downloads")}
+        return UsageError(
+            f"source {self.address}: TFDS has no dataset {name}, and none is prepared in {self.data_dir()}; "
+            f"{did_you_mean(name, known)}"
         )
-    try:
-        builder = load.builder_cls(asked.dataset_name)
-    except ImportError:  # some need TensorFlow only to say what versions they have
-        return
-    configs = sorted(builder.builder_configs)
-    if asked.config and asked.config not in configs:
-        known_ones = did_you_mean(asked.config, configs) if configs else "it has no configurations"
-        raise UsageError(f"source {address}: there is no {asked.config}; {known_ones}")
-    versions = sorted({str(version) for version in (builder.VERSION, *builder.SUPPORTED_VERSIONS) if version})
-    if asked.version and not any(_matches(version, asked.version) for version in versions):
-        raise UsageError(f"source {address}: there is no such version; {did_you_mean(str(asked.version), versions)}")
-
-
-def find(address: str, options: SourceOptions) -> str | None:
-    """Returns the folder of a data set that is prepared, or None; of several versions, the highest that is asked for.
-
-    Raises:
-        UsageError: If the address is no name, or leaves open which of several configurations is meant.
-    """
-    asked = _parse(address)
-    folder = home(address, options)
-    config = asked.config or _default_config(address, folder)
-    return highest_version(storage.join(folder, config) if config else folder, asked.version or "*.*.*")
 
 
 def highest_version(folder: str, asked: str = "*.*.*") -> str | None:
-    """Returns the folder of the highest version of a data set, or None if none is prepared there.
+    """Returns the folder of the highest prepared version of a dataset, or None if none is prepared.
 
     Args:
-        folder: That of the data set.
-        asked: What the version must be, "*" for any number.
+        folder: The dataset's folder.
+        asked: The version to look for, "*" for any number.
     """
     versions = [name for name in storage.list_folders(folder) if _VERSION.fullmatch(name) and _matches(name, asked)]
     for version in sorted(versions, key=lambda name: tuple(map(int, name.split("."))), reverse=True):
@@ -112,55 +158,22 @@ def highest_version(folder: str, asked: str = "*.*.*") -> str | None:
     return None
 
 
-def prepare(address: str, options: SourceOptions) -> str:
-    """Has TFDS download a data set and write its TFRecords, and returns their folder.
-
-    Raises:
-        UsageError: If TensorFlow is missing.
-        PetalflowError: If TFDS cannot, in its own words.
-    """
-    place = data_dir(options)
-    if importlib.util.find_spec("tensorflow") is None:
-        raise UsageError(
-            f"{address} is not prepared in {place}, and preparing it needs TensorFlow: pip install '.[cpu]' in the "
-            "checkout; or prepare it elsewhere and name that folder by convert.tfds_data_dir"
-        )
-    log.info("%s is not prepared in %s; TFDS downloads and prepares it", address, place)
-    try:
-        if storage.is_local(place):
-            _download_and_prepare(address, str(storage.local_path(place)))
-        else:  # by way of this machine, so that every store will do and none shows a part
-            with tempfile.TemporaryDirectory(prefix="petalflow-") as here:
-                name = _parse(address).dataset_name
-                made = _download_and_prepare(address, here).relative_to(Path(here, name))
-                last = (made / INFO_FILE).as_posix()
-                storage.copy_tree(str(Path(here, name)), storage.join(place, name), last=last)
-    except PetalflowError:
-        raise
-    except Exception as error:  # a builder is anybody's code, and a download fails in many ways
-        raise PetalflowError(f"TFDS cannot prepare {address} in {place}: {_in_short(error)}") from None
-    folder = find(address, options)
-    if folder is None:
-        raise PetalflowError(f"TFDS has prepared {address}, but not in {place}")
-    return folder
-
-
-def _download_and_prepare(address: str, place: str) -> Path:
-    """Has TFDS write a data set below a folder, and returns where."""
+def _download_and_prepare(address: str, data_dir: str) -> Path:
+    """Has TFDS write a dataset below a data folder, and returns the dataset's folder."""
     import tensorflow_datasets as tfds
 
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    builder = tfds.builder(address.removeprefix(_SCHEME), data_dir=place, file_format="tfrecord")
-    with contextlib.redirect_stdout(sys.stderr):  # what we print is for those who asked for it
+    builder = tfds.builder(address.removeprefix(_SCHEME), data_dir=data_dir, file_format="tfrecord")
+    with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
         builder.download_and_prepare()
     return Path(str(builder.data_path))
 
 
-def _in_short(error: Exception) -> str:
-    said = " ".join(f"{type(error).__name__}: {error}".split())
-    # TFDS begins with the whole example at times, and ends with what is wrong with it.
-    return said if len(said) <= 2 * _SAID else f"{said[:_SAID]} ... {said[-_SAID:]}"
+def _shorten(error: Exception) -> str:
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    # TFDS sometimes begins with the whole example, and ends with what is wrong with it.
+    return text if len(text) <= 2 * _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]} ... {text[-_SHOWN_CHARACTERS:]}"
 
 
 def _parse(address: str) -> "DatasetReference":
@@ -170,11 +183,11 @@ def _parse(address: str) -> "DatasetReference":
         reference = naming.DatasetReference.from_tfds_name(address.removeprefix(_SCHEME))
     except ValueError:
         reference = None
-    # What TFDS takes for a collection of others ("huggingface:mnist") or for arguments ("mnist/x=3") is not for us.
-    sound = reference is not None and not reference.namespace and "=" not in address
-    if not sound or (reference.version and not _ASKED_VERSION.fullmatch(str(reference.version))):
+    # TFDS would take these for a collection ("huggingface:mnist") or for arguments ("mnist/x=3"), which we do not read.
+    is_plain = reference is not None and not reference.namespace and "=" not in address
+    if not is_plain or (reference.version and not _ASKED_VERSION.fullmatch(str(reference.version))):
         raise UsageError(
-            f"source {address} is no name of a TFDS data set; write it like tfds:mnist, tfds:mnist:3.0.1 or "
+            f"source {address} is not the name of a TFDS dataset; write it like tfds:mnist, tfds:mnist:3.0.1 or "
             "tfds:imagenette/160px:1.0.0"
         )
     return reference
@@ -187,10 +200,10 @@ def _matches(version: str, asked: str) -> bool:
 
 
 def _default_config(address: str, folder: str) -> str | None:
-    """Returns the configuration that is meant if none is named: as TFDS noted it, or else the only one."""
-    noted = storage.join(folder, ".config", "metadata.json")
-    if storage.exists(noted):
-        return str(json.loads(storage.read_bytes(noted))["default_config_name"])
+    """Returns the configuration that is meant if none is named: the one that TFDS recorded, or else the only one."""
+    recorded = storage.join(folder, ".config", "metadata.json")
+    if storage.exists(recorded):
+        return str(json.loads(storage.read_bytes(recorded))["default_config_name"])
     names = [name for name in storage.list_folders(folder) if not name.startswith((".", "incomplete"))]
     if any(_VERSION.fullmatch(name) for name in names):
         return None

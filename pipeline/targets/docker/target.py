@@ -14,8 +14,6 @@ from components.train.check import check_settings, downloads_weights, weights_fi
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.run.steps import STEPS
-from petalflow.source import dated, extent
-from petalflow.source.tfds import named as tfds_named
 from pipeline.build import Build
 from pipeline.code_version import source_hash
 from pipeline.compile import compile_pipeline, pipeline_file
@@ -218,12 +216,16 @@ def check_seen_by_steps(request: Request) -> None:
     Raises:
         UsageError: If they will not.
     """
-    if tfds_named.is_named(request.source):
-        _check_prepared(request)
+    visible = request.source_pattern.fixed_part
+    if visible.is_remote:
         return
-    address, seen = source_now(request), _seen(dated.fixed_part(request.source))
-    if not storage.is_local(seen):
-        return
+    if visible.needs_preparing:
+        raise UsageError(
+            f"{request.source} is not prepared in {visible.options.tfds_data_dir}, to which containers cannot add it; "
+            f"prepare it first: petalflow snapshot {request.source} --out listing.jsonl --set "
+            f"tfds_data_dir={visible.options.tfds_data_dir}"
+        )
+    seen, source = visible.extent, source_now(request)
     if seen == "/":
         raise UsageError(f"source {request.source}: no container is given all of /; put the folders by date into one")
     if request.configuration.snapshot.source_wait_minutes and not storage.exists(seen):
@@ -231,24 +233,8 @@ def check_seen_by_steps(request: Request) -> None:
             f"source {seen} is not there, and containers see no folder that is made after their start; make it, and "
             "it is waited for until it holds files"
         )
-    if address is not None:
-        _check_no_link_leads_out(storage.local_path(extent(address)), storage.local_path(seen).resolve())
-
-
-def _seen(source: str) -> str:
-    """Returns what containers are given to see of a source: of a manifest, the folder with its images."""
-    return extent(source) if storage.is_local(source) else source
-
-
-def _check_prepared(request: Request) -> None:
-    """Containers see what TFDS keeps here, but may not add to it."""
-    convert = request.configuration.convert
-    if storage.is_local(tfds_named.data_dir(convert)) and not tfds_named.find(request.source, convert):
-        raise UsageError(
-            f"{request.source} is not prepared in {convert.tfds_data_dir}, to which containers cannot add it; prepare "
-            f"it first: petalflow snapshot {request.source} --out listing.jsonl --set "
-            f"tfds_data_dir={convert.tfds_data_dir}"
-        )
+    if source is not None:
+        _check_no_link_leads_out(storage.local_path(source.extent), storage.local_path(seen).resolve())
 
 
 def _check_no_link_leads_out(source: Path, seen: Path) -> None:
@@ -270,8 +256,12 @@ def mounts(request: Request) -> list["docker.types.Mount"]:
     from docker.types import Mount
 
     train, secrets = request.configuration.train, request.configuration.notify.secret_files
-    homes = map(_seen, source_home(request).values())
-    read = (*homes, weights_file(train) or "", os.environ.get(_CREDENTIALS, ""), *secrets)
+    read = (
+        request.source_pattern.fixed_part.extent,
+        weights_file(train) or "",
+        os.environ.get(_CREDENTIALS, ""),
+        *secrets,
+    )
     read_only = {path: True for path in _here(read) if path.is_absolute() and path.exists()}
     mounts = read_only | dict.fromkeys(_here(places(request).values()), False)
     return [Mount(str(path), str(path), type="bind", read_only=only) for path, only in mounts.items()]

@@ -19,7 +19,7 @@ from petalflow import storage
 from petalflow.dataset import Record, open_dataset, read_shard
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.progress import Progress
-from petalflow.source import SPLITS, list_source
+from petalflow.source import SPLITS, open_source
 
 CLASSES = ("daisy", "glöckchen", "rose")
 
@@ -74,7 +74,7 @@ def test_every_image_is_accounted_for(conversion: Conversion) -> None:
 def test_the_dataset_opens_and_counts_its_records(conversion: Conversion) -> None:
     dataset = open_dataset(conversion.out)
     assert dataset.classes == CLASSES
-    assert dataset.fingerprint == list_source(str(conversion.source)).fingerprint
+    assert dataset.fingerprint == open_source(str(conversion.source)).list().fingerprint
     for split in SPLITS:
         labels = [dataset.classes[record.labels[0]] for record in dataset.records(split)]
         assert {name: labels.count(name) for name in CLASSES} == dataset.counts[split]
@@ -229,7 +229,7 @@ def failure(source: Path, out: Path, fingerprint: str | None = None) -> Petalflo
 
 def test_a_source_of_another_fingerprint_is_one_line_and_leaves_nothing(conversion: Conversion, tmp_path: Path) -> None:
     source = shutil.copytree(conversion.source, tmp_path / "source")
-    before = list_source(str(source)).fingerprint
+    before = open_source(str(source)).list().fingerprint
     (source / "daisy" / "new.jpg").write_bytes(b"one more")
     assert "changed since it was listed" in str(failure(source, tmp_path / "out", before))
 

@@ -15,7 +15,7 @@ from components.convert.settings import ConvertSettings
 from components.convert.shard import ShardResult, ShardWriter
 from petalflow import storage
 from petalflow.dataset import Record, index_path, read_shard, shard_name
-from petalflow.source import list_source
+from petalflow.source import open_source
 
 SETTINGS = ConvertSettings(shards=2, threads=2)
 
@@ -41,7 +41,7 @@ def all_files(root: Path) -> dict[str, bytes]:
 
 def write(source: Path, out: Path, previous: Path | str | None) -> ShardResult:
     """Writes all of a source as one shard, as a worker does it."""
-    listing, given = list_source(str(source)), str(previous) if previous else None
+    listing, given = open_source(str(source)).list(), str(previous) if previous else None
     job = Job(str(source), str(out), SETTINGS, listing.classes, listing.slice_names, 0, str(out), given)
     out.mkdir(parents=True)
     return ShardWriter(job)(ShardPlan("train", 0, 1, listing.items))
@@ -94,7 +94,7 @@ def test_whatever_changed_the_outcome_is_that_of_a_conversion_from_scratch(
 def test_what_is_unchanged_is_not_even_read(photos: Path, before: Path, tmp_path: Path) -> None:
     shutil.copytree(photos, tmp_path / "photos")
     shards = [path.read_bytes() for path in sorted(before.glob("*.tfrecord"))]
-    listing = list_source(str(tmp_path / "photos"))
+    listing = open_source(str(tmp_path / "photos")).list()
     for path in (tmp_path / "photos").glob("*/0*.jpg"):
         path.write_bytes(b"")  # who reads it now, fails
     job = Job(str(tmp_path / "photos"), str(tmp_path), SETTINGS, listing.classes, (), 0, "unread", str(before))

@@ -11,7 +11,7 @@ from components.convert.plan import Plan
 from components.convert.rejects import all_rejects, write_rejects
 from components.convert.settings import ConvertSettings
 from petalflow.errors import PetalflowError
-from petalflow.source import Item, Listing, Reject, list_source
+from petalflow.source import Item, Listing, Reject, open_source
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def source(tmp_path: Path, make_flowers: Callable[..., Path]) -> Path:
 
 
 def write(source: Path, root: Path, **settings: int) -> dict[str, str]:
-    listing = list_source(str(source))
+    listing = open_source(str(source)).list()
     rejects = [
         Reject(item.address, item.label, "not_an_image", "no") for item in listing.items if ".txt" in item.address
     ]
@@ -51,7 +51,7 @@ def test_rejected_files_are_kept_once_under_their_hashes_and_large_ones_are_not(
 
 
 def test_a_file_that_changed_meanwhile_is_one_clear_error(source: Path, tmp_path: Path) -> None:
-    listing = list_source(str(source))
+    listing = open_source(str(source)).list()
     (source / "a" / "1.txt").write_bytes(b"new")
     rejects = [Reject("a/1.txt", "a", "not_an_image", "no")]
     with pytest.raises(PetalflowError, match=r"a/1\.txt changed while the source was read"):

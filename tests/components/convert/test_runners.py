@@ -20,7 +20,7 @@ from components.convert.shard import ShardWriter
 from components.convert.worker import Worker
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import Item, list_source
+from petalflow.source import Item, open_source
 from tests.e2e.command import PETALFLOW
 
 NAMES = ("train-00000-of-00001", "validation-00000-of-00001")
@@ -32,14 +32,14 @@ def flowers(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[...
 
 
 def job_of(source: Path, root: Path, **settings: Any) -> Job:
-    items = list_source(str(source)).items
+    items = open_source(str(source)).list().items
     return Job(
         str(source), str(root), ConvertSettings(**settings), ("daisy", "rose", "tulip"), (), len(items), str(root)
     )
 
 
 def plan_of(source: Path) -> Plan:
-    return make_plan(list_source(str(source)), ConvertSettings(shards=3))
+    return make_plan(open_source(str(source)).list(), ConvertSettings(shards=3))
 
 
 def all_files(root: Path) -> dict[str, bytes]:

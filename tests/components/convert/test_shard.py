@@ -14,7 +14,7 @@ from components.convert.shard import ShardResult, ShardWriter
 from petalflow import imaging
 from petalflow.dataset import Record, index_path, read_index, read_shard, shard_name
 from petalflow.errors import PetalflowError
-from petalflow.source import Item, list_source
+from petalflow.source import Item, open_source
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def flowers(tmp_path: Path, make_flowers: Callable[..., Path]) -> Path:
 
 def writer(source: Path, root: Path, **settings: Any) -> ShardWriter:
     root.mkdir(exist_ok=True)
-    listing = list_source(str(source))
+    listing = open_source(str(source)).list()
     settings = ConvertSettings(**{"threads": 4, **settings})
     return ShardWriter(Job(str(source), str(root), settings, listing.classes, (), len(listing.items), str(root)))
 
@@ -34,7 +34,7 @@ def counts(result: ShardResult) -> dict[str, int]:
 
 
 def plan(source: Path) -> ShardPlan:
-    return ShardPlan("train", 0, 1, list_source(str(source)).items)
+    return ShardPlan("train", 0, 1, open_source(str(source)).list().items)
 
 
 def records(root: Path) -> list[Record]:

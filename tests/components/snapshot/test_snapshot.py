@@ -10,7 +10,7 @@ from components.snapshot.snapshot import Asked, look, snapshot
 from petalflow import registry, storage
 from petalflow.errors import UsageError
 from petalflow.run import lock
-from petalflow.source import list_source
+from petalflow.source import open_source
 
 
 def test_the_listing_is_written_an_image_a_line(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
@@ -18,7 +18,7 @@ def test_the_listing_is_written_an_image_a_line(tmp_path: Path, make_flowers: Ca
     (source / "LICENSE.txt").write_text("CC BY")
     summary = snapshot(str(source), str(tmp_path / "listing.jsonl"))
     lines = (tmp_path / "listing.jsonl").read_text(encoding="utf-8").splitlines()
-    listing = list_source(str(source))
+    listing = open_source(str(source)).list()
     assert [json.loads(line)["address"] for line in lines] == [item.address for item in listing.items]
     assert "glöckchen/000.jpg" in lines[3]
     assert summary == {
@@ -75,14 +75,14 @@ def release(asked: Asked, run_id: str, fingerprint: str, folder: Path) -> regist
 @pytest.fixture
 def released(asked: Asked, photos: Path, tmp_path: Path) -> str:
     """The fingerprint that the live release of "flowers" has, which is that of the photos."""
-    fingerprint = list_source(str(photos)).fingerprint
+    fingerprint = open_source(str(photos)).list().fingerprint
     release(asked, "run-1", fingerprint, tmp_path)
     return fingerprint
 
 
 def test_what_is_new_is_pinned_and_why_is_said(asked: Asked, photos: Path, tmp_path: Path) -> None:
     pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
-    assert pinned == f"{photos}@sha256:{list_source(str(photos)).fingerprint}"
+    assert pinned == f"{photos}@sha256:{open_source(str(photos)).list().fingerprint}"
     assert record["why"] == ["nothing is released yet"]
     assert (record["nothing_new"], record["skipped"], record["compared_with"]) == (False, "", None)
 
@@ -140,7 +140,7 @@ def test_what_was_rolled_back_is_not_made_again_from_the_same_photos(
     asked: Asked, photos: Path, tmp_path: Path
 ) -> None:
     release(asked, "run-1", "earlier", tmp_path)
-    release(asked, "run-2", list_source(str(photos)).fingerprint, tmp_path)
+    release(asked, "run-2", open_source(str(photos)).list().fingerprint, tmp_path)
     registry.roll_back(asked.registry, asked.name, 1, "rollback-1")
     pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
     assert (pinned, record["compared_with"]) == ("", 2)

@@ -118,7 +118,7 @@ def test_what_was_withdrawn_is_not_made_again_from_the_same_photos(
     place: str, tmp_path: Path, publish, make_flowers: Callable[..., Path]
 ) -> None:
     photos = make_flowers(tmp_path / "photos", each=2)
-    publish("f1"), publish(source.list_source(str(photos)).fingerprint)
+    publish("f1"), publish(source.open_source(str(photos)).list().fingerprint)
 
     def seen() -> tuple[str, dict]:
         asked = Asked(str(photos), place, "flowers", f"{place}/state", "run-3", SETTINGS, "c1")

@@ -6,7 +6,7 @@ import pytest
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import Item, check_source, list_source, open_source
+from petalflow.source import Item, Source, open_source
 
 
 def fill(address: str, *names: str) -> str:
@@ -22,21 +22,23 @@ def item(name: str, label: str, split: str | None = None) -> Item:
 
 def test_each_file_is_an_item_of_its_class_whatever_its_depth_or_name(place: str) -> None:
     fill(place, "daisy/a.jpg", "daisy/deep/er/b", "rose/c.TXT")
-    listing = list_source(place)
+    listing = open_source(place).list()
     assert listing.items == (item("daisy/a.jpg", "daisy"), item("daisy/deep/er/b", "daisy"), item("rose/c.TXT", "rose"))
     assert (listing.kind, listing.classes, listing.ignored) == ("class folders", ("daisy", "rose"), ())
 
 
 def test_an_item_is_read_as_the_bytes_of_its_file(place: str) -> None:
     fill(place, "daisy/a.jpg", "rose/b #2.jpg")
-    read = open_source(place)
-    assert [read(item) for item in list_source(place).items] == [b"daisy/a.jpg", b"rose/b #2.jpg"]
+    read = open_source(place).reader()
+    assert [read(item) for item in open_source(place).list().items] == [b"daisy/a.jpg", b"rose/b #2.jpg"]
 
 
 def test_class_names_need_not_be_ascii(place: str) -> None:
-    listing = list_source(fill(place, "glöckchen/a.jpg", "たんぽぽ/b.jpg", "lily of the valley/c 1.jpg"))
+    listing = open_source(fill(place, "glöckchen/a.jpg", "たんぽぽ/b.jpg", "lily of the valley/c 1.jpg")).list()
     assert listing.classes == ("glöckchen", "lily of the valley", "たんぽぽ")
-    assert [open_source(place)(item).decode() for item in listing.items] == [item.address for item in listing.items]
+    assert [open_source(place).reader()(item).decode() for item in listing.items] == [
+        item.address for item in listing.items
+    ]
 
 
 def test_a_file_name_that_is_no_text_never_ends_in_a_traceback(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ def test_a_file_name_that_is_no_text_never_ends_in_a_traceback(tmp_path: Path) -
     except OSError:
         pytest.skip("this file system takes no such name")
     try:
-        said = list_source(str(tmp_path)).fingerprint
+        said = open_source(str(tmp_path)).list().fingerprint
     except UsageError as error:
         said = str(error)
     assert len(said) == 64 or "daisy" in said
@@ -54,7 +56,7 @@ def test_a_file_name_that_is_no_text_never_ends_in_a_traceback(tmp_path: Path) -
 
 def test_hidden_files_are_ignored_and_listed_as_such(place: str) -> None:
     hidden = [".git/x/config", "LICENSE.txt", "__MACOSX/daisy/a.jpg", "daisy/.DS_Store", "daisy/Thumbs.db"]
-    listing = list_source(fill(place, "daisy/a.jpg", "rose/b.jpg", *hidden))
+    listing = open_source(fill(place, "daisy/a.jpg", "rose/b.jpg", *hidden)).list()
     assert [item.address for item in listing.items] == ["daisy/a.jpg", "rose/b.jpg"]
     assert list(listing.ignored) == hidden
 
@@ -65,12 +67,12 @@ def test_hidden_files_are_ignored_and_listed_as_such(place: str) -> None:
 )
 def test_split_folders_give_the_split(tmp_path: Path, folder: str, split: str) -> None:
     names = [f"{folder}/daisy/a.jpg", f"{folder}/rose/deep/b.jpg"]
-    listing = list_source(fill(str(tmp_path), *names))
+    listing = open_source(fill(str(tmp_path), *names)).list()
     assert listing.items == (item(names[0], "daisy", split), item(names[1], "rose", split))
 
 
 def test_all_top_folders_must_be_splits_or_none_is(tmp_path: Path) -> None:
-    listing = list_source(fill(str(tmp_path), "train/a.jpg", "bus/b.jpg"))
+    listing = open_source(fill(str(tmp_path), "train/a.jpg", "bus/b.jpg")).list()
     assert listing.classes == ("bus", "train")
     assert {item.split for item in listing.items} == {None}
 
@@ -78,20 +80,20 @@ def test_all_top_folders_must_be_splits_or_none_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", ["unlabeled/c.jpg", "daisy/c.jpg"])
 def test_split_folders_beside_others_are_not_taken_for_classes(place: str, other: str) -> None:
     source = fill(place, "train/daisy/a.jpg", "train/rose/b.jpg", "Test/rose/b.jpg", other)
-    for look in (check_source, list_source):
+    for look in (Source.check, Source.list):
         with pytest.raises(UsageError, match=r"splits \(Test, train\) beside others"):
-            look(source)
+            look(open_source(source))
 
 
 def test_files_beside_the_classes_of_a_split_are_ignored(tmp_path: Path) -> None:
-    listing = list_source(fill(str(tmp_path), "train/daisy/a", "train/rose/b", "test/notes.txt", "README"))
+    listing = open_source(fill(str(tmp_path), "train/daisy/a", "train/rose/b", "test/notes.txt", "README")).list()
     assert listing.ignored == ("README", "test/notes.txt")
 
 
 def test_a_linked_class_folder_is_a_class_folder(tmp_path: Path) -> None:
     fill(str(tmp_path), "elsewhere/a.jpg", "source/daisy/b.jpg", "source/rose/c.jpg")
     (tmp_path / "source" / "tulip").symlink_to(tmp_path / "elsewhere")
-    listing = list_source(str(tmp_path / "source"))
+    listing = open_source(str(tmp_path / "source")).list()
     assert [item.address for item in listing.items] == ["daisy/b.jpg", "rose/c.jpg", "tulip/a.jpg"]
 
 
@@ -99,33 +101,36 @@ def test_a_link_to_nowhere_is_one_line_that_names_it(tmp_path: Path) -> None:
     fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
     (tmp_path / "rose" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     with pytest.raises(UsageError, match=r"gone\.jpg"):
-        list_source(str(tmp_path))
+        open_source(str(tmp_path)).list()
 
 
 def test_the_fingerprint_follows_content_name_and_class_and_nothing_else(tmp_path: Path) -> None:
     source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg", "rose/c.jpg")
-    first = list_source(source).fingerprint
+    first = open_source(source).list().fingerprint
 
     os.utime(tmp_path / "daisy" / "a.jpg", (0, 0))
     (tmp_path / "rose" / ".DS_Store").write_bytes(b"hidden")
     (tmp_path / "tulip").mkdir()
-    assert list_source(source).fingerprint == first
+    assert open_source(source).list().fingerprint == first
 
     seen = {first}
     (tmp_path / "rose" / "b.jpg").write_bytes(b"other")
-    seen.add(list_source(source).fingerprint)
+    seen.add(open_source(source).list().fingerprint)
     (tmp_path / "rose" / "c.jpg").rename(tmp_path / "daisy" / "c.jpg")
-    seen.add(list_source(source).fingerprint)
+    seen.add(open_source(source).list().fingerprint)
     (tmp_path / "daisy" / "c.jpg").rename(tmp_path / "daisy" / "d.jpg")
-    seen.add(list_source(source).fingerprint)
+    seen.add(open_source(source).list().fingerprint)
     (tmp_path / "daisy" / "d.jpg").unlink()
-    seen.add(list_source(source).fingerprint)
+    seen.add(open_source(source).list().fingerprint)
     assert len(seen) == 5
 
 
 def test_the_fingerprint_is_the_same_wherever_the_source_lies(tmp_path: Path, place: str) -> None:
     names = ["daisy/ä.jpg", "rose/b.jpg"]
-    assert list_source(fill(place, *names)).fingerprint == list_source(fill(str(tmp_path / "b"), *names)).fingerprint
+    assert (
+        open_source(fill(place, *names)).list().fingerprint
+        == open_source(fill(str(tmp_path / "b"), *names)).list().fingerprint
+    )
 
 
 @pytest.mark.parametrize(
@@ -141,7 +146,7 @@ def test_the_fingerprint_is_the_same_wherever_the_source_lies(tmp_path: Path, pl
 )
 def test_fewer_than_two_classes_are_wrong_usage(place: str, names: list[str]) -> None:
     with pytest.raises(UsageError, match="class"):
-        list_source(fill(place, *names))
+        open_source(fill(place, *names)).list()
 
 
 @pytest.mark.parametrize("names", [[], ["daisy/.DS_Store"], ["train/notes.txt"]], ids=["none", "hidden", "no class"])
@@ -150,4 +155,4 @@ def test_class_folders_without_images_are_wrong_usage(tmp_path: Path, names: lis
     for name in ("daisy", "rose"):
         (tmp_path / f"{top}{name}").mkdir(parents=True)
     with pytest.raises(UsageError, match="fewer than two classes"):
-        list_source(fill(str(tmp_path), *names))
+        open_source(fill(str(tmp_path), *names)).list()

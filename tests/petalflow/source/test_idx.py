@@ -13,7 +13,7 @@ from PIL import Image
 
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import Listing, list_source, open_source
+from petalflow.source import Listing, open_source
 from petalflow.source.idx import read_idx
 
 TRAIN, TEST = "train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte.gz"
@@ -39,7 +39,7 @@ def labels_of(listing: Listing, split: str) -> list[str]:
 
 
 def test_each_image_is_an_item_with_its_label_and_split(digits: Path) -> None:
-    listing = list_source(str(digits))
+    listing = open_source(str(digits)).list()
     assert (listing.kind, listing.classes, listing.ignored) == ("IDX files", ("0", "1", "2"), ())
     assert labels_of(listing, "train") == ["0", "1", "2"] * 4
     assert labels_of(listing, "test") == ["2", "1", "0"]
@@ -48,17 +48,17 @@ def test_each_image_is_an_item_with_its_label_and_split(digits: Path) -> None:
 
 
 def test_an_item_is_read_as_a_png_of_its_pixels(digits: Path) -> None:
-    read = open_source(str(digits))
-    train = [item for item in list_source(str(digits)).items if item.split == "train"]
+    read = open_source(str(digits)).reader()
+    train = [item for item in open_source(str(digits)).list().items if item.split == "train"]
     images = [np.asarray(Image.open(io.BytesIO(read(item)))) for item in train]
     np.testing.assert_array_equal(images, pixels(12))
 
 
 def test_a_file_that_changed_gives_its_new_pixels(digits: Path, write_idx: Callable[..., None]) -> None:
-    open_source(str(digits))(list_source(str(digits)).items[-1])
+    open_source(str(digits)).reader()(open_source(str(digits)).list().items[-1])
     write_idx(digits / TRAIN, pixels(12, seed=9))
-    item = list_source(str(digits)).items[-1]
-    image = np.asarray(Image.open(io.BytesIO(open_source(str(digits))(item))))
+    item = open_source(str(digits)).list().items[-1]
+    image = np.asarray(Image.open(io.BytesIO(open_source(str(digits)).reader()(item))))
     np.testing.assert_array_equal(image, pixels(12, seed=9)[-1])
 
 
@@ -66,10 +66,10 @@ def test_a_file_that_changed_gives_its_new_pixels(digits: Path, write_idx: Calla
 def test_an_image_that_changed_since_it_was_listed_is_not_read(
     digits: Path, write_idx: Callable[..., None], left: int
 ) -> None:
-    listed = list_source(str(digits)).items[-1]
+    listed = open_source(str(digits)).list().items[-1]
     write_idx(digits / TRAIN, pixels(left, seed=9))
     with pytest.raises(PetalflowError, match=r"#11 changed while the source was read"):
-        open_source(str(digits))(listed)
+        open_source(str(digits)).reader()(listed)
 
 
 def test_the_same_pixels_in_another_shape_are_another_image(tmp_path: Path, write_idx: Callable[..., None]) -> None:
@@ -77,7 +77,7 @@ def test_the_same_pixels_in_another_shape_are_another_image(tmp_path: Path, writ
     for height, width in ((4, 6), (6, 4), (2, 12)):
         write_idx(tmp_path / "train-images-idx3-ubyte", np.arange(48, dtype=np.uint8).reshape(2, height, width))
         write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([0, 1], np.uint8))
-        fingerprints.add(list_source(str(tmp_path)).fingerprint)
+        fingerprints.add(open_source(str(tmp_path)).list().fingerprint)
     assert len(fingerprints) == 3
 
 
@@ -90,12 +90,12 @@ def test_one_class_or_nothing_in_the_images_is_wrong_usage(
     write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros(shape, np.uint8))
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.array(labels, np.uint8))
     with pytest.raises(UsageError, match=said):
-        list_source(str(tmp_path))
+        open_source(str(tmp_path)).list()
 
 
 def test_names_of_classes_come_from_labels_txt(digits: Path) -> None:
     (digits / "labels.txt").write_text("T-shirt/top\nübermantel\nboot\n")
-    listing = list_source(str(digits))
+    listing = open_source(str(digits)).list()
     assert labels_of(listing, "test") == ["boot", "übermantel", "T-shirt/top"]
     assert listing.ignored == ()
 
@@ -103,60 +103,60 @@ def test_names_of_classes_come_from_labels_txt(digits: Path) -> None:
 def test_too_few_names_of_classes_are_wrong_usage(digits: Path) -> None:
     (digits / "labels.txt").write_text("shirt\ncoat\n")
     with pytest.raises(UsageError, match=r"names 2 classes but a label is 2"):
-        list_source(str(digits))
+        open_source(str(digits)).list()
 
 
 def test_names_that_no_label_uses_are_no_classes(digits: Path) -> None:
     (digits / "labels.txt").write_text("shirt\ncoat\nboot\nbag\n")
-    assert list_source(str(digits)).classes == ("boot", "coat", "shirt")
+    assert open_source(str(digits)).list().classes == ("boot", "coat", "shirt")
 
 
 def test_one_name_for_two_classes_is_wrong_usage(digits: Path) -> None:
     (digits / "labels.txt").write_text("shirt\ncoat\nshirt\n")
     with pytest.raises(UsageError, match=r"labels\.txt names shirt more than once"):
-        list_source(str(digits))
+        open_source(str(digits)).list()
 
 
 def test_names_of_classes_that_are_no_utf_8_are_wrong_usage(digits: Path) -> None:
     (digits / "labels.txt").write_bytes("shirt\nübermantel\nboot\n".encode("latin-1"))
     with pytest.raises(UsageError, match=r"labels\.txt"):
-        list_source(str(digits))
+        open_source(str(digits)).list()
 
 
 def test_other_files_are_ignored_and_listed_as_such(digits: Path) -> None:
     (digits / "README").write_text("hello")
-    assert list_source(str(digits)).ignored == ("README",)
+    assert open_source(str(digits)).list().ignored == ("README",)
 
 
 def test_files_need_not_be_compressed(tmp_path: Path, write_idx: Callable[..., None]) -> None:
     write_idx(tmp_path / "train-images.idx3-ubyte", pixels(4))
     write_idx(tmp_path / "train-labels.idx1-ubyte", np.array([0, 1, 0, 1], np.uint8))
-    listing = list_source(str(tmp_path))
+    listing = open_source(str(tmp_path)).list()
     assert labels_of(listing, "train") == ["0", "1", "0", "1"]
 
 
 def test_the_fingerprint_follows_pixels_and_labels_but_not_compression(
     digits: Path, write_idx: Callable[..., None]
 ) -> None:
-    first = list_source(str(digits)).fingerprint
+    first = open_source(str(digits)).list().fingerprint
     (digits / TRAIN).write_bytes(gzip.compress(gzip.decompress((digits / TRAIN).read_bytes()), 1, mtime=5))
-    assert list_source(str(digits)).fingerprint == first
+    assert open_source(str(digits)).list().fingerprint == first
     write_idx(digits / TRAIN_LABELS, np.zeros(12, np.uint8))
-    relabelled = list_source(str(digits)).fingerprint
+    relabelled = open_source(str(digits)).list().fingerprint
     write_idx(digits / TRAIN, np.concatenate([pixels(11), pixels(1, seed=3)]))
-    assert len({first, relabelled, list_source(str(digits)).fingerprint}) == 3
+    assert len({first, relabelled, open_source(str(digits)).list().fingerprint}) == 3
 
 
 def test_images_without_labels_are_wrong_usage(digits: Path) -> None:
     (digits / TEST_LABELS).unlink()
     with pytest.raises(UsageError, match=f"{TEST} but no {TEST_LABELS}"):
-        list_source(str(digits))
+        open_source(str(digits)).list()
 
 
 def test_more_labels_than_images_are_wrong_usage(digits: Path, write_idx: Callable[..., None]) -> None:
     write_idx(digits / TEST_LABELS, np.zeros(4, np.uint8))
     with pytest.raises(UsageError, match=r"3 images but .* 4 labels"):
-        list_source(str(digits))
+        open_source(str(digits)).list()
 
 
 @pytest.mark.parametrize("name", [TRAIN, TRAIN_LABELS])
@@ -167,7 +167,7 @@ def test_a_file_cut_short_is_wrong_usage_and_named(digits: Path, name: str, left
     cut = data[:left] if compressed else gzip.decompress(data)[:left]
     (digits / name).write_bytes(cut)
     with pytest.raises(UsageError, match=name):
-        list_source(str(digits))
+        open_source(str(digits)).list()
 
 
 @pytest.mark.parametrize(
@@ -222,10 +222,10 @@ def test_a_bomb_is_refused_and_unpacked_no_further_than_announced(
     done = run_python(
         """
         import resource, sys
-        from petalflow.source import list_source
+        from petalflow.source import open_source
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
-            list_source(sys.argv[1])
+            open_source(sys.argv[1]).list()
         except Exception as error:
             print(type(error).__name__, error)
         print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10)
@@ -244,16 +244,16 @@ def test_they_are_read_wherever_they_are(digits: Path, place: str) -> None:
         (digits / name.removesuffix(".gz")).write_bytes(gzip.decompress((digits / name).read_bytes()))
         (digits / name).unlink()
     storage.copy_tree(str(digits), place)
-    listing = list_source(place)
-    assert listing.fingerprint == list_source(str(digits)).fingerprint
-    read = open_source(place)
+    listing = open_source(place).list()
+    assert listing.fingerprint == open_source(str(digits)).list().fingerprint
+    read = open_source(place).reader()
     shown = [np.asarray(Image.open(io.BytesIO(read(item)))) for item in listing.items]
     np.testing.assert_array_equal(shown, [*pixels(3, seed=1), *pixels(12)])
 
 
 def test_fashion_mnist_is_listed_whole(shared_data: Path) -> None:
     address = str(shared_data / "fashion-mnist")
-    listing = list_source(address)
+    listing = open_source(address).list()
     assert len(listing.items) == 70_000
     assert listing.classes == tuple("0123456789")
     counts = {split: labels_of(listing, split) for split in ("train", "test")}
@@ -262,5 +262,5 @@ def test_fashion_mnist_is_listed_whole(shared_data: Path) -> None:
     last = listing.items[-1]
     assert last.address == "train-images-idx3-ubyte.gz#59999"
     raw = gzip.decompress((shared_data / "fashion-mnist" / TRAIN).read_bytes())
-    shown = np.asarray(Image.open(io.BytesIO(open_source(address)(last))))
+    shown = np.asarray(Image.open(io.BytesIO(open_source(address).reader()(last))))
     assert shown.tobytes() == raw[-28 * 28 :]

@@ -6,7 +6,7 @@ import pytest
 
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import check_source, list_source, open_source
+from petalflow.source import open_source
 from petalflow.source.tree import Folder, hashes
 
 
@@ -25,12 +25,12 @@ def unprivileged_code(tmp_path: Path) -> str:
     return """
         import os, sys
         from petalflow.errors import UsageError
-        from petalflow.source import list_source
+        from petalflow.source import open_source
         if os.getuid() == 0:
             os.setgroups([])
             os.setuid(65534)
         try:
-            list_source(sys.argv[1])
+            open_source(sys.argv[1]).list()
         except UsageError as error:
             print(error)
     """
@@ -45,7 +45,7 @@ def test_what_may_not_be_read_is_one_line_that_names_it(
     done = run_python(unprivileged_code, str(source))
     (source / closed).chmod(0o755)
     assert done.stdout == (
-        f"source {source} cannot be read: {(source / closed)}: Permission denied; allow it, or remove that\n"
+        f"source {source} cannot be read: {(source / closed)}: Permission denied; allow or remove it\n"
     )
 
 
@@ -58,14 +58,14 @@ def test_what_is_no_file_is_one_line_and_is_not_waited_for(tmp_path: Path, kind:
     else:
         odd.symlink_to("/dev/zero")
     with pytest.raises(UsageError, match=r"rose/odd\.jpg is no file"):
-        list_source(source)
+        open_source(source).list()
 
 
 def test_links_in_circles_are_followed_once(tmp_path: Path) -> None:
     source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
     (tmp_path / "daisy" / "again").symlink_to(tmp_path / "daisy")
     (tmp_path / "rose" / "all").symlink_to(tmp_path)
-    names = [item.address for item in list_source(source).items]
+    names = [item.address for item in open_source(source).list().items]
     assert {"daisy/a.jpg", "rose/b.jpg"} <= set(names)
     assert len(names) < 10
 
@@ -75,26 +75,26 @@ def test_long_names_and_names_with_newlines_are_names(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text(name)
-    listing, read = list_source(str(tmp_path)), open_source(str(tmp_path))
+    listing, read = open_source(str(tmp_path)).list(), open_source(str(tmp_path)).reader()
     assert [item.address for item in listing.items] == names
     assert [read(item).decode() for item in listing.items] == names
 
 
 def test_class_folders_that_differ_by_case_are_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Rose and rose differ only by case"):
-        list_source(fill(str(tmp_path), "Rose/a.jpg", "rose/b.jpg"))
+        open_source(fill(str(tmp_path), "Rose/a.jpg", "rose/b.jpg")).list()
 
 
 def test_class_folders_one_level_further_down_are_named(tmp_path: Path) -> None:
     source = fill(str(tmp_path), "flowers/daisy/a.jpg", "flowers/rose/b.jpg", "LICENSE")
     with pytest.raises(UsageError, match=rf"only flowers holds files\); did you mean {source}/flowers\?"):
-        check_source(source)
+        open_source(source).check()
 
 
 @pytest.mark.parametrize("change", ["other", "gone", "folder"])
 def test_a_file_that_changes_after_it_was_listed_is_said_to(tmp_path: Path, change: str) -> None:
     source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
-    item = list_source(source).items[0]
+    item = open_source(source).list().items[0]
     (tmp_path / item.address).unlink()
     if change == "other":
         fill(source, item.address + "x")
@@ -102,7 +102,7 @@ def test_a_file_that_changes_after_it_was_listed_is_said_to(tmp_path: Path, chan
     elif change == "folder":
         (tmp_path / item.address).mkdir()
     with pytest.raises(PetalflowError, match=r"daisy/a\.jpg changed while the source was read"):
-        open_source(source)(item)
+        open_source(source).reader()(item)
 
 
 def test_every_file_has_its_own_hash_however_many_there_are(tmp_path: Path) -> None:

@@ -41,7 +41,9 @@ def test_what_a_date_means_now_is_checked_as_a_source(
     fill(f"{place}/2026-11-22")
     request = checked(f"{place}/{pattern}")
     assert request.source == f"{place}/{pattern}"
-    assert source_now(request) == f"{place}/2026-11-22"
+    source = source_now(request)
+    assert source is not None
+    assert source.address == f"{place}/2026-11-22"
     fill(f"{place}/2026-11-23", classes=("roses",))
     if pattern != "2026-11-22":
         for excuse in ({}, {"source_wait_minutes": 1}, {"later": True}):
@@ -122,7 +124,9 @@ def test_a_source_may_be_a_file_and_what_says_that_it_is_whole_lies_beside(
 ) -> None:
     storage.write_bytes(f"{place}/2026-11-21.csv", b"image,label\na.jpg,cat\nb.jpg,dog\n")
     request = checked(f"{place}/{{latest}}.csv")
-    assert source_now(request) == f"{place}/2026-11-21.csv"
+    source = source_now(request)
+    assert source is not None
+    assert source.address == f"{place}/2026-11-21.csv"
     with pytest.raises(UsageError, match="there is no _SUCCESS beside it; "):
         checked(f"{place}/2026-11-21.csv", ready_file="_SUCCESS")
     storage.write_bytes(f"{place}/_SUCCESS", b"")

@@ -11,7 +11,7 @@ from components.snapshot.arrival import await_source
 from components.snapshot.settings import SnapshotSettings
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import list_source
+from petalflow.source import open_source
 from pipeline.configuration import Configuration
 from pipeline.request import Request
 from pipeline.settings import DockerSettings
@@ -74,7 +74,7 @@ def test_containers_see_what_is_prepared_here_and_cannot_prepare_it(
     request = asked(str(tmp_path / "kept"))
     with pytest.raises(UsageError, match=f"prepare it first: petalflow snapshot {NAME} --out"):
         check_seen_by_steps(request)
-    list_source(NAME, request.configuration.convert)
+    open_source(NAME, request.configuration.convert).list()
     check_seen_by_steps(request)
     home = str(tmp_path / "kept" / "petalflow_dots")
     assert [mount["Target"] for mount in mounts(request) if mount["ReadOnly"]] == [home]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import PLAIN, Listing, SourceOptions, check_source, list_source, open_source
+from petalflow.source import PLAIN, Listing, SourceOptions, open_source
 
 FLOWERS = {"daisy/a.jpg": b"daisy" * 9, "rose/b.jpg": b"rose" * 9, "rose/deep/c.jpg": b"tulip"}
 FORMATS = ("zip", "tar", "tar.gz", "tgz")
@@ -64,7 +64,7 @@ def told(listing: Listing) -> list[tuple[str, str, str, int, str | None]]:
 
 def told_or_none(source: str) -> list[tuple[str, str, str, int, str | None]] | None:
     try:
-        return told(list_source(source))
+        return told(open_source(source).list())
     except UsageError:
         return None
 
@@ -75,9 +75,9 @@ def test_an_archive_of_class_folders_is_read_as_the_folder_is(place: str, tmp_pa
         storage.write_bytes(storage.join(str(tmp_path), "folder", name), data)
     address = storage.join(place, "photos")  # told by its content
     storage.write_bytes(address, packed_as(format_, FLOWERS))
-    check_source(address)
-    listing, read = list_source(address), open_source(address)
-    assert listing.fingerprint == list_source(str(tmp_path / "folder")).fingerprint
+    open_source(address).check()
+    listing, read = open_source(address).list(), open_source(address).reader()
+    assert listing.fingerprint == open_source(str(tmp_path / "folder")).list().fingerprint
     assert listing.kind == "class folders in an archive"
     assert {item.address: read(item) for item in listing.items} == FLOWERS
 
@@ -113,14 +113,17 @@ def test_what_lies_in_one_folder_is_looked_for_there(tmp_path: Path) -> None:
     source = put(
         tmp_path, tarred({"./flower_photos/LICENSE.txt": b"CC", "README": b"", **inner, "__MACOSX/x/._a": b""})
     )
-    listing, read = list_source(source), open_source(source)
+    listing, read = open_source(source).list(), open_source(source).reader()
     assert {item.address: read(item) for item in listing.items} == FLOWERS
     assert listing.ignored == ("LICENSE.txt", "README", "__MACOSX/x/._a")
 
 
 def test_split_folders_in_an_archive_are_splits_even_if_there_is_one(tmp_path: Path) -> None:
     source = put(tmp_path, zipped({f"Train/{name}": data for name, data in FLOWERS.items()}))
-    assert {(item.label, item.split) for item in list_source(source).items} == {("daisy", "train"), ("rose", "train")}
+    assert {(item.label, item.split) for item in open_source(source).list().items} == {
+        ("daisy", "train"),
+        ("rose", "train"),
+    }
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -129,12 +132,12 @@ def test_labels_may_be_in_the_names_of_files(place: str, format_: str) -> None:
     storage.write_bytes(address, packed_as(format_, {f"train/{name}.0.jpg": name.encode() for name in ("cat", "dog")}))
     for pattern in ("{label}.*", "{split}/{label}.*"):
         options = SourceOptions.of({"label_pattern": pattern})
-        listing = list_source(address, options)
+        listing = open_source(address, options).list()
         assert [(item.address, item.label) for item in listing.items] == [
             ("train/cat.0.jpg", "cat"),
             ("train/dog.0.jpg", "dog"),
         ]
-        assert [open_source(address, options)(item) for item in listing.items] == [b"cat", b"dog"]
+        assert [open_source(address, options).reader()(item) for item in listing.items] == [b"cat", b"dog"]
 
 
 @pytest.mark.parametrize("format_", FORMATS)
@@ -146,7 +149,7 @@ def test_a_manifest_may_lie_in_an_archive_with_its_images(tmp_path: Path, format
         "data/images/3.jpg": b"3",
     }
     source = put(tmp_path, packed_as(format_, files))
-    listing, read = list_source(source), open_source(source)
+    listing, read = open_source(source).list(), open_source(source).reader()
     assert [(item.address, item.label, read(item)) for item in listing.items] == [
         ("images/1.jpg", "cat", b"1"),
         ("images/2.jpg", "dog", b"2"),
@@ -156,13 +159,13 @@ def test_a_manifest_may_lie_in_an_archive_with_its_images(tmp_path: Path, format
 
 def test_a_table_beside_class_folders_that_is_no_manifest_is_ignored(tmp_path: Path) -> None:
     source = put(tmp_path, zipped({"submission.csv": b"id,label\n1,0\n", **FLOWERS}))
-    assert list_source(source).ignored == ("submission.csv",)
+    assert open_source(source).list().ignored == ("submission.csv",)
 
 
 def test_two_manifests_are_one_too_many(tmp_path: Path) -> None:
     table = b"image,label\na.jpg,cat\nb.jpg,dog\n"
     with pytest.raises(UsageError, match=r"more than one manifest, train\.csv and valid\.csv"):
-        list_source(put(tmp_path, zipped({"train.csv": table, "valid.csv": table, "a.jpg": b"", "b.jpg": b""})))
+        open_source(put(tmp_path, zipped({"train.csv": table, "valid.csv": table, "a.jpg": b"", "b.jpg": b""}))).list()
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -170,7 +173,7 @@ def test_large_entries_and_many_threads(tmp_path: Path, method: int) -> None:
     rng = np_bytes(40 << 20)
     files = {"big/a": rng, "big/zeros": bytes(17 << 20), **{f"small/{i}": rng[i : 2 * i] for i in range(200)}}
     source = put(tmp_path, zipped(files, method))
-    listing, read = list_source(source), open_source(source)
+    listing, read = open_source(source).list(), open_source(source).reader()
     with ThreadPoolExecutor(16) as pool:
         for item, data in zip(listing.items, pool.map(read, listing.items), strict=True):
             assert data == files[item.address]
@@ -272,7 +275,7 @@ def test_a_bad_archive_is_one_line(tmp_path: Path, fault: str) -> None:
     data, said = BAD[fault]
     source = put(tmp_path, data)
     with pytest.raises(UsageError, match=said) as error:
-        list_source(source)
+        open_source(source).list()
     assert source in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -281,7 +284,7 @@ def test_a_name_twice_in_a_zip_is_one_line(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         data = _zip_with(lambda info: None, name="rose/b.jpg")
     with pytest.raises(UsageError, match=r"holds 'rose/b\.jpg' twice"):
-        list_source(put(tmp_path, data))
+        open_source(put(tmp_path, data)).list()
 
 
 @settings(max_examples=150)
@@ -293,7 +296,7 @@ def test_whatever_is_wrong_with_an_archive_it_ends_in_a_listing_or_one_line(form
         at = data.draw(st.integers(0, len(bad) - 1))
         bad[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=3))
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(PetalflowError):
-        list_source(put(Path(folder), bytes(bad)))
+        open_source(put(Path(folder), bytes(bad))).list()
 
 
 def _gzip_of_zeros(mib: int) -> Iterable[bytes]:
@@ -317,12 +320,12 @@ def test_a_bomb_costs_neither_memory_nor_disk(tmp_path: Path, run_python) -> Non
         """
         import resource, sys
         from petalflow.errors import UsageError
-        from petalflow.source import list_source
+        from petalflow.source import open_source
         resource.setrlimit(resource.RLIMIT_FSIZE, (300 << 20, 300 << 20))
         for source in sys.argv[1:]:
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             try:
-                list_source(source)
+                open_source(source).list()
             except UsageError as error:
                 print(error)
             assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
@@ -340,9 +343,9 @@ def test_where_there_is_no_room_for_a_copy_it_is_said_and_nothing_stays(tmp_path
     (tmp_path / "tmp").mkdir()
     code = """
         import resource, sys
-        from petalflow.source import list_source
+        from petalflow.source import open_source
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 19, 1 << 19))
-        list_source(sys.argv[1])
+        open_source(sys.argv[1]).list()
         """
     done = run_python(code, source, TMPDIR=str(tmp_path / "tmp"))
     assert f"UsageError: there is no room for a temporary copy of {source} in {tmp_path}/tmp; " in done.stderr
@@ -354,8 +357,8 @@ def test_temporary_files_have_no_name_that_could_stay(tmp_path: Path, run_python
     (tmp_path / "tmp").mkdir()
     code = """
         import os, signal, sys
-        from petalflow.source import list_source, open_source
-        item = list_source(sys.argv[1]).items[0]
+        from petalflow.source import open_source
+        item = open_source(sys.argv[1]).list().items[0]
         os.remove(sys.argv[1])
         print(os.listdir(os.environ["TMPDIR"]), flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -369,15 +372,15 @@ def test_temporary_files_have_no_name_that_could_stay(tmp_path: Path, run_python
 def test_an_archive_that_was_written_anew_is_opened_anew(place: str, format_: str) -> None:
     address = storage.join(place, "photos")
     storage.write_bytes(address, packed_as(format_, FLOWERS))
-    first = list_source(address)
+    first = open_source(address).list()
     storage.write_bytes(address, packed_as(format_, {**FLOWERS, "daisy/a.jpg": b"other"}))
     with pytest.raises(PetalflowError, match=r"daisy/a\.jpg changed"):
-        open_source(address)(first.items[0])
-    assert list_source(address).fingerprint != first.fingerprint
+        open_source(address).reader()(first.items[0])
+    assert open_source(address).list().fingerprint != first.fingerprint
 
 
 def test_no_more_files_stay_open_than_a_few(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for number in range(20):
-        list_source(put(tmp_path, packed_as("tgz", FLOWERS), str(number)), PLAIN)
+        open_source(put(tmp_path, packed_as("tgz", FLOWERS), str(number)), PLAIN).list()
     assert len(os.listdir("/proc/self/fd")) < before + 10

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import Item, Listing, SourceOptions, check_source, list_source, open_source
+from petalflow.source import Item, Listing, Source, SourceOptions, open_source
 from petalflow.source.manifests.manifest import list_tree
 from petalflow.source.options import PLAIN
 from petalflow.source.tree import Folder
@@ -44,7 +44,7 @@ def test_each_row_is_an_item_with_all_that_it_says(place: str) -> None:
     fill(place, "b/a.jpg", "b/c, #d.jpg", "ü.png")
     rows = ["ü.png,rose,,,", '"b/c, #d.jpg",daisy,Testing,p1,', "./b//a.jpg, daisy ,VAL,p2,north"]
     address = write(storage.join(place, "b.csv"), *rows)
-    listing = list_source(address)
+    listing = open_source(address).list()
     assert listing == Listing(
         "a manifest",
         (
@@ -53,7 +53,7 @@ def test_each_row_is_an_item_with_all_that_it_says(place: str) -> None:
             item("ü.png", "rose"),
         ),
     )
-    read = open_source(address)
+    read = open_source(address).reader()
     assert [read(one) for one in listing.items] == [one.address.encode() for one in listing.items]
 
 
@@ -72,7 +72,7 @@ def test_csv_and_json_lines_of_the_same_rows_are_equal_sources_in_any_order(tmp_
             writer.writeheader()
             writer.writerows(rows)
         (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        seen += [list_source(str(tmp_path / name)) for name in ("m.csv", "m.jsonl")]
+        seen += [open_source(str(tmp_path / name)).list() for name in ("m.csv", "m.jsonl")]
     assert seen == seen[:1] * 6
     assert len({listing.fingerprint for listing in seen}) == 1
     assert (len(seen[0].items), reasons(seen[0])) == (22, [("19.jpg", "a|b", "missing")])
@@ -84,7 +84,7 @@ def test_what_cannot_be_had_is_a_reject_with_its_reason(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")  # to read it would be to wait for ever
     lost = ["gone.jpg", "a.jpg/b.jpg", "link.jpg", "n" * 300, "nul\0.jpg", "folder", "folder/", "pipe"]
     rows = ["a.jpg,daisy", "b.jpg,rose", "b.jpg,", "c.jpg, | ", *(f"{name},rose" for name in lost)]
-    listing = list_source(write(str(tmp_path / "m.csv"), *rows))
+    listing = open_source(write(str(tmp_path / "m.csv"), *rows)).list()
     assert listing.items == (item("a.jpg", "daisy"), item("b.jpg", "rose"))
     found = {address: reason for address, _, reason in reasons(listing)}
     assert found == {
@@ -99,7 +99,7 @@ def test_what_cannot_be_had_is_a_reject_with_its_reason(tmp_path: Path) -> None:
 def test_on_a_store_what_is_not_there_is_a_reject_too(place: str) -> None:
     fill(place, "a.jpg", "b.jpg", "folder/c.jpg")
     rows = ["a.jpg,daisy", "b.jpg,rose", "gone.jpg,rose", "folder,rose"]
-    listing = list_source(write(storage.join(place, "m.csv"), *rows))
+    listing = open_source(write(storage.join(place, "m.csv"), *rows)).list()
     assert listing.items == (item("a.jpg", "daisy"), item("b.jpg", "rose"))
     assert [address for address, _, _ in reasons(listing)] == ["folder", "gone.jpg"]
 
@@ -108,12 +108,12 @@ def test_a_source_is_multi_label_if_any_row_is_or_if_asked(tmp_path: Path) -> No
     fill(str(tmp_path), "a.jpg", "b.jpg", "c.jpg")
     one = write(str(tmp_path / "one.csv"), "a.jpg,daisy", "b.jpg,rose", "c.jpg,")
     two = write(str(tmp_path / "two.csv"), "a.jpg,rose| daisy|rose", "b.jpg,rose", "c.jpg,")
-    assert [list_source(address).multi_label for address in (one, two)] == [False, True]
-    assert list_source(two).items == (item("a.jpg", "daisy|rose"), item("b.jpg", "rose"))
-    asked = list_source(one, SourceOptions.of({"multi_label": True}))
+    assert [open_source(address).list().multi_label for address in (one, two)] == [False, True]
+    assert open_source(two).list().items == (item("a.jpg", "daisy|rose"), item("b.jpg", "rose"))
+    asked = open_source(one, SourceOptions.of({"multi_label": True})).list()
     assert (asked.multi_label, asked.rejects) == (True, ())
     assert [one.labels for one in asked.items] == [("daisy",), ("rose",), ()]
-    assert asked.fingerprint != list_source(one).fingerprint
+    assert asked.fingerprint != open_source(one).list().fingerprint
 
 
 def test_a_local_manifest_names_files_anywhere(tmp_path: Path) -> None:
@@ -121,22 +121,22 @@ def test_a_local_manifest_names_files_anywhere(tmp_path: Path) -> None:
     storage.write_bytes("memory://elsewhere/d.jpg", b"d")
     rows = [f"{tmp_path}/a.jpg,x", "../b.jpg,x", "c.jpg,y", f"file://{tmp_path}/a.jpg,x"]
     address = write(str(tmp_path / "m" / "m.csv"), *rows)
-    items = list_source(address).items
+    items = open_source(address).list().items
     assert [one.address for one in items] == ["../b.jpg", f"{tmp_path}/a.jpg", f"{tmp_path}/a.jpg", "c.jpg"]
-    assert list(map(open_source(address), items)) == [b"b.jpg", b"a.jpg", b"a.jpg", b"m/c.jpg"]
+    assert list(map(open_source(address).reader(), items)) == [b"b.jpg", b"a.jpg", b"a.jpg", b"m/c.jpg"]
 
 
 @pytest.mark.parametrize("named", ["/etc/passwd", "../b.jpg", "c/../../b.jpg", "file:///etc/passwd"])
 def test_a_manifest_on_a_store_names_nothing_of_this_machine(named: str) -> None:
     address = write("memory://far/away/m.csv", "a.jpg,x", f"{named},y")
     with pytest.raises(UsageError, match=r"m\.csv, line 3: .*(below the manifest|may name)"):
-        check_source(address)
+        open_source(address).check()
 
 
 @pytest.mark.parametrize("named", ["https://example.com/a.jpg", "gs://bucket", "s3:///a.jpg"])
 def test_an_address_that_is_none_names_its_line(tmp_path: Path, named: str) -> None:
     with pytest.raises(UsageError, match=r"m\.csv, line 2: "):
-        check_source(write(str(tmp_path / "m.csv"), f"{named},x"))
+        open_source(write(str(tmp_path / "m.csv"), f"{named},x")).check()
 
 
 def test_a_manifest_may_lie_among_its_images_in_a_tree(tmp_path: Path) -> None:
@@ -166,40 +166,43 @@ def test_a_manifest_may_lie_among_its_images_in_a_tree(tmp_path: Path) -> None:
 )
 def test_what_is_plainly_wrong_is_said_before_images_are_looked_at(tmp_path: Path, rows: list[str], said: str) -> None:
     address = write(str(tmp_path / "m.csv"), *rows)
-    for look in (check_source, list_source):
+    for look in (Source.check, Source.list):
         with pytest.raises(UsageError, match=said) as caught:
-            look(address)
+            look(open_source(address))
         assert str(caught.value).startswith(address)
 
 
 def test_classes_of_which_no_image_is_there_are_no_classes(tmp_path: Path) -> None:
     address = write(str(fill(str(tmp_path), "a.jpg")) + "/m.csv", "a.jpg,x", "b.jpg,y")
     with pytest.raises(UsageError, match=r"1 of 2 rows .*two classes; b\.jpg: .*no such file"):
-        list_source(address)
+        open_source(address).list()
 
 
 @pytest.mark.parametrize("change", ["other", None])
 def test_an_image_that_changes_after_it_was_listed_is_one_line(tmp_path: Path, change: str | None) -> None:
     address = write(fill(str(tmp_path), "a.jpg", "b.jpg") + "/m.csv", "a.jpg,x", "b.jpg,y")
-    first = list_source(address).items[0]
+    first = open_source(address).list().items[0]
     (tmp_path / "a.jpg").write_text(change) if change else (tmp_path / "a.jpg").unlink()
     with pytest.raises(PetalflowError, match=r"a\.jpg changed"):
-        open_source(address)(first)
+        open_source(address).reader()(first)
 
 
 def test_a_manifest_is_known_by_its_name_or_by_how_it_begins(tmp_path: Path) -> None:
     fill(str(tmp_path), "a.jpg", "b.jpg")
     for name in ("m.csv", "M.CSV", "labels.txt", "labels"):
-        assert list_source(write(str(tmp_path / name), "a.jpg,x", "b.jpg,y")).kind == "a manifest"
+        assert open_source(write(str(tmp_path / name), "a.jpg,x", "b.jpg,y")).list().kind == "a manifest"
     (tmp_path / "lines").write_text('{"image": "a.jpg", "label": "x"}\n{"image": "b.jpg", "label": "y"}')
-    assert list_source(str(tmp_path / "lines")).kind == "a manifest"
+    assert open_source(str(tmp_path / "lines")).list().kind == "a manifest"
 
 
 def test_a_link_to_a_folder_is_followed_before_what_comes_after_it(tmp_path: Path) -> None:
     fill(str(tmp_path), "deep/below/x.jpg", "deep/a.jpg", "b.jpg")
     (tmp_path / "link").symlink_to(tmp_path / "deep" / "below")
     address = write(str(tmp_path / "m.csv"), "link/../a.jpg,x", "b.jpg,y")
-    assert [open_source(address)(one) for one in list_source(address).items] == [b"b.jpg", b"deep/a.jpg"]
+    assert [open_source(address).reader()(one) for one in open_source(address).list().items] == [
+        b"b.jpg",
+        b"deep/a.jpg",
+    ]
 
 
 said = st.tuples(
@@ -211,6 +214,6 @@ said = st.tuples(
 def test_each_row_is_accounted_for(tmp_path_factory: pytest.TempPathFactory, rows: Sequence[tuple[str, str]]) -> None:
     folder = fill(str(tmp_path_factory.mktemp("m")), "a.jpg", "b.jpg", "c.jpg")
     complete = [*rows, ("a.jpg", "x"), ("b.jpg", "y")]
-    listing = list_source(write(f"{folder}/m.csv", *(",".join(row) for row in complete)))
+    listing = open_source(write(f"{folder}/m.csv", *(",".join(row) for row in complete))).list()
     assert len(listing.items) + len(listing.rejects) == len(complete)
     assert [reject.reason for reject in listing.rejects].count("no_label") == [label for _, label in rows].count("")

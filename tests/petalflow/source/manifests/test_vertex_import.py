@@ -5,7 +5,7 @@ import pytest
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import Item, list_source, open_source
+from petalflow.source import Item, open_source
 from petalflow.source.manifests.rows import Row, read_rows
 from tests.servers.store import Store
 
@@ -71,8 +71,8 @@ def test_its_images_are_read_where_they_are(store: Store, tmp_path: Path) -> Non
         if name != "gone.jpg":
             storage.write_bytes(f"{bucket}/{name}", name.encode())
     (tmp_path / "import.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    listing = list_source(str(tmp_path / "import.jsonl"))
-    read = open_source(str(tmp_path / "import.jsonl"))
+    listing = open_source(str(tmp_path / "import.jsonl")).list()
+    read = open_source(str(tmp_path / "import.jsonl")).reader()
 
     def item(name: str, label: str) -> tuple[str, tuple[str, ...], int, bytes]:
         return f"{bucket}/{name}", (label,), len(name.encode()), name.encode()

@@ -14,7 +14,7 @@ from PIL import Image
 from petalflow import storage
 from petalflow.dataset import read_shard, write_shard
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import Listing, SourceOptions, check_source, list_source, open_source
+from petalflow.source import Listing, SourceOptions, open_source
 
 NAMES = ("zebra", "ant", "Bär")
 
@@ -86,12 +86,12 @@ def copy(cifar_like: Path, tmp_path: Path) -> Path:
 
 
 def decoded(listing: Listing, address: str, split: str) -> list[np.ndarray]:
-    read = open_source(address)
+    read = open_source(address).reader()
     return [np.asarray(Image.open(io.BytesIO(read(item)))) for item in listing.items if item.split == split]
 
 
 def test_each_record_is_an_item_with_its_class_and_split(cifar_like: Path) -> None:
-    listing = list_source(str(cifar_like))
+    listing = open_source(str(cifar_like)).list()
     assert (listing.kind, listing.classes, listing.rejects) == ("a TFDS data set", tuple(sorted(NAMES)), ())
     train = [item for item in listing.items if item.split == "train"]
     assert [item.label for item in train] == list(NAMES) * 8
@@ -100,22 +100,22 @@ def test_each_record_is_an_item_with_its_class_and_split(cifar_like: Path) -> No
 
 
 def test_the_bytes_are_those_of_the_records(cifar_like: Path) -> None:
-    listing = list_source(str(cifar_like))
+    listing = open_source(str(cifar_like)).list()
     np.testing.assert_array_equal(decoded(listing, str(cifar_like), "test"), images(6, (32, 32, 3), 1))
-    read = open_source(str(cifar_like))
+    read = open_source(str(cifar_like)).reader()
     assert {item.size_bytes - len(read(item)) for item in listing.items} == {0}
 
 
 def test_what_splits_and_features_are_not_used_is_said(cifar_like: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    assert list_source(str(cifar_like)).ignored == ("tiny-unsupervised.tfrecord-00000-of-00001",)
+    assert open_source(str(cifar_like)).list().ignored == ("tiny-unsupervised.tfrecord-00000-of-00001",)
     assert "ignored: split unsupervised" in caplog.text
     assert "ignored: features box" in caplog.text
     assert "feature id is no slice: it has 30 values for 30 images" in caplog.text
 
 
 def test_features_that_tell_groups_of_images_are_slices(cifar_like: Path) -> None:
-    listing = list_source(str(cifar_like))
+    listing = open_source(str(cifar_like)).list()
     assert listing.slice_names == ("meta_coarse", "meta_year")
     assert listing.items[-1].slices == (("meta_coarse", "wings"), ("meta_year", "1991"))
 
@@ -124,7 +124,7 @@ def test_grey_images_and_numbers_for_classes_are_read_too(tmp_path: Path) -> Non
     features = {"image": tfds.features.Image(shape=(28, 28, 1)), "label": tfds.features.ClassLabel(num_classes=3)}
     examples = [{"image": image, "label": at % 3} for at, image in enumerate(images(9, (28, 28, 1)))]
     address = make(tmp_path, features, {"train": examples})
-    listing = list_source(address)
+    listing = open_source(address).list()
     assert listing.classes == ("0", "1", "2")
     np.testing.assert_array_equal(
         decoded(listing, address, "train"), [image[..., 0] for image in images(9, (28, 28, 1))]
@@ -136,7 +136,7 @@ def test_several_labels_make_a_multi_label_source(tmp_path: Path) -> None:
     labels = [[0], [], [2, 1], [1, 1]]
     examples = [{"image": image, "tags": tags} for image, tags in zip(images(4, (8, 8, 3)), labels, strict=True)]
     address = make(tmp_path, {"image": tfds.features.Image(), "tags": label}, {"train": examples})
-    listing = list_source(address)
+    listing = open_source(address).list()
     assert listing.multi_label
     assert [item.labels for item in listing.items] == [("zebra",), (), ("Bär", "ant"), ("ant",)]
 
@@ -144,7 +144,7 @@ def test_several_labels_make_a_multi_label_source(tmp_path: Path) -> None:
 def test_an_image_without_a_label_is_a_reject(tmp_path: Path) -> None:
     features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=NAMES)}
     examples = [{"image": image, "label": at - 1} for at, image in enumerate(images(3, (8, 8, 3)))]
-    listing = list_source(make(tmp_path, features, {"train": examples}))
+    listing = open_source(make(tmp_path, features, {"train": examples})).list()
     assert [(reject.address[-1], reject.reason) for reject in listing.rejects] == [("0", "no_label")]
     assert len(listing.items) == 2
 
@@ -154,10 +154,11 @@ def test_of_several_versions_the_highest_is_read(tmp_path: Path) -> None:
     for version, count in {"1.9.0": 2, "1.10.0": 4}.items():
         examples = [{"image": image, "label": at % 2} for at, image in enumerate(images(count, (8, 8, 3)))]
         make(tmp_path, features, {"train": examples}, version=version)
-    assert len(list_source(str(tmp_path / "tiny")).items) == 4
+    assert len(open_source(str(tmp_path / "tiny")).list().items) == 4
     options = SourceOptions.of({"tfds_data_dir": str(tmp_path)})
     assert {
-        name: len(list_source(name, options).items) for name in ("tfds:tiny", "tfds:tiny:1.9.0", "tfds:tiny:1.*.*")
+        name: len(open_source(name, options).list().items)
+        for name in ("tfds:tiny", "tfds:tiny:1.9.0", "tfds:tiny:1.*.*")
     } == {
         "tfds:tiny": 4,
         "tfds:tiny:1.9.0": 2,
@@ -167,29 +168,29 @@ def test_of_several_versions_the_highest_is_read(tmp_path: Path) -> None:
 
 def test_a_version_that_is_not_there_is_wrong_usage(cifar_like: Path) -> None:
     options = SourceOptions.of({"tfds_data_dir": str(cifar_like.parents[1])})
-    with pytest.raises(UsageError, match=r"TFDS knows it only from .*/tiny, where it is not; there is 1\.0\.0"):
-        list_source("tfds:tiny:2.0.0", options)
+    with pytest.raises(UsageError, match=r"is not in .*/tiny, and TFDS cannot prepare it; prepared there: 1\.0\.0"):
+        open_source("tfds:tiny:2.0.0", options).list()
 
 
 def test_it_is_read_wherever_it_is(cifar_like: Path, place: str) -> None:
     storage.copy_tree(str(cifar_like), place)
-    here, there = list_source(str(cifar_like)), list_source(place)
+    here, there = open_source(str(cifar_like)).list(), open_source(place).list()
     assert there.fingerprint == here.fingerprint
     np.testing.assert_array_equal(decoded(there, place, "test"), images(6, (32, 32, 3), 1))
 
 
 def test_many_threads_read_the_same_file(cifar_like: Path) -> None:
-    items, read = list_source(str(cifar_like)).items * 20, open_source(str(cifar_like))
+    items, read = open_source(str(cifar_like)).list().items * 20, open_source(str(cifar_like)).reader()
     with ThreadPoolExecutor(8) as pool:
         assert [len(data) for data in pool.map(read, items)] == [item.size_bytes for item in items]
 
 
 def test_a_record_that_changed_since_it_was_listed_is_not_read(copy: Path) -> None:
-    items = list_source(str(copy)).items
+    items = open_source(str(copy)).list().items
     shard = copy / "tiny-train.tfrecord-00000-of-00001"
     write_shard(shard, [*list(read_shard(shard))[1:], b""])
     with pytest.raises(PetalflowError, match=r"#00 changed while the source was read"):
-        open_source(str(copy))(next(item for item in items if item.split == "train"))
+        open_source(str(copy)).reader()(next(item for item in items if item.split == "train"))
 
 
 def lose_a_shard(root: Path) -> None:
@@ -289,12 +290,12 @@ def write(name: str, data: bytes) -> Callable[[Path], Any]:
 def test_what_is_broken_is_said_in_one_line(copy: Path, damage: Callable[[Path], Any], said: str) -> None:
     damage(copy)
     with pytest.raises(UsageError, match=said) as raised:
-        list_source(str(copy))
+        open_source(str(copy)).list()
     assert "\n" not in str(raised.value)
 
 
 def test_two_labels_are_one_too_many_unless_one_is_named(copy: Path) -> None:
-    check_source(str(copy))  # picture and kind are its supervised keys
+    open_source(str(copy)).check()  # picture and kind are its supervised keys
     change_info(copy, supervisedKeys={})
     with pytest.raises(UsageError, match=r"must have one ClassLabel feature.*it has 2: kind, meta/coarse"):
-        check_source(str(copy))
+        open_source(str(copy)).check()

@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import SourceOptions, check_source, list_source, open_source
+from petalflow.source import SourceOptions, open_source
 
 
 class PetalflowShapes(tfds.core.GeneratorBasedBuilder):
@@ -51,60 +51,60 @@ def options(place: Path | str) -> SourceOptions:
 
 
 def test_a_data_set_is_prepared_once_and_read(place: str) -> None:
-    check_source(NAME, options(place))
+    open_source(NAME, options(place)).check()
     assert not storage.has_files(place)
-    listing = list_source(NAME, options(place))
+    listing = open_source(NAME, options(place)).list()
     assert (len(listing.items), listing.classes) == (8, ("a", "b"))
     assert {item.split for item in listing.items} == {"train", "validation"}
-    assert len(open_source(NAME, options(place))(listing.items[0])) == listing.items[0].size_bytes
+    assert len(open_source(NAME, options(place)).reader()(listing.items[0])) == listing.items[0].size_bytes
     written = storage.modified(storage.join(place, "petalflow_shapes/1.2.0/dataset_info.json"))
-    assert list_source(f"{NAME}:1.2.0", options(place)).fingerprint == listing.fingerprint
+    assert open_source(f"{NAME}:1.2.0", options(place)).list().fingerprint == listing.fingerprint
     assert storage.modified(storage.join(place, "petalflow_shapes/1.2.0/dataset_info.json")) == written
 
 
 def test_it_is_looked_for_where_tfds_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "kept"))
-    list_source(NAME)
+    open_source(NAME).list()
     assert (tmp_path / "kept" / "petalflow_shapes" / "1.2.0" / "dataset_info.json").is_file()
 
 
 def test_the_first_of_several_configurations_is_meant_and_any_can_be_named(tmp_path: Path) -> None:
     for name in ("tfds:petalflow_two_shapes", "tfds:petalflow_two_shapes/square:1.2.0"):
-        assert len(list_source(name, options(tmp_path)).items) == 8
+        assert len(open_source(name, options(tmp_path)).list().items) == 8
     made = sorted(path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("dataset_info.json"))
     assert made == ["petalflow_two_shapes/round/1.2.0", "petalflow_two_shapes/square/1.2.0"]
-    assert len(list_source("tfds:petalflow_two_shapes", options(tmp_path)).items) == 8
+    assert len(open_source("tfds:petalflow_two_shapes", options(tmp_path)).list().items) == 8
     (tmp_path / "petalflow_two_shapes" / ".config" / "metadata.json").unlink()
     storage.copy_tree(str(tmp_path / made[1]), str(tmp_path / "petalflow_two_shapes" / "oval" / "1.2.0"))
     with pytest.raises(UsageError, match="several configurations; add one: /oval or /round or /square"):
-        list_source("tfds:petalflow_two_shapes", options(tmp_path))
+        open_source("tfds:petalflow_two_shapes", options(tmp_path)).list()
 
 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("tfds:petalflow_shape", "TFDS knows no data set petalflow_shape.*did you mean petalflow_shapes"),
+        ("tfds:petalflow_shape", "TFDS has no dataset petalflow_shape,.*did you mean petalflow_shapes"),
         ("tfds:mnits", "did you mean mnist"),
-        (f"{NAME}:9.0.0", r"no such version; known are 1\.1\.0, 1\.2\.0"),
-        (f"{NAME}/round", "there is no round; it has no configurations"),
-        ("tfds:petalflow_two_shapes/rund", "there is no rund; did you mean round"),
-        ("tfds:", "is no name of a TFDS data set; write it like tfds:mnist"),
-        ("tfds:../secret", "is no name of a TFDS data set"),
-        ("tfds:mnist:latest", "is no name of a TFDS data set"),
-        ("tfds:mnist/x=3:1.0.0", "is no name of a TFDS data set"),
-        ("tfds:huggingface:mnist", "is no name of a TFDS data set"),
+        (f"{NAME}:9.0.0", r"unknown version; known are 1\.1\.0, 1\.2\.0"),
+        (f"{NAME}/round", "no configuration is named round; the dataset has no configurations"),
+        ("tfds:petalflow_two_shapes/rund", "no configuration is named rund; did you mean round"),
+        ("tfds:", "is not the name of a TFDS dataset; write it like tfds:mnist"),
+        ("tfds:../secret", "is not the name of a TFDS dataset"),
+        ("tfds:mnist:latest", "is not the name of a TFDS dataset"),
+        ("tfds:mnist/x=3:1.0.0", "is not the name of a TFDS dataset"),
+        ("tfds:huggingface:mnist", "is not the name of a TFDS dataset"),
     ],
 )
 def test_a_name_that_is_not_known_is_wrong_usage(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        check_source(name, options(tmp_path))
+        open_source(name, options(tmp_path)).check()
     with pytest.raises(UsageError, match=said):
-        list_source(name, options(tmp_path))
+        open_source(name, options(tmp_path)).list()
 
 
 def test_what_fails_while_it_is_prepared_is_said_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(PetalflowError, match=r"TFDS cannot prepare tfds:petalflow_broken in .* gone away") as raised:
-        list_source("tfds:petalflow_broken", options(tmp_path))
+        open_source("tfds:petalflow_broken", options(tmp_path)).list()
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.rglob("dataset_info.json"))
 
@@ -112,7 +112,7 @@ def test_what_fails_while_it_is_prepared_is_said_in_one_line(tmp_path: Path) -> 
 def test_without_tensorflow_what_is_prepared_is_read_and_nothing_else(
     tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    list_source(NAME, options(tmp_path))
+    open_source(NAME, options(tmp_path)).list()
     done = run_python(
         """
         import sys
@@ -123,11 +123,11 @@ def test_without_tensorflow_what_is_prepared_is_read_and_nothing_else(
                 return None if name.split(".")[0] == "tensorflow" else PathFinder.find_spec(name, path, target)
 
         sys.meta_path[sys.meta_path.index(PathFinder)] = WithoutTensorFlow
-        from petalflow.source import SourceOptions, list_source
+        from petalflow.source import SourceOptions, open_source
         options = SourceOptions.of({"tfds_data_dir": sys.argv[1]})
-        print(len(list_source("tfds:petalflow_shapes", options).items))
+        print(len(open_source("tfds:petalflow_shapes", options).list().items))
         try:
-            list_source("tfds:mnist", options)
+            open_source("tfds:mnist", options).list()
         except Exception as error:
             print(type(error).__name__, error)
         """,

@@ -7,24 +7,24 @@ import pytest
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import SourceOptions, check_source, list_source, open_source
+from petalflow.source import Source, SourceOptions, open_source
 
 
 def test_a_source_that_is_not_there_is_wrong_usage(place: str) -> None:
-    for look in (check_source, list_source):
+    for look in (Source.check, Source.list):
         with pytest.raises(UsageError, match="does not exist"):
-            look(storage.join(place, "nowhere"))
+            look(open_source(storage.join(place, "nowhere")))
 
 
 def test_an_empty_folder_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no class folders"):
-        check_source(str(tmp_path))
+        open_source(str(tmp_path)).check()
 
 
 def test_a_file_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"x")
     with pytest.raises(UsageError, match=r"photo\.jpg"):
-        check_source(str(tmp_path / "photo.jpg"))
+        open_source(str(tmp_path / "photo.jpg")).check()
 
 
 def test_class_folders_and_idx_files_are_told_apart(
@@ -34,27 +34,27 @@ def test_class_folders_and_idx_files_are_told_apart(
     (tmp_path / "digits").mkdir()
     write_idx(tmp_path / "digits" / "test-images-idx3-ubyte", np.zeros((2, 3, 3), np.uint8))
     write_idx(tmp_path / "digits" / "test-labels-idx1-ubyte", np.array([0, 1], np.uint8))
-    assert list_source(str(flowers)).kind == "class folders"
-    assert list_source(str(tmp_path / "digits")).kind == "IDX files"
+    assert open_source(str(flowers)).list().kind == "class folders"
+    assert open_source(str(tmp_path / "digits")).list().kind == "IDX files"
 
 
 def test_a_look_reads_no_images(tmp_path: Path) -> None:
     for name in ("daisy", "rose"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "gone.jpg").symlink_to(tmp_path / "nowhere")  # cannot be read
-    check_source(str(tmp_path))
+    open_source(str(tmp_path)).check()
 
 
 def test_what_a_reader_gives_has_the_hash_of_the_listing(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
     source = str(make_flowers(tmp_path / "flowers", each=2))
-    read = open_source(source)
-    listing = list_source(source)
+    read = open_source(source).reader()
+    listing = open_source(source).list()
     assert len(listing.items) == 6
     assert [hashlib.sha256(read(item)).hexdigest() for item in listing.items] == [i.sha256 for i in listing.items]
 
 
 def test_the_real_flowers_are_five_classes_of_320(shared_data: Path) -> None:
-    listing = list_source(str(shared_data / "flowers"))
+    listing = open_source(str(shared_data / "flowers")).list()
     assert listing.classes == ("daisy", "dandelion", "roses", "sunflowers", "tulips")
     assert len(listing.items) == 1600
     assert listing.ignored == ("LICENSE.txt",)
@@ -62,6 +62,6 @@ def test_the_real_flowers_are_five_classes_of_320(shared_data: Path) -> None:
 
 def test_a_pattern_for_names_is_not_for_sources_that_say_their_classes(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("image,label\na.jpg,cat\nb.jpg,dog\n")
-    for look in (check_source, list_source):
-        with pytest.raises(UsageError, match=r"do without convert\.label_pattern"):
-            look(str(tmp_path / "m.csv"), SourceOptions.of({"label_pattern": "{label}.*"}))
+    for look in (Source.check, Source.list):
+        with pytest.raises(UsageError, match=r"remove convert\.label_pattern"):
+            look(open_source(str(tmp_path / "m.csv"), SourceOptions.of({"label_pattern": "{label}.*"})))

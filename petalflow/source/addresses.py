@@ -1,4 +1,4 @@
-"""A source whose address holds a date: of today, or of the latest folder or file that is not of a later day.
+"""How a source's address is written: with the date of today or of the latest folder, and pinned to its contents.
 
 ```
 gs://bucket/photos/{date}                photos/2026-11-22
@@ -8,16 +8,22 @@ gs://bucket/photos/{latest}.zip          photos/2026-11-20.zip
 gs://bucket/weeks/{date:%G-W%V}          weeks/2026-W47
 ```
 
-A format may tell less than the day: of a month, a week or a year, `{latest}` takes the latest that has begun. A brace
-that belongs to a name is written twice, `{{` or `}}`.
+A format may be coarser than a day: of months, weeks or years, `{latest}` takes the latest that has begun. A brace that
+belongs to a name is doubled, `{{` or `}}`.
 """
 
+import functools
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Self
 
 from petalflow import clock, storage
 from petalflow.errors import UsageError
+from petalflow.source.options import PLAIN, SourceOptions
+from petalflow.source.sources import Source, open_source
+
+_MARK = "@sha256:"
 
 _TODAY, _LATEST = "date", "latest"
 _ISO = "%Y-%m-%d"
@@ -42,7 +48,7 @@ _PERIODS = tuple(map(frozenset, ("Y", "Ym", "Ymd", "Yj", "G", "GV", "GVu")))
 
 
 class NoMatch(UsageError):
-    """Nothing has a date that is not after today; it may come."""
+    """No folder or file has a date up to today; one may still arrive."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +56,11 @@ class _Address:
     """An address, taken apart.
 
     Attributes:
-        folder: What comes before the path parts that hold the date; all of it if there is none.
+        folder: Everything before the path parts that hold the date; the whole address if there is none.
         dated: Those parts, as a format; "" if there is no date.
-        below: What comes after them.
-        latest: Whether the date is that of the latest folder or file, and not today's.
-        is_file: Whether what has the date may be a file: its name goes on after the date, as `{latest}.zip` does.
+        below: Everything after them.
+        latest: True if the date is that of the latest folder or file, rather than today's.
+        is_file: True if a file may carry the date: its name goes on after the date, as `{latest}.zip` does.
     """
 
     folder: str
@@ -64,61 +70,94 @@ class _Address:
     is_file: bool = False
 
 
-def is_dated(address: str) -> bool:
-    """Tells whether an address holds a date; raises as `check_pattern` does."""
-    return bool(_parse(address).dated)
+@dataclass(frozen=True)
+class SourcePattern:
+    """A source as a user writes it, with or without a date in its address.
 
+    All but `absolute` raise UsageError if the address has an unknown placeholder, more than one, a lone brace, or a
+    format from which no date can be read.
 
-def is_of_today(address: str) -> bool:
-    """Tells whether an address means another place each day, there or not; raises as `check_pattern` does."""
-    parsed = _parse(address)
-    return bool(parsed.dated) and not parsed.latest
-
-
-def check_pattern(address: str) -> None:
-    """Looks at how an address is written, and at nothing else.
-
-    Raises:
-        UsageError: If it has an unknown placeholder, more than one, a lone brace, or a format that tells no date.
+    Attributes:
+        text: The address.
+        options: How to read the source.
     """
-    _parse(address)
 
+    text: str
+    options: SourceOptions = PLAIN
 
-def fixed_part(address: str) -> str:
-    """Returns the folder in which a source is whatever the date; without a date, the source itself.
+    @property
+    def is_dated(self) -> bool:
+        """True if the address holds a date."""
+        return bool(self._parsed.dated)
 
-    Raises:
-        UsageError: As `check_pattern`.
-    """
-    return _parse(address).folder
+    @property
+    def is_daily(self) -> bool:
+        """True if the address means another folder on another day, whether that exists or not."""
+        return bool(self._parsed.dated) and not self._parsed.latest
 
+    @property
+    def fixed_part(self) -> Source:
+        """The source without its date: the folder that it is in on every day; without a date, the source itself."""
+        return open_source(self._parsed.folder, self.options)
 
-def resolve(address: str, now: datetime, zone: str) -> str:
-    """Returns the address that a source has at a time; whether anything is there is not looked at.
+    def absolute(self) -> Self:
+        """Returns the same pattern, independent of the working folder and of the machine's defaults."""
+        source = open_source(self.text, self.options).absolute()
+        return type(self)(source.address, source.options)
 
-    Args:
-        address: With a date, or without.
-        now: The time.
-        zone: Name of the time zone that says which day that is.
+    def at(self, now: datetime, zone: str) -> Source:
+        """Returns the source that the pattern means at a time, whether it exists or not.
 
-    Raises:
-        NoMatch: If the latest folder is meant, and there is none of that day or before.
-        UsageError: As `check_pattern`.
-    """
-    parsed = _parse(address)
-    if not parsed.dated:
-        return parsed.folder
-    today = now.astimezone(clock.zone(zone)).date()
-    text = _latest(parsed, today) if parsed.latest else _text(parsed.dated, today)
-    if text is None:
-        what = "folders or files" if parsed.is_file and "/" not in parsed.dated else "folders"
-        names = _names(parsed.folder, files=what != "folders")[-3:]
-        found = f"{what} there: {', '.join(names)}" if names else f"there are no {what}"
-        raise NoMatch(
-            f"source {address}: nothing in {parsed.folder} has a date up to {today}, "
+        Args:
+            now: The time.
+            zone: Name of the time zone that decides which day that is.
+
+        Raises:
+            NoMatch: If the latest folder is meant, and none has a date up to that day.
+        """
+        parsed = self._parsed
+        if not parsed.dated:
+            return self.fixed_part
+        today = now.astimezone(clock.zone(zone)).date()
+        path = _latest(parsed, today) if parsed.latest else _text(parsed.dated, today)
+        if path is None:
+            raise self._no_match(today)
+        return open_source(storage.join(parsed.folder, path) + parsed.below, self.options)
+
+    @functools.cached_property
+    def _parsed(self) -> _Address:
+        return _parse(self.text)
+
+    def _no_match(self, today: date) -> NoMatch:
+        parsed = self._parsed
+        kinds = "folders or files" if parsed.is_file and "/" not in parsed.dated else "folders"
+        names = _names(parsed.folder, files=kinds != "folders")[-3:]
+        found = f"{kinds} there: {', '.join(names)}" if names else f"there are no {kinds}"
+        return NoMatch(
+            f"source {self.text}: nothing in {parsed.folder} has a date up to {today}, "
             f"written like {_text(parsed.dated, today)} ({found}); correct the pattern or the address"
         )
-    return storage.join(parsed.folder, text) + parsed.below
+
+
+def pin(address: str, fingerprint: str) -> str:
+    """Returns an address and the fingerprint of what is there as one text, `gs://bucket/photos@sha256:1f0c...`.
+
+    One text, because a condition of the pipeline works on the one value that a step returns; written as container
+    images are pinned: `name@sha256:digest`.
+    """
+    return f"{address}{_MARK}{fingerprint}"
+
+
+def unpin(text: str) -> tuple[str, str]:
+    """Returns the address and the fingerprint of a pinned source.
+
+    Raises:
+        UsageError: If the text is not a pinned source.
+    """
+    address, mark, fingerprint = text.rpartition(_MARK)
+    if not (mark and address and fingerprint):
+        raise UsageError(f"source {text} has no fingerprint; it must look like gs://bucket/photos{_MARK}1f0c...")
+    return address, fingerprint
 
 
 def _latest(address: _Address, today: date, above: tuple[str, ...] = ()) -> str | None:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source.dated import NoMatch, check_pattern, fixed_part, is_dated, is_of_today, resolve
+from petalflow.source import NoMatch, SourcePattern
+from petalflow.source.addresses import pin, unpin
 
 SUNDAY = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TELLING_DAYS = ["%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%y%%", "%Y/%j", "%G-W%V-%u", "%Y/%b %d", "%Y/%B/%d.%m.%Y"]
@@ -15,6 +17,10 @@ TELLING_LESS = ["%Y", "%Y-%m", "%Y/%m", "%G", "%G-W%V", "%G/%V"]
 
 days = st.dates(date(1970, 1, 1), date(2068, 12, 31))  # of two-digit years
 formats = st.sampled_from(TELLING_DAYS)
+
+
+def resolve(address: str, now: datetime, zone: str) -> str:
+    return SourcePattern(address).at(now, zone).address
 
 
 def noon(day: date) -> datetime:
@@ -140,9 +146,15 @@ def test_no_folder_to_be_the_latest_is_one_line_with_what_is_there(place: str) -
     ],
 )
 def test_an_address_that_is_written_wrong_is_one_line(address: str, said: str) -> None:
-    for look in (check_pattern, is_dated, is_of_today, fixed_part, lambda address: resolve(address, SUNDAY, "UTC")):
+    looks: tuple[Callable[[SourcePattern], object], ...] = (
+        lambda pattern: pattern.is_dated,
+        lambda pattern: pattern.is_daily,
+        lambda pattern: pattern.fixed_part,
+        lambda pattern: pattern.at(SUNDAY, "UTC"),
+    )
+    for look in looks:
         with pytest.raises(UsageError, match=said) as failure:
-            look(address)
+            look(SourcePattern(address))
         assert address in str(failure.value)
         assert "\n" not in str(failure.value)
 
@@ -152,7 +164,7 @@ def test_a_day_before_its_month_is_no_gap_where_nothing_is_looked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("address", "folder", "dated", "of_today"),
+    ("address", "folder", "dated", "daily"),
     [
         ("/photos/{date}", "/photos", True, True),
         ("/photos/x-{latest}/images", "/photos", True, False),
@@ -165,14 +177,15 @@ def test_a_day_before_its_month_is_no_gap_where_nothing_is_looked_for() -> None:
         ("gs://bucket/photos/", "gs://bucket/photos/", False, False),
     ],
 )
-def test_the_folder_that_is_there_whatever_the_date(address: str, folder: str, dated: bool, of_today: bool) -> None:
-    assert (fixed_part(address), is_dated(address), is_of_today(address)) == (folder, dated, of_today)
+def test_the_folder_that_is_there_whatever_the_date(address: str, folder: str, dated: bool, daily: bool) -> None:
+    pattern = SourcePattern(address)
+    assert (pattern.fixed_part.address, pattern.is_dated, pattern.is_daily) == (folder, dated, daily)
 
 
 @given(st.text(st.characters(codec="utf-8")))
 def test_any_name_can_be_written(name: str) -> None:
     written = f"/photos/{name}".replace("{", "{{").replace("}", "}}")
-    assert not is_dated(written)
+    assert not SourcePattern(written).is_dated
     assert resolve(written, SUNDAY, "UTC") == f"/photos/{name}"
 
 
@@ -186,3 +199,14 @@ def test_what_has_the_date_may_be_a_file(place: str) -> None:
         resolve(f"{place}/{{latest}}.jsonl", SUNDAY, "UTC")
     fill(place, "2026-11-22.zip")
     assert resolve(f"{place}/{{latest}}.zip", SUNDAY, "UTC") == f"{place}/2026-11-22.zip"
+
+
+@given(st.text(min_size=1), st.text("0123456789abcdef", min_size=1))
+def test_what_is_pinned_comes_apart_again(address: str, fingerprint: str) -> None:
+    assert unpin(pin(address, fingerprint)) == (address, fingerprint)
+
+
+@pytest.mark.parametrize("text", ["", "/photos", "@sha256:f00d", "/photos@sha256:"])
+def test_what_is_not_pinned_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="has no fingerprint"):
+        unpin(text)
