@@ -17,11 +17,9 @@ demo: $(VENV)/.cpu  ## run the whole pipeline on handwritten digits
 	$(BIN)/python demo/digits.py runs/digits
 	$(BIN)/petalflow run runs/digits --config configs/digits.yaml --out $(DEMO) --registry models --name digits
 
-# A process a core, each given whole files, whose tests share what is costly, in their order, so that the longest are
-# not the last; there is one Docker engine.
+# Two processes share the tests by group (tests/conftest.py); those that need Docker are one of the groups.
 test: $(VENV)/.dev  ## run the tests
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not docker"
-	$(BIN)/python -m pytest -m docker
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
 lint: $(VENV)/.dev  ## style, types, layers, and whether pipeline.yaml is current
 	$(BIN)/ruff check .

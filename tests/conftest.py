@@ -35,6 +35,25 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 _UINT8 = 0x08
+# The groups of tests that take longest, with their ranks.
+_LONGEST = {
+    name: rank
+    for rank, name in enumerate(
+        (
+            "docker",
+            "killed again and again",
+            "e2e/test_year",
+            "e2e/test_caching",
+            "e2e/test_flink",
+            "components/train/test_resume",
+            "e2e/test_kill",
+            "e2e/test_object_stores",
+            "e2e/test_run",
+            "components/train/test_pretrained",
+            "components/train/test_devices",
+        )
+    )
+}
 
 # A busy machine is no failure: no test of ours depends on how long an example takes.
 hypothesis.settings.register_profile("petalflow", deadline=None)
@@ -59,10 +78,24 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that need the real data, so that `-m "not shared_data"` leaves them out."""
+    """Marks the tests that need the real data, and groups and orders all for `--dist loadgroup`.
+
+    A file is a group, since its tests share fixtures, unless its tests say otherwise with `xdist_group`. The longest
+    groups come first, so that no process is left alone with one of them in the end.
+    """
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker("shared_data")
+        if item.get_closest_marker("docker"):
+            item.add_marker(pytest.mark.xdist_group("docker"))  # there is one engine
+        elif not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT / "tests").with_suffix("").as_posix()))
+    items.sort(key=lambda item: _LONGEST.get(_group(item), len(_LONGEST)))
+
+
+def _group(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else ""
 
 
 @pytest.fixture(autouse=True)

@@ -48,6 +48,7 @@ def steps_alive(place: Place) -> list[str]:
     return found
 
 
+@pytest.mark.xdist_group("killed again and again")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_a_killed_run_goes_on_and_releases_once(digits, tmp_path) -> None:
     place = Place(Path(shutil.copytree(digits, tmp_path / "photos")), tmp_path / "out", tmp_path / "models")
