@@ -8,12 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from components.convert.account import make_statistics, one_line
-from components.convert.job import Job
+from components.convert.account import all_rejects, make_statistics, one_line, write_rejects
 from components.convert.page import write_page
 from components.convert.plan import make_plan
 from components.convert.previous import preparation, usable
-from components.convert.rejects import all_rejects, write_rejects
+from components.convert.records import Job
 from components.convert.runners import as_workers_see, load_beam, write_shards
 from components.convert.settings import ConvertSettings
 from petalflow import dataset, source, storage

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from components.convert.account import Recorded, records
+from components.convert.account import FOLDER, Recorded, records
 from components.convert.plan import Plan
-from components.convert.rejects import FOLDER
 from components.convert.shard import ShardResult
 from petalflow import imaging, storage
 from petalflow.dataset import Record, index_path, read_record, shard_name

@@ -7,13 +7,12 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
-from components.convert import dataflow, flink
-from components.convert.handover import Handover
-from components.convert.job import Job
 from components.convert.plan import Plan
+from components.convert.records import Job
+from components.convert.runner_options import dataflow_options, flink_options, in_cloud
 from components.convert.settings import ConvertSettings
 from components.convert.shard import ShardResult
-from components.convert.worker import Worker
+from components.convert.worker import Handover, Worker
 from petalflow import storage
 from petalflow.errors import PetalflowError
 
@@ -29,7 +28,7 @@ def as_workers_see(address: str, out: str, settings: ConvertSettings) -> tuple[s
         UsageError: If the workers could not read or write there.
     """
     if settings.runner == "DataflowRunner":
-        return dataflow.in_cloud("source", address), dataflow.in_cloud("--out", out)
+        return in_cloud("source", address), in_cloud("--out", out)
     # What is not there is a source of another kind, or an error that is said where it is listed.
     here = storage.is_local(address) and storage.exists(address)
     return storage.absolute(address) if here else address, storage.absolute(out)
@@ -135,7 +134,7 @@ def _results(handover: Handover, shards: Sequence[str], runner: str) -> list[Sha
 def _options(job: Job) -> list[str]:
     """Returns Beam's options; those that the user gives win, since the last of a name counts."""
     settings = job.settings
-    own = {"FlinkRunner": flink.options, "DataflowRunner": dataflow.options}.get(settings.runner)
+    own = {"FlinkRunner": flink_options, "DataflowRunner": dataflow_options}.get(settings.runner)
     return [*(own(settings, job.conversion) if own else []), *settings.runner_options]
 
 

@@ -22,7 +22,7 @@ def validate(
     debug: commandline.Debug = False,
 ) -> None:
     """Check a dataset against limits; exit 1 if it breaks one."""
-    from components.validate.baseline import Baseline, given_baseline
+    from components.validate.drift import Baseline, given_baseline
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work
 

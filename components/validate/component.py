@@ -15,7 +15,7 @@ def validate(
     validation: dsl.Output[dsl.Artifact],
 ) -> None:
     """Fails if the dataset breaks a limit, or has drifted from that of the live release."""
-    from components.validate.baseline import live_baseline
+    from components.validate.drift import live_baseline
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work
     from petalflow.run.frame import running

@@ -6,12 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from components.validate import table
-from components.validate.baseline import Baseline, Looks
-from components.validate.check import Check, at_most, none_of
-from components.validate.contents import Contents, filenames, read_contents
-from components.validate.drift import check_drift
-from components.validate.limits import check_limits, images_of_classes
+from components.validate.checks import Check, at_most, failure_message, format_table, none_of
+from components.validate.drift import Baseline, Looks, check_drift
+from components.validate.limits import Contents, check_limits, filenames, images_of_classes, read_contents
 from components.validate.near_duplicates import NearDuplicates, find_near_duplicates
 from components.validate.settings import ValidateSettings
 from petalflow import storage
@@ -58,14 +55,14 @@ def validate(
         "baseline": {"compared": baseline.looks is not None, "name": baseline.name, "why": baseline.why},
         **_pairs(dataset, contents, alike),
     }
-    lines = table.lines(checks)
+    table = format_table(checks)
     storage.write_json(storage.join(str(out), _JSON_FILE), result)
-    storage.write_bytes(storage.join(str(out), _TABLE_FILE), "".join(f"{line}\n" for line in lines).encode())
-    for line in lines:
+    storage.write_bytes(storage.join(str(out), _TABLE_FILE), "".join(f"{line}\n" for line in table).encode())
+    for line in table:
         log.info("%s", line)
     log.info("drift: %s", f"against {baseline.name}" if baseline.looks else f"not looked at: {baseline.why}")
     if failed:
-        raise PetalflowError(table.sentence(failed))
+        raise PetalflowError(failure_message(failed))
     log.info("all %d checks passed", len(checks))
     return result
 

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.convert.convert import convert
-from components.convert.job import Job
 from components.convert.plan import ShardPlan
 from components.convert.previous import usable
+from components.convert.records import Job
 from components.convert.settings import ConvertSettings
 from components.convert.shard import ShardResult, ShardWriter
 from petalflow import storage

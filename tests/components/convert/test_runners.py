@@ -12,12 +12,11 @@ import pytest
 
 from components.convert import runners
 from components.convert.convert import convert
-from components.convert.handover import Handover
-from components.convert.job import Job
 from components.convert.plan import Plan, ShardPlan, make_plan
+from components.convert.records import Job
 from components.convert.settings import ConvertSettings
 from components.convert.shard import ShardWriter
-from components.convert.worker import Worker
+from components.convert.worker import Handover, Worker
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import Item, open_source

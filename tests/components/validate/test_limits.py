@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from components.validate.check import Check
-from components.validate.contents import read_contents
-from components.validate.limits import check_limits
+from components.validate.checks import Check
+from components.validate.limits import check_limits, read_contents
 from components.validate.settings import ValidateSettings
 from petalflow.dataset import Measure, open_dataset
 from petalflow.errors import PetalflowError

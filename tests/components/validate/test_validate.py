@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from components.validate.baseline import given_baseline
+from components.validate.drift import given_baseline
 from components.validate.settings import ValidateSettings
 from components.validate.validate import validate
 from petalflow import storage

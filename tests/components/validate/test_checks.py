@@ -1,5 +1,4 @@
-from components.validate.check import Check, at_least, at_most
-from components.validate.table import lines, sentence
+from components.validate.checks import Check, at_least, at_most, failure_message, format_table
 
 DRIFT = Check("max_colour_drift", "red", 0.41234567, 0.3, False, 0.41234567, 1.5e-9)
 
@@ -7,7 +6,7 @@ DRIFT = Check("max_colour_drift", "red", 0.41234567, 0.3, False, 0.41234567, 1.5
 def test_what_failed_is_shown_and_of_what_passed_the_nearest_to_its_limit() -> None:
     counts = {"daisy": 14, "rose": 11, "tulip": 9, "日光蘭": 30}
     checks = [at_least("min_train_images", name, count, 10) for name, count in counts.items()]
-    shown = lines([*checks, DRIFT, at_most("max_reject_share", "", 0.0, 0.05)])
+    shown = format_table([*checks, DRIFT, at_most("max_reject_share", "", 0.0, 0.05)])
     assert [line.split() for line in shown] == [
         ["limit", "of", "found", "allowed", "statistic", "p"],
         ["min_train_images", "tulip", "9", "10", "FAILED"],
@@ -18,15 +17,15 @@ def test_what_failed_is_shown_and_of_what_passed_the_nearest_to_its_limit() -> N
 
 
 def test_markup_in_a_class_name_is_a_class_name() -> None:
-    (_, line) = lines([at_least("min_test_images", "[red]rose[/red] in test", 0, 1)])
+    (_, line) = format_table([at_least("min_test_images", "[red]rose[/red] in test", 0, 1)])
     assert "[red]rose[/red] in test" in line
 
 
 def test_the_sentence_names_every_limit_and_the_worst_of_many() -> None:
     checks = [at_least("min_test_images", f"class-{n:02} in test", n, 50) for n in range(12)]
-    said = sentence([*checks, DRIFT])
+    said = failure_message([*checks, DRIFT])
     assert said.startswith("the dataset breaks 13 limits: min_test_images of class-00 in test: 0 (limit 50); ")
     assert said.endswith(
         "class-09 in test: 9 (limit 50) and 2 more; max_colour_drift of red: 0.4123 (limit 0.3; p 1e-09)"
     )
-    assert sentence([DRIFT]).startswith("the dataset breaks 1 limit: ")
+    assert failure_message([DRIFT]).startswith("the dataset breaks 1 limit: ")

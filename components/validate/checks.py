@@ -1,21 +1,75 @@
-"""The checks as lines that a person reads."""
+"""The outcome of each limit, and all of them as a table and as a message."""
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.validate.check import Check, number
+
+@dataclass(frozen=True)
+class Check:
+    """One limit and how the dataset stands to it.
+
+    Attributes:
+        name: The setting that holds the limit.
+        where: The class, split or measure it is about, or "" for the whole.
+        value: What was found; of drift, the size of the effect.
+        limit: What is allowed.
+        passed: Whether it is kept.
+        statistic: Of the test of drift; None of other limits.
+        p: How often chance alone makes a difference like this, 0..1; None likewise.
+    """
+
+    name: str
+    where: str
+    value: float
+    limit: float
+    passed: bool
+    statistic: float | None = None
+    p: float | None = None
+
+    @property
+    def excess(self) -> float:
+        """How far the value is from the limit, of whatever kind of limit: what is worst has most of it."""
+        distance = abs(self.value - self.limit)
+        return -distance if self.passed else distance
+
+    def __str__(self) -> str:
+        where = f" of {self.where}" if self.where else ""
+        p = f"; p {self.p:.1g}" if self.p is not None else ""
+        return f"{self.name}{where}: {number(self.value)} (limit {number(self.limit)}{p})"
+
+
+def at_least(name: str, where: str, value: float, limit: float) -> Check:
+    """Checks that a value is not below a limit."""
+    return Check(name, where, value, limit, value >= limit)
+
+
+def at_most(name: str, where: str, value: float, limit: float) -> Check:
+    """Checks that a value is not above a limit."""
+    return Check(name, where, value, limit, value <= limit)
+
+
+def none_of(name: str, what: str, classes: set[str]) -> Check:
+    """Checks that there is no class of a kind; those that there are, are named."""
+    return at_most(name, ": ".join([what, ", ".join(sorted(classes))]) if classes else what, len(classes), 0)
+
+
+def number(value: float) -> str:
+    """Returns a number for people: counts in full, shares to four digits."""
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
+
 
 _WIDE = 10_000  # nothing is wrapped and nothing cut
 # Of a limit that many classes break, so many are named in one line; all are in validation.json.
 _NAMED = 10
 
 
-def lines(checks: Sequence[Check]) -> list[str]:
+def format_table(checks: Sequence[Check]) -> list[str]:
     """Returns a table: each check that failed, and of those of a name that passed the one nearest to its limit."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("limit", "of", "found", "allowed", "statistic", "p", ""):
@@ -45,7 +99,7 @@ def _shown(checks: Sequence[Check]) -> Iterator[tuple[Check, int]]:
             yield from ((check, 0) for check in passed)
 
 
-def sentence(failed: Sequence[Check]) -> str:
+def failure_message(failed: Sequence[Check]) -> str:
     """Returns all that failed in one line: every limit, and where it is broken by most."""
     said = []
     for _, group in groupby(failed, lambda check: check.name):

@@ -8,7 +8,7 @@ import pytest
 from apache_beam.options import pipeline_options as beam
 from apache_beam.options.pipeline_options_validator import PipelineOptionsValidator
 
-from components.convert import dataflow
+from components.convert import runner_options
 from components.convert.convert import convert
 from components.convert.settings import ConvertSettings
 from petalflow import commandline
@@ -33,7 +33,7 @@ def settings(**cloud: Any) -> ConvertSettings:
 
 
 def options(**cloud: Any) -> beam.PipelineOptions:
-    return beam.PipelineOptions(dataflow.options(settings(**cloud), "0a1b"))
+    return beam.PipelineOptions(runner_options.dataflow_options(settings(**cloud), "0a1b"))
 
 
 @pytest.mark.parametrize("absent", NEEDED)
@@ -134,8 +134,8 @@ def test_an_installed_package_is_made_a_wheel_again_that_can_be_installed(tmp_pa
     shutil.copy(ROOT / "LICENSE", checkout)
     pip("--target", str(tmp_path / "installed"), str(checkout))
     code = (
-        "from pathlib import Path; from components.convert import dataflow\n"
-        "print(dataflow.our_code()[-1].partition('=')[0], dataflow.build_wheel(Path()))"
+        "from pathlib import Path; from components.convert import runner_options\n"
+        "print(runner_options.our_code()[-1].partition('=')[0], runner_options.build_wheel(Path()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -153,8 +153,8 @@ def test_an_installed_package_is_made_a_wheel_again_that_can_be_installed(tmp_pa
 
 
 def test_what_vertex_mounts_is_known_by_its_address() -> None:
-    assert dataflow.in_cloud("source", "/gcs/my-bucket/flowers") == "gs://my-bucket/flowers"
-    assert dataflow.in_cloud("source", "gs://my-bucket/flowers") == "gs://my-bucket/flowers"
+    assert runner_options.in_cloud("source", "/gcs/my-bucket/flowers") == "gs://my-bucket/flowers"
+    assert runner_options.in_cloud("source", "gs://my-bucket/flowers") == "gs://my-bucket/flowers"
 
 
 @pytest.mark.parametrize(("source", "out"), [("{}", "gs://bucket/dataset"), ("gs://bucket/flowers", "{}/out")])

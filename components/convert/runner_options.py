@@ -1,7 +1,8 @@
-"""Google Cloud Dataflow: Beam's options for it, and our own code for its workers."""
+"""Beam's options for the runners that have work done elsewhere: Apache Flink and Google Cloud Dataflow."""
 
 import atexit
 import shutil
+import socket
 import tempfile
 import zipfile
 from importlib import metadata
@@ -10,6 +11,38 @@ from pathlib import Path
 from components.convert.settings import ConvertSettings
 from petalflow import storage
 from petalflow.errors import UsageError
+
+_ANSWERS_WITHIN_S = 5
+
+
+def flink_options(settings: ConvertSettings, conversion: str) -> list[str]:
+    """Returns Beam's options.
+
+    Args:
+        settings: How to convert.
+        conversion: The conversion's id.
+
+    Raises:
+        UsageError: If no job server answers: Beam would download one, and start it for this conversion alone.
+    """
+    flink = settings.flink
+    host, _, port = flink.job_server.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), _ANSWERS_WITHIN_S).close()
+    except (OSError, OverflowError):
+        raise UsageError(
+            f"no Flink job server answers at {flink.job_server}; start one with docker/flink/job-server start, "
+            "or say where it is (convert.flink.job_server=HOST:PORT)"
+        ) from None
+    loopback = flink.workers == "loopback"
+    workers = ["--environment_type=LOOPBACK"] if loopback else _pool(flink.workers)
+    parallelism = [f"--parallelism={flink.parallelism}"] if flink.parallelism else []
+    return [f"--job_endpoint={flink.job_server}", *workers, *parallelism]
+
+
+def _pool(address: str) -> list[str]:
+    return ["--environment_type=EXTERNAL", f"--environment_config={address}"]
+
 
 # Where Vertex AI mounts the buckets that a step may write.
 _MOUNT = "/gcs/"
@@ -30,7 +63,7 @@ def in_cloud(what: str, address: str) -> str:
     return address
 
 
-def options(settings: ConvertSettings, conversion: str) -> list[str]:
+def dataflow_options(settings: ConvertSettings, conversion: str) -> list[str]:
     """Returns Beam's options.
 
     Args:
