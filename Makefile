@@ -8,10 +8,10 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 DEMO := runs/demo
 TEST_PROCESSES := 2
 
-.PHONY: demo test lint lock pipeline.yaml images images-all clean help
+.PHONY: demo test lint lock pipeline.yaml container-images container-images-all clean help
 
 help:  ## list the targets
-	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
 
 demo: $(VENV)/.cpu  ## run the whole pipeline on handwritten digits
 	$(BIN)/python demo/digits.py runs/digits
@@ -45,18 +45,18 @@ lock: $(VENV)/.dev  ## pin the requirements anew (UPGRADE=--upgrade for newer ve
 		-c requirements/base.txt -o requirements/dev.txt
 	echo uv | $(LOCK) $(UPGRADE) -c requirements/dev.txt -o requirements/uv.txt -
 
-# Where the images go: REGISTRY/PREFIX. DOCKER_BUILD takes further options of docker build.
-IMAGES := petalflow
+# CONTAINER_REPOSITORY=REGISTRY/PREFIX names the images; DOCKER_BUILD takes further options of docker build.
+CONTAINER_REPOSITORY := petalflow
 DOCKER_BUILD :=
-images: image-base image-cpu  ## build the images that pipeline.yaml names (IMAGES=REGISTRY/PREFIX)
+container-images: container-image-base container-image-cpu  ## build the container images that pipeline.yaml names
 
-images-all: images image-tpu image-gpu  ## build those for accelerators too
+container-images-all: container-images container-image-tpu container-image-gpu  ## build those for accelerators too
 
-image-%:
+container-image-%:
 	version=$$(cat VERSION) && tag=$$(python3 docker/content_tag.py) && hash=$$(python3 -m pipeline.code_version) && \
 	docker build $(DOCKER_BUILD) -f docker/Dockerfile --target $* \
 		--label org.opencontainers.image.version=$$version --label org.opencontainers.image.revision=$$tag \
-		--label petalflow.source-hash=$$hash -t $(IMAGES)/$*:$$version -t $(IMAGES)/$*:$$tag .
+		--label petalflow.source-hash=$$hash -t $(CONTAINER_REPOSITORY)/$*:$$version -t $(CONTAINER_REPOSITORY)/$*:$$tag .
 
 clean:  ## remove the environment and all that was generated
 	rm -rf $(VENV) runs models build dist *.egg-info

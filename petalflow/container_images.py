@@ -4,46 +4,46 @@ import re
 
 from petalflow import __version__
 
-PREFIX = "petalflow"
-_PREFIX = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+DEFAULT_REPOSITORY = "petalflow"
+_REPOSITORY = re.compile(r"[a-z0-9]+([._-]+[a-z0-9]+)*(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
-def image(target: str, prefix: str = PREFIX, tag: str = __version__) -> str:
-    """Returns the name of an image.
+def container_image(variant: str, repository: str = DEFAULT_REPOSITORY, tag: str = __version__) -> str:
+    """Returns the full name of a container image.
 
     Args:
-        target: Of docker/Dockerfile: base (without TensorFlow), cpu, gpu or tpu.
-        prefix: The registry and what stands before the image there.
-        tag: Its tag.
+        variant: A build target of docker/Dockerfile: base (without TensorFlow), cpu, gpu or tpu.
+        repository: Registry and path that the images are stored under: REGISTRY/PREFIX.
+        tag: The image's tag.
     """
-    return f"{prefix.rstrip('/')}/{target}:{tag}"
+    return f"{repository.rstrip('/')}/{variant}:{tag}"
 
 
-def check_prefix(prefix: str) -> str:
-    """Returns what may stand before the name of an image: REGISTRY/PREFIX.
+def check_repository(repository: str) -> str:
+    """Returns `repository` if it can precede the name of an image.
 
     Raises:
-        ValueError: If it may not.
+        ValueError: If it is not of the form REGISTRY/PREFIX.
     """
-    if not _PREFIX.fullmatch(prefix.rstrip("/")):
+    if not _REPOSITORY.fullmatch(repository.rstrip("/")):
         raise ValueError("it must look like registry.example.com/petalflow: lower case, and no https://")
-    return prefix
+    return repository
 
 
 def check_tag(tag: str) -> str:
-    """Returns a tag that names the same image tomorrow.
+    """Returns `tag` if it is a valid tag that will still name the same image tomorrow.
 
     Raises:
-        ValueError: If it is `latest`, or no tag at all.
+        ValueError: If it is `latest`, or not a valid tag.
     """
     if tag == "latest":
-        raise ValueError("latest would make a run depend on the day it ran; name a version or the content tag")
+        raise ValueError("with latest, the result would depend on the day; use a version or the content tag")
     if not _TAG.fullmatch(tag):
         raise ValueError("a tag is 1 to 128 letters, digits, '_', '.' and '-'")
     return tag
 
 
-# What the committed pipeline names.
-BASE = image("base")
-CPU = image("cpu")
+# The images named in the committed pipeline.yaml.
+BASE = container_image("base")
+CPU = container_image("cpu")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from petalflow import __version__
-from petalflow.container_images import PREFIX, image
+from petalflow.container_images import DEFAULT_REPOSITORY, container_image
 from pipeline.code_version import source_hash
 from pipeline.settings import ClusterSettings, ContainerSettings, Machine
 
@@ -24,21 +24,21 @@ class Build:
     """How the one definition is fitted to a place.
 
     Attributes:
-        images: Where the images are, REGISTRY/PREFIX.
-        tag: Their tag.
+        container_repository: Where the container images are: REGISTRY/PREFIX.
+        tag: Tag of the container images.
         machines: What steps ask of their machine.
         tfds: Whether the source is a TFDS data set, which only an image with TensorFlow can prepare.
-        fit: What only one place understands, done to the task of each step; it makes a second document.
+        customize: Applies to each step's task what only one target understands; this adds a second YAML document.
         trainer: Makes what stands in for train, where a plain step cannot ask for the machine; it brings its
             image and its machine with it, and only Google's backend runs it.
         note: What whoever reads the file must know of it.
     """
 
-    images: str = PREFIX
+    container_repository: str = DEFAULT_REPOSITORY
     tag: str = __version__
     machines: Mapping[str, Machine] = field(default_factory=dict)
     tfds: bool = False
-    fit: Callable[["dsl.PipelineTask"], None] | None = None
+    customize: Callable[["dsl.PipelineTask"], None] | None = None
     trainer: Callable[[], "BaseComponent"] | None = None
     note: str = ""
 
@@ -46,20 +46,20 @@ class Build:
     def of(cls, settings: ContainerSettings, source: str = "") -> "Build":
         """Returns the build for a place, and for a source if there is one already."""
         machines = settings.machines if isinstance(settings, ClusterSettings) else {}
-        return cls(settings.images, settings.tag, machines, source.startswith("tfds:"))
+        return cls(settings.container_repository, settings.tag, machines, source.startswith("tfds:"))
 
-    def image_of(self, step: str) -> str:
+    def container_image(self, step: str) -> str:
         """Returns the image that a step runs in."""
         accelerator = self.machines.get(step, Machine()).accelerator
         if accelerator:
-            target = "tpu" if "tpu" in accelerator.lower() else "gpu"
+            variant = "tpu" if "tpu" in accelerator.lower() else "gpu"
         else:
-            target = "cpu" if step in _WITH_TENSORFLOW or (step in _LISTING and self.tfds) else "base"
-        return image(target, self.images, self.tag)
+            variant = "cpu" if step in _WITH_TENSORFLOW or (step in _LISTING and self.tfds) else "base"
+        return container_image(variant, self.container_repository, self.tag)
 
     def code_version(self) -> str:
         """Returns a hash of the code in the images: of the sources they should hold, and of their names."""
-        return hashlib.sha256(f"{source_hash()} {self.images} {self.tag}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{source_hash()} {self.container_repository} {self.tag}".encode()).hexdigest()[:16]
 
     def dress(self, task: "dsl.PipelineTask") -> None:
         """Gives the task of a step its image and its machine."""
@@ -68,12 +68,12 @@ class Build:
             task.set_retry(machine.retries)
         if task.name == TRAIN and self.trainer:
             return
-        task.set_container_image(self.image_of(task.name))
+        task.set_container_image(self.container_image(task.name))
         if machine.cpu:
             task.set_cpu_limit(f"{machine.cpu:g}")
         if machine.memory_gb:
             task.set_memory_limit(f"{machine.memory_gb:g}G")
         if machine.accelerator:
             task.set_accelerator_type(machine.accelerator).set_accelerator_limit(machine.accelerators)
-        if self.fit:
-            self.fit(task)
+        if self.customize:
+            self.customize(task)

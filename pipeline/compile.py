@@ -39,7 +39,7 @@ def compile_pipeline(out: Path, build: Build | None = None) -> None:
         trainer = build.trainer() if build.trainer else None
         compiler.Compiler().compile(build_pipeline(build.dress, trainer, build.note), str(aside))
         text = aside.read_text()
-    check_portable(text, documents=2 if build.fit else 1, googles_only=(TRAIN,) if build.trainer else ())
+    check_portable(text, documents=2 if build.customize else 1, googles_only=(TRAIN,) if build.trainer else ())
     storage.write_bytes(str(out), text.encode())
 
 

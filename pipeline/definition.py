@@ -35,13 +35,15 @@ class _Run(NamedTuple):
 
 
 def build_pipeline(
-    fit: Callable[[dsl.PipelineTask], None] = lambda task: None, trainer: BaseComponent | None = None, note: str = ""
+    customize: Callable[[dsl.PipelineTask], None] = lambda task: None,
+    trainer: BaseComponent | None = None,
+    note: str = "",
 ) -> BaseComponent:
     """Returns the pipeline.
 
     Args:
-        fit: Is given the task of every step, to fit it to the place it will run in: its image, its
-            machine. The chain is the same everywhere.
+        customize: Adapts the task of each step to the target it will run on: its container image, its machine.
+            The chain of steps is the same everywhere.
         trainer: Stands in for train, with its inputs and outputs.
         note: What to say of the pipeline beside what it does.
     """
@@ -50,7 +52,7 @@ def build_pipeline(
     def step(task: dsl.PipelineTask, *, cached: bool = True) -> dsl.PipelineTask:
         if not cached:
             task.set_caching_options(False)
-        fit(task)
+        customize(task)
         return task
 
     @dsl.pipeline(name=NAME, description=description)

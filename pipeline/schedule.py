@@ -11,7 +11,7 @@ from pipeline.request import Request
 
 
 @dataclass(frozen=True)
-class Order:
+class ScheduleSpec:
     """A schedule that is asked for.
 
     Attributes:
@@ -61,10 +61,10 @@ class Schedule:
 class Schedules(Protocol):
     """The schedules of one place; names were looked up before, except by `create`."""
 
-    def check(self, order: Order) -> None:
+    def check(self, spec: ScheduleSpec) -> None:
         """Raises UsageError for what this place cannot do, before anything is made or replaced."""
 
-    def create(self, order: Order) -> Schedule:
+    def create(self, spec: ScheduleSpec) -> Schedule:
         """Makes a schedule; one of the same name is removed when that has succeeded."""
 
     def list(self) -> list[Schedule]:

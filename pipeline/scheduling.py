@@ -16,7 +16,7 @@ from petalflow.errors import UsageError
 from pipeline.compile import check_compiles
 from pipeline.configuration import targets_of
 from pipeline.running import check_out
-from pipeline.schedule import Order, Schedule, Schedules
+from pipeline.schedule import Schedule, Schedules, ScheduleSpec
 from pipeline.target import Target
 from pipeline.targets.choice import find_schedules, find_target
 from pipeline.targets.local.schedule_files import ScheduleFile, no_schedule
@@ -33,21 +33,21 @@ def with_defaults(values: Values, timezone: str) -> dict[str, dict[str, Any]]:
     return {**{section: dict(given) for section, given in values.items()}, "snapshot": snapshot}
 
 
-def create(on: str, order: Order, *, replace: bool = False) -> Schedule:
+def create(on: str, spec: ScheduleSpec, *, replace: bool = False) -> Schedule:
     """Makes a schedule.
 
     Args:
         on: The place that runs it.
-        order: What is asked for.
+        spec: What is asked for.
         replace: Whether one of the same name is to make room; it does when nothing is found wrong with the new one.
 
     Raises:
         UsageError: If something is wrong that can be known now; nothing was made or removed then.
     """
-    request = order.request
+    request = spec.request
     place, target = find_schedules(on, request.configuration.targets), find_target(on, request.configuration.targets)
-    place.check(order)
-    _check(order, target)
+    place.check(spec)
+    _check(spec, target)
     existing = next((schedule for schedule in place.list() if schedule.name == request.name), None)
     if existing and not replace:
         raise UsageError(
@@ -56,7 +56,7 @@ def create(on: str, order: Order, *, replace: bool = False) -> Schedule:
         )
     check_compiles(target.build(request.source))
     registry.live(request.registry, request.name)  # which must say what it was made from, to tell what is new
-    return place.create(order)
+    return place.create(spec)
 
 
 def find(name: str, on: str, values: Values) -> tuple[Schedules, Schedule]:
@@ -141,15 +141,15 @@ def print_table(schedules: Sequence[Schedule]) -> None:
     Console(width=width, markup=False, highlight=False).print(table)
 
 
-def _check(order: Order, target: Target) -> None:
-    if target.goes_on_alone and order.out:
-        raise UsageError(f"--out {order.out}: runs of a schedule on {target.name} leave nothing here; leave it out")
-    if not target.goes_on_alone and not order.out:
+def _check(spec: ScheduleSpec, target: Target) -> None:
+    if target.goes_on_alone and spec.out:
+        raise UsageError(f"--out {spec.out}: runs of a schedule on {target.name} leave nothing here; leave it out")
+    if not target.goes_on_alone and not spec.out:
         raise UsageError(f"--out is missing: the folder of the runs of a schedule on {target.name}")
-    if order.out:
-        check_out(order.out)
+    if spec.out:
+        check_out(spec.out)
     with tempfile.TemporaryDirectory() as nowhere:
-        target.check(replace(order.request, later=True), order.out or Path(nowhere))
+        target.check(replace(spec.request, later=True), spec.out or Path(nowhere))
 
 
 def _row(schedule: Schedule) -> dict[str, str]:

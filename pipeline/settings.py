@@ -9,7 +9,7 @@ import pydantic
 from pydantic import Field, field_validator, model_validator
 
 from petalflow import __version__
-from petalflow.container_images import PREFIX, check_prefix, check_tag
+from petalflow.container_images import DEFAULT_REPOSITORY, check_repository, check_tag
 from petalflow.errors import did_you_mean
 from petalflow.run.steps import STEPS
 from petalflow.settings import StepSettings, TimeZone
@@ -35,17 +35,20 @@ class Machine(pydantic.BaseModel):
 class ContainerSettings(StepSettings):
     """What every place that runs containers must know."""
 
-    images: str = Field(PREFIX, description="Where the images are: REGISTRY/PREFIX, to which /base, /cpu ... is added.")
-    tag: str = Field(__version__, description="Tag of the images; never latest.")
+    container_repository: str = Field(
+        DEFAULT_REPOSITORY,
+        description="Registry and path of the container images, REGISTRY/PREFIX; /base, /cpu ... is appended.",
+    )
+    tag: str = Field(__version__, description="Tag of the container images; never latest.")
 
-    @field_validator("images")
+    @field_validator("container_repository")
     @classmethod
-    def _a_prefix(cls, images: str) -> str:
-        return check_prefix(images)
+    def _check_repository(cls, repository: str) -> str:
+        return check_repository(repository)
 
     @field_validator("tag")
     @classmethod
-    def _explicit(cls, tag: str) -> str:
+    def _check_tag(cls, tag: str) -> str:
         return check_tag(tag)
 
 

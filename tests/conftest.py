@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw
 from petalflow import storage
 from petalflow.run.frame import OUR_LOGGERS
 from tests import preloaded
-from tests.servers.docker import build_images, running_docker
+from tests.servers.docker import build_container_images, running_docker
 from tests.servers.gcs import running_gcs
 from tests.servers.s3 import running_s3
 from tests.servers.store import Store
@@ -139,14 +139,14 @@ def docker_engine() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def images(docker_engine: None) -> None:
-    """The images base and cpu, of this checkout's code, under the names that pipeline.yaml has."""
-    build_images()
+def container_images(docker_engine: None) -> None:
+    """The container images base and cpu, of this checkout's code, under the names that pipeline.yaml has."""
+    build_container_images()
 
 
 @pytest.fixture(scope="session")
 def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Google"]:
-    """A certificate, a service account and a registry of images, as Google's services share them."""
+    """A certificate, a service account and a container registry, as Google's services share them."""
     from tests.servers.google import running_google
 
     with running_google(tmp_path_factory.mktemp("google")) as google, pytest.MonkeyPatch.context() as patch:

@@ -131,8 +131,10 @@ def compare(
 def compile_(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("pipeline.yaml"),
     on: Annotated[On | None, typer.Option(help="Fit it to one place, with its settings; else it runs on all.")] = None,
-    images: Annotated[str | None, typer.Option(help="REGISTRY/PREFIX of the images.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Their tag; latest is refused.")] = None,
+    container_repository: Annotated[
+        str | None, typer.Option(help="Registry and path of the container images: REGISTRY/PREFIX.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option(help="Tag of the container images; latest is not accepted.")] = None,
     accelerator: Annotated[
         str | None, typer.Option(help="Kind for train: nvidia.com/gpu, google.com/tpu, NVIDIA_L4 ...")
     ] = None,
@@ -144,7 +146,8 @@ def compile_(
     from pipeline.compile import compile_pipeline
     from pipeline.targets.choice import build_for
 
-    compile_pipeline(out, build_for(on, commandline.read_settings(None, config, set), images, tag, accelerator))
+    values = commandline.read_settings(None, config, set)
+    compile_pipeline(out, build_for(on, values, container_repository, tag, accelerator))
     print(out)
 
 

@@ -37,14 +37,14 @@ def create(
     from pipeline import scheduling
     from pipeline.configuration import Configuration
     from pipeline.request import Request
-    from pipeline.schedule import Order
+    from pipeline.schedule import ScheduleSpec
 
     values = commandline.read_settings(None, config, set)
     when = Cron.of(cron, timezone)
     settings = scheduling.with_defaults(values, timezone)
     request = Request.of(source, registry, name, Configuration.of(settings), state, record)
-    order = Order(request, when, out.absolute() if out else None, settings)
-    for line in scheduling.made(scheduling.create(on, order, replace=replace), values):
+    spec = ScheduleSpec(request, when, out.absolute() if out else None, settings)
+    for line in scheduling.made(scheduling.create(on, spec, replace=replace), values):
         print(line)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from petalflow import __version__
-from petalflow.container_images import PREFIX, check_prefix, check_tag
+from petalflow.container_images import DEFAULT_REPOSITORY, check_repository, check_tag
 from petalflow.errors import UsageError
 from pipeline.build import TRAIN, Build
 from pipeline.configuration import targets_of
@@ -61,7 +61,7 @@ def find_schedules(name: str, settings: Mapping[str, ContainerSettings]) -> Sche
 def build_for(
     on: str | None,
     values: Mapping[str, Mapping[str, Any]],
-    images: str | None = None,
+    repository: str | None = None,
     tag: str | None = None,
     accelerator: str | None = None,
 ) -> Build:
@@ -70,14 +70,17 @@ def build_for(
     Args:
         on: The place; None for a file that every place runs.
         values: The user's settings by section; that of the place counts.
-        images: Wins over the place's setting.
+        repository: Of the container images; wins over the place's setting.
         tag: Wins over the place's setting.
         accelerator: Of the machine that trains; wins over the place's setting.
 
     Raises:
         UsageError: If a setting does not do.
     """
-    for option, value, check in (("--images", images, check_prefix), ("--tag", tag, check_tag)):
+    for option, value, check in (
+        ("--container-repository", repository, check_repository),
+        ("--tag", tag, check_tag),
+    ):
         if value is not None:
             try:
                 check(value)
@@ -88,9 +91,10 @@ def build_for(
         if accelerator and accelerator.startswith("TPU_"):
             raise UsageError(f"--accelerator {accelerator} is Vertex AI's alone; add --on vertex")
         machines = {TRAIN: Machine(accelerator=accelerator)} if accelerator else {}
-        return Build(images or PREFIX, tag or __version__, machines)
+        return Build(repository or DEFAULT_REPOSITORY, tag or __version__, machines)
     given = settings[on].model_dump()
-    given |= {key: value for key, value in (("images", images), ("tag", tag)) if value is not None}
+    options = {"container_repository": repository, "tag": tag}
+    given |= {name: value for name, value in options.items() if value is not None}
     if accelerator is not None:
         machine = given.get("machines", {}).get(TRAIN, {})
         given["machines"] = {**given.get("machines", {}), TRAIN: {**machine, "accelerator": accelerator}}

@@ -106,7 +106,7 @@ def test_up_wants_one_folder_that_is_there(machine, tmp_path) -> None:
 
 def test_load_wants_the_images_and_port_forward_the_cluster(machine) -> None:
     image = f"petalflow/base:{(ROOT / 'VERSION').read_text().strip()}"
-    assert f"there is no image {image}; make images" in machine.run("load")
+    assert f"container image {image} not found; make container-images" in machine.run("load")
     assert "docker/kind/up FOLDER makes it" in machine.run("port-forward")
 
 

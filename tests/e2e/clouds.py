@@ -24,7 +24,7 @@ class Cloud:
             "location": LOCATION,
             "endpoint": self.service.host,
             "logging_endpoint": self.service.host,
-            "images": self.service.google.registry,
+            "container_repository": self.service.google.registry,
             "tag": "0.1.0",
             "poll_s": 0.05,
         }
@@ -62,7 +62,7 @@ class Cluster:
     def settings(self) -> list[str]:
         kubeflow = {
             "host": self.service.url,
-            "images": "registry.example.com/petalflow",
+            "container_repository": "registry.example.com/petalflow",
             "volume_claim": "petalflow",
             "volume_path": self.volume,
             "poll_s": 0.05,

@@ -21,7 +21,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cloud(vertex, gs, make_flowers, tmp_path) -> "Cloud":
     from tests.e2e.clouds import Cloud
 
-    vertex.google.images = {f"petalflow/{kind}:0.1.0" for kind in ("base", "cpu")}
+    vertex.google.container_images = {f"petalflow/{kind}:0.1.0" for kind in ("base", "cpu")}
     bucket = gs.new_bucket()
     storage.copy_tree(str(make_flowers(tmp_path / "photos", each=1)), f"{bucket}/photos")
     return Cloud(bucket, tmp_path / "out", vertex)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.command import QUICK, Ended, Place, petalflow
 
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("images")]
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("container_images")]
 ON_DOCKER = ("--on", "docker")
 SETTINGS = (*QUICK, "evaluate.min_accuracy=0.8")
 
@@ -107,7 +107,7 @@ def test_a_failed_step_is_shown_with_its_cause(released, place) -> None:
     assert place.states()["train"] == "skipped"
 
 
-def test_other_code_than_the_images_hold_is_refused(images, digits, tmp_path) -> None:
+def test_other_code_than_the_images_hold_is_refused(container_images, digits, tmp_path) -> None:
     place = Place(digits, tmp_path / "out", tmp_path / "models")
     tag = "other-code"
     made = ["docker", "build", "-q", "--label", "petalflow.source-hash=other", "-t"]
@@ -117,7 +117,7 @@ def test_other_code_than_the_images_hold_is_refused(images, digits, tmp_path) ->
         subprocess.run([*made, name, "-"], input=dockerfile, text=True, check=True, capture_output=True)
     ended = run(place, *SETTINGS, f"docker.tag={tag}")
     assert ended.code == 2
-    assert "holds other code than this command; make images" in ended.errors
+    assert "was built from different code than this command; make container-images" in ended.errors
     assert not place.out.exists()
 
 
@@ -133,7 +133,7 @@ def test_no_engine_is_said_in_one_line(digits, tmp_path) -> None:
     ("settings", "message"),
     [
         (("docker.network=nonsense",), "there is no Docker network nonsense"),
-        (("docker.images=UPPER case",), "it must look like registry.example.com/petalflow"),
+        (("docker.container_repository=UPPER case",), "it must look like registry.example.com/petalflow"),
     ],
 )
 def test_settings_that_docker_does_not_take_are_said_first(digits, tmp_path, settings, message) -> None:

@@ -7,9 +7,9 @@ from pipeline.settings import Machine
 
 def test_a_tfds_source_is_listed_and_converted_where_tensorflow_is() -> None:
     for step in ("snapshot", "convert"):
-        assert Build(tfds=True).image_of(step).startswith("petalflow/cpu:")
-        assert Build().image_of(step).startswith("petalflow/base:")
-    assert Build(tfds=True).image_of("validate").startswith("petalflow/base:")
+        assert Build(tfds=True).container_image(step).startswith("petalflow/cpu:")
+        assert Build().container_image(step).startswith("petalflow/base:")
+    assert Build(tfds=True).container_image("validate").startswith("petalflow/base:")
 
 
 def test_other_images_are_other_code() -> None:

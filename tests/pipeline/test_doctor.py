@@ -8,7 +8,7 @@ def test_this_environment_can_run_locally() -> None:
 
 
 def test_what_is_wrong_is_said_with_its_remedy_and_the_rest_goes_on() -> None:
-    ended = petalflow("doctor", "docker", "local", "--set", "docker.images=nowhere.invalid/petalflow")
+    ended = petalflow("doctor", "docker", "local", "--set", "docker.container_repository=nowhere.invalid/petalflow")
     assert ended.code == 2
     first, *rest = ended.output.splitlines()
     assert first.startswith(("✓ docker    engine", "✗ docker    engine"))
@@ -18,4 +18,4 @@ def test_what_is_wrong_is_said_with_its_remedy_and_the_rest_goes_on() -> None:
 
 
 def test_only_the_places_that_were_named_decide() -> None:
-    assert petalflow("doctor", "--set", "docker.images=nowhere.invalid/petalflow").code == 0
+    assert petalflow("doctor", "--set", "docker.container_repository=nowhere.invalid/petalflow").code == 0

@@ -11,17 +11,17 @@ from pipeline.build import Build
 from pipeline.compile import check_compiles
 from pipeline.configuration import Configuration
 from pipeline.request import Request
-from pipeline.schedule import Order
+from pipeline.schedule import ScheduleSpec
 from pipeline.targets.local import schedule_files
 
 VALUES = {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
 
 
 @pytest.fixture
-def order(crontab, make_flowers, tmp_path) -> Order:
+def spec(crontab, make_flowers, tmp_path) -> ScheduleSpec:
     source, registry = make_flowers(tmp_path / "photos", each=1), tmp_path / "models"
     request = Request.of(str(source), str(registry), "flowers", Configuration.of(VALUES))
-    return Order(request, Cron.of("0 3 * * 1", "Europe/Berlin"), tmp_path / "out", VALUES)
+    return ScheduleSpec(request, Cron.of("0 3 * * 1", "Europe/Berlin"), tmp_path / "out", VALUES)
 
 
 def test_a_schedule_looks_for_what_is_new_in_its_zone_unless_the_user_says_otherwise() -> None:
@@ -34,8 +34,8 @@ def test_a_schedule_looks_for_what_is_new_in_its_zone_unless_the_user_says_other
     }  # fmt: skip
 
 
-def test_what_was_set_for_the_user_is_said(order) -> None:
-    made = scheduling.create("local", order)
+def test_what_was_set_for_the_user_is_said(spec) -> None:
+    made = scheduling.create("local", spec)
     said = list(scheduling.made(made, VALUES))
     assert said[0].startswith("flowers is scheduled on local, 0 3 * * 1 Europe/Berlin; next run 20")
     assert "snapshot.if_changed=true" in said[1]
@@ -43,40 +43,40 @@ def test_what_was_set_for_the_user_is_said(order) -> None:
     assert "set for it" not in "".join(scheduling.made(made, {"snapshot": {"if_changed": False, "timezone": "UTC"}}))
 
 
-def test_there_is_one_of_a_name(order) -> None:
-    scheduling.create("local", order)
+def test_there_is_one_of_a_name(spec) -> None:
+    scheduling.create("local", spec)
     with pytest.raises(UsageError, match=r"flowers on local already \(0 3 \* \* 1, Europe/Berlin\); add --replace"):
-        scheduling.create("local", replace(order, cron=Cron.of("0 4 * * 1", "UTC")))
-    scheduling.create("local", replace(order, cron=Cron.of("0 5 * * 1", "UTC")), replace=True)
+        scheduling.create("local", replace(spec, cron=Cron.of("0 4 * * 1", "UTC")))
+    scheduling.create("local", replace(spec, cron=Cron.of("0 5 * * 1", "UTC")), replace=True)
     _, schedule = scheduling.find("flowers", "local", {})
     assert (schedule.cron, schedule.timezone) == ("0 5 * * 1", "UTC")
 
 
-def a_release_without_lineage(order: Order) -> Order:
-    version = Path(order.request.registry) / "flowers" / "1"
+def a_release_without_lineage(spec: ScheduleSpec) -> ScheduleSpec:
+    version = Path(spec.request.registry) / "flowers" / "1"
     version.mkdir(parents=True)
     (version / "saved_model.pb").touch()
-    return order
+    return spec
 
 
-def no_source(order: Order) -> Order:
-    return replace(order, request=replace(order.request, source=f"{order.request.source}/nowhere"))
+def no_source(spec: ScheduleSpec) -> ScheduleSpec:
+    return replace(spec, request=replace(spec.request, source=f"{spec.request.source}/nowhere"))
 
 
-def no_folder(order: Order) -> Order:
-    return replace(order, out=None)
+def no_folder(spec: ScheduleSpec) -> ScheduleSpec:
+    return replace(spec, out=None)
 
 
-def a_folder_elsewhere(order: Order) -> Order:
-    return replace(order, out=Path("gs://bucket/out").absolute())
+def a_folder_elsewhere(spec: ScheduleSpec) -> ScheduleSpec:
+    return replace(spec, out=Path("gs://bucket/out").absolute())
 
 
-def a_folder_in_the_source(order: Order) -> Order:
-    return replace(order, out=Path(order.request.source) / "out")
+def a_folder_in_the_source(spec: ScheduleSpec) -> ScheduleSpec:
+    return replace(spec, out=Path(spec.request.source) / "out")
 
 
-def a_folder_of_two_lines(order: Order) -> Order:
-    return replace(order, out=Path(order.request.registry).parent / "a\nb")
+def a_folder_of_two_lines(spec: ScheduleSpec) -> ScheduleSpec:
+    return replace(spec, out=Path(spec.request.registry).parent / "a\nb")
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def a_folder_of_two_lines(order: Order) -> Order:
         (a_folder_of_two_lines, "holds a line break"),
     ],
 )
-def test_what_is_wrong_is_said_before_the_old_one_makes_room(order, tmp_path, spoilt, words: str) -> None:
-    before = scheduling.create("local", order)
+def test_what_is_wrong_is_said_before_the_old_one_makes_room(spec, tmp_path, spoilt, words: str) -> None:
+    before = scheduling.create("local", spec)
     (tmp_path / "out").rmdir()
     with pytest.raises(UsageError, match=words):
-        scheduling.create("local", spoilt(order), replace=True)
+        scheduling.create("local", spoilt(spec), replace=True)
     assert scheduling.find("flowers", "local", {})[1] == before
     assert not (tmp_path / "out").exists()
 
@@ -105,18 +105,18 @@ def test_a_pipeline_that_does_not_compile_is_said_in_one_line() -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_name_gets_the_nearest_named(order) -> None:
+def test_an_unknown_name_gets_the_nearest_named(spec) -> None:
     with pytest.raises(UsageError, match="no schedule flower on local: there is none; petalflow schedule create"):
         scheduling.find("flower", "local", {})
-    scheduling.create("local", order)
+    scheduling.create("local", spec)
     with pytest.raises(UsageError, match=r"no schedule flower on local: did you mean flowers\?"):
         scheduling.find("flower", "local", {})
     with pytest.raises(UsageError, match=r"no schedule flower on this machine: did you mean flowers\?"):
         schedule_files.read("flower")
 
 
-def test_pausing_and_resuming_twice_is_said(order) -> None:
-    scheduling.create("local", order)
+def test_pausing_and_resuming_twice_is_said(spec) -> None:
+    scheduling.create("local", spec)
 
     def found() -> tuple:
         return scheduling.find("flowers", "local", {})
@@ -127,9 +127,9 @@ def test_pausing_and_resuming_twice_is_said(order) -> None:
     assert scheduling.resume(*found()).startswith("flowers is resumed; next run 20")
 
 
-def test_schedules_are_shown_in_their_own_time(order, capsys) -> None:
+def test_schedules_are_shown_in_their_own_time(spec, capsys) -> None:
     made = replace(
-        scheduling.create("local", order),
+        scheduling.create("local", spec),
         next_run=datetime.fromisoformat("2026-03-02T02:00:00+00:00"),
         last_run=datetime.fromisoformat("2026-02-23T02:00:07+00:00"),
     )
@@ -141,5 +141,5 @@ def test_schedules_are_shown_in_their_own_time(order, capsys) -> None:
     assert second.startswith("x" * 40 + " "), "no name is cut where there is no terminal"
     assert second.endswith("paused")
     lines = dict(line.split(maxsplit=1) for line in scheduling.shown(made) if " run " not in line)
-    assert lines["source"] == order.request.source
-    assert lines["records"] == order.request.record_uri
+    assert lines["source"] == spec.request.source
+    assert lines["records"] == spec.request.record_uri

@@ -1,4 +1,4 @@
-"""Docker for the tests: the engine that runs, or else one of ours; and the images, as `make images` builds them."""
+"""Docker for the tests: the running engine, or else our own; and the images that `make container-images` builds."""
 
 import contextlib
 import os
@@ -43,13 +43,13 @@ def running_docker() -> Iterator[None]:
             engine.terminate()
 
 
-def build_images() -> None:
+def build_container_images() -> None:
     """Builds base and cpu; what the engine has of them already, it does not build again."""
     if not _docker("image", "inspect", PYTHON_IMAGE) and not _docker("pull", "--quiet", PYTHON_IMAGE):
         if os.getuid() != 0 or not shutil.which("debootstrap"):
             pytest.skip(f"needs {PYTHON_IMAGE}: no registry is in reach, and only root with debootstrap can make it")
         _run("docker/python-from-debian.sh")
-    _run("make", "images", f"DOCKER_BUILD={_BUILD_OPTIONS}")
+    _run("make", "container-images", f"DOCKER_BUILD={_BUILD_OPTIONS}")
 
 
 def _answers() -> bool:

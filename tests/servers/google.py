@@ -1,4 +1,4 @@
-"""What Google's services share, on this machine: a certificate, a service account, tokens, a registry of images."""
+"""What Google's services share, on this machine: a certificate, a service account, tokens, a container registry."""
 
 import contextlib
 import datetime
@@ -31,16 +31,16 @@ class Google:
 
     Attributes:
         folder: Holds the certificate (cert.pem, key.pem) and the account's key file (account.json).
-        url: Where tokens and images are served.
+        url: Where tokens and container images are served.
         public_key: Of the account, PEM.
-        images: What the registry has: "petalflow/cpu:0.1.0".
+        container_images: What the registry has: "petalflow/cpu:0.1.0".
         revoked: Whether the account's key is not accepted any more.
     """
 
     folder: Path
     url: str = ""
     public_key: bytes = b""
-    images: set[str] = field(default_factory=set)
+    container_images: set[str] = field(default_factory=set)
     revoked: bool = False
 
     @property
@@ -56,7 +56,7 @@ class Google:
 
     @property
     def registry(self) -> str:
-        """What the names of images begin with."""
+        """What the names of container images begin with."""
         return f"{self.url.removeprefix('https://')}/petalflow"
 
     def knows(self, authorization: str) -> bool:
@@ -72,7 +72,7 @@ class Google:
 
 @contextlib.contextmanager
 def running_google(folder: Path) -> Iterator[Google]:
-    """Serves tokens and images over HTTPS for the block's time."""
+    """Serves tokens and container images over HTTPS for the block's time."""
     google = Google(folder)
     _write_certificate(folder)
 
@@ -87,7 +87,7 @@ def running_google(folder: Path) -> Iterator[Google]:
 
         def do_HEAD(self) -> None:
             _, version, *name, kind, tag = self.path.split("/")
-            there = version == "v2" and kind == "manifests" and f"{'/'.join(name)}:{tag}" in google.images
+            there = version == "v2" and kind == "manifests" and f"{'/'.join(name)}:{tag}" in google.container_images
             self.send_response(200 if there else 404)
             self.end_headers()
 

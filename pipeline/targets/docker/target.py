@@ -109,7 +109,7 @@ class Docker:
             return kfp_local.execute(runner, self._pipeline(request.source, out), out, run, display)
 
     def _images(self) -> list[str]:
-        return sorted({self.build().image_of(step) for step in STEPS})
+        return sorted({self.build().container_image(step) for step in STEPS})
 
     def _pipeline(self, source: str, out: Path) -> Path:
         """Returns the committed pipeline, or one that names other images."""
@@ -178,9 +178,12 @@ def _look_at_image(name: str) -> str:
         try:
             image = client.images.get(name)
         except docker.errors.APIError:
-            raise UsageError(f"there is no image {name}; make images, or docker pull it") from None
+            raise UsageError(f"container image {name} not found; make container-images, or docker pull it") from None
     if image.labels.get(_SOURCE_LABEL) != source_hash():
-        raise UsageError(f"the image {name} holds other code than this command; make images, or set docker.tag")
+        raise UsageError(
+            f"container image {name} was built from different code than this command; make container-images, or set "
+            "docker.tag"
+        )
     return f"{image.attrs['Size'] / 1e9:.2f} GB"
 
 

@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from kfp import dsl
 
 
-def fit_of(settings: KubeflowSettings) -> Callable[["dsl.PipelineTask"], None] | None:
-    """Returns what fits a step's task to the cluster, or None where the settings ask for nothing of the kind.
+def task_customizer(settings: KubeflowSettings) -> Callable[["dsl.PipelineTask"], None] | None:
+    """Returns what adapts a step's task to the cluster, or None where the settings ask for nothing of the kind.
 
     Args:
         settings: Of the cluster.
@@ -22,10 +22,10 @@ def fit_of(settings: KubeflowSettings) -> Callable[["dsl.PipelineTask"], None] |
         settings.tolerations,
         settings.node_selector,
     )
-    return (lambda task: _fit(settings, task)) if any(asked) else None
+    return (lambda task: _customize(settings, task)) if any(asked) else None
 
 
-def _fit(settings: KubeflowSettings, task: "dsl.PipelineTask") -> None:
+def _customize(settings: KubeflowSettings, task: "dsl.PipelineTask") -> None:
     from kfp import kubernetes
 
     if settings.volume_claim and settings.volume_path:

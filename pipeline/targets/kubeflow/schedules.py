@@ -19,7 +19,7 @@ from petalflow.errors import UsageError
 from pipeline.compile import compile_pipeline
 from pipeline.run_file import new_run_id
 from pipeline.running import SUBMITTED
-from pipeline.schedule import Order, Schedule, title_of, trigger_of
+from pipeline.schedule import Schedule, ScheduleSpec, title_of, trigger_of
 from pipeline.settings import KubeflowSettings
 from pipeline.targets.cluster import Unreachable
 from pipeline.targets.kubeflow.api import Api
@@ -47,13 +47,13 @@ class KubeflowSchedules:
 
     settings: KubeflowSettings
 
-    def check(self, order: Order) -> None:
+    def check(self, spec: ScheduleSpec) -> None:
         """Looks whether the cluster's time zone can say when it is due."""
-        six_fields(order.cron, self.settings.cron_timezone)
+        six_fields(spec.cron, self.settings.cron_timezone)
 
-    def create(self, order: Order) -> Schedule:
+    def create(self, spec: ScheduleSpec) -> Schedule:
         """Makes a recurring run of the pipeline as it is now."""
-        name, wanted = order.request.name, self._wanted(order)
+        name, wanted = spec.request.name, self._wanted(spec)
         before = {other.recurring_run_id for other in self._of(name)}
         try:
             made = self._api.create_recurring_run(wanted)
@@ -116,12 +116,12 @@ class KubeflowSchedules:
     def _api(self) -> Api:
         return Api.connect(self.settings)
 
-    def _wanted(self, order: Order) -> "RecurringRun":
+    def _wanted(self, spec: ScheduleSpec) -> "RecurringRun":
         import kfp_server_api as models
 
-        request, place = order.request, Kubeflow(self.settings)
-        fields, too_often = six_fields(order.cron, self.settings.cron_timezone)
-        due = f"{order.cron.expression} {order.cron.timezone}"
+        request, place = spec.request, Kubeflow(self.settings)
+        fields, too_often = six_fields(spec.cron, self.settings.cron_timezone)
+        due = f"{spec.cron.expression} {spec.cron.timezone}"
         arguments = {**request.parameters(place.code_version()), "run_id": "", "trigger": trigger_of(request.name)}
         if too_often:
             arguments |= _due(arguments, due)

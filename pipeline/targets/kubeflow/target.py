@@ -21,7 +21,7 @@ from pipeline.targets import cluster
 from pipeline.targets.addresses import check_addresses, places, source_home
 from pipeline.targets.cluster import JobStatus, Unreachable
 from pipeline.targets.kubeflow.api import Api
-from pipeline.targets.kubeflow.kubernetes import fit_of
+from pipeline.targets.kubeflow.kubernetes import task_customizer
 from pipeline.targets.kubeflow.tasks import failed_step, pods_of, said_of, status_of, tasks_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Kubeflow:
 
     def build(self, source: str = "") -> Build:
         """With the images and machines of the settings, and what only Kubernetes understands."""
-        return replace(Build.of(self.settings, source), fit=fit_of(self.settings))
+        return replace(Build.of(self.settings, source), customize=task_customizer(self.settings))
 
     def code_version(self) -> str:
         """Of the sources and the images' names."""

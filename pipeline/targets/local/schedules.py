@@ -20,7 +20,7 @@ from pipeline import running
 from pipeline.compile import check_compiles
 from pipeline.configuration import Configuration
 from pipeline.request import Request
-from pipeline.schedule import Order, Schedule, trigger_of
+from pipeline.schedule import Schedule, ScheduleSpec, trigger_of
 from pipeline.settings import ContainerSettings
 from pipeline.target import Target, check_probes
 from pipeline.targets.local import crontab, schedule_files
@@ -54,14 +54,14 @@ class LocalSchedules:
     find_target: Callable[[str, Mapping[str, ContainerSettings]], Target]
     program: Path = field(default_factory=_program)
 
-    def check(self, order: Order) -> None:
+    def check(self, spec: ScheduleSpec) -> None:
         """Looks whether there is a crontab that we may read, and whether our line can stand in it."""
         crontab.read()
-        self._line(self._file_of(order))
+        self._line(self._schedule_file(spec))
 
-    def create(self, order: Order) -> Schedule:
+    def create(self, spec: ScheduleSpec) -> Schedule:
         """Writes the file and the crontab's line, in the place of what one of the same name has."""
-        file = self._file_of(order)
+        file = self._schedule_file(spec)
         before = file.path.read_bytes() if file.path.exists() else None
         file.log.parent.mkdir(parents=True, exist_ok=True)  # the shell opens the log before we are called
         file.write()
@@ -73,7 +73,7 @@ class LocalSchedules:
             else:
                 file.path.write_bytes(before)
             raise
-        for warning in _warnings(order.request.configuration):
+        for warning in _warnings(spec.request.configuration):
             print(f"petalflow: warning: {warning}", file=sys.stderr)
         return _schedule(file, entered=True)
 
@@ -114,8 +114,8 @@ class LocalSchedules:
         # What is wrong with source or weights then, the run is to find: it leaves a record, and tells people.
         return self._run(file, trigger, check=False)
 
-    def _file_of(self, order: Order) -> ScheduleFile:
-        request = order.request
+    def _schedule_file(self, spec: ScheduleSpec) -> ScheduleFile:
+        request = spec.request
         return ScheduleFile(
             name=request.name,
             on=self.on,
@@ -123,11 +123,11 @@ class LocalSchedules:
             registry=request.registry,
             state_uri=request.state_uri,
             record_uri=request.record_uri,
-            out=str(order.out),
+            out=str(spec.out),
             folder=os.getcwd(),
-            settings=order.settings,
-            cron=order.cron.expression,
-            timezone=order.cron.timezone,
+            settings=spec.settings,
+            cron=spec.cron.expression,
+            timezone=spec.cron.timezone,
             active_since=clock.stamp(),
         )
 

@@ -46,7 +46,7 @@ def look_at_image(image: str, credentials: "Credentials") -> str:
     if not rest or not ("." in host or ":" in host):
         raise UsageError(
             f"{image} names no registry that Vertex AI could pull from; push the images and "
-            "--set vertex.images=LOCATION-docker.pkg.dev/PROJECT/REPOSITORY"
+            "--set vertex.container_repository=LOCATION-docker.pkg.dev/PROJECT/REPOSITORY"
         )
     name, _, tag = rest.rpartition(":")
     headers = {"Accept": _KINDS}
@@ -55,14 +55,18 @@ def look_at_image(image: str, credentials: "Credentials") -> str:
     try:
         answer = requests.head(f"https://{host}/v2/{name}/manifests/{tag}", headers=headers, timeout=_TIMEOUT_S)
     except requests.RequestException as error:
-        raise UsageError(f"{host} cannot be reached ({type(error).__name__}); correct vertex.images") from None
+        raise UsageError(
+            f"{host} cannot be reached ({type(error).__name__}); correct vertex.container_repository"
+        ) from None
     if answer.ok:
         return "in its registry"
     if answer.status_code == requests.codes.not_found:
-        raise UsageError(f"there is no image {image}; docker push it, or correct vertex.images and vertex.tag")
+        raise UsageError(
+            f"container image {image} not found; docker push it, or correct vertex.container_repository and vertex.tag"
+        )
     if not googles and answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
         return f"not looked at: {host} asks for credentials of its own"
     raise UsageError(
         f"{host} does not show {image} (HTTP {answer.status_code}); grant roles/artifactregistry.reader on the "
-        "repository, or correct vertex.images"
+        "repository, or correct vertex.container_repository"
     )

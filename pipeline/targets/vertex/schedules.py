@@ -19,7 +19,7 @@ from petalflow.errors import UsageError
 from pipeline.compile import compile_pipeline
 from pipeline.run_file import new_run_id
 from pipeline.running import SUBMITTED
-from pipeline.schedule import Order, Schedule, title_of, trigger_of
+from pipeline.schedule import Schedule, ScheduleSpec, title_of, trigger_of
 from pipeline.settings import VertexSettings
 from pipeline.targets.cluster import Unreachable
 from pipeline.targets.vertex.api import REQUEST_S, Api, again
@@ -46,15 +46,15 @@ class VertexSchedules:
 
     settings: VertexSettings
 
-    def check(self, order: Order) -> None:
+    def check(self, spec: ScheduleSpec) -> None:
         """Looks at the name; the service understands every time zone."""
-        if len(title_of(order.request.name)) > _LONGEST_TITLE:
+        if len(title_of(spec.request.name)) > _LONGEST_TITLE:
             longest = _LONGEST_TITLE - len(title_of(""))
-            raise UsageError(f"--name {order.request.name} is too long for a schedule of Vertex AI; {longest} will do")
+            raise UsageError(f"--name {spec.request.name} is too long for a schedule of Vertex AI; {longest} will do")
 
-    def create(self, order: Order) -> Schedule:
+    def create(self, spec: ScheduleSpec) -> Schedule:
         """Creates a schedule that holds the whole job."""
-        name, message = order.request.name, self._message(order)
+        name, message = spec.request.name, self._message(spec)
         before = [other.name for other in self._of(name)]
         try:
             with self._api.answering():
@@ -124,10 +124,10 @@ class VertexSchedules:
                     f"Vertex AI, {resource}: it is being deleted, which takes long; list shows when it is gone"
                 ) from None
 
-    def _message(self, order: Order) -> "Message":
+    def _message(self, spec: ScheduleSpec) -> "Message":
         from google.cloud.aiplatform_v1 import Schedule as Message
 
-        request, place = order.request, Vertex(self.settings)
+        request, place = spec.request, Vertex(self.settings)
         arguments = {**request.parameters(place.code_version()), "run_id": "", "trigger": trigger_of(request.name)}
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "pipeline.yaml"
@@ -136,7 +136,7 @@ class VertexSchedules:
         snapshot = cast(SnapshotSettings, request.configuration.sections["snapshot"])
         return Message(
             display_name=title_of(request.name),
-            cron=f"TZ={order.cron.timezone} {order.cron.expression}",
+            cron=f"TZ={spec.cron.timezone} {spec.cron.expression}",
             # No id for the job: with one, the second would be refused.
             create_pipeline_job_request={"parent": self._api.parent, "pipeline_job": job},
             # These two govern how jobs are started, not how long they go on: that one run waits for another, or

@@ -62,7 +62,7 @@ class Vertex:
 
     def probes(self) -> Sequence[Probe]:
         """The packages, who we are, the service, and the images."""
-        images = sorted({self.build().image_of(step) for step in STEPS})
+        images = sorted({self.build().container_image(step) for step in STEPS})
         return [
             Probe("package", _look_at_package),
             Probe("credentials", self._look_at_credentials),

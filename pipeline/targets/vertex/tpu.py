@@ -47,7 +47,7 @@ def on_tpu(build: Build, settings: VertexSettings) -> Build:
     if not asked:
         return build
     spec = _machine_spec(asked["train"])
-    image = build.image_of("train")
+    image = build.container_image("train")
     return replace(build, trainer=lambda: _custom_job(image, spec, settings), note=_NOTE)
 
 

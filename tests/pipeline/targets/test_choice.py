@@ -6,9 +6,9 @@ from pipeline.targets.choice import build_for
 
 
 def test_what_the_command_says_wins_over_the_places_section() -> None:
-    values = {"vertex": {"images": "a/b", "tag": "1", "machines": {"train": {"cpu": 4}}}}
+    values = {"vertex": {"container_repository": "a/b", "tag": "1", "machines": {"train": {"cpu": 4}}}}
     build = build_for(None, values, "c/d", accelerator="NVIDIA_L4")
-    assert (build.images, build.tag) == ("c/d", Build().tag)
+    assert (build.container_repository, build.tag) == ("c/d", Build().tag)
     assert build.machines["train"].cpu is None, "a file for every place takes nothing from a section"
 
 
@@ -27,12 +27,12 @@ def test_machines_are_of_steps() -> None:
         build_for("vertex", {"vertex": {"machines": {"train": {"cpu": -1}}}})
 
 
-@pytest.mark.parametrize("images", ["reg/UPPER case", "https://reg.example/x", ""])
-def test_what_cannot_stand_before_an_image_is_refused(images: str) -> None:
-    with pytest.raises(UsageError, match="--images"):
-        build_for(None, {}, images)
+@pytest.mark.parametrize("repository", ["reg/UPPER case", "https://reg.example/x", ""])
+def test_what_cannot_stand_before_an_image_is_refused(repository: str) -> None:
+    with pytest.raises(UsageError, match="--container-repository"):
+        build_for(None, {}, repository)
     with pytest.raises(UsageError, match="it must look like registry"):
-        build_for("docker", {"docker": {"images": images}})
+        build_for("docker", {"docker": {"container_repository": repository}})
 
 
 @pytest.mark.parametrize("machines", [5, {"train": 5}])

@@ -11,21 +11,21 @@ from petalflow.errors import PetalflowError, UsageError
 from petalflow.run import record
 from pipeline.configuration import Configuration
 from pipeline.request import Request
-from pipeline.schedule import Order
+from pipeline.schedule import ScheduleSpec
 from pipeline.settings import KubeflowSettings
 from pipeline.targets.kubeflow.schedules import KubeflowSchedules
 from tests.servers.kubeflow import NAMESPACE, Fault
 
 MONDAYS = Cron.of("0 3 * * 1", "UTC")
 Make = Callable[..., KubeflowSchedules]
-Asked = Callable[..., Order]
+Asked = Callable[..., ScheduleSpec]
 
 
 @pytest.fixture
 def schedules(kubeflow, tmp_path) -> Make:
     usual = {
         "host": kubeflow.url,
-        "images": "registry.example.com/petalflow",
+        "container_repository": "registry.example.com/petalflow",
         "volume_claim": "petalflow",
         "volume_path": str(tmp_path / "volume"),
     }
@@ -40,10 +40,10 @@ def schedules(kubeflow, tmp_path) -> Make:
 def asked(tmp_path) -> Asked:
     volume = tmp_path / "volume"
 
-    def ask(name: str = "flowers", cron: Cron = MONDAYS) -> Order:
+    def ask(name: str = "flowers", cron: Cron = MONDAYS) -> ScheduleSpec:
         settings = Configuration.of({"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}})
         request = Request.of(f"{volume}/photos", f"{volume}/models", name, settings)
-        return Order(request, cron, None, {})
+        return ScheduleSpec(request, cron, None, {})
 
     return ask
 
@@ -53,13 +53,13 @@ def given_to(run: Any) -> dict[str, str]:
 
 
 def test_a_schedule_is_listed_as_it_was_asked_for(kubeflow, schedules, asked) -> None:
-    order = asked()
-    made = schedules().create(order)
+    spec = asked()
+    made = schedules().create(spec)
     assert [made] == schedules().list()
     assert (made.name, made.on, made.paused, made.last_run) == ("flowers", "kubeflow", False, None)
     assert (made.cron, made.timezone) == ("0 3 * * 1", "UTC")
     assert made.next_run == MONDAYS.next_after(clock.now())
-    request = order.request
+    request = spec.request
     assert (made.source, made.registry, made.record_uri) == (request.source, request.registry, request.record_uri)
     assert made.link == f"{kubeflow.url}/#/recurringrun/details/{kubeflow.recurring.one.recurring_run_id}"
 
@@ -104,13 +104,13 @@ def test_where_clocks_change_apart_the_pipeline_skips_the_start_that_is_not_due(
 
 
 def test_a_line_that_the_cluster_cannot_keep_is_found_before_anything_is_made(kubeflow, schedules, asked) -> None:
-    order = asked(cron=Cron.of("30 0 1 * *", "Europe/Berlin"))
+    spec = asked(cron=Cron.of("30 0 1 * *", "Europe/Berlin"))
     for act in (schedules().check, schedules().create):
         with pytest.raises(UsageError, match=r"kubeflow\.cron_timezone=Europe/Berlin"):
-            act(order)
+            act(spec)
     assert not kubeflow.versions
-    schedules(cron_timezone="Europe/Berlin").check(order)
-    made = schedules(cron_timezone="Europe/Berlin").create(order)
+    schedules(cron_timezone="Europe/Berlin").check(spec)
+    made = schedules(cron_timezone="Europe/Berlin").create(spec)
     assert (made.timezone, kubeflow.recurring.one.trigger.cron_schedule.cron) == ("Europe/Berlin", "0 30 0 1 * *")
     assert snapshot_settings(given_to(kubeflow.recurring.one)).due is None
     with pytest.raises(UsageError, match="there is no time zone 'Europe/Berlin2'"):
@@ -118,18 +118,18 @@ def test_a_line_that_the_cluster_cannot_keep_is_found_before_anything_is_made(ku
 
 
 def test_each_time_it_is_due_another_run_is_recorded_under_its_own_id(kubeflow, schedules, asked) -> None:
-    order = asked()
-    schedules().create(order)
+    spec = asked()
+    schedules().create(spec)
     recurring = kubeflow.recurring.one.recurring_run_id
     first, second = kubeflow.recurring.fire(recurring), kubeflow.recurring.fire(recurring)
     assert first.run_id != second.run_id
     given = given_to(second)
     code_version = given["code_version"]
-    assert given == {**order.request.parameters(code_version), "run_id": "", "trigger": "schedule flowers"}
+    assert given == {**spec.request.parameters(code_version), "run_id": "", "trigger": "schedule flowers"}
     assert len(code_version) > 6
     kubeflow.finish(second.run_id)
-    assert record.outcome(order.request.record_uri, second.run_id, succeeded=True) == record.ACCEPTED
-    begun = record.read(order.request.record_uri, second.run_id, record.BEGIN)
+    assert record.outcome(spec.request.record_uri, second.run_id, succeeded=True) == record.ACCEPTED
+    begun = record.read(spec.request.record_uri, second.run_id, record.BEGIN)
     assert begun is not None
     assert begun["trigger"] == "schedule flowers"
 
@@ -183,17 +183,17 @@ def test_only_what_is_ours_is_listed_however_much_there_is(kubeflow, schedules, 
 
 
 def test_run_now_is_a_run_with_an_id_of_ours(kubeflow, schedules, asked, capsys) -> None:
-    order = asked()
-    schedules(service_account="trainer").create(order)
+    spec = asked()
+    schedules(service_account="trainer").create(spec)
     assert schedules().run_now("flowers") == "submitted"
     run = kubeflow.run
     assert capsys.readouterr().out.strip() == f"{kubeflow.url}/#/runs/details/{run.run_id}"
     given = given_to(run)
     assert given["trigger"] == "schedule flowers, now"
-    assert given == {**order.request.parameters(given["code_version"]), **{k: given[k] for k in ("run_id", "trigger")}}
+    assert given == {**spec.request.parameters(given["code_version"]), **{k: given[k] for k in ("run_id", "trigger")}}
     assert (run.display_name, run.service_account) == (given["run_id"], "trainer")
     kubeflow.finish(run.run_id)
-    assert record.outcome(order.request.record_uri, given["run_id"], succeeded=True) == record.ACCEPTED
+    assert record.outcome(spec.request.record_uri, given["run_id"], succeeded=True) == record.ACCEPTED
     assert given_to(kubeflow.recurring.one)["run_id"] == "", "the schedule's own parameters are as they were"
 
 

@@ -34,7 +34,7 @@ def target(kubeflow, tmp_path) -> Make:
     (tmp_path / "volume").mkdir()
     usual = {
         "host": kubeflow.url,
-        "images": "registry.example.com/petalflow",
+        "container_repository": "registry.example.com/petalflow",
         "volume_claim": "petalflow",
         "volume_path": str(tmp_path / "volume"),
         "poll_s": 0.01,
@@ -356,7 +356,16 @@ def test_a_step_from_the_cache_is_known_among_steps_of_the_same_second() -> None
 
 
 def test_the_code_version_follows_the_images(target) -> None:
-    assert len({target().code_version(), target(tag="9.9").code_version(), target(images="a.b/c").code_version()}) == 3
+    assert (
+        len(
+            {
+                target().code_version(),
+                target(tag="9.9").code_version(),
+                target(container_repository="a.b/c").code_version(),
+            }
+        )
+        == 3
+    )
 
 
 def test_a_secret_that_the_steps_do_not_get_is_refused(asked, target, make_flowers, tmp_path) -> None:

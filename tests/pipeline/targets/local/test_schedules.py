@@ -13,7 +13,7 @@ from petalflow.cron import Cron
 from petalflow.errors import UsageError
 from pipeline.configuration import Configuration
 from pipeline.request import Request
-from pipeline.schedule import Order
+from pipeline.schedule import ScheduleSpec
 from pipeline.targets.choice import find_schedules, find_target
 from pipeline.targets.local import crontab as table
 from pipeline.targets.local import schedule_files
@@ -30,18 +30,18 @@ def place(crontab) -> LocalSchedules:
 
 
 @pytest.fixture
-def order(tmp_path) -> Order:
+def spec(tmp_path) -> ScheduleSpec:
     settings = {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
     request = Request.of(str(tmp_path / "photos"), str(tmp_path / "models"), "flowers", Configuration.of(settings))
-    return Order(request, Cron.of("0 3 * * 1", "Europe/Berlin"), tmp_path / "out", settings)
+    return ScheduleSpec(request, Cron.of("0 3 * * 1", "Europe/Berlin"), tmp_path / "out", settings)
 
 
 def lines(tmp_path: Path) -> list[str]:
     return [line for line in table.read().splitlines() if f"{tmp_path}/" in line]
 
 
-def test_a_schedule_is_a_file_and_a_line(place, order, tmp_path) -> None:
-    made = place.create(order)
+def test_a_schedule_is_a_file_and_a_line(place, spec, tmp_path) -> None:
+    made = place.create(spec)
     assert place.list() == [made]
     assert (made.name, made.on, made.cron, made.timezone, made.paused) == (
         "flowers", "local", "0 3 * * 1", "Europe/Berlin", False
@@ -56,17 +56,17 @@ def test_a_schedule_is_a_file_and_a_line(place, order, tmp_path) -> None:
     assert (tmp_path / "out").is_dir(), "else the shell could not open the log"
 
 
-def test_its_file_is_for_the_user_alone(place, order, tmp_path) -> None:
-    place.create(order)
+def test_its_file_is_for_the_user_alone(place, spec, tmp_path) -> None:
+    place.create(spec)
     path = tmp_path / "config" / "petalflow" / "schedules" / "flowers.json"
     assert path.stat().st_mode & 0o777 == 0o600
     values = json.loads(path.read_text())
-    assert values["settings"] == order.settings
+    assert values["settings"] == spec.settings
     assert values["folder"] == os.getcwd()
 
 
-def test_pausing_takes_the_line_out_and_resuming_puts_it_in(place, order, tmp_path) -> None:
-    made = place.create(order)
+def test_pausing_takes_the_line_out_and_resuming_puts_it_in(place, spec, tmp_path) -> None:
+    made = place.create(spec)
     before = lines(tmp_path)
     place.pause("flowers")
     assert lines(tmp_path) == []
@@ -80,9 +80,9 @@ def test_pausing_takes_the_line_out_and_resuming_puts_it_in(place, order, tmp_pa
     assert schedule_files.read("flowers").is_due(made.next_run)
 
 
-def test_a_busy_machine_starts_it_late_but_once_and_not_for_ever(place, order, monkeypatch) -> None:
+def test_a_busy_machine_starts_it_late_but_once_and_not_for_ever(place, spec, monkeypatch) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-03-01T12:00:00+01:00")
-    place.create(order)
+    place.create(spec)
     file = schedule_files.read("flowers")
 
     def due(time: str) -> bool:
@@ -94,8 +94,8 @@ def test_a_busy_machine_starts_it_late_but_once_and_not_for_ever(place, order, m
     assert due("09T03:00:00")
 
 
-def test_one_that_is_deleted_while_it_runs_stays_deleted(place, order) -> None:
-    place.create(order)
+def test_one_that_is_deleted_while_it_runs_stays_deleted(place, spec) -> None:
+    place.create(spec)
     file = schedule_files.read("flowers")
     place.delete("flowers")
     file.note_fired("2026-03-02T02:01:30+00:00")
@@ -103,41 +103,41 @@ def test_one_that_is_deleted_while_it_runs_stays_deleted(place, order) -> None:
     assert not list(file.path.parent.iterdir())
 
 
-def test_deleting_leaves_nothing(place, order, tmp_path) -> None:
-    place.create(order)
+def test_deleting_leaves_nothing(place, spec, tmp_path) -> None:
+    place.create(spec)
     place.delete("flowers")
     assert place.list() == []
     assert lines(tmp_path) == []
     assert list((tmp_path / "config").rglob("*.json")) == []
 
 
-def test_a_line_that_somebody_took_out_counts_as_paused(place, order, tmp_path) -> None:
-    place.create(order)
+def test_a_line_that_somebody_took_out_counts_as_paused(place, spec, tmp_path) -> None:
+    place.create(spec)
     table.change(lambda text: table.without(text, schedule_files.read("flowers").path))
     assert place.list()[0].paused
     place.resume("flowers")
     assert not place.list()[0].paused
 
 
-def test_a_crontab_that_takes_no_line_leaves_no_file(place, order, tmp_path) -> None:
+def test_a_crontab_that_takes_no_line_leaves_no_file(place, spec, tmp_path) -> None:
     unfit = LocalSchedules("local", find_target, Path("/bin") / ("x" * 2000))  # cron takes a thousand characters
     with pytest.raises(UsageError, match="the crontab cannot be written"):
-        unfit.create(order)
+        unfit.create(spec)
     assert place.list() == []
     assert lines(tmp_path) == []
-    made = place.create(order)
+    made = place.create(spec)
     with pytest.raises(UsageError, match="the crontab cannot be written"):
-        unfit.create(order)
+        unfit.create(spec)
     assert place.list() == [made], "the one that was there stays"
 
 
-def test_runs_in_containers_are_schedules_of_this_machine_too(place, order) -> None:
-    find_schedules("docker", {}).create(order)
+def test_runs_in_containers_are_schedules_of_this_machine_too(place, spec) -> None:
+    find_schedules("docker", {}).create(spec)
     assert [schedule.on for schedule in place.list()] == ["docker"]
 
 
-def test_a_damaged_file_is_named(place, order) -> None:
-    place.create(order)
+def test_a_damaged_file_is_named(place, spec) -> None:
+    place.create(spec)
     path = schedule_files.read("flowers").path
     for text in ("{", "[]", '{"name": "flowers"}'):
         path.write_text(text)
@@ -145,8 +145,8 @@ def test_a_damaged_file_is_named(place, order) -> None:
             place.list()
 
 
-def test_a_log_does_not_grow_for_ever(place, order, tmp_path) -> None:
-    place.create(order)
+def test_a_log_does_not_grow_for_ever(place, spec, tmp_path) -> None:
+    place.create(spec)
     log = tmp_path / "out" / "schedule.log"
     log.write_bytes(b"x" * (1 << 20) + b"y")
     file = schedule_files.read("flowers")
@@ -156,8 +156,8 @@ def test_a_log_does_not_grow_for_ever(place, order, tmp_path) -> None:
     assert log.with_name("schedule.old.log").stat().st_size > 1 << 20
 
 
-def test_settings_that_no_longer_do_are_said_in_one_line(place, order) -> None:
-    place.create(order)
+def test_settings_that_no_longer_do_are_said_in_one_line(place, spec) -> None:
+    place.create(spec)
     file = schedule_files.read("flowers")
     with pytest.raises(UsageError, match=r"unknown setting train\.bakbone: did you mean backbone"):
         place.fire(schedule_files.ScheduleFile(**{**vars(file), "settings": {"train": {"bakbone": "cnn"}}}))
@@ -165,19 +165,19 @@ def test_settings_that_no_longer_do_are_said_in_one_line(place, order) -> None:
 
 
 @pytest.mark.parametrize(("variable", "said"), [("AWS_SECRET_ACCESS_KEY", True), ("AWFUL", False)])
-def test_what_cron_does_not_know_is_said(place, order, monkeypatch, capsys, variable: str, said: bool) -> None:
+def test_what_cron_does_not_know_is_said(place, spec, monkeypatch, capsys, variable: str, said: bool) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(variable, "1")
-    place.create(order)
+    place.create(spec)
     assert (f"if the runs need {variable}, write" in capsys.readouterr().err) is said
 
 
-def test_without_a_crontab_nothing_is_made(order, tmp_path, monkeypatch) -> None:
+def test_without_a_crontab_nothing_is_made(spec, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     with pytest.raises(UsageError, match="no crontab here"):
-        find_schedules("local", {}).check(order)
+        find_schedules("local", {}).check(spec)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,7 +9,7 @@ from petalflow.errors import PetalflowError, UsageError
 from petalflow.run import record
 from pipeline.configuration import Configuration
 from pipeline.request import Request
-from pipeline.schedule import Order
+from pipeline.schedule import ScheduleSpec
 from pipeline.settings import VertexSettings
 from pipeline.targets.vertex.schedules import VertexSchedules
 from tests.servers.vertex import LOCATION, PARENT, Fault
@@ -17,12 +17,17 @@ from tests.servers.vertex_requests import Refused
 
 MONDAYS = Cron.of("0 3 * * 1", "Europe/Berlin")
 Make = Callable[..., VertexSchedules]
-Asked = Callable[..., Order]
+Asked = Callable[..., ScheduleSpec]
 
 
 @pytest.fixture
 def schedules(vertex) -> Make:
-    usual = {"location": LOCATION, "endpoint": vertex.host, "images": vertex.google.registry, "tag": "0.1.0"}
+    usual = {
+        "location": LOCATION,
+        "endpoint": vertex.host,
+        "container_repository": vertex.google.registry,
+        "tag": "0.1.0",
+    }
 
     def make(**settings: object) -> VertexSchedules:
         return VertexSchedules(VertexSettings.of({**usual, **settings}))
@@ -34,22 +39,22 @@ def schedules(vertex) -> Make:
 def asked(gs) -> Asked:
     bucket = gs.new_bucket()
 
-    def ask(name: str = "flowers", cron: Cron = MONDAYS, **snapshot: object) -> Order:
+    def ask(name: str = "flowers", cron: Cron = MONDAYS, **snapshot: object) -> ScheduleSpec:
         sections = {"snapshot": snapshot, "train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
         request = Request.of(f"{bucket}/photos", f"{bucket}/models", name, Configuration.of(sections))
-        return Order(request, cron, None, {})
+        return ScheduleSpec(request, cron, None, {})
 
     return ask
 
 
 def test_a_schedule_is_listed_as_it_was_asked_for(vertex, schedules, asked) -> None:
-    order = asked()
-    made = schedules().create(order)
+    spec = asked()
+    made = schedules().create(spec)
     assert [made] == schedules().list()
     assert (made.name, made.on, made.paused, made.last_run) == ("flowers", "vertex", False, None)
     assert (made.cron, made.timezone) == ("0 3 * * 1", "Europe/Berlin")
     assert made.next_run == MONDAYS.next_after(vertex.scheduler.one.create_time)
-    request = order.request
+    request = spec.request
     assert (made.source, made.registry, made.record_uri) == (request.source, request.registry, request.record_uri)
     number = vertex.scheduler.one.name.rpartition("/")[2]
     assert made.link.endswith(f"/vertex-ai/locations/{LOCATION}/pipelines/schedules/{number}?project=flowers-prod")
@@ -66,20 +71,20 @@ def test_all_settings_reach_its_job(vertex, schedules, asked) -> None:
 
 
 def test_each_time_it_is_due_another_job_runs_that_is_recorded_under_its_own_number(vertex, schedules, asked) -> None:
-    order = asked()
-    schedules().create(order)
+    spec = asked()
+    schedules().create(spec)
     first = vertex.scheduler.fire(vertex.scheduler.one.name)
     second = vertex.scheduler.fire(vertex.scheduler.one.name)
     assert first.name != second.name
     given = dict(second.runtime_config.parameter_values)
     code_version = given["code_version"]
-    expected = {**order.request.parameters(code_version), "run_id": "", "trigger": "schedule flowers"}
+    expected = {**spec.request.parameters(code_version), "run_id": "", "trigger": "schedule flowers"}
     assert given == expected
     assert len(code_version) > 6
     vertex.finish(second.name)
     number = vertex.numbers[second.name]
-    assert record.outcome(order.request.record_uri, number, succeeded=True) == record.ACCEPTED
-    begun = record.read(order.request.record_uri, number, record.BEGIN)
+    assert record.outcome(spec.request.record_uri, number, succeeded=True) == record.ACCEPTED
+    begun = record.read(spec.request.record_uri, number, record.BEGIN)
     assert begun is not None
     assert begun["trigger"] == "schedule flowers"
     (listed,) = schedules().list()
@@ -124,8 +129,8 @@ def test_only_what_is_ours_is_listed_however_much_there_is(vertex, schedules, as
 
 
 def test_run_now_is_one_job_though_the_service_was_away_for_a_moment(vertex, schedules, asked, capsys) -> None:
-    order = asked()
-    schedules().create(order)
+    spec = asked()
+    schedules().create(spec)
     vertex.faults["CreatePipelineJob"] = Fault(grpc.StatusCode.UNAVAILABLE, done=True)
     assert schedules().run_now("flowers") == "submitted"
     job = vertex.job
@@ -133,9 +138,9 @@ def test_run_now_is_one_job_though_the_service_was_away_for_a_moment(vertex, sch
     assert printed.endswith(f"/pipelines/runs/{job.name.rpartition('/')[2]}?project=flowers-prod")
     given = dict(job.runtime_config.parameter_values)
     assert given["trigger"] == "schedule flowers, now"
-    assert given == {**order.request.parameters(given["code_version"]), **{k: given[k] for k in ("run_id", "trigger")}}
+    assert given == {**spec.request.parameters(given["code_version"]), **{k: given[k] for k in ("run_id", "trigger")}}
     vertex.finish(job.name)
-    assert record.outcome(order.request.record_uri, given["run_id"], succeeded=True) == record.ACCEPTED
+    assert record.outcome(spec.request.record_uri, given["run_id"], succeeded=True) == record.ACCEPTED
     held = vertex.scheduler.one.create_pipeline_job_request.pipeline_job
     assert held.runtime_config.parameter_values["run_id"] == "", "the schedule's own job is as it was"
 

@@ -29,12 +29,12 @@ Make = Callable[..., Vertex]
 
 @pytest.fixture
 def target(vertex) -> Make:
-    vertex.google.images = {f"petalflow/{kind}:0.1.0" for kind in ("base", "cpu")}
+    vertex.google.container_images = {f"petalflow/{kind}:0.1.0" for kind in ("base", "cpu")}
     usual = {
         "location": LOCATION,
         "endpoint": vertex.host,
         "logging_endpoint": vertex.host,
-        "images": vertex.google.registry,
+        "container_repository": vertex.google.registry,
         "tag": "0.1.0",
         "poll_s": 0.01,
     }
@@ -244,8 +244,8 @@ def test_the_probes_find_all_that_is_needed(target) -> None:
             {"endpoint": "localhost:1"},
             r"no answer .*check .* vertex.location and vertex.endpoint \(localhost:1\)",
         ),
-        ({"tag": "0.0.9"}, "there is no image .*/base:0.0.9; docker push it"),
-        ({"images": "petalflow"}, "names no registry .*docker.pkg.dev"),
+        ({"tag": "0.0.9"}, "container image .*/base:0.0.9 not found; docker push it"),
+        ({"container_repository": "petalflow"}, "names no registry .*docker.pkg.dev"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_is_submitted(vertex, target, settings, told) -> None:
@@ -304,7 +304,7 @@ def test_a_tpu_trains_in_a_custom_job(vertex, target, asked, run, accelerator, a
     tpu = target(
         machines={"train": {"accelerator": accelerator, "accelerators": accelerators}}, labels={"team": "botany"}
     )
-    vertex.google.images.add("petalflow/tpu:0.1.0")
+    vertex.google.container_images.add("petalflow/tpu:0.1.0")
     tpu.submit(asked, run)  # the server checks how the steps are wired
     assert "not tried on real hardware" in vertex.spec["pipelineInfo"]["description"]
     inputs = vertex.spec["components"]["comp-train"]["inputDefinitions"]

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from petalflow import __version__
-from petalflow.container_images import BASE, CPU, image
+from petalflow.container_images import BASE, CPU, container_image
 from pipeline.code_version import source_hash
 
-pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("images")]
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("container_images")]
 ROOT = Path(__file__).resolve().parents[2]
 CONTENT_TAG = runpy.run_path(str(ROOT / "docker" / "content_tag.py"))
 UID = "4321"
@@ -53,8 +53,8 @@ def run(name: str, work: Path, script: str) -> str:
 @pytest.mark.parametrize("target", ["base", "cpu"])
 def test_an_image_says_what_it_is(target) -> None:
     tag = CONTENT_TAG["content_tag"](ROOT)
-    found = inspected(image(target))
-    assert found["Id"] == inspected(image(target, tag=tag))["Id"]
+    found = inspected(container_image(target))
+    assert found["Id"] == inspected(container_image(target, tag=tag))["Id"]
     expected = {
         "org.opencontainers.image.title": "Petalflow",
         "org.opencontainers.image.licenses": "Apache-2.0",
