@@ -1,11 +1,16 @@
-"""A tiny source of three colours, and what each step makes of it; made once a session."""
+"""A tiny source of three colours, and what each step makes of it; made once for all processes of a test run."""
 
 import csv
+import fcntl
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 IMAGES_PER_CLASS = 90
@@ -71,63 +76,92 @@ def make_evaluation(model: Path, dataset: Path, out: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    return make_dataset(write_colours(folder / "source"), folder / "dataset")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """A function that returns the folder of a name, filled by the first process that asks for it.
+
+    The processes of pytest-xdist share it; tests only read it.
+    """
+    home = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        home = home.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = home / "shared" / name, home / "shared" / f"{name}.done"
+        folder.parent.mkdir(exist_ok=True)
+        with (home / "shared" / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                folder.mkdir()  # fails where an earlier attempt has failed
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def tiny_dataset_otherwise(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the same source as `tiny_dataset`, with fewer of its images."""
+def tiny_dataset(make_once: MakeOnce) -> Path:
+    return make_once("tiny", lambda to: make_dataset(write_colours(to / "source"), to / "dataset")) / "dataset"
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset_otherwise(tiny_dataset: Path, make_once: MakeOnce) -> Path:
+    """A dataset of fewer images of the source of `tiny_dataset`."""
     source = tiny_dataset.parent / "source"
-    return make_dataset(source, tmp_path_factory.mktemp("otherwise") / "dataset", max_images_per_class=20)
+    return make_once("fewer", lambda to: make_dataset(source, to / "dataset", max_images_per_class=20)) / "dataset"
 
 
 @pytest.fixture(scope="session")
-def tiny_model(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tiny_dataset, tmp_path_factory.mktemp("tiny-model") / "model")
+def tiny_model(tiny_dataset: Path, make_once: MakeOnce) -> Path:
+    return make_once("tiny-model", lambda to: make_model(tiny_dataset, to / "model")) / "model"
 
 
 @pytest.fixture(scope="session")
-def pair_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of two classes."""
-    folder = tmp_path_factory.mktemp("pair")
-    return make_dataset(write_colours(folder / "source", ("blue", "green")), folder / "dataset")
+def pair_dataset(make_once: MakeOnce) -> Path:
+    """A dataset of two classes."""
+
+    def make(folder: Path) -> None:
+        make_dataset(write_colours(folder / "source", ("blue", "green")), folder / "dataset")
+
+    return make_once("pair", make) / "dataset"
 
 
 @pytest.fixture(scope="session")
-def pair_model(pair_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One sigmoid."""
-    return make_model(pair_dataset, tmp_path_factory.mktemp("pair-model") / "model")
+def pair_model(pair_dataset: Path, make_once: MakeOnce) -> Path:
+    """A model that ends in one sigmoid."""
+    return make_once("pair-model", lambda to: make_model(pair_dataset, to / "model")) / "model"
 
 
 @pytest.fixture(scope="session")
-def flags_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of images that have several labels."""
-    folder = tmp_path_factory.mktemp("flags")
-    return make_dataset(write_flags(folder / "source"), folder / "dataset")
+def flags_dataset(make_once: MakeOnce) -> Path:
+    """A dataset of images that have several labels."""
+    return make_once("flags", lambda to: make_dataset(write_flags(to / "source"), to / "dataset")) / "dataset"
 
 
 @pytest.fixture(scope="session")
-def flags_model(flags_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sigmoid a class."""
-    return make_model(flags_dataset, tmp_path_factory.mktemp("flags-model") / "model")
+def flags_model(flags_dataset: Path, make_once: MakeOnce) -> Path:
+    """A model that ends in a sigmoid a class."""
+    return make_once("flags-model", lambda to: make_model(flags_dataset, to / "model")) / "model"
 
 
 @pytest.fixture(scope="session")
-def tiny_evaluation(tiny_model: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_evaluation(tiny_model, tiny_dataset, tmp_path_factory.mktemp("tiny-evaluation") / "evaluation")
+def tiny_evaluation(tiny_model: Path, tiny_dataset: Path, make_once: MakeOnce) -> Path:
+    return make_once("tiny-evaluation", lambda to: make_evaluation(tiny_model, tiny_dataset, to / "evaluation")) / (
+        "evaluation"
+    )
 
 
 @pytest.fixture(scope="session")
-def tiny_export(tiny_model: Path, tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from components.export.export import export
-    from components.export.settings import ExportSettings
-    from petalflow.model.serving import Serving
+def tiny_export(tiny_model: Path, tiny_dataset: Path, make_once: MakeOnce) -> Path:
+    def make(folder: Path) -> None:
+        from components.export.export import export
+        from components.export.settings import ExportSettings
+        from petalflow.model.serving import Serving
 
-    out = tmp_path_factory.mktemp("tiny-export") / "export"
-    export(tiny_model, tiny_dataset, Serving(temperature=1.0, abstain_threshold=0.0), out, ExportSettings())
-    return out
+        serving = Serving(temperature=1.0, abstain_threshold=0.0)
+        export(tiny_model, tiny_dataset, serving, folder / "export", ExportSettings())
+
+    return make_once("tiny-export", make) / "export"
 
 
 @pytest.fixture(scope="session")
@@ -144,21 +178,28 @@ def tiny_registry(
 
 
 @pytest.fixture(scope="session")
-def hostile_evaluation(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def hostile_evaluation(make_once: MakeOnce) -> Path:
     """An evaluation of classes whose names are markup."""
-    folder = tmp_path_factory.mktemp("hostile")
-    names = ("<img src=x onerror=alert(1)>", "<b>bold<b>", "a & b")
-    dataset = make_dataset(write_colours(folder / "source", names), folder / "dataset")
-    model = make_model(dataset, folder / "model")
-    return make_evaluation(model, dataset, folder / "evaluation")
+
+    def make(folder: Path) -> None:
+        names = ("<img src=x onerror=alert(1)>", "<b>bold<b>", "a & b")
+        dataset = make_dataset(write_colours(folder / "source", names), folder / "dataset")
+        make_evaluation(make_model(dataset, folder / "model"), dataset, folder / "evaluation")
+
+    return make_once("hostile", make) / "evaluation"
 
 
 @pytest.fixture(scope="session")
-def backbone_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def backbone_weights(make_once: MakeOnce) -> Path:
     """Weights of MobileNetV2 without top; random ones, since nothing here depends on their being good."""
-    import keras
+    name = "mobilenet_v2.weights.h5"
 
-    keras.utils.set_random_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "mobilenet_v2.weights.h5"
-    keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(path)
-    return path
+    def make(folder: Path) -> None:
+        import keras
+
+        keras.utils.set_random_seed(0)
+        keras.applications.MobileNetV2(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(
+            folder / name
+        )
+
+    return make_once("weights", make) / name
