@@ -29,8 +29,9 @@ class Build:
         machines: What steps ask of their machine.
         tfds: Whether the source is a TFDS data set, which only an image with TensorFlow can prepare.
         customize: Applies to each step's task what only one target understands; this adds a second YAML document.
-        trainer: Makes what stands in for train, where a plain step cannot ask for the machine; it brings its
-            image and its machine with it, and only Google's backend runs it.
+        components: Functions that make stand-ins for steps, by the step's name: on Vertex AI for train, where a
+            plain step cannot ask for the machine. A stand-in brings its image and its machine with it, and need
+            not run on every target.
         note: What whoever reads the file must know of it.
     """
 
@@ -39,7 +40,7 @@ class Build:
     machines: Mapping[str, Machine] = field(default_factory=dict)
     tfds: bool = False
     customize: Callable[["dsl.PipelineTask"], None] | None = None
-    trainer: Callable[[], "BaseComponent"] | None = None
+    components: Mapping[str, Callable[[], "BaseComponent"]] = field(default_factory=dict)
     note: str = ""
 
     @classmethod
@@ -66,7 +67,7 @@ class Build:
         machine = self.machines.get(task.name, Machine())
         if machine.retries:
             task.set_retry(machine.retries)
-        if task.name == TRAIN and self.trainer:
+        if task.name in self.components:
             return
         task.set_container_image(self.container_image(task.name))
         if machine.cpu:

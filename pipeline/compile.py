@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.build import TRAIN, Build
+from pipeline.build import Build
 
 _HERE = Path(__file__).resolve().parent
 
@@ -36,10 +36,10 @@ def compile_pipeline(out: Path, build: Build | None = None) -> None:
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore", FutureWarning)  # kfp's, about its own next version
         aside = Path(folder) / "pipeline.yaml"
-        trainer = build.trainer() if build.trainer else None
-        compiler.Compiler().compile(build_pipeline(build.dress, trainer, build.note), str(aside))
+        components = {step: make() for step, make in build.components.items()}
+        compiler.Compiler().compile(build_pipeline(build.dress, components, build.note), str(aside))
         text = aside.read_text()
-    check_portable(text, documents=2 if build.customize else 1, googles_only=(TRAIN,) if build.trainer else ())
+    check_portable(text, documents=2 if build.customize else 1, googles_only=build.components)
     storage.write_bytes(str(out), text.encode())
 
 

@@ -5,7 +5,7 @@ source --> snapshot --[something new]--> convert --> validate --> train --> eval
 notify, whatever happens                       release <-- export <--[accepted]+
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from kfp import dsl
@@ -21,6 +21,11 @@ from components.train.component import train
 from components.validate.component import validate
 
 NAME = "petalflow"
+_STEPS: Mapping[str, BaseComponent] = {
+    step.name: step for step in (snapshot, convert, validate, train, evaluate, export, release, notify)
+}
+# What decides is decided in every run.
+_CACHED = ("convert", "train", "export")
 # kfp's name for what a component returns beside its artifacts.
 _RETURNED = "Output"
 # What snapshot says beside it, for train: the release to begin with, or "".
@@ -36,7 +41,7 @@ class _Run(NamedTuple):
 
 def build_pipeline(
     customize: Callable[[dsl.PipelineTask], None] = lambda task: None,
-    trainer: BaseComponent | None = None,
+    components: Mapping[str, BaseComponent] | None = None,
     note: str = "",
 ) -> BaseComponent:
     """Returns the pipeline.
@@ -44,13 +49,15 @@ def build_pipeline(
     Args:
         customize: Adapts the task of each step to the target it will run on: its container image, its machine.
             The chain of steps is the same everywhere.
-        trainer: Stands in for train, with its inputs and outputs.
+        components: Stand-ins for steps, by the step's name; each has the step's name, inputs and outputs.
         note: What to say of the pipeline beside what it does.
     """
+    steps = {**_STEPS, **(components or {})}
     description = f"Retrain an image classifier; release it only if it is good. {note}".strip()
 
-    def step(task: dsl.PipelineTask, *, cached: bool = True) -> dsl.PipelineTask:
-        if not cached:
+    def step(step: str, /, **inputs: object) -> dsl.PipelineTask:
+        task = steps[step](**inputs)
+        if step not in _CACHED:
             task.set_caching_options(False)
         customize(task)
         return task
@@ -106,51 +113,44 @@ def build_pipeline(
         home = {"registry": registry, "name": name, "state_uri": state_uri}
         record = {"record_uri": record_uri, **run}
 
-        notified = step(notify(notify_config=notify_config, keep_config=keep_config, **home, **record), cached=False)
+        notified = step("notify", notify_config=notify_config, keep_config=keep_config, **home, **record)
         with dsl.ExitHandler(notified, name="run"):
             seen = step(
-                snapshot(
-                    source=source,
-                    trigger=trigger,
-                    snapshot_config=snapshot_config,
-                    **code,
-                    **settings,
-                    **home,
-                    **record,
-                ),
-                cached=False,
+                "snapshot",
+                source=source,
+                trigger=trigger,
+                snapshot_config=snapshot_config,
+                **code,
+                **settings,
+                **home,
+                **record,
             )
             pinned = seen.outputs[_RETURNED]
             with dsl.If(pinned != "", name="something-new"):
-                converted = step(convert(source=pinned, convert_config=convert_config, **code, **home))
+                converted = step("convert", source=pinned, convert_config=convert_config, **code, **home)
                 dataset = converted.outputs["dataset"]
-                validated = step(validate(dataset=dataset, validate_config=validate_config, **home), cached=False)
+                validated = step("validate", dataset=dataset, validate_config=validate_config, **home)
                 shared = {"state_uri": state_uri, **code}
                 begin = {"dataset": dataset, "baseline": seen.outputs[_BASELINE]}
-                trained = step((trainer or train)(train_config=train_config, **begin, **shared))
+                trained = step("train", train_config=train_config, **begin, **shared)
                 trained.after(validated)
                 model = trained.outputs["model"]
-                evaluated = step(
-                    evaluate(model=model, dataset=dataset, evaluate_config=evaluate_config, **home, **record),
-                    cached=False,
-                )
+                judged = {"model": model, "dataset": dataset, "evaluate_config": evaluate_config}
+                evaluated = step("evaluate", **judged, **home, **record)
                 serving = evaluated.outputs[_RETURNED]
                 with dsl.If(serving != "", name="accepted"):
-                    exported = step(
-                        export(model=model, dataset=dataset, serving=serving, export_config=export_config, **shared)
-                    )
+                    made = {"model": model, "dataset": dataset, "serving": serving}
+                    exported = step("export", **made, export_config=export_config, **shared)
                     step(
-                        release(
-                            exported=exported.outputs["exported"],
-                            evaluation=evaluated.outputs["evaluation"],
-                            dataset=dataset,
-                            source=pinned,
-                            **code,
-                            **settings,
-                            **home,
-                            **record,
-                        ),
-                        cached=False,
+                        "release",
+                        exported=exported.outputs["exported"],
+                        evaluation=evaluated.outputs["evaluation"],
+                        dataset=dataset,
+                        source=pinned,
+                        **code,
+                        **settings,
+                        **home,
+                        **record,
                     )
 
     return petalflow_pipeline

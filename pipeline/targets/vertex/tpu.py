@@ -48,7 +48,7 @@ def on_tpu(build: Build, settings: VertexSettings) -> Build:
         return build
     spec = _machine_spec(asked["train"])
     image = build.container_image("train")
-    return replace(build, trainer=lambda: _custom_job(image, spec, settings), note=_NOTE)
+    return replace(build, components={"train": lambda: _custom_job(image, spec, settings)}, note=_NOTE)
 
 
 def _machine_spec(machine: Machine) -> Mapping[str, str | int]:
