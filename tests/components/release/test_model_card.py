@@ -22,20 +22,20 @@ def test_names_cannot_become_markup_in_the_card() -> None:
 
 def test_the_card_says_how_to_read_what_the_keras_model_gives() -> None:
     several, two = card_of("ant", "bee", "cat"), card_of("ant", "bee_fly", task=Task.BINARY)
-    assert "gives\n`[n, 3]`, the probability of each class as `labels.txt` orders them." in several
-    assert "gives\n`[n, 1]`, the probability of bee\\_fly; that of ant is what is left to 1." in two
+    assert "returns\n`[n, 3]`, the probability of each class, in the order of `labels.txt`." in several
+    assert "returns\n`[n, 1]`, the probability of bee\\_fly; the probability of ant is 1 minus that." in two
 
 
 def test_a_card_of_several_labels_says_what_is_answered() -> None:
     card = card_of("ant", "bee", "cat", task=Task.MULTI_LABEL)
-    assert "| all labels right | 1.000 |" in card
-    assert "Both answer `scores` and `labels`" in card
+    assert "| accuracy (every label correct) | 1.000 |" in card
+    assert "Both return `scores` and `labels`" in card
 
 
 def test_the_card_names_who_let_out_what_did_not_pass() -> None:
     card = card_of("ant", "bee", accepted_anyway={"by": "Ada <b>", "reason": "a wrong label"})
-    assert r"was let out by Ada \<b\>: a wrong label" in card
-    assert "let out" not in card_of("ant", "bee", accepted_anyway=None)
+    assert r"Ada \<b\> accepted it anyway: a wrong label" in card
+    assert "accepted it anyway" not in card_of("ant", "bee", accepted_anyway=None)
 
 
 def test_what_failed_is_not_told_as_a_reason_to_accept() -> None:
@@ -45,8 +45,8 @@ def test_what_failed_is_not_told_as_a_reason_to_accept() -> None:
     ]
     card = card_of("ant", "bee", checks=checks, accepted_anyway={"by": "Ada", "reason": "a wrong label"})
     assert "Why it was accepted" not in card
-    assert "retrained by\nPetalflow" in card
-    assert "and let out by a person." in card
+    assert "trained by Petalflow" in card
+    assert "It failed its checks and was accepted by a person." in card
     assert "- **failed** min\\_accuracy: is below 0.9\n- min\\_recall of ant: reaches 0.5" in card
     accepted = card_of("ant", "bee", checks=checks[1:], accepted_anyway=None)
     assert "## Why it was accepted\n\n- min\\_recall of ant" in accepted

@@ -92,7 +92,7 @@ def test_who_let_out_what_did_not_pass_is_in_the_lineage(tmp_path: Path) -> None
     anyway = {"by": "Ada", "reason": "the labels are wrong"}
     released = publish(make(tmp_path, accepted_anyway=anyway), str(tmp_path / "models"))
     assert released.lineage["accepted_anyway"] == anyway
-    assert "let out by Ada" in (Path(released.uri) / "model_card.md").read_text()
+    assert "Ada accepted it anyway" in (Path(released.uri) / "model_card.md").read_text()
 
 
 def test_which_images_it_was_trained_on_is_kept(tiny_registry, tiny_dataset) -> None:
@@ -135,8 +135,7 @@ def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str,
     assert storage.read_json(storage.join(released.uri, "dataset_statistics.json")) == statistics
     card = storage.read_bytes(storage.join(released.uri, "model_card.md")).decode()
     assert "recall of glöckchen" in card
-    assert "in all" in card
-    assert "1200" in card
+    assert "dataset of 1200 images" in card
 
 
 def test_that_what_is_live_was_not_compared_with_is_said(tmp_path: Path, caplog) -> None:

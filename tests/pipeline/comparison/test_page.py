@@ -28,7 +28,7 @@ def test_what_changed_is_shown_with_its_pictures(comparison: Comparison, tmp_pat
     html = written(comparison, tmp_path)
     changed = [*comparison.gained, *comparison.lost, *comparison.otherwise]
     assert len(comparison.gained) > 3, "the models should differ, or nothing is tested here"
-    assert f"Gained: B alone is right ({len(comparison.gained)})" in html
+    assert f"Gained: only B is correct ({len(comparison.gained)})" in html
     pictures = re.findall(r'<img src="data:image/\w+;base64,([^"]+)" alt="([^"]*)">', html)
     assert len(pictures) == len(changed)
     for change, (data, alt) in zip(changed, pictures, strict=True):
@@ -76,8 +76,8 @@ def test_without_the_dataset_there_are_names_only_and_it_may_be_given(two: Two, 
     comparison = compare(*(read_evaluation(str(folder)) for folder in moved))
     html = written(comparison, tmp_path)
     assert "data:image" not in html
-    assert "There are no pictures" in html
-    assert "the model of A and the model of B is not beside its evaluation" in html
+    assert "No images are shown" in html
+    assert "the model of A and the model of B was not found next to its evaluation" in html
     assert comparison.gained[0].first.filename.split("/")[-1] in html
     assert "data:image" in written(comparison, tmp_path, dataset=open_dataset(two.home / "dataset"))
 

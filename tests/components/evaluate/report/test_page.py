@@ -127,7 +127,7 @@ def test_the_slider_tells_what_each_threshold_gives(hostile) -> None:
             assert page.locator("#at-threshold").text_content() == f"{threshold:.4f}"
             assert page.locator("#at-share").text_content() == f"{100 * answered / len(rows):.1f} %"
             assert (
-                page.locator("#at-answered").text_content() == f"{answered} answered, {len(rows) - answered} held back"
+                page.locator("#at-answered").text_content() == f"{answered} predictions, {len(rows) - answered} abstentions"
             )
             assert page.locator("#at-accuracy").text_content() == f"{100 * right / answered:.1f} %"
             assert f"threshold {threshold:.4f}" in (slider.get_attribute("aria-valuetext") or "")
@@ -247,13 +247,13 @@ def test_the_figures_of_the_release_stand_beside(tiny_model, tiny_dataset, tiny_
     settings = SETTINGS.model_copy(update={"max_accuracy_drop": 0.5})
     evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, live)
     with opened(tmp_path / "out" / "report.html") as page:
-        for row in page.locator("#figures ~ .scroll").first.locator("tbody tr").all():
+        for row in page.locator("#metrics ~ .scroll").first.locator("tbody tr").all():
             mine, between, theirs = row.locator("td").all_text_contents()
             assert theirs == mine + between  # it is the same model
         assert "release 1" in (page.locator(".tiles").first.text_content() or "").lower()
         slices = page.locator("#slice-table tbody tr").all()
         assert all(row.locator("td").nth(1).text_content() == row.locator("td").nth(5).text_content() for row in slices)
-        assert page.get_by_text("This network has no convolutions").is_visible()
+        assert page.get_by_text("This network has no convolutional layers").is_visible()
 
 
 def test_of_several_labels_there_is_no_matrix_and_no_threshold(flags_model, flags_dataset, tmp_path) -> None:
@@ -272,8 +272,8 @@ def test_a_release_that_a_person_answers_for_says_so_first(tiny_model, tiny_data
     with opened(tmp_path / "out" / "report.html") as page:
         banner = page.locator("main > *").first.text_content() or ""
         assert "Accepted by a person" in banner
-        assert "Ada <i> answers for this model, whatever the checks say: the labels are wrong" in banner
-        assert re.search(r"dense for 3 classes, judged \d{4}-\d\d-\d\d$", banner.strip())
+        assert "Ada <i> accepted this model despite the failed checks: the labels are wrong" in banner
+        assert re.search(r"dense, 3 classes, evaluated \d{4}-\d\d-\d\d$", banner.strip())
         assert (page.locator(".checks li").first.text_content() or "").startswith("min_accuracy")
         assert page.locator("image, .looked").count() == 0
 
@@ -312,7 +312,7 @@ def test_a_page_full_of_pictures_is_under_five_megabytes(hostile, tmp_path, clas
 
 
 @pytest.mark.parametrize(
-    ("skill", "said"), [(0, "the model is likelier to be wrong than they"), (6, "No labels are contradicted")]
+    ("skill", "said"), [(0, "the model is more likely to be wrong than the labels"), (6, "disagrees with no labels")]
 )
 def test_a_model_that_contradicts_many_labels_is_itself_suspected(hostile, tmp_path, skill, said) -> None:
     dataset, model, settings = hostile.parent / "dataset", hostile.parent / "model", EvaluateSettings(min_accuracy=0.1)
