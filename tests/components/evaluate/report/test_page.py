@@ -126,9 +126,8 @@ def test_the_slider_tells_what_each_threshold_gives(hostile) -> None:
             answered, right = abstention.at(threshold)
             assert page.locator("#at-threshold").text_content() == f"{threshold:.4f}"
             assert page.locator("#at-share").text_content() == f"{100 * answered / len(rows):.1f} %"
-            assert (
-                page.locator("#at-answered").text_content() == f"{answered} predictions, {len(rows) - answered} abstentions"
-            )
+            counts = f"{answered} predictions, {len(rows) - answered} abstentions"
+            assert page.locator("#at-answered").text_content() == counts
             assert page.locator("#at-accuracy").text_content() == f"{100 * right / answered:.1f} %"
             assert f"threshold {threshold:.4f}" in (slider.get_attribute("aria-valuetext") or "")
 
