@@ -44,7 +44,7 @@ def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
 
 def run_step(step: str, work: Callable[[], object]) -> None:
     """Runs a step's work with its log on the terminal."""
-    from petalflow.run.frame import log_as
+    from petalflow.run.execution import log_as
 
     log_as(step)
     try:

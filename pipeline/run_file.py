@@ -8,7 +8,7 @@ from typing import Any
 
 from petalflow import clock, storage
 from petalflow.errors import UsageError
-from petalflow.run.activity import CACHED, FAILED, RAN, RUNNING, SKIPPED
+from petalflow.run.steps import CACHED, FAILED, RAN, RUNNING, SKIPPED
 
 WAITING = "waiting"
 __all__ = ["BY_HAND", "CACHED", "FAILED", "RAN", "RUNNING", "SKIPPED", "WAITING", "RunFile", "StepState"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from components.notify.notify import summary
+from components.notify.message import summary
 from petalflow import errors, storage
 from petalflow.errors import Interrupted, UsageError
 from petalflow.run import record

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from petalflow.run.frame import last_error
+from petalflow.run.execution import last_error
 from pipeline.build import Build
 from pipeline.display import Display
 from pipeline.request import Request

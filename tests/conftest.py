@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from petalflow import storage
-from petalflow.run.frame import OUR_LOGGERS
+from petalflow.run.execution import OUR_LOGGERS
 from tests import preloaded
 from tests.servers.docker import build_container_images, running_docker
 from tests.servers.gcs import running_gcs

@@ -19,7 +19,7 @@ def convert(
     from components.convert.convert import convert as work
     from components.convert.previous import previous_dataset
     from components.convert.settings import ConvertSettings
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
     from petalflow.source.addresses import unpin
 
     with running("convert", state_uri):

@@ -30,7 +30,7 @@ def evaluate(
     from petalflow.model.serving import Serving
     from petalflow.registry import live
     from petalflow.run import record
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
     from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE
 
     run = run_id or job_id

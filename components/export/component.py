@@ -18,7 +18,7 @@ def export(
     """Exports a model, to be served as `serving` says; code_version is there for the cache."""
     from components.export.settings import ExportSettings
     from petalflow.model.serving import Serving
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
 
     with running("export", state_uri):
         from components.export.export import export as work

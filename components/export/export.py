@@ -23,7 +23,7 @@ from petalflow.model.files import MODEL_FILE, TrainedModel, load_model, model_sh
 from petalflow.model.scoring import Scores, score_model
 from petalflow.model.serving import Serving
 from petalflow.model.task import apply_temperature
-from petalflow.run.frame import last_error
+from petalflow.run.execution import last_error
 
 log = logging.getLogger(__name__)
 

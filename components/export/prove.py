@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from petalflow.errors import PetalflowError
-from petalflow.run.frame import running
+from petalflow.run.execution import running
 
 if TYPE_CHECKING:
     from petalflow.dataset import Dataset

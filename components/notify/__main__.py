@@ -20,9 +20,9 @@ def notify(
     debug: commandline.Debug = False,
 ) -> None:
     """Say how a run ended, from its record; with --send, to everybody who is to know."""
-    from components.notify.notify import check_recorded, compose
+    from components.notify.message import check_recorded, compose
+    from components.notify.notify import send as work
     from components.notify.settings import NotifySettings
-    from components.notify.telling import send as work
 
     settings = NotifySettings.of(commandline.read_settings("notify", config, set))
     check_recorded(record_uri, run_id)

@@ -18,12 +18,12 @@ def notify(
     status: dsl.PipelineTaskFinalStatus,
 ) -> None:
     """Ends a run: notes how it ended, clears away what is old, lets the next one in, and tells people."""
-    from components.notify.notify import summary
+    from components.notify.cleanup import clean_up
+    from components.notify.message import summary
+    from components.notify.notify import notify as work
     from components.notify.settings import KeepSettings, NotifySettings
-    from components.notify.telling import tell
-    from components.notify.tidying import tidy
     from petalflow.run import lock, record
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
 
     with running("notify"):
         run, error = run_id or job_id, status.error_message or ""
@@ -31,6 +31,6 @@ def notify(
         for line in summary(record_uri, run, name):
             print(line, flush=True)
         # Before another run may go on with what is there; telling may take a while, and need not.
-        tidy(registry, name, state_uri, record_uri, KeepSettings.from_json(keep_config))
+        clean_up(registry, name, state_uri, record_uri, KeepSettings.from_json(keep_config))
         lock.release(state_uri, run)
-        tell(record_uri, run, name, NotifySettings.from_json(notify_config))
+        work(record_uri, run, name, NotifySettings.from_json(notify_config))

@@ -11,7 +11,7 @@ from email.utils import format_datetime, make_msgid
 
 from components.notify import secret
 from components.notify.delivery import Delayed, Undelivered, deliver, unreached
-from components.notify.notify import Message, plain
+from components.notify.message import Message, plain
 from components.notify.settings import NotifySettings
 from petalflow import clock
 

@@ -16,7 +16,7 @@ from urllib3.util import Url, make_headers, parse_url
 
 from components.notify import secret
 from components.notify.delivery import Delayed, Undelivered, deliver, unreached
-from components.notify.notify import Message
+from components.notify.message import Message
 from components.notify.settings import NotifySettings
 from petalflow import __version__
 

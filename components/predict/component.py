@@ -12,7 +12,7 @@ def predict(registry: str, name: str, images: str, predict_config: str, predicti
 
     from components.predict.settings import PredictSettings
     from petalflow import storage
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
 
     with running("predict"):
         from components.predict.predict import predict as work

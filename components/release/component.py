@@ -27,7 +27,7 @@ def release(
     """Returns the address of the release; the source is given as ADDRESS@sha256:FINGERPRINT."""
     from components.release.release import release as work
     from petalflow.run import record
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
     from petalflow.settings import sections
     from petalflow.source.addresses import unpin
 

@@ -25,25 +25,25 @@ def snapshot(
     listing: dsl.Output[dsl.Artifact],
     baseline: dsl.OutputPath(str),  # type: ignore[valid-type]
 ) -> str:
-    """Returns the source as it is now, ADDRESS@sha256:FINGERPRINT, or "" when there is nothing to do."""
-    from components.snapshot.baseline import baseline_of_training
+    """Returns the source as it is now, ADDRESS@sha256:FINGERPRINT, or "" if there is nothing to do."""
+    from components.snapshot.baseline import find_warm_start
     from components.snapshot.settings import SnapshotSettings
-    from components.snapshot.snapshot import Asked, look
+    from components.snapshot.snapshot import SnapshotRequest, snapshot_for_run
     from petalflow import registry as releases
     from petalflow import storage
     from petalflow.run import record
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
     from petalflow.settings import sections
     from petalflow.source import SourceOptions
 
     run = run_id or job_id
     with running("snapshot", state_uri, run):
-        # A run that was cut off after its release has made that, and no other, whatever the photos are by now.
+        # A run that was interrupted after its release keeps that release, even if the photos have changed since.
         made = releases.released_by(registry, name, run)
         asked_for = {"source": source, "trigger": trigger, "code_version": code_version}
         record.begin(record_uri, run, **asked_for, has_released=made is not None)
-        for promised in (listing.path, baseline):  # whatever comes
-            storage.write_bytes(promised, b"")
+        for output in (listing.path, baseline):  # which must exist, whatever happens
+            storage.write_bytes(output, b"")
         if made:
             record.write(record_uri, run, record.RELEASE, made.for_record())
             return ""
@@ -55,11 +55,11 @@ def snapshot(
             export=export_config,
         )
         reading = SourceOptions.among(convert_config)
-        asked = Asked(source, registry, name, state_uri, run, settings, code_version, reading)
-        pinned, seen = look(asked, SnapshotSettings.from_json(snapshot_config), listing.path)
+        request = SnapshotRequest(source, registry, name, state_uri, run, settings, code_version, reading)
+        pinned, seen = snapshot_for_run(request, SnapshotSettings.from_json(snapshot_config), listing.path)
         record.write(record_uri, run, record.SNAPSHOT, seen)
         if not seen["skipped"]:
-            record.take_turn(record_uri, run)
-        storage.write_bytes(baseline, baseline_of_training(settings["train"], registry, name, run).encode())
+            record.note_lock_acquired(record_uri, run)
+        storage.write_bytes(baseline, find_warm_start(settings["train"], registry, name, run).encode())
     listing.metadata.update({key: seen[key] for key in ("source", "fingerprint", "images") if key in seen})
     return pinned

@@ -1,4 +1,4 @@
-"""Look at a source: wait for it, list it, take its fingerprint, and decide whether there is anything new."""
+"""List a source, compute its fingerprint, and decide whether there is anything new."""
 
 import json
 import logging
@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from components.snapshot.arrival import await_source
-from components.snapshot.changes import keep_listing, why
-from components.snapshot.due import why_not_due
+from components.snapshot.baseline import keep_listing, reasons_to_run
 from components.snapshot.settings import SnapshotSettings
-from components.snapshot.turn import take_turn
+from components.snapshot.waiting import acquire_lock, await_source, why_not_due
 from petalflow import registry, storage
 from petalflow.registry import Release
 from petalflow.source import PLAIN, Listing, SourceOptions, open_source
@@ -21,17 +19,17 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a run was asked for.
+class SnapshotRequest:
+    """The run that a snapshot is taken for.
 
     Attributes:
-        source: Where the images are; a date in it is not filled in yet.
-        registry: Where releases go.
+        source: The address of the images; its date is not filled in yet.
+        registry: The registry.
         name: The name to release under.
-        state_uri: What all runs of the name share.
+        state_uri: The state shared by all runs of the name.
         run_id: The run.
-        settings: Of the steps, by section, as a release keeps them.
-        code_version: Of the steps.
+        settings: The settings of the steps by section, as a release keeps them.
+        code_version: The version of the steps' code.
         reading: How to read the source.
     """
 
@@ -45,40 +43,39 @@ class Asked:
     reading: SourceOptions = PLAIN
 
 
-def look(asked: Asked, options: SnapshotSettings, out: str) -> tuple[str, dict[str, Any]]:
-    """Looks at the source of a run, when it is there and it is the run's turn.
+def snapshot_for_run(request: SnapshotRequest, options: SnapshotSettings, out: str) -> tuple[str, dict[str, Any]]:
+    """Lists the source of a run, after waiting for it and for the lock, and decides whether there is anything to do.
 
     Args:
-        asked: The run.
-        options: How to look.
-        out: JSON Lines file to write: an item a line.
+        request: The run.
+        options: What to wait for, and when to skip the run.
+        out: The JSON Lines file to write, an image per line; empty if the run is skipped.
 
     Returns:
-        The source, pinned, or "" if there is nothing to do; and what the record is to say.
+        The source with its fingerprint, or "" if there is nothing to do; and the snapshot for the run's record.
 
     Raises:
         UsageError: If the source is missing, empty or of no known kind.
-        PetalflowError: If the run waited in vain.
+        PetalflowError: If the source or the lock was not free in time.
     """
-    storage.write_bytes(out, b"")  # promised, whatever comes
-    skipped, address = why_not_due(asked.state_uri, asked.run_id, options), asked.source
+    storage.write_bytes(out, b"")  # an output of the step, which must exist even if the run is skipped
+    skipped, address = why_not_due(request.state_uri, request.run_id, options), request.source
     if not skipped:
-        address = await_source(asked.source, options)
-        skipped = take_turn(asked.state_uri, asked.run_id, options) if address else "the source is not there"
+        address = await_source(request.source, options)
+        skipped = acquire_lock(request.state_uri, request.run_id, options) if address else "the source is missing"
     if skipped:
         log.info("skipped: %s", skipped)
-        return "", {"source": address or asked.source, "skipped": skipped, "nothing_new": False}
-    listing = _list(address, out, asked.reading)
-    found = _summary(listing)
-    last, reasons = _reasons(asked, listing)
-    keep_listing(asked.state_uri, listing)
+        return "", {"source": address or request.source, "skipped": skipped, "nothing_new": False}
+    listing = _list(address, out, request.reading)
+    baseline, reasons = _compare_with_releases(request, listing)
+    keep_listing(request.state_uri, listing)
     nothing_new = options.if_changed and not reasons
     if nothing_new:
-        log.info("nothing is new since version %d", last.version if last else 0)
+        log.info("nothing is new since version %d", baseline.version if baseline else 0)
     else:
-        log.info("why: %s", "; ".join(reasons) or "asked for, though nothing changed")
-    record = {**found, "source": address, "skipped": "", "nothing_new": nothing_new}
-    record |= {"why": reasons, "compared_with": last.version if last else None}
+        log.info("why: %s", "; ".join(reasons) or "requested, though nothing changed")
+    record = {**_summary(listing), "source": address, "skipped": "", "nothing_new": nothing_new}
+    record |= {"why": reasons, "compared_with": baseline.version if baseline else None}
     return "" if nothing_new else pin(address, listing.fingerprint), record
 
 
@@ -87,7 +84,7 @@ def snapshot(address: str, out: str, reading: SourceOptions = PLAIN) -> dict[str
 
     Args:
         address: The source.
-        out: JSON Lines file to write: an item a line.
+        out: The JSON Lines file to write, an image per line.
         reading: How to read the source.
 
     Returns:
@@ -105,7 +102,7 @@ def _list(address: str, out: str, reading: SourceOptions) -> Listing:
     storage.write_bytes(out, "".join(lines).encode())
     log.info("%d images in %d classes (%s)", len(listing.items), len(listing.classes), listing.kind)
     for name in listing.ignored[:10]:
-        log.info("ignored, in no class folder: %s", name)
+        log.info("ignored, outside of every class folder: %s", name)
     return listing
 
 
@@ -120,15 +117,16 @@ def _summary(listing: Listing) -> dict[str, Any]:
     }
 
 
-def _reasons(asked: Asked, listing: Listing) -> tuple[Release | None, list[str]]:
+def _compare_with_releases(request: SnapshotRequest, listing: Listing) -> tuple[Release | None, list[str]]:
     """Returns the release that a run is compared with, and what differs from it.
 
-    That is the live one; but where somebody has rolled back, what was withdrawn is not to be made again from the
-    same photos, so the release that was rolled back counts too.
+    This is the live release or, after a rollback, also a withdrawn one: the same photos must not bring back a model
+    that somebody rolled back.
     """
-    live = registry.live(asked.registry, asked.name, besides_run=asked.run_id)
+    live = registry.live(request.registry, request.name, besides_run=request.run_id)
+    withdrawn = registry.withdrawn(request.registry, request.name, live) if live else []
     each = [
-        (last, why(last, listing, asked.settings, asked.code_version, asked.state_uri))
-        for last in (live, *(registry.withdrawn(asked.registry, asked.name, live) if live else ()))
+        (release, reasons_to_run(release, listing, request.settings, request.code_version, request.state_uri))
+        for release in (live, *withdrawn)
     ]
     return next((pair for pair in each if not pair[1]), each[0])

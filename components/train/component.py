@@ -16,7 +16,7 @@ def train(
 ) -> None:
     """Trains a model on the dataset, beginning with a release's weights or ""; code_version is there for the cache."""
     from components.train.settings import TrainSettings
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
 
     with running("train", state_uri):
         from components.train.checkpoint import training_uri

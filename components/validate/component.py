@@ -18,7 +18,7 @@ def validate(
     from components.validate.drift import live_baseline
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
 
     with running("validate", state_uri):
         settings = ValidateSettings.from_json(validate_config)

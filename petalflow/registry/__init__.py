@@ -15,17 +15,15 @@ from petalflow.registry.publishing import check_name, publish, released_by, roll
 from petalflow.registry.releases import (
     DATASET_STATISTICS_FILE,
     RELEASE_FILE,
+    TRAINING_IMAGES_FILE,
     Release,
     find_release,
     live,
     open_release,
-    releases,
-    withdrawn,
-)
-from petalflow.registry.training_images import (
-    TRAINING_IMAGES_FILE,
     read_training_hashes,
+    releases,
     training_hashes_at,
+    withdrawn,
     write_training_hashes,
 )
 

@@ -1,18 +1,24 @@
 """What is in a registry."""
 
 import itertools
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from petalflow import storage
-from petalflow.errors import UsageError
+from petalflow.errors import PetalflowError, UsageError
+
+log = logging.getLogger(__name__)
 
 RELEASE_FILE = "release.json"
 # What the dataset was like that a release was made of, for when the dataset itself is gone.
 DATASET_STATISTICS_FILE = "dataset_statistics.json"
+# Which images a release was trained on: later candidates are not compared with it on them.
+TRAINING_IMAGES_FILE = "training_images.sha256"
 # On object stores this file is uploaded last, so a version without it is not there yet.
 VISIBLE_BY = "saved_model.pb"
+_DIGEST_BYTES = 32
 # Without these, nobody could say whether anything is new, or compare it with a candidate.
 _NEEDED = {"run_id", "class_names", "fingerprint", "settings", "code_version"}
 
@@ -107,6 +113,37 @@ def find_release(address: str) -> Release:
     """
     registry_uri, _, name = address.rstrip("/").rpartition("/")
     return (live(registry_uri or ".", name) if name else None) or open_release(address)
+
+
+def write_training_hashes(hashes: Iterable[str]) -> bytes:
+    """Returns what a release's file holds: SHA-256 digests of 32 bytes each, ascending.
+
+    Args:
+        hashes: Of the images' contents in the source, as hexadecimal digits.
+    """
+    return b"".join(sorted({bytes.fromhex(sha256) for sha256 in hashes}))
+
+
+def read_training_hashes(release: Release) -> frozenset[str] | None:
+    """Returns the hashes of the images that a release was trained on, None if it does not say."""
+    address = storage.join(release.uri, TRAINING_IMAGES_FILE)
+    if not storage.is_file(address):
+        return None
+    data = storage.read_bytes(address)
+    return frozenset(data[at : at + _DIGEST_BYTES].hex() for at in range(0, len(data), _DIGEST_BYTES))
+
+
+def training_hashes_at(uri: str) -> frozenset[str] | None:
+    """Returns the hashes of the images that the release in a folder was trained on; None if that is not known any more.
+
+    Args:
+        uri: Of a release that a training began with; it may be gone since.
+    """
+    try:
+        return read_training_hashes(open_release(uri))
+    except PetalflowError as error:
+        log.warning("which images %s was trained on is not known: %s", uri, error)
+        return None
 
 
 def _newest_first(registry_uri: str, name: str) -> Iterator[Release]:

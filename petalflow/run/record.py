@@ -9,7 +9,7 @@ so the steps that decide write here what they decided.
 from typing import Any
 
 from petalflow import clock, storage
-from petalflow.run import activity
+from petalflow.run import execution
 from petalflow.verdict import REPORT_FILE
 
 BEGIN, SNAPSHOT, VERDICT, RELEASE, END = "begin", "snapshot", "verdict", "release", "end"
@@ -38,8 +38,8 @@ def begin(
     write(record_uri, run_id, BEGIN, {**before, **asked, "attempts": before["attempts"] + 1})
 
 
-def take_turn(record_uri: str, run_id: str) -> None:
-    """Notes that it is the run's turn: what steps of its name note from now on is its own."""
+def note_lock_acquired(record_uri: str, run_id: str) -> None:
+    """Records that the run has acquired the lock: the states that steps write from now on are its own."""
     begun = read(record_uri, run_id, BEGIN) or {}
     write(record_uri, run_id, BEGIN, {"turn_at": clock.stamp(), **begun})
 
@@ -57,8 +57,8 @@ def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error:
     begun = read(record_uri, run_id, BEGIN)
     since = begun.get("turn_at") if begun else None
     how = outcome(record_uri, run_id, succeeded=succeeded)
-    said = (activity.first_error(state_uri, run_id, since) or error) if how == FAILED else ""
-    steps = activity.states(state_uri, run_id, since)
+    said = (execution.first_error(state_uri, run_id, since) or error) if how == FAILED else ""
+    steps = execution.step_states(state_uri, run_id, since)
     ended = {"outcome": how, "ended_at": clock.stamp(), "error": said, "steps": steps}
     write(record_uri, run_id, END, ended)
     return ended

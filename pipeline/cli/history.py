@@ -11,8 +11,8 @@ from rich.text import Text
 
 from petalflow.printable import printable
 from petalflow.run import record as runs
-from petalflow.run.activity import CACHED, FAILED, RAN, RUNNING
 from petalflow.run.history import DID_NOT_END, GOING_ON, UNREADABLE, WAITING, RunRecord
+from petalflow.run.steps import CACHED, FAILED, RAN, RUNNING
 
 # Where there is no terminal, nothing is wrapped and nothing cut.
 _ENDLESS = 100_000

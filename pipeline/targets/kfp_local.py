@@ -13,7 +13,7 @@ from typing import Any
 
 from components.convert.previous import previous_dataset
 from components.notify.settings import KeepSettings
-from petalflow.run.frame import last_error
+from petalflow.run.execution import last_error
 from pipeline.display import Display
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, RunFile
 from pipeline.target import Failure

@@ -29,5 +29,6 @@ def test_a_build_for_tpus_without_one_says_so_in_a_line(tmp_path) -> None:
 
 
 def test_a_step_does_not_let_libtpu_ask_for_a_tpu(run_python) -> None:
-    code = "import os; from petalflow.run.frame import log_as; log_as('train'); print(os.environ['TPU_SKIP_MDS_QUERY'])"
+    log = "from petalflow.run.execution import log_as; log_as('train')"
+    code = f"import os; {log}; print(os.environ['TPU_SKIP_MDS_QUERY'])"
     assert run_python(code).stdout == "1\n"

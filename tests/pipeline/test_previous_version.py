@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from components.notify.notify import compose
-from components.snapshot.changes import kept_listing
+from components.notify.message import compose
+from components.snapshot.baseline import kept_listing
 from petalflow import registry, storage
 from petalflow.model.exported import Exported
 from petalflow.model.serving import Serving
 from petalflow.registry import Release
-from petalflow.run import activity, lock, record
+from petalflow.run import execution, lock, record
 from petalflow.run.history import history
 from petalflow.run.steps import STEPS
 from petalflow.verdict import Check, read_accepted
@@ -99,7 +99,7 @@ def test_the_lock_is_read_and_the_next_run_acquires_it(state: str) -> None:
 def test_the_notes_of_steps_and_the_listing_are_read(records: str, state: str, live: Release) -> None:
     begun = record.read(records, SECOND, record.BEGIN)
     assert begun is not None
-    steps = activity.states(state, SECOND, begun["turn_at"])
+    steps = execution.step_states(state, SECOND, begun["turn_at"])
     assert [step for step, how in steps.items() if how == "cached"] == ["convert", "train", "export"]
     listing = kept_listing(state, live.lineage["fingerprint"])
     assert listing is not None

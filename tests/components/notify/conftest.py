@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from components.notify.notify import Message
+from components.notify.message import Message
 from components.notify.settings import NotifySettings
 from petalflow.verdict import check_min
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from components.notify.mail import compose_letter, send
-from components.notify.notify import Message
+from components.notify.message import Message
 from components.notify.settings import NotifySettings
 from petalflow import clock
 from petalflow.errors import PetalflowError

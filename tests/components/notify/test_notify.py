@@ -1,143 +1,153 @@
 import json
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from components.notify.notify import Message, check_recorded, compose, plain, summary
-from petalflow.errors import UsageError
-from petalflow.run import record as runs
-from petalflow.verdict import Check, Verdict, check_min
+from components.notify.notify import notify, send
+from components.notify.settings import NotifySettings
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.run import record
+from tests.components.notify.conftest import SECRET
+from tests.conftest import RunPython
+from tests.servers.process import free_port
+from tests.servers.proxy import Answer, proxy
+from tests.servers.smtp import running_smtp
 
-SNAPSHOT = {
-    "images": 1600, "classes": {"daisy": 800, "rose": 800}, "source": "/photos", "nothing_new": False, "skipped": "",
-    "why": ["photos: 12 added", "other code"],
-}  # fmt: skip
-RELEASE = {"version": 4, "uri": "/models/flowers/4", "name": "flowers"}
-COMPARISON = Check("max_accuracy_drop", "", None, None, -0.05, None, "does not apply: there is no release")
-GOOD, BAD = check_min("min_accuracy", "", 146, 160, 0.8), check_min("min_recall", "rose", 60, 80, 0.8)
+# The exit handler in a process of its own, as every place to run starts it.
+STEP = """
+    import sys
+    from components.notify.component import notify
+    from kfp import dsl
 
-
-def verdict(*checks: Check, version: int | None = None) -> dict:
-    made = Verdict(checks, {"accuracy": 0.9125}, {"version": version}, "f00d", ("daisy", "rose"), 160, 1.0, 0.0)
-    return json.loads(json.dumps(made.to_json()))
-
-
-def record(place: str, *, error: str = "", **parts: dict) -> None:
-    for part, value in parts.items():
-        runs.write(place, "run-1", part, value)
-    runs.end(place, "run-1", f"{place}/state", succeeded=not error, error=error)
-
-
-def text(place: str) -> list[str]:
-    return compose(place, "run-1", "flowers").text().splitlines()
+    home, config = sys.argv[1:]
+    status = dsl.PipelineTaskFinalStatus("SUCCEEDED", "run", "run", 0, "")
+    notify.python_func(
+        registry=f"{home}/models", name="flowers", state_uri=f"{home}/state", record_uri=f"{home}/records",
+        run_id="run-1", job_id="", notify_config=config, keep_config="{}", status=status,
+    )
+"""
 
 
-def test_a_run_that_released_was_accepted(place: str) -> None:
-    record(place, snapshot=SNAPSHOT, verdict=verdict(COMPARISON, GOOD, version=3), release=RELEASE)
-    assert summary(place, "run-1", "flowers") == [
-        "flowers: accepted (run run-1)",
-        "source: 1600 images in 2 classes, /photos",
-        "why: photos: 12 added; other code",
-        "accuracy 0.9125 on 160 test images, compared with version 3",
-        f"passed: min_accuracy: {GOOD.why}",
-        "not applicable: max_accuracy_drop: does not apply: there is no release",
-        "released version 4: /models/flowers/4",
-    ]
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with the record of a run that was refused."""
+    records = f"{tmp_path}/records"
+    check = {"name": "min_accuracy", "slice": "", "value": 0.5, "bound": 0.4, "threshold": 0.8, "passed": False}
+    verdict = {"checks": [{**check, "why": "too low"}], "candidate": {"accuracy": 0.5}, "baseline": {"version": None}}
+    record.begin(records, "run-1", source="/photos", trigger="by hand", code_version="c1")
+    snapshot = {"images": 2, "classes": {"a": 1, "b": 1}, "source": "/photos", "why": ["other code"]}
+    record.write(records, "run-1", record.SNAPSHOT, {**snapshot, "nothing_new": False, "skipped": ""})
+    record.write(records, "run-1", record.VERDICT, {**verdict, "accepted": False, "test_images": 10})
+    record.end(records, "run-1", f"{tmp_path}/state", succeeded=True)
+    return tmp_path
 
 
-def test_who_accepted_what_did_not_pass_is_named(place: str) -> None:
-    anyway = {"accepted": True, "accepted_anyway": {"by": "Ada", "reason": "wrong labels"}}
-    record(place, snapshot=SNAPSHOT, verdict={**verdict(BAD), **anyway}, release=RELEASE)
-    said = "accuracy 0.9125 on 160 test images; accepted by Ada, whatever the checks say: wrong labels"
-    assert said in summary(place, "run-1", "flowers")
+def written(home: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in home.rglob("*") if path.is_file()}
 
 
-def test_what_failed_stands_before_what_passed(place: str) -> None:
-    record(place, snapshot=SNAPSHOT, verdict=verdict(COMPARISON, GOOD, BAD))
-    lines = summary(place, "run-1", "flowers")
-    assert lines[0] == "flowers: refused (run run-1)"
-    assert lines[3:6] == [
-        "accuracy 0.9125 on 160 test images",
-        f"failed: min_recall of rose: {BAD.why}",
-        f"passed: min_accuracy: {GOOD.why}",
-    ]
-    assert not any("released" in line for line in lines)
+@pytest.fixture(params=["absent", "failing", "unknown", "slow", "mute"])
+def broken(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server that takes no message, for one reason or another."""
+    if request.param == "absent":
+        yield f"http://127.0.0.1:{free_port()}"
+        return
+    ended = threading.Event()
+    answers: dict[str, Callable[[Any], Answer | None]] = {
+        "failing": lambda request: Answer(500),
+        "unknown": lambda request: Answer(404),
+        "slow": lambda request: Answer(200) if ended.wait(60) else None,
+        "mute": lambda request: None,  # which fails in the server, and closes the connection
+    }
+    with proxy(answer=answers[request.param]) as server:
+        yield server.url
+        ended.set()
 
 
-def test_nothing_new_is_said_without_figures(place: str) -> None:
-    record(place, snapshot={**SNAPSHOT, "nothing_new": True, "why": []})
-    assert summary(place, "run-1", "flowers") == [
-        "flowers: nothing new (run run-1)",
-        "source: 1600 images in 2 classes, /photos",
-    ]
+def test_a_run_ends_the_same_whatever_becomes_of_the_message(
+    broken: str, home: Path, settings, run_python: RunPython
+) -> None:
+    config = settings(broken, timeout_s=0.5).to_json()
+    done = run_python(STEP, str(home), config)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((home / "records" / "run-1" / "end.json").read_text())["outcome"] == "refused"
+    assert done.stdout.count("notify: not everybody was told how the run ended: the webhook at 127.0.0.1") == 1
+    assert "flowers: refused (run run-1)\n" in done.stdout
+    assert "error:" not in done.stdout, "which would make the step a failed one"
+    assert SECRET not in config + done.stdout + done.stderr
+    assert not [name for name, content in written(home).items() if SECRET.encode() in content]
 
 
-def test_a_run_that_left_says_why(place: str) -> None:
-    record(place, snapshot={"source": "/photos", "skipped": "another run goes on", "nothing_new": False})
-    assert summary(place, "run-1", "flowers") == ["flowers: skipped (run run-1)", "another run goes on: /photos"]
+def test_a_message_that_arrives_is_logged_without_where(home: Path, settings, run_python: RunPython) -> None:
+    left = [Answer(503), Answer(502), Answer(200)]
+    with proxy(answer=lambda request: left.pop(0)) as server:
+        done = run_python(STEP, str(home), settings(server.url).to_json())
+    assert done.returncode == 0
+    assert f"notify: told the webhook at {server.url.removeprefix('http://')}\n" in done.stdout
+    assert json.loads(server.requests[-1].body)["text"].startswith("flowers: refused (run run-1)\n")
+    assert SECRET not in done.stdout + done.stderr
+    assert not [name for name, content in written(home).items() if SECRET.encode() in content]
 
 
-def test_a_run_that_failed_says_so_however_far_it_came(place: str) -> None:
-    record(place, snapshot=SNAPSHOT, verdict=verdict(GOOD), error="train: out of memory")
-    lines = summary(place, "run-1", "flowers")
-    assert lines[:2] == ["flowers: failed (run run-1)", "train: out of memory"]
-    assert f"passed: min_accuracy: {GOOD.why}" in lines
+@pytest.mark.parametrize(
+    ("outcomes", "told"), [("refused", True), (["accepted", "failed", "nothing_new", "skipped"], False), ([], False)]
+)
+def test_only_what_is_asked_for_is_told(outcomes, told: bool, home: Path, settings, logged) -> None:
+    with proxy(answer=lambda request: Answer(200)) as server:
+        notify(f"{home}/records", "run-1", "flowers", settings(server.url, outcomes=outcomes))
+    assert len(server.requests) == told
+    assert told or "nobody is told, since notify.outcomes leaves out refused" in logged()
 
 
-def test_a_run_whose_end_was_not_noted_is_told_by_what_it_did(place: str) -> None:
-    assert summary(place, "run-1", "flowers") == ["flowers: failed (run run-1)"]
-    runs.write(place, "run-1", runs.SNAPSHOT, SNAPSHOT)
-    runs.write(place, "run-1", runs.RELEASE, RELEASE)
-    assert summary(place, "run-1", "flowers")[0] == "flowers: accepted (run run-1)"
+def test_nothing_new_is_told_if_asked_for(home: Path, settings) -> None:
+    record.write(f"{home}/records", "run-1", record.END, {"outcome": record.NOTHING_NEW, "error": ""})
+    with proxy(answer=lambda request: Answer(200)) as server:
+        notify(f"{home}/records", "run-1", "flowers", settings(server.url, outcomes="nothing_new"))
+    assert json.loads(server.requests[0].body)["text"].startswith("flowers: nothing new")
 
 
-def test_the_text_is_ten_lines_with_the_failed_checks_first_and_the_links_last(tmp_path: Path) -> None:
-    home = str(tmp_path)
-    record(home, snapshot=SNAPSHOT, verdict=verdict(*[GOOD] * 6, *[BAD] * 3, COMPARISON), release=RELEASE)
-    lines = text(home)
-    assert len(lines) == 10
-    assert lines[4:] == [
-        f"failed: min_recall of rose: {BAD.why}",
-        f"failed: min_recall of rose: {BAD.why}",
-        f"failed: min_recall of rose: {BAD.why}",
-        "and 7 more checks: 6 passed, 1 not applicable",
-        "released version 4: /models/flowers/4",
-        f"report: {home}/run-1/report.html",
-    ]
+def test_one_way_that_fails_does_not_bar_the_other(home: Path, settings, logged) -> None:
+    mail = {"email_to": "anna@example.com", "email_from": "petalflow@example.com", "smtp_host": "localhost"}
+    with running_smtp() as server:
+        both = settings("ftp://", **mail, smtp_port=server.port, smtp_security="none")
+        notify(f"{home}/records", "run-1", "flowers", both)
+    assert len(server.letters) == 1
+    assert "not everybody was told how the run ended: notify.webhook leads to no URL" in logged()
 
 
-def test_checks_that_fit_are_all_named(tmp_path: Path) -> None:
-    record(str(tmp_path), snapshot=SNAPSHOT, verdict=verdict(*[GOOD] * 4, BAD))
-    lines = text(str(tmp_path))
-    assert len(lines) == 10
-    assert not any("more checks" in line for line in lines)
+def test_a_secret_or_a_record_that_is_not_there_is_one_line(home: Path, settings, logged, monkeypatch) -> None:
+    used = settings("http://127.0.0.1")
+    monkeypatch.delenv("HOOK")
+    notify(f"{home}/records", "run-1", "flowers", used)
+    assert "the environment variable HOOK is not set, where the steps run" in logged()
+    (home / "records" / "run-1" / "end.json").write_text("{")
+    notify(f"{home}/records", "run-1", "flowers", used)
+    assert "was told how the run ended: unexpected JSONDecodeError" in logged()
 
 
-def test_what_is_on_google_cloud_storage_is_linked_as_a_browser_opens_it() -> None:
-    message = Message(
-        "flowers", "run-1", "accepted", version=4,
-        release="gs://b/my models/flowers/4", report="gs://b/r/run-1/report.html",
-    )  # fmt: skip
-    assert message.text().splitlines()[1:] == [
-        "released version 4: https://console.cloud.google.com/storage/browser/b/my%20models/flowers/4",
-        "report: https://storage.cloud.google.com/b/r/run-1/report.html",
-    ]
-    assert message.lines()[1:] == ["released version 4: gs://b/my models/flowers/4"]
+def test_who_sends_by_hand_is_told_what_is_wrong(message, settings) -> None:
+    with pytest.raises(UsageError, match="there is nobody to tell; set notify"):
+        send(message, NotifySettings())
+    with pytest.raises(PetalflowError, match="leads to no URL"):
+        send(message, settings("ftp://"))
 
 
-def test_text_from_outside_stays_on_its_line() -> None:
-    message = Message("flowers\r\nBcc: eve@example.com", "run-1", "failed", error="a\n\x1b[31mb\u202ec " + "x" * 1000)
-    title, error = message.lines()
-    assert title == "flowers Bcc: eve@example.com: failed (run run-1)"
-    assert error.startswith("a [31mb c xxx")
-    assert len(error) == 500
-    assert plain("a\tb\0") == "a b"
-
-
-def test_a_run_without_a_record_is_named_as_such(place: str) -> None:
-    with pytest.raises(UsageError, match=r"no record of run run-1 under .*there is none of any run"):
-        check_recorded(place, "run-1")
-    runs.write(place, "run-0", runs.RELEASE, RELEASE)
-    with pytest.raises(UsageError, match="the last one there is run-0"):
-        check_recorded(place, "run-1")
-    check_recorded(place, "run-0")
+def test_the_command_shows_a_run_and_sends_it(home: Path, settings, run_python: RunPython) -> None:
+    main = "import runpy; runpy.run_module('components.notify', run_name='__main__')"
+    run = ("--record-uri", f"{home}/records", "--name", "flowers", "--set", "webhook=env:HOOK", "--run-id")
+    with proxy(answer=lambda request: Answer(200)) as server:
+        settings(server.url)
+        shown = run_python(main, *run, "run-1", "--set", "outcomes=[accepted]")
+        assert (shown.returncode, server.requests) == (0, [])
+        assert shown.stdout.startswith("flowers: refused (run run-1)\nsource: 2 images")
+        sent = run_python(main, *run, "run-1", "--set", "outcomes=[accepted]", "--send")
+        assert (sent.returncode, len(server.requests)) == (0, 1)
+        absent = run_python(main, *run, "run-2", "--send")
+    assert (absent.returncode, len(server.requests)) == (2, 1)
+    assert "no record of run run-2" in absent.stderr
+    failed = run_python(main, *run, "run-1", "--send", "--set", "attempts=1")
+    assert (failed.returncode, SECRET in failed.stderr + sent.stdout) == (1, False)
+    assert "petalflow: error: the webhook at 127.0.0.1" in failed.stderr

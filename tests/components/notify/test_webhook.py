@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from components.notify.notify import Message
+from components.notify.message import Message
 from components.notify.settings import NotifySettings
 from components.notify.webhook import post
 from petalflow.errors import PetalflowError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from components.snapshot.settings import SnapshotSettings
-from components.snapshot.snapshot import Asked, look, snapshot
+from components.snapshot.snapshot import SnapshotRequest, snapshot, snapshot_for_run
 from petalflow import registry, storage
 from petalflow.errors import UsageError
 from petalflow.run import lock
@@ -59,44 +59,44 @@ def photos(tmp_path: Path, make_flowers: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture
-def asked(photos: Path, place: str) -> Asked:
+def run_request(photos: Path, place: str) -> SnapshotRequest:
     """A run of "flowers" whose registry is empty."""
-    return Asked(str(photos), place, "flowers", f"{place}/.state", "run-9", SETTINGS, "c1")
+    return SnapshotRequest(str(photos), place, "flowers", f"{place}/.state", "run-9", SETTINGS, "c1")
 
 
-def release(asked: Asked, run_id: str, fingerprint: str, folder: Path) -> registry.Release:
+def release(run_request: SnapshotRequest, run_id: str, fingerprint: str, folder: Path) -> registry.Release:
     (folder / "export").mkdir(exist_ok=True)
     (folder / "export" / "saved_model.pb").write_bytes(b"graph")
     made_from = {"fingerprint": fingerprint, "settings": json.loads(json.dumps(SETTINGS)), "code_version": "c1"}
     lineage = {"run_id": run_id, "class_names": [], **made_from}
-    return registry.publish(str(folder / "export"), lineage, asked.registry, asked.name)
+    return registry.publish(str(folder / "export"), lineage, run_request.registry, run_request.name)
 
 
 @pytest.fixture
-def released(asked: Asked, photos: Path, tmp_path: Path) -> str:
+def released(run_request: SnapshotRequest, photos: Path, tmp_path: Path) -> str:
     """The fingerprint that the live release of "flowers" has, which is that of the photos."""
     fingerprint = open_source(str(photos)).list().fingerprint
-    release(asked, "run-1", fingerprint, tmp_path)
+    release(run_request, "run-1", fingerprint, tmp_path)
     return fingerprint
 
 
-def test_what_is_new_is_pinned_and_why_is_said(asked: Asked, photos: Path, tmp_path: Path) -> None:
-    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+def test_what_is_new_is_pinned_and_why_is_said(run_request: SnapshotRequest, photos: Path, tmp_path: Path) -> None:
+    pinned, record = snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))
     assert pinned == f"{photos}@sha256:{open_source(str(photos)).list().fingerprint}"
     assert record["why"] == ["nothing is released yet"]
     assert (record["nothing_new"], record["skipped"], record["compared_with"]) == (False, "", None)
 
 
 def test_nothing_is_new_when_source_settings_and_code_are_those_of_the_live_release(
-    asked: Asked, released: str, tmp_path: Path
+    run_request: SnapshotRequest, released: str, tmp_path: Path
 ) -> None:
-    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    pinned, record = snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))
     assert (pinned, record["nothing_new"], record["why"]) == ("", True, [])
     assert record["compared_with"] == 1
 
 
-def test_without_if_changed_it_runs_all_the_same(asked: Asked, released: str, tmp_path: Path) -> None:
-    pinned, record = look(asked, SnapshotSettings(), str(tmp_path / "out"))
+def test_without_if_changed_it_runs_all_the_same(run_request: SnapshotRequest, released: str, tmp_path: Path) -> None:
+    pinned, record = snapshot_for_run(run_request, SnapshotSettings(), str(tmp_path / "out"))
     assert pinned.endswith(released)
     assert (record["nothing_new"], record["why"]) == (False, [])
 
@@ -110,55 +110,63 @@ def test_without_if_changed_it_runs_all_the_same(asked: Asked, released: str, tm
     ],
     ids=["settings", "code", "name"],
 )
-def test_a_change_of_any_of_them_is_new(asked: Asked, released: str, tmp_path: Path, change: dict, reason: str) -> None:
-    pinned, record = look(replace(asked, **change), IF_CHANGED, str(tmp_path / "out"))
+def test_a_change_of_any_of_them_is_new(
+    run_request: SnapshotRequest, released: str, tmp_path: Path, change: dict, reason: str
+) -> None:
+    pinned, record = snapshot_for_run(replace(run_request, **change), IF_CHANGED, str(tmp_path / "out"))
     assert pinned
     assert record["why"] == [reason]
 
 
-def test_a_photo_changed_under_the_same_name_is_new(asked: Asked, released: str, photos: Path, tmp_path: Path) -> None:
-    look(asked, IF_CHANGED, str(tmp_path / "out"))
+def test_a_photo_changed_under_the_same_name_is_new(
+    run_request: SnapshotRequest, released: str, photos: Path, tmp_path: Path
+) -> None:
+    snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))
     changed = next(photos.rglob("*.jpg"))
     changed.write_bytes(changed.read_bytes()[::-1])
-    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    pinned, record = snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))
     assert pinned
     assert record["why"] == ["photos: 1 changed"]
 
 
-def test_the_release_of_this_very_run_does_not_count(asked: Asked, released: str, tmp_path: Path) -> None:
-    pinned, _ = look(replace(asked, run_id="run-1"), IF_CHANGED, str(tmp_path / "out"))
+def test_the_release_of_this_very_run_does_not_count(
+    run_request: SnapshotRequest, released: str, tmp_path: Path
+) -> None:
+    pinned, _ = snapshot_for_run(replace(run_request, run_id="run-1"), IF_CHANGED, str(tmp_path / "out"))
     assert pinned
 
 
-def test_only_the_live_release_counts(asked: Asked, released: str, tmp_path: Path) -> None:
-    release(asked, "run-2", "later", tmp_path)
-    pinned, _ = look(asked, IF_CHANGED, str(tmp_path / "out"))
+def test_only_the_live_release_counts(run_request: SnapshotRequest, released: str, tmp_path: Path) -> None:
+    release(run_request, "run-2", "later", tmp_path)
+    pinned, _ = snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))
     assert pinned
 
 
 def test_what_was_rolled_back_is_not_made_again_from_the_same_photos(
-    asked: Asked, photos: Path, tmp_path: Path
+    run_request: SnapshotRequest, photos: Path, tmp_path: Path
 ) -> None:
-    release(asked, "run-1", "earlier", tmp_path)
-    release(asked, "run-2", open_source(str(photos)).list().fingerprint, tmp_path)
-    registry.roll_back(asked.registry, asked.name, 1, "rollback-1")
-    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    release(run_request, "run-1", "earlier", tmp_path)
+    release(run_request, "run-2", open_source(str(photos)).list().fingerprint, tmp_path)
+    registry.roll_back(run_request.registry, run_request.name, 1, "rollback-1")
+    pinned, record = snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))
     assert (pinned, record["compared_with"]) == ("", 2)
     (photos / "more").mkdir()
     (photos / "more" / "new.jpg").write_bytes(b"new")
-    pinned, record = look(asked, IF_CHANGED, str(tmp_path / "out"))
+    pinned, record = snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))
     assert (bool(pinned), record["compared_with"]) == (True, 3)
 
 
-def test_a_run_that_has_to_leave_looks_at_nothing(asked: Asked, tmp_path: Path) -> None:
-    lock.acquire(asked.state_uri, "run-8", 3600)
-    pinned, record = look(asked, SnapshotSettings(overlap="leave"), str(tmp_path / "out"))
+def test_a_run_that_has_to_leave_looks_at_nothing(run_request: SnapshotRequest, tmp_path: Path) -> None:
+    lock.acquire(run_request.state_uri, "run-8", 3600)
+    pinned, record = snapshot_for_run(run_request, SnapshotSettings(overlap="leave"), str(tmp_path / "out"))
     assert pinned == ""
-    assert record["skipped"] == "run run-8 is going on"
+    assert record["skipped"] == "run run-8 is still active"
     assert (tmp_path / "out").read_bytes() == b""
 
 
-def test_a_live_release_that_says_nothing_of_itself_is_one_line(asked: Asked, released: str, tmp_path: Path) -> None:
-    storage.remove(storage.join(asked.registry, "flowers", "1", "release.json"))
+def test_a_live_release_that_says_nothing_of_itself_is_one_line(
+    run_request: SnapshotRequest, released: str, tmp_path: Path
+) -> None:
+    storage.remove(storage.join(run_request.registry, "flowers", "1", "release.json"))
     with pytest.raises(UsageError, match=r"flowers/1 does not say what .* \(it has no release.json\); move"):
-        look(asked, IF_CHANGED, str(tmp_path / "out"))
+        snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))

@@ -4,7 +4,7 @@ import pytest
 
 from petalflow import clock
 from petalflow.errors import PetalflowError
-from petalflow.run import activity, record
+from petalflow.run import execution, record
 
 
 def test_what_is_written_is_read(place: str) -> None:
@@ -78,10 +78,10 @@ def test_an_attempt_begins_without_what_the_one_before_decided(place: str, monke
 
 
 def test_the_end_says_how_and_which_steps_ran(place: str) -> None:
-    with activity.noted("convert", f"{place}/state"):
+    with execution.tracked("convert", f"{place}/state"):
         pass  # of the run that this one waited for
     record.begin(place, "run-1", **ASKED)
-    with activity.noted("snapshot", f"{place}/state", "run-1"):
+    with execution.tracked("snapshot", f"{place}/state", "run-1"):
         record.write(place, "run-1", record.SNAPSHOT, {"nothing_new": True})
     ended = record.end(place, "run-1", f"{place}/state", succeeded=True)
     assert ended == record.read(place, "run-1", record.END)
@@ -92,12 +92,12 @@ def test_the_end_says_how_and_which_steps_ran(place: str) -> None:
 def test_what_steps_note_counts_from_the_runs_turn_on(place: str, monkeypatch) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-03-02T03:00:00+00:00")
     record.begin(place, "run-1", **ASKED)
-    with activity.noted("train", f"{place}/state"):
+    with execution.tracked("train", f"{place}/state"):
         pass  # of the run that this one waits for
     monkeypatch.setenv(clock.VARIABLE, "2026-03-02T04:00:00+00:00")
-    record.take_turn(place, "run-1")
+    record.note_lock_acquired(place, "run-1")
     for step, run_id in (("snapshot", "run-1"), ("convert", ""), ("validate", ""), ("evaluate", "run-1")):
-        with activity.noted(step, f"{place}/state", run_id):
+        with execution.tracked(step, f"{place}/state", run_id):
             pass
     record.write(place, "run-1", record.SNAPSHOT, {"nothing_new": False})
     record.write(place, "run-1", record.VERDICT, {"accepted": False})
@@ -115,7 +115,7 @@ def test_an_attempt_after_a_release_keeps_what_was_decided(place: str) -> None:
 
 def test_the_end_of_a_failed_run_has_the_words_of_its_step_rather_than_those_of_the_backend(place: str) -> None:
     record.begin(place, "run-1", **ASKED)
-    with pytest.raises(PetalflowError), activity.noted("snapshot", f"{place}/state", "run-1"):
+    with pytest.raises(PetalflowError), execution.tracked("snapshot", f"{place}/state", "run-1"):
         raise PetalflowError("source /photos is gone")
     ended = record.end(place, "run-1", f"{place}/state", succeeded=False, error="task snapshot failed with exit code 1")
     assert (ended["outcome"], ended["error"]) == ("failed", "snapshot: source /photos is gone")

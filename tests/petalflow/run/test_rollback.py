@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from components.snapshot.settings import SnapshotSettings
-from components.snapshot.snapshot import Asked, look
+from components.snapshot.snapshot import SnapshotRequest, snapshot_for_run
 from petalflow import clock, registry, source, storage
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.registry import Release
@@ -121,8 +121,8 @@ def test_what_was_withdrawn_is_not_made_again_from_the_same_photos(
     publish("f1"), publish(source.open_source(str(photos)).list().fingerprint)
 
     def seen() -> tuple[str, dict]:
-        asked = Asked(str(photos), place, "flowers", f"{place}/state", "run-3", SETTINGS, "c1")
-        return look(asked, SnapshotSettings(if_changed=True), str(tmp_path / "listing"))
+        request = SnapshotRequest(str(photos), place, "flowers", f"{place}/state", "run-3", SETTINGS, "c1")
+        return snapshot_for_run(request, SnapshotSettings(if_changed=True), str(tmp_path / "listing"))
 
     back(place, 1)
     pinned, found = seen()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from components.snapshot.arrival import await_source
 from components.snapshot.settings import SnapshotSettings
+from components.snapshot.waiting import await_source
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source import open_source

@@ -16,7 +16,7 @@ _TRAINING = re.compile(r"[0-9a-f]{16}")
 _LISTING = re.compile(r"[0-9a-f]+\.jsonl\.gz")
 
 
-def tidy(registry_uri: str, name: str, state_uri: str, record_uri: str, keep: KeepSettings) -> None:
+def clean_up(registry_uri: str, name: str, state_uri: str, record_uri: str, keep: KeepSettings) -> None:
     """Removes what is older than the settings keep; what fails is logged, and changes nothing.
 
     Args:

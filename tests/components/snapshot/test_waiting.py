@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from components.snapshot.arrival import await_source
 from components.snapshot.settings import SnapshotSettings
+from components.snapshot.waiting import acquire_lock, await_source, why_not_due
 from petalflow import clock, storage
-from petalflow.errors import PetalflowError
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.run import lock
 from tests.servers.proxy import Answer, Proxy, Request, proxy
 from tests.servers.store import Store
 
@@ -89,7 +90,7 @@ def test_a_run_keeps_its_day_after_midnight(
 def test_a_source_that_does_not_come_fails_or_is_left_out(place: str, pattern: str) -> None:
     source = f"{place}/{pattern}"
     for minutes in (0, SHORT):
-        with pytest.raises(PetalflowError, match=rf"\(waited {minutes} minutes\); put it there, ") as failure:
+        with pytest.raises(PetalflowError, match=rf"\(waited {minutes} minutes\); upload it, ") as failure:
             await_source(source, settings(minutes), OFTEN)
         assert str(failure.value).startswith(f"source {place}")
         assert "\n" not in str(failure.value)
@@ -132,7 +133,7 @@ def test_a_store_that_is_away_for_a_while_is_borne(
     def go_away_and_come_back() -> None:
         moody.answer = answering(409)  # none of those that the client tries again itself, for a minute
         for _ in range(2000):
-            if "looking again" not in caplog.text:
+            if "checking again" not in caplog.text:
                 time.sleep(OFTEN)
         moody.answer = lambda request: None
         fill(bucket, "2026-11-22/roses/1.jpg")
@@ -154,3 +155,87 @@ def test_permission_that_is_denied_fails_at_once(moody: Proxy, gs: Store, option
     moody.answer = answering(403)
     with pytest.raises(PetalflowError, match="permission denied"):
         await_source(f"{gs.new_bucket()}/{{date}}", options, OFTEN)
+
+
+MONDAYS = SnapshotSettings(due="0 3 * * 1 Europe/Berlin", due_since="2026-01-01T12:00:00+00:00")
+
+
+def start(place: str, monkeypatch, utc: str, run_id: str = "", settings: SnapshotSettings = MONDAYS) -> bool:
+    """Starts a run at a time, and tells whether it was due."""
+    monkeypatch.setenv(clock.VARIABLE, f"2026-{utc}:00+00:00")
+    return why_not_due(place, run_id or utc, settings) == ""
+
+
+def test_without_a_schedule_every_start_is_due(place: str, monkeypatch) -> None:
+    assert start(place, monkeypatch, "01-06T10:00", settings=SnapshotSettings())
+    assert start(place, monkeypatch, "01-06T10:00", settings=SnapshotSettings())
+
+
+def test_a_cluster_that_starts_at_both_hours_is_served_at_the_right_one(place: str, monkeypatch) -> None:
+    winter = [start(place, monkeypatch, f"01-{day:02}T0{hour}:00") for day in (5, 12) for hour in (1, 2)]
+    assert winter == [False, True, False, True]
+    summer = [start(place, monkeypatch, f"04-{day:02}T0{hour}:00") for day in (6, 13) for hour in (1, 2)]
+    assert summer == [True, False, True, False]
+
+
+def test_a_start_that_comes_late_is_due_all_the_same_and_once(place: str, monkeypatch) -> None:
+    assert start(place, monkeypatch, "01-05T04:40")
+    assert not start(place, monkeypatch, "01-05T05:00")
+
+
+def test_what_was_due_before_the_schedule_was_made_is_over(place: str, monkeypatch) -> None:
+    later = MONDAYS.model_copy(update={"due_since": "2026-01-07T12:00:00+00:00"})
+    assert not start(place, monkeypatch, "01-08T01:00", settings=later)
+    assert start(place, monkeypatch, "01-12T02:00", settings=later)
+
+
+def test_a_run_that_was_cut_off_is_still_due(place: str, monkeypatch) -> None:
+    assert start(place, monkeypatch, "01-05T02:00", "run-1")
+    assert start(place, monkeypatch, "01-05T02:30", "run-1")
+    assert not start(place, monkeypatch, "01-05T02:31", "run-2")
+
+
+def test_the_reason_names_the_next_time(place: str, monkeypatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-01-05T01:00:00+00:00")
+    assert why_not_due(place, "run-1", MONDAYS) == "not due now: next at 2026-01-05 03:00 CET"
+
+
+@pytest.mark.parametrize("due", ["0 3 * * 1", "Europe/Berlin", "", "0 3 * * 1 Nowhere/City"])
+def test_what_is_no_line_with_a_zone_is_refused(due: str) -> None:
+    with pytest.raises(UsageError, match=r"snapshot\.due="):
+        SnapshotSettings.of({"due": due})
+
+
+LEAVE = SnapshotSettings(overlap="leave")
+
+
+@pytest.fixture
+def taken(tmp_path) -> str:
+    lock.acquire(str(tmp_path), "run-1", 3600)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("settings", [SnapshotSettings(), LEAVE], ids=["wait", "leave"])
+def test_nobody_is_waited_for_where_nobody_is(tmp_path, settings) -> None:
+    assert acquire_lock(str(tmp_path), "run-1", settings) == ""
+    assert lock.current_holder(str(tmp_path)).run_id == "run-1"
+
+
+def test_a_run_leaves_while_another_goes_on(taken: str) -> None:
+    assert acquire_lock(taken, "run-2", LEAVE) == "run run-1 is still active"
+    assert lock.current_holder(taken).run_id == "run-1"
+
+
+def test_a_run_waits_until_the_other_has_ended(taken: str, caplog) -> None:
+    caplog.set_level("INFO")
+    threading.Timer(0.2, lock.release, (taken, "run-1")).start()
+    assert acquire_lock(taken, "run-2", SnapshotSettings(), every_s=OFTEN) == ""
+    assert lock.current_holder(taken).run_id == "run-2"
+    assert caplog.text.count("waiting for run run-1") == 1
+
+
+def test_a_run_waits_in_vain_only_so_long(taken: str) -> None:
+    settings = SnapshotSettings(overlap_wait_minutes=0.0005)
+    with pytest.raises(PetalflowError, match=r"run run-1 is still active after 0.0005 minutes; .*overlap_wait"):
+        acquire_lock(taken, "run-2", settings, every_s=OFTEN)
+    assert lock.current_holder(taken).run_id == "run-1"

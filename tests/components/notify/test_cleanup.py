@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from components.notify.cleanup import clean_up
 from components.notify.settings import KeepSettings
-from components.notify.tidying import tidy
 from components.train.checkpoint import opened, training_uri
 from components.train.state import TrainingState
 from petalflow import clock, storage
@@ -19,9 +19,9 @@ TICK_S = 1.1
 
 
 @pytest.fixture
-def tidied(place: str) -> Callable[..., None]:
+def cleaned_up(place: str) -> Callable[..., None]:
     """A function that clears away what is in a place beyond some settings."""
-    return lambda **keep: tidy(place, "flowers", f"{place}/state", f"{place}/records", ALL.model_copy(update=keep))
+    return lambda **keep: clean_up(place, "flowers", f"{place}/state", f"{place}/records", ALL.model_copy(update=keep))
 
 
 @pytest.fixture
@@ -52,76 +52,76 @@ def release(place: str, version: int, fingerprint: str) -> None:
     storage.write_bytes(f"{place}/flowers/{version}/saved_model.pb", b"graph")
 
 
-def test_the_newest_records_stay(place: str, record, tidied) -> None:
+def test_the_newest_records_stay(place: str, record, cleaned_up) -> None:
     record(d="failed", b="accepted", c="refused", a="accepted")
-    tidied(runs=2)
+    cleaned_up(runs=2)
     assert below(f"{place}/records") == {"c", "a"}
 
 
-def test_the_last_success_and_the_run_that_goes_on_stay_however_old(place: str, record, tidied) -> None:
+def test_the_last_success_and_the_run_that_goes_on_stay_however_old(place: str, record, cleaned_up) -> None:
     record(run1="accepted", run2="accepted", run3="nothing new", run4="failed", run5="refused", run6="failed")
     lock.acquire(f"{place}/state", "run3", lease_s=3600)
-    tidied(runs=2)
+    cleaned_up(runs=2)
     assert below(f"{place}/records") == {"run2", "run3", "run5", "run6"}
     lock.release(f"{place}/state", "run3")
-    tidied(runs=2)
+    cleaned_up(runs=2)
     assert below(f"{place}/records") == {"run2", "run5", "run6"}
 
 
-def test_what_is_no_record_or_cannot_be_read_is_not_touched(place: str, record, tidied) -> None:
+def test_what_is_no_record_or_cannot_be_read_is_not_touched(place: str, record, cleaned_up) -> None:
     record(run1="failed", run2="failed")
     storage.write_bytes(f"{place}/records/torn/begin.json", b"{")
     storage.write_bytes(f"{place}/records/notes/mine.txt", b"somebody's")
     storage.write_bytes(f"{place}/records/run2/end.json", b"{")
-    tidied(runs=1)
+    cleaned_up(runs=1)
     assert below(f"{place}/records") == {"run2", "torn", "notes"}
 
 
-def test_trainings_that_never_ended_go_but_the_newest(place: str, tidied) -> None:
+def test_trainings_that_never_ended_go_but_the_newest(place: str, cleaned_up) -> None:
     trainings = [training_uri(f"{place}/state", f"photos {number}", "{}", "c1") for number in range(3)]
     for uri in (*trainings, trainings[0]):  # the first is taken up again
         with opened(uri) as checkpoints:
             checkpoints.save(TrainingState(history={"val_loss": [1.0]}))
         tick(place)
     storage.write_bytes(f"{place}/state/train/mine/notes.txt", b"somebody's")
-    tidied(states=2)
+    cleaned_up(states=2)
     assert below(f"{place}/state/train") == {"mine", *(trainings[number][-16:] for number in (0, 2))}
 
 
-def test_listings_go_but_the_newest_and_that_of_the_live_release(place: str, tidied) -> None:
+def test_listings_go_but_the_newest_and_that_of_the_live_release(place: str, cleaned_up) -> None:
     for name in ("f4", "f3", "f2", "f1"):
         storage.write_bytes(f"{place}/state/listings/{name}.jsonl.gz", b"")
         tick(place)
     storage.write_bytes(f"{place}/state/listings/notes.txt", b"somebody's")
     release(place, 1, "f3")
-    tidied(states=1)
+    cleaned_up(states=1)
     assert below(f"{place}/state/listings") == {"f3.jsonl.gz", "f1.jsonl.gz", "notes.txt"}
 
 
-def test_old_releases_go_if_that_is_asked_for(place: str, tidied) -> None:
+def test_old_releases_go_if_that_is_asked_for(place: str, cleaned_up) -> None:
     for version in (1, 2, 3):
         release(place, version, "f1")
-    tidied()
+    cleaned_up()
     assert below(f"{place}/flowers") == {"1", "2", "3"}
-    tidied(releases=2)
+    cleaned_up(releases=2)
     assert below(f"{place}/flowers") == {"2", "3"}
 
 
-def test_it_says_in_a_line_what_it_removed_or_nothing(place: str, record, tidied, caplog) -> None:
+def test_it_says_in_a_line_what_it_removed_or_nothing(place: str, record, cleaned_up, caplog) -> None:
     caplog.set_level(logging.INFO, "components")
     record(run1="failed", run2="failed", run3="failed")
     for version in (1, 2, 3):
         release(place, version, "f1")
-    tidied(runs=1, states=1, releases=2)
-    tidied(runs=1, states=1, releases=2)
+    cleaned_up(runs=1, states=1, releases=2)
+    cleaned_up(runs=1, states=1, releases=2)
     assert caplog.messages == ["cleared away what was old: records (2), releases (1)"]
 
 
-def test_what_fails_is_logged_and_the_rest_is_done(place: str, record, tidied, caplog) -> None:
+def test_what_fails_is_logged_and_the_rest_is_done(place: str, record, cleaned_up, caplog) -> None:
     record(run1="failed", run2="failed")
     for version in (1, 2, 3):
         storage.write_bytes(f"{place}/flowers/{version}/saved_model.pb", b"a release without lineage")
-    tidied(runs=1, releases=2)
+    cleaned_up(runs=1, releases=2)
     assert below(f"{place}/records") == {"run2"}
     assert len(caplog.messages) == 1
     assert caplog.messages[0].startswith(f"cannot clear away old releases: {place}/flowers/3 does not say")

@@ -1,0 +1,168 @@
+"""How a run ended, in words a person reads: from its record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.run import record
+from petalflow.verdict import REPORT_FILE, Check
+
+# Of a message; what is longer is not read.
+_LINES = 10
+_LONGEST_LINE = 500
+# What failed is what a person looks for.
+_ORDER = (False, True, None)
+_MARKS = {True: "passed", False: "failed", None: "not applicable"}
+# Where a browser that is logged in at Google opens what has an address gs://...
+_OBJECT = "https://storage.cloud.google.com/"
+_FOLDER = "https://console.cloud.google.com/storage/browser/"
+
+
+@dataclass(frozen=True)
+class Message:
+    """How a run ended.
+
+    Attributes:
+        name: What it was to release under.
+        run_id: The run.
+        outcome: accepted, refused, failed, nothing new or skipped.
+        error: What the step that failed said, or "".
+        source: What was looked at, or why nothing was, in words; "" if the run did not come so far.
+        why: The reasons for the run.
+        accuracy: Of the candidate on the test images, 0..1; None if there was no verdict.
+        judged: The same in words, and what the candidate was compared with; or "".
+        checks: Those of the verdict, the failed ones first.
+        version: Of the release; None if there is none.
+        release: Its address, or "".
+        report: The address of the report, or "".
+    """
+
+    name: str
+    run_id: str
+    outcome: str
+    error: str = ""
+    source: str = ""
+    why: Sequence[str] = ()
+    accuracy: float | None = None
+    judged: str = ""
+    checks: Sequence[Check] = ()
+    version: int | None = None
+    release: str = ""
+    report: str = ""
+
+    @property
+    def title(self) -> str:
+        """The name and the outcome, on one line whatever the name is."""
+        return plain(f"{self.name}: {self.outcome}")
+
+    @property
+    def failed(self) -> list[Check]:
+        """The checks that failed."""
+        return [check for check in self.checks if check.passed is False]
+
+    def lines(self) -> list[str]:
+        """Returns all that there is to say; addresses as the record has them."""
+        released = [f"released version {self.version}: {self.release}"] if self.release else []
+        return [*self._facts(), *map(_line, self.checks), *released]
+
+    def text(self) -> str:
+        """Returns the ten lines that people are sent; addresses as a browser opens them."""
+        facts, links = self._facts(), self._links()
+        room = _LINES - len(facts) - len(links)
+        shown = self.checks if len(self.checks) <= room else self.checks[: room - 1]
+        return "\n".join([*facts, *map(_line, shown), *_rest(self.checks[len(shown) :]), *links])
+
+    def _facts(self) -> list[str]:
+        why = f"why: {'; '.join(self.why)}" if self.why else ""
+        facts = (f"{self.name}: {self.outcome} (run {self.run_id})", self.error, self.source, why, self.judged)
+        return [plain(fact) for fact in facts if fact]
+
+    def _links(self) -> list[str]:
+        release = f"released version {self.version}: {_opened(self.release, _FOLDER)}" if self.release else ""
+        report = f"report: {_opened(self.report, _OBJECT)}" if self.report else ""
+        return [_printable(link) for link in (release, report) if link]
+
+
+def compose(record_uri: str, run_id: str, name: str) -> Message:
+    """Returns how a run ended and why, from what its steps and `runs.end` noted.
+
+    Args:
+        record_uri: Where the records are.
+        run_id: The run.
+        name: The name it releases under.
+    """
+    snapshot = record.read(record_uri, run_id, record.SNAPSHOT) or {}
+    verdict = record.read(record_uri, run_id, record.VERDICT) or {}
+    release = record.read(record_uri, run_id, record.RELEASE) or {}
+    ended = record.read(record_uri, run_id, record.END)
+    outcome = ended["outcome"] if ended else record.outcome(record_uri, run_id, succeeded=True)
+    checks = [Check(**check) for check in verdict.get("checks", ())]
+    return Message(
+        name=name,
+        run_id=run_id,
+        outcome=outcome,
+        error=ended["error"] if ended else "",
+        source=_source(snapshot) if snapshot else "",
+        why=snapshot.get("why", ()),
+        accuracy=verdict["candidate"]["accuracy"] if verdict else None,
+        judged=_judged(verdict) if verdict else "",
+        checks=sorted(checks, key=lambda check: _ORDER.index(check.passed)),
+        version=release.get("version"),
+        release=release.get("uri", ""),
+        report=storage.join(record_uri, run_id, REPORT_FILE) if verdict else "",
+    )
+
+
+def summary(record_uri: str, run_id: str, name: str) -> list[str]:
+    """Returns all lines of `compose`; its arguments are the same."""
+    return compose(record_uri, run_id, name).lines()
+
+
+def check_recorded(record_uri: str, run_id: str) -> None:
+    """Raises UsageError if there is no record of a run."""
+    if not storage.exists(storage.join(record_uri, run_id)):
+        known = storage.list_folders(record_uri)
+        there = f"the last one there is {known[-1]}" if known else "there is none of any run"
+        raise UsageError(f"there is no record of run {run_id} under {record_uri}; {there}")
+
+
+def plain(text: str) -> str:
+    """Returns text from outside as one line without control characters, not longer than a person reads."""
+    line = " ".join(_printable(text).split())
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _source(snapshot: dict[str, Any]) -> str:
+    if snapshot.get("skipped"):
+        return f"{snapshot['skipped']}: {snapshot['source']}"
+    return f"source: {snapshot['images']} images in {len(snapshot['classes'])} classes, {snapshot['source']}"
+
+
+def _judged(verdict: dict[str, Any]) -> str:
+    version = verdict["baseline"].get("version")
+    compared = f", compared with version {version}" if version else ""
+    anyway = verdict.get("accepted_anyway")
+    by = f"; accepted by {anyway['by']}, whatever the checks say: {anyway['reason']}" if anyway else ""
+    return f"accuracy {verdict['candidate']['accuracy']:.4f} on {verdict['test_images']} test images{compared}{by}"
+
+
+def _line(check: Check) -> str:
+    return plain(f"{_MARKS[check.passed]}: {check}")
+
+
+def _rest(checks: Sequence[Check]) -> list[str]:
+    if not checks:
+        return []
+    counts = ((sum(check.passed is passed for check in checks), _MARKS[passed]) for passed in _ORDER)
+    return [f"and {len(checks)} more checks: {', '.join(f'{count} {mark}' for count, mark in counts if count)}"]
+
+
+def _opened(address: str, browser: str) -> str:
+    return browser + quote(address.removeprefix("gs://")) if address.startswith("gs://") else address

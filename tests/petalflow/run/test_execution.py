@@ -1,0 +1,209 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from petalflow import clock, storage
+from petalflow.errors import PetalflowError
+from petalflow.run import execution
+from petalflow.run.execution import error_in, last_error
+from petalflow.run.lock import RUNNER_PID
+
+SINCE = "2026-03-02T03:00:00+00:00"
+
+
+@pytest.fixture
+def monday(monkeypatch) -> None:
+    """Lets it be the Monday on which the run begins."""
+    monkeypatch.setenv(clock.VARIABLE, SINCE)
+
+
+def run(place: str, *steps: str, run_id: str = "run-1") -> None:
+    for step in steps:
+        with execution.tracked(step, place, run_id if step in ("snapshot", "evaluate", "release") else ""):
+            pass
+
+
+def states(place: str, run_id: str = "run-1") -> dict[str, str]:
+    return execution.step_states(place, run_id, SINCE)
+
+
+@pytest.mark.parametrize(("kind", "exit_code"), [("PetalflowError", 1), ("UsageError", 2)])
+def test_an_error_is_one_line_and_its_exit_code(
+    run_python: Callable[..., subprocess.CompletedProcess[str]], kind: str, exit_code: int
+) -> None:
+    done = run_python(
+        f"""
+        from petalflow.errors import {kind}
+        from petalflow.run.execution import running
+        with running("convert"):
+            raise {kind}("the source is empty; add images")
+        """
+    )
+    assert done.returncode == exit_code
+    assert done.stdout == "petalflow: convert: error: the source is empty; add images\n"
+    assert done.stderr == ""
+    assert last_error(done.stdout) == "convert: the source is empty; add images"
+
+
+def test_a_defect_is_one_line_and_keeps_its_traceback(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = run_python(
+        """
+        from petalflow.run.execution import running
+        with running("convert"):
+            [][1]
+        """
+    )
+    assert done.returncode == 1
+    assert "IndexError" in done.stderr
+    assert last_error(done.stdout) == "convert: IndexError: list index out of range"
+
+
+def test_work_that_ends_well_exits_0_and_says_nothing(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = run_python("from petalflow.run.execution import running\nwith running('train'): pass")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_our_log_lines_begin_with_the_step_and_libraries_keep_to_warnings(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = run_python(
+        """
+        import logging
+        from petalflow.run.execution import running
+        with running("convert"):
+            logging.getLogger("components.convert.convert").info("%d images", 3)
+            logging.getLogger("petalflow.storage").info("stored")
+            logging.getLogger("apache_beam").info("chatter")
+        """
+    )
+    assert done.stdout == "convert: 3 images\nconvert: stored\n"
+    assert "chatter" not in done.stderr
+
+
+WATCHED = """
+import sys
+from petalflow.run.execution import running
+with running("train"):
+    print("started", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_step_ends_when_the_process_that_runs_it_is_gone() -> None:
+    runner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    step = subprocess.Popen(
+        [sys.executable, "-c", WATCHED],
+        env={**os.environ, RUNNER_PID: str(runner.pid)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert step.stdout.readline() == "started\n"
+        runner.kill()
+        runner.wait()
+        assert step.wait(timeout=60) == -signal.SIGTERM
+    finally:
+        for process in (runner, step):
+            process.kill()
+            process.communicate()
+
+
+def test_a_step_goes_on_while_its_runner_lives(run_python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = run_python(
+        """
+        import time
+        from petalflow.run.execution import running
+        with running("train"):
+            time.sleep(0.7)  # several looks at the runner
+            print("done")
+        """,
+        **{RUNNER_PID: str(os.getpid())},
+    )
+    assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+@pytest.mark.parametrize(
+    "line", ["", "convert: 1/2 images", "petalflow: error: no step", "log: petalflow: convert: error: quoted"]
+)
+def test_other_lines_are_no_errors(line: str) -> None:
+    assert error_in(line) is None
+
+
+def test_the_last_of_several_errors_counts() -> None:
+    output = "a: 1/2 images\npetalflow: a: error: first\npetalflow: b: error: second: really\nbye\n"
+    assert last_error(output) == "b: second: really"
+
+
+@pytest.mark.usefixtures("monday")
+def test_a_step_that_left_no_note_before_one_that_did_was_cached(place: str) -> None:
+    run(place, "snapshot", "validate", "train", "evaluate")
+    assert states(place) == {
+        "snapshot": "ran", "convert": "cached", "validate": "ran", "train": "ran", "evaluate": "ran",
+        "export": "skipped", "release": "skipped",
+    }  # fmt: skip
+
+
+@pytest.mark.usefixtures("monday")
+def test_notes_of_an_earlier_run_do_not_count(place: str, monkeypatch) -> None:
+    monkeypatch.setenv(clock.VARIABLE, "2026-02-23T03:00:00+00:00")
+    run(place, "snapshot", "convert", "validate", "train", "evaluate", run_id="run-0")
+    monkeypatch.setenv(clock.VARIABLE, SINCE)
+    run(place, "snapshot", "validate", "evaluate")
+    assert [step for step, state in states(place).items() if state == "cached"] == ["convert", "train"]
+
+
+@pytest.mark.usefixtures("monday")
+def test_another_run_that_left_does_not_count(place: str) -> None:
+    run(place, "snapshot", "convert", "validate", "train")
+    with execution.tracked("snapshot", place, "run-2"):
+        pass
+    run(place, "evaluate")
+    assert states(place)["snapshot"] == "ran"
+    assert states(place, "run-2")["snapshot"] == "ran"
+
+
+@pytest.mark.usefixtures("monday")
+def test_a_step_that_fails_says_why_in_a_line(place: str) -> None:
+    run(place, "snapshot")
+    with pytest.raises(PetalflowError), execution.tracked("convert", place):
+        raise PetalflowError("source /photos changed\nTraceback")
+    assert states(place)["convert"] == "failed"
+    assert states(place)["train"] == "skipped"
+    assert execution.first_error(place, "run-1", SINCE) == "convert: source /photos changed"
+
+
+@pytest.mark.usefixtures("monday")
+def test_a_defect_is_named_by_its_kind(place: str) -> None:
+    with pytest.raises(KeyError), execution.tracked("train", place):
+        raise KeyError("epochs")
+    assert execution.first_error(place, "run-1", SINCE) == "train: KeyError: 'epochs'"
+
+
+@pytest.mark.usefixtures("monday")
+def test_a_step_that_was_killed_is_seen_running(place: str) -> None:
+    with execution.tracked("train", place):
+        assert states(place)["train"] == "running"
+
+
+@pytest.mark.usefixtures("monday")
+def test_a_note_that_cannot_be_written_is_not_worth_a_run(tmp_path, caplog) -> None:
+    (tmp_path / "file").write_text("")
+    with execution.tracked("train", str(tmp_path / "file" / "state")):
+        pass
+    assert "cannot record under" in caplog.text
+
+
+@pytest.mark.usefixtures("monday")
+def test_a_run_that_noted_nothing(place: str) -> None:
+    assert set(states(place).values()) == {"skipped"}
+    assert execution.first_error(place, "run-1", SINCE) == ""
+    assert not storage.exists(storage.join(place, "steps"))
