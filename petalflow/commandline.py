@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from petalflow.errors import FAILED, PetalflowError, UsageError
+from petalflow.errors import FAILED, PetalflowError, UnusableOutput, UsageError
 
 _show_traceback = False
 
@@ -35,6 +35,8 @@ def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
     """
     try:
         app(args=argv)
+    except UnusableOutput as error:
+        _fail(error, f"--out {error}", error.exit_code)
     except PetalflowError as error:
         _fail(error, str(error), error.exit_code)
     except Exception as error:  # a defect: still one line, but it says how to see the rest

@@ -26,6 +26,10 @@ class UsageError(PetalflowError):
     exit_code = USAGE
 
 
+class UnusableOutput(UsageError):
+    """A folder cannot be written: the message begins with its address, and the command line adds what named it."""
+
+
 class Interrupted(PetalflowError):
     """The user pressed Ctrl-C; the message says how to go on."""
 

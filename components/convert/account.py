@@ -16,7 +16,8 @@ from petalflow import source, storage
 from petalflow.dataset import BINS, STATISTICS_FILE, Summary
 from petalflow.errors import PetalflowError
 from petalflow.printable import printable
-from petalflow.source import SPLITS, Item, Listing, Reject
+from petalflow.source import Item, Listing, Reject
+from petalflow.splits import SPLITS
 
 log = logging.getLogger(__name__)
 

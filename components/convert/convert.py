@@ -17,7 +17,8 @@ from components.convert.runners import as_workers_see, load_beam, write_shards
 from components.convert.settings import ConvertSettings
 from petalflow import dataset, source, storage
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import SPLITS, Reject
+from petalflow.source import Reject
+from petalflow.splits import SPLITS
 
 log = logging.getLogger(__name__)
 

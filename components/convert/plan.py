@@ -13,7 +13,8 @@ from operator import attrgetter
 
 from components.convert.settings import ConvertSettings
 from petalflow.errors import UsageError
-from petalflow.source import SPLITS, Item, Listing
+from petalflow.source import Item, Listing
+from petalflow.splits import SPLITS
 
 _VALIDATION_FROM, _TEST_FROM = 0.8, 0.9
 

@@ -14,7 +14,7 @@ from components.validate.settings import ValidateSettings
 from petalflow.dataset import Dataset, index_path, read_index
 from petalflow.errors import PetalflowError
 from petalflow.progress import Counter
-from petalflow.source import SPLITS
+from petalflow.splits import SPLITS
 
 # Of the hash of a content so much is kept: two by chance alike are not to be met among any number of images.
 _KEPT_BYTES = 16

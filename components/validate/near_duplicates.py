@@ -21,7 +21,7 @@ from PIL import Image
 from components.validate.settings import ValidateSettings
 from petalflow.dataset import Dataset
 from petalflow.progress import Counter
-from petalflow.source import SPLITS
+from petalflow.splits import SPLITS
 
 # In smaller images there is too little to be told apart by.
 _SMALLEST_PX = 64

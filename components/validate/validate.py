@@ -14,7 +14,7 @@ from components.validate.settings import ValidateSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import SPLITS
+from petalflow.splits import SPLITS
 
 log = logging.getLogger(__name__)
 

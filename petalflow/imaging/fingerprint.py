@@ -1,4 +1,4 @@
-"""What decides how an image comes out: these sources, and the libraries they call."""
+"""A hash of everything that determines how an image is prepared: this package's code, and the libraries it calls."""
 
 import hashlib
 from functools import cache
@@ -14,10 +14,10 @@ _LIBRARIES = ("jpg", "libjpeg_turbo", "jpg_2000", "zlib", "zlib_ng", "libtiff", 
 
 @cache
 def fingerprint() -> str:
-    """Returns a hash that is the same where `prepare` makes the same of a file.
+    """Returns a hash that is equal only where `prepare` returns the same for a file.
 
-    It covers the sources of this package and the versions of Pillow, NumPy and the libraries
-    that Pillow was built with; an image prepared under another fingerprint may differ.
+    It covers the code of this package and the versions of Pillow, NumPy and the libraries that Pillow was built with;
+    an image prepared under another fingerprint may differ.
 
     Returns:
         64 hexadecimal digits.
@@ -31,6 +31,6 @@ def fingerprint() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Returns library name -> version, "" for one that Pillow was built without."""
+    """Returns library name -> version; "" for a library that Pillow was built without."""
     libraries = {name: features.version(name) or "" for name in _LIBRARIES}
     return {"pillow": PIL.__version__, "numpy": np.__version__, **libraries}

@@ -8,24 +8,24 @@ import warnings
 from PIL import Image, UnidentifiedImageError
 
 from petalflow.imaging.rules import Rejected, Rules
-from petalflow.imaging.sniff import sniff
 
-# Our own limits are checked before decoding, and say more than Pillow's warning.
+# Our own limits are checked before decoding, and give a better message than Pillow's warning.
 Image.MAX_IMAGE_PIXELS = None
-# Odd metadata does not matter here; undecodable pixels raise. (For the whole process: catch_warnings
-# would do it for one file, but threads trip over each other in it.)
+# Odd metadata does not matter here; undecodable pixels raise. (For the whole process: catch_warnings is not safe with
+# threads.)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-# Pictures, the commonest first. Not among them what Pillow knows beside: containers whose contents it
-# opens unseen (ICO, ICNS, FITS, IPTC), programs (EPS, WMF), and stubs that cannot be decoded.
+# Formats of pictures, the most common first. Left out: containers whose contents Pillow opens unchecked (ICO, ICNS,
+# FITS, IPTC), programs (EPS, WMF), and stubs that cannot be decoded.
 _FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "AVIF", "JPEG2000", "PPM", "PSD", "QOI", "TGA", "PCX"),
     *("SGI", "SUN", "PIXAR", "MSP", "IM", "XBM", "XPM"),
 )
 
-# What TensorFlow decodes: fewer than 2^29 samples of three channels (jpeg_mem.cc), and libpng's limit on a side.
+# TensorFlow's limits: fewer than 2^29 samples of three channels (jpeg_mem.cc), and libpng's limit on a side.
 _DECODABLE_PIXELS = ((1 << 29) - 1) // 3
 _DECODABLE_SIDE_PX = 1_000_000
+_HEAD_BYTES = 16  # longer than any magic number that `sniff` knows
 # TIFF 6.0, section 15.
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 
@@ -53,10 +53,10 @@ def open_image(data: bytes, rules: Rules) -> Image.Image:
         _check_area(tile, rules)
         frames = _frames(image) if rules.frames == "reject" else 1
     except UnidentifiedImageError:
-        raise Rejected("not_an_image", f"not an image of a kind that is read (it looks like {sniff(data)})") from None
+        raise Rejected("not_an_image", f"not an image in a known format (it looks like {sniff(data)})") from None
     except Rejected:
         raise
-    except Exception as error:  # Pillow's plugins raise whatever their parsers meet
+    except Exception as error:  # Pillow's plugins raise all kinds of errors
         raise Rejected("unreadable", f"cannot be opened: {one_line(error)}") from None
     if frames > 1:
         raise Rejected("several_frames", f"{frames} frames where one image is expected")
@@ -64,13 +64,13 @@ def open_image(data: bytes, rules: Rules) -> Image.Image:
 
 
 def check_bytes(size_bytes: int, rules: Rules) -> None:
-    """Raises Rejected, too_many_bytes, for a file that need not even be read."""
+    """Raises Rejected, too_many_bytes, for a file that is too large to be read."""
     if size_bytes > rules.max_bytes:
         raise Rejected("too_many_bytes", f"{size_bytes:,} bytes are more than the {rules.max_bytes:,} allowed")
 
 
 def one_line(error: Exception) -> str:
-    """Returns what an error says on one line, the same in every run."""
+    """Returns an error's message on one line, the same in every run."""
     text = " ".join(str(error).split()) or type(error).__name__
     return re.sub(r" at 0x[0-9a-f]+", "", text)[:200]
 
@@ -93,23 +93,48 @@ def _check_area(size: tuple[int, int], rules: Rules) -> None:
 
 
 def _inner_sizes(data: bytes) -> list[tuple[int, int]]:
-    """Returns sizes in a file's head that Pillow acts on before it tells them."""
+    """Returns sizes in a file's head that Pillow acts on before it reports them."""
     if data.startswith(b"RIFF") and data[8:16] == b"WEBPVP8X" and len(data) >= 30:
-        # The canvas, for which libwebp takes memory on opening (WebP container specification).
+        # The canvas, for which libwebp allocates memory on opening (WebP container specification).
         return [(1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little"))]
     codestream = data.find(b"\xff\x4f\xff\x51") if data[4:8] == b"jP  " else -1
     if codestream >= 0 and len(data) >= codestream + 16:
-        # Pillow reads the size in the box around a JPEG 2000 codestream, OpenJPEG that in it (T.800, A.5.1).
+        # Pillow reads the size from the box around a JPEG 2000 codestream, OpenJPEG from the codestream (T.800, A.5.1).
         return [struct.unpack_from(">II", data, codestream + 8)]
     return []
 
 
 def _tile_size(image: Image.Image) -> tuple[int, int]:
-    """Returns what is decoded at once of a TIFF in tiles, which may be more than the image."""
+    """Returns the size of the tiles of a tiled TIFF, which are decoded whole and may exceed the image; else zeros."""
     tags = getattr(image, "tag_v2", {})
     return int(tags.get(_TILE_WIDTH, 0)), int(tags.get(_TILE_LENGTH, 0))
 
 
 def _frames(image: Image.Image) -> int:
-    # What follows the photo in an MPO is its preview, depth or other eye; layers of a PSD make one picture.
+    # An MPO holds a photo and its preview, depth map or stereo view; the layers of a PSD make one picture.
     return 1 if image.format in ("MPO", "PSD") else getattr(image, "n_frames", 1)
+
+
+def sniff(data: bytes) -> str:
+    """Returns the format of an image file by its first bytes, since file names lie.
+
+    Args:
+        data: The file's bytes; the first 16 decide.
+
+    Returns:
+        One of "jpeg", "png", "gif", "webp", "bmp", "tiff", or "other".
+    """
+    head = data[:_HEAD_BYTES]
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return "gif"
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return "webp"
+    if head.startswith(b"BM"):
+        return "bmp"
+    if head.startswith((b"II*\x00", b"MM\x00*")):
+        return "tiff"
+    return "other"

@@ -1,7 +1,7 @@
-"""Which JPEG and PNG files TensorFlow decodes just as Pillow does: those without anything odd in their structure.
+"""Which JPEG and PNG files TensorFlow decodes exactly as Pillow does: those with a plain structure.
 
-Pillow forgives much that TensorFlow does not. What is odd costs a re-encoding; what is overlooked
-fails a whole batch of a training. So a file must be plain to pass, rather than look odd to be stopped.
+Pillow tolerates much that TensorFlow does not. An odd file costs a re-encoding; one that is overlooked fails a whole
+training batch. So files pass only if everything in them is known to be harmless.
 """
 
 import re
@@ -15,7 +15,7 @@ _START_OF_SCAN, _APP1, _END_OF_IMAGE = 0xDA, 0xE1, b"\xff\xd9"
 # Baseline, extended and progressive frames; tables; restart interval; applications; comment (T.81, table B.1).
 # No arithmetic coding: not every TensorFlow is built with it.
 _SEGMENTS: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDA, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE})
-# What ends coded pixels: FF stands in them only before 00, or as a restart marker.
+# The end of coded pixels: in them, FF occurs only before 00, or in a restart marker.
 _NEXT_MARKER: Final = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL)
 # Chunks that do not change pixels as TensorFlow and Pillow read them (PNG, third edition, section 11).
 _PNG_CHUNKS: Final = frozenset(
@@ -29,15 +29,15 @@ _TURNED = range(2, 9)
 
 
 def is_plain_jpeg(data: bytes) -> bool:
-    """Returns whether a JPEG that Pillow decoded is one that TensorFlow decodes to the same pixels.
+    """Returns True if TensorFlow decodes a JPEG, which Pillow decoded, to the same pixels.
 
-    Every segment is known and stands right after the one before or the pixels; its EXIF does not
-    make `petalflow.model.decode` turn it; and it has all scans and an end. (Without fill bytes,
-    since that function stops at them; with an end, since TensorFlow waits for it where Pillow
-    does not; with all scans, since versions of libjpeg guess differently at what is missing.)
+    That is so if every segment is known and follows directly on the one before or on the pixels, if its EXIF does not
+    make `petalflow.model.decode` turn it, and if it has all its scans and an end. (No fill bytes: that function stops
+    at them. An end: TensorFlow insists on it, Pillow does not. All scans: versions of libjpeg guess missing ones
+    differently.)
 
     Args:
-        data: A JPEG file that says it is upright as Pillow reads it.
+        data: A JPEG file that is upright as Pillow reads its metadata.
     """
     at, missing = 2, {0: _ALL}
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] in _SEGMENTS:
@@ -56,21 +56,22 @@ def is_plain_jpeg(data: bytes) -> bool:
 
 
 def _scan(missing: dict[int, int], header: bytes) -> None:
-    """Takes from what is missing of each component the coefficients that a scan makes final (T.81, B.2.3).
+    """Removes the coefficients that a scan completes from those missing of each component (T.81, B.2.3).
 
     Args:
-        missing: Component -> a bit for each of its 64 coefficients.
-        header: Count of components, a pair of bytes each, first and last coefficient, bits before and still to come.
+        missing: Component -> a bit for each of its 64 coefficients, set if it is missing.
+        header: Number of components, a pair of bytes for each, first and last coefficient, and successive
+            approximation: bits before and bits still to come.
     """
     *_, first, last, bits = bytes(3) + header
     if last < 64 and bits & 15 == 0:
-        brought = (_ALL >> (63 - last)) & (_ALL << first)
+        completed = (_ALL >> (63 - last)) & (_ALL << first)
         for component in header[1:-3:2]:
-            missing[component] = missing.get(component, 0) & ~brought
+            missing[component] = missing.get(component, 0) & ~completed
 
 
 def _is_upright(exif: bytes) -> bool:
-    """Returns whether EXIF is well-formed as far as its orientation, and asks for no turn (TIFF 6.0, section 2)."""
+    """Returns True if EXIF is well-formed up to its orientation, and that is upright (TIFF 6.0, section 2)."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
     if order is None or len(exif) < 8:
         return False
@@ -81,14 +82,14 @@ def _is_upright(exif: bytes) -> bool:
     if directory + 2 + 12 * entries > len(exif):
         return False
     fields = [struct.unpack_from(order + "HHIH", exif, directory + 2 + 12 * entry) for entry in range(entries)]
-    said = [field[1:] for field in fields if field[0] == _ORIENTATION]
-    return not said or (len(said) == 1 and said[0][:2] == (_SHORT, 1) and said[0][2] not in _TURNED)
+    found = [field[1:] for field in fields if field[0] == _ORIENTATION]
+    return not found or (len(found) == 1 and found[0][:2] == (_SHORT, 1) and found[0][2] not in _TURNED)
 
 
 def is_plain_png(data: bytes) -> bool:
-    """Returns whether a PNG is RGB or grey of 8 bits, complete, and of known chunks with right checksums.
+    """Returns True if a PNG is 8-bit RGB or grey, complete, and made of known chunks with correct checksums.
 
-    Pillow looks neither at the checksums of pixels nor for their end; TensorFlow does.
+    TensorFlow checks the checksums of pixels, and that they are complete; Pillow does not.
 
     Args:
         data: A PNG file that Pillow decoded.
@@ -108,15 +109,15 @@ def is_plain_png(data: bytes) -> bool:
             pixels.append(data[at + 8 : end])
         kinds.append(kind)
         at = end + 4
-    width, height, depth, colour, *methods = struct.unpack_from(">IIBBBBB", data, 16)  # of IHDR, which comes first
+    width, height, depth, colour, *methods = struct.unpack_from(">IIBBBBB", data, 16)  # from IHDR, which comes first
     plain = kinds[0] == b"IHDR" and depth == 8 and colour in (_GREY, _COLOUR) and methods == [0, 0, 0]
     return plain and _holds(b"".join(pixels), height * (1 + width * (1 if colour == _GREY else 3)))
 
 
 def _holds(stream: bytes, size: int) -> bool:
-    """Returns whether a zlib stream is complete, right, and becomes `size` bytes or more (RFC 1950)."""
+    """Returns True if a zlib stream is complete and correct, and inflates to at least `size` bytes (RFC 1950)."""
     if not stream or 256 << (stream[0] >> 4) < min(size, _LARGEST_WINDOW):
-        return False  # libpng believes what a stream says of its window, Pillow does not
+        return False  # libpng trusts the window size that a stream declares, Pillow does not
     inflater, inflated = zlib.decompressobj(), 0
     try:
         while stream and not inflater.eof:

@@ -1,4 +1,4 @@
-"""What an image may be, what it becomes, and how it is refused."""
+"""What images are accepted, what they become, and how they are rejected."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,17 +6,17 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Rules:
-    """What an image may be, and how one that cannot pass through is written anew.
+    """What an image may be, and how one that cannot pass through is encoded again.
 
     Attributes:
         max_bytes: Largest file, in bytes.
         max_pixels: Largest width times height.
         min_side_px: Shortest side allowed, in pixels.
         max_side_px: Longest side allowed, in pixels.
-        frames: Of several frames take the "first", or "reject" the file.
-        background: RGB, 0..255, that shows where an image is transparent.
-        jpeg_quality: Of what is written anew as JPEG, 1..100.
-        resize_px: What the shorter side of a larger image is made, in pixels; None for its own size.
+        frames: For a file of several frames: use the "first", or "reject" the file.
+        background: RGB, 0..255, shown where an image is transparent.
+        jpeg_quality: Quality of images that are encoded again as JPEG, 1..100.
+        resize_px: Shorter side to which larger images are reduced, in pixels; None keeps their size.
     """
 
     max_bytes: int = 64 << 20
@@ -39,7 +39,7 @@ class Prepared:
         width_px: Width as seen, after orientation and resizing.
         height_px: Height as seen.
         means: Mean of red, green and blue over a grid of the pixels, each 0..255, to a hundredth.
-        rewritten: Whether `data` differs from the file's bytes.
+        rewritten: True if the image was encoded again, so that `data` differs from the file's bytes.
     """
 
     data: bytes
@@ -51,7 +51,7 @@ class Prepared:
 
 
 class Rejected(Exception):
-    """An image that is refused.
+    """An image is rejected.
 
     Attributes:
         reason: A stable code, for counting.

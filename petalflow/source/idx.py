@@ -31,8 +31,8 @@ from PIL import Image
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source.at_hand import AtHand, Copies, InPlace
 from petalflow.source.listing import Item, Listing, changed
+from petalflow.source.local_copies import AtHand, Copies, InPlace
 
 _IMAGES = re.compile(r"(?P<part>train|t10k|test|validation)-images[.-]idx3-ubyte(?:\.gz)?")
 _SPLITS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}

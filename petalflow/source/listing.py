@@ -8,10 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.splits import SPLITS as SPLITS
-from petalflow.splits import TEST as TEST
-from petalflow.splits import TRAIN as TRAIN
-from petalflow.splits import VALIDATION as VALIDATION
 
 
 @dataclass(frozen=True, slots=True)

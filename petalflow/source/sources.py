@@ -7,12 +7,9 @@ from typing import ClassVar, Protocol, Self
 
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import idx, tfds
-from petalflow.source.archives import archive
-from petalflow.source.class_folders import ClassFolders
-from petalflow.source.file_names import FileNames
+from petalflow.source import archives, idx, manifests, tfds
+from petalflow.source.folders import ClassFolders, FileNames
 from petalflow.source.listing import Item, Listing, check_classes
-from petalflow.source.manifests import manifest
 from petalflow.source.options import PLAIN, SourceOptions
 
 # Given an item of the source, its image file's bytes.
@@ -128,7 +125,7 @@ class StoredSource(Source):
     @property
     def extent(self) -> str:
         """The address; of a local manifest, the folder that it is in, with its images."""
-        if self.is_remote or not storage.is_file(self.address) or archive.recognises(self.address):
+        if self.is_remote or not storage.is_file(self.address) or archives.recognises(self.address):
             return self.address
         return self.address.rpartition("/")[0] or "/"
 
@@ -168,11 +165,11 @@ class StoredSource(Source):
         return idx.IdxFiles(self.address) if idx.recognises(self.address) else ClassFolders(self.address)
 
     def _contents_of_file(self) -> Contents:
-        if archive.recognises(self.address):
-            return archive.ArchivedImages(self.address, self.options)
-        if manifest.recognises(self.address):
+        if archives.recognises(self.address):
+            return archives.ArchivedImages(self.address, self.options)
+        if manifests.recognises(self.address):
             _refuse_label_pattern(self)
-            return manifest.Manifest(self.address, self.options)
+            return manifests.Manifest(self.address, self.options)
         raise UsageError(
             f"source {self.address} is a file, but neither an archive (.zip, .tar, .tar.gz) nor a manifest (.csv, "
             ".jsonl); give one of those, or a folder"

@@ -1,6 +1,5 @@
 """Local folders, gs:// and s3:// behind one small face, over fsspec."""
 
-from petalflow.storage.access import check_readable, check_writable
 from petalflow.storage.complete import building, check_complete, check_free, is_complete, why_incomplete
 from petalflow.storage.failures import Unavailable
 from petalflow.storage.files import (
@@ -27,7 +26,7 @@ from petalflow.storage.files import (
     write_bytes,
     write_json,
 )
-from petalflow.storage.systems import is_local, local_path
+from petalflow.storage.systems import check_readable, check_writable, is_local, local_path
 
 __all__ = [
     "File",

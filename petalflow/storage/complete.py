@@ -1,7 +1,7 @@
-"""Folders that are either complete or visibly not: a marker, written last, that lists every file.
+"""Folders that are either complete or visibly not: a marker, written last, lists every file.
 
-A folder is not renamed into place because the places that pipelines write to (object
-stores mounted as folders) cannot do that; a marker works everywhere.
+A folder is not renamed into place, because object stores that are mounted as folders cannot do that; a marker works
+everywhere.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from petalflow.errors import PetalflowError, UsageError
+from petalflow.errors import PetalflowError, UnusableOutput
 from petalflow.storage.files import copy_tree, has_files, is_file, join, list_files, read_bytes, remove, write_json
 from petalflow.storage.systems import is_local, local_path
 
@@ -27,15 +27,15 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 @contextlib.contextmanager
 def building(out: str | Path) -> Iterator[Path]:
-    """Makes a folder and marks it complete when the block ends well; else leaves nothing behind.
+    """Makes a folder and marks it complete when the block succeeds; if it fails, leaves nothing behind.
 
-    What an earlier, killed attempt left there is cleared away first. The block is given the folder to fill. At a
-    URI that is a temporary one on this machine, whose files are copied there when the block ends, beside what
-    others wrote there meanwhile.
+    What an earlier, killed attempt left there is cleared away first. The block is given the folder to fill. For a URI
+    that is a temporary one on this machine, whose files are copied there when the block ends, beside what others wrote
+    there meanwhile.
 
     Raises:
-        PetalflowError: If there is no room for it.
-        UsageError: If something else is already there: nothing of anybody's is overwritten.
+        PetalflowError: If the disk is full.
+        UnusableOutput: If something else is already there: nobody's files are overwritten.
     """
     address = str(out)
     check_free(address)
@@ -44,10 +44,10 @@ def building(out: str | Path) -> Iterator[Path]:
     try:
         if is_local(address):
             local_path(address).mkdir(parents=True, exist_ok=True)
-        write_json(join(address, MARKER), _BEING_BUILT)  # lets the next attempt clear it away
+        write_json(join(address, MARKER), _BEING_BUILT)  # so that the next attempt may clear it away
         lock = _lock(address)
     except OSError as error:
-        raise UsageError(f"cannot write to {address}: {error.strerror or error}; choose another --out") from None
+        raise UnusableOutput(f"{address} cannot be written: {error.strerror or error}; choose another folder") from None
     try:
         with _filled(address) as folder:
             yield folder
@@ -56,7 +56,7 @@ def building(out: str | Path) -> Iterator[Path]:
         _clear(address)
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise PetalflowError(
-                f"cannot write {address}: {error.strerror}; make room or choose another place"
+                f"cannot write {address}: {error.strerror}; make room or choose another folder"
             ) from error
         raise
     finally:
@@ -64,25 +64,25 @@ def building(out: str | Path) -> Iterator[Path]:
 
 
 def check_free(out: str | Path) -> None:
-    """Checks that `building` may make a folder: that nothing is there, or what an earlier, killed attempt left.
+    """Checks that `building` may make a folder: nothing is there but what an earlier, killed attempt left.
 
     Raises:
-        UsageError: If something else is there, or another process writes it.
+        UnusableOutput: If something else is there, or another process is writing it.
     """
     address = str(out)
     if is_file(address):
-        raise UsageError(f"{address} is a file; choose another --out")
+        raise UnusableOutput(f"{address} is a file; choose a folder")
     if not _holds_anything(address):
         return
     if _is_locked(address):
-        raise UsageError(f"{address} is being written by another process; wait for it, or choose another --out")
+        raise UnusableOutput(f"{address} is being written by another process; wait for it, or choose another folder")
     ours = _read_marker(address) == _BEING_BUILT or (_sizes(address) is not None and not is_complete(address))
     if not ours:
-        raise UsageError(f"{address} already holds something; remove it or choose another --out")
+        raise UnusableOutput(f"{address} already holds something; remove it, or choose another folder")
 
 
 def is_complete(folder: str | Path) -> bool:
-    """Tells whether a folder was finished and still has every file, at its size."""
+    """Returns True if a folder was finished and still has every file, at its size."""
     return not why_incomplete(folder)
 
 
@@ -132,7 +132,7 @@ def _mark(address: str) -> None:
 
 
 def _sizes(address: str) -> dict[str, int] | None:
-    """Returns what the marker lists, or None if it is not a whole marker of ours."""
+    """Returns file name -> size in bytes, or None if the marker is not a complete one of ours."""
     marker = _read_marker(address)
     sizes = marker.get("files") if isinstance(marker, dict) else None
     return sizes if isinstance(sizes, dict) else None
@@ -146,20 +146,21 @@ def _read_marker(address: str) -> object:
 
 
 def _lock(address: str) -> contextlib.ExitStack:
-    """Returns what holds a lock on a local folder's marker until it is closed, or this process ends.
+    """Returns a lock on a local folder's marker, held until it is closed or this process ends.
 
     Raises:
-        UsageError: If another process has it.
+        UnusableOutput: If another process holds it.
     """
     held = contextlib.ExitStack()
     if is_local(address):
         file = held.enter_context((local_path(address) / MARKER).open("rb"))
         try:
+            # Not by filelock, whose lock file would lie among the folder's own files.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             held.close()
-            raise UsageError(f"{address} is being written by another process; choose another --out") from None
-        except OSError as error:  # mounted object stores know no locks
+            raise UnusableOutput(f"{address} is being written by another process; choose another folder") from None
+        except OSError as error:  # mounted object stores have no locks
             log.debug("no lock on %s: %s", address, error)
     return held
 
@@ -169,7 +170,7 @@ def _is_locked(address: str) -> bool:
         return False
     try:
         _lock(address).close()
-    except UsageError:
+    except UnusableOutput:
         return True
     return False
 
@@ -185,9 +186,9 @@ def _clear(address: str) -> None:
     if is_local(address):
         with contextlib.suppress(OSError):
             for path in local_path(address).iterdir():
-                if path.name != MARKER:  # which goes last: without it, what is left would be somebody else's
+                if path.name != MARKER:  # it goes last: without it, the rest would look like somebody else's
                     remove(str(path))
         shutil.rmtree(local_path(address), ignore_errors=True)
         return
-    with contextlib.suppress(PetalflowError):  # what failed is said; the next attempt clears it away
+    with contextlib.suppress(PetalflowError):  # the original error is reported; the next attempt clears it away
         remove(address)

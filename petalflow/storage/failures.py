@@ -1,6 +1,6 @@
-"""What an object store's client raises, as one line: what is wrong, and how to mend it.
+"""The errors of object stores' clients, as one line: what is wrong, and how to mend it.
 
-Errors are known by the names of their classes and modules, since no client need be installed.
+Errors are recognised by the names of their classes and modules, since the clients may not be installed.
 """
 
 import os
@@ -10,7 +10,7 @@ from petalflow.errors import PetalflowError
 
 _CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests"})
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError"})
-# Classes of botocore's, and S3's own names, to some of which it answers 400 and to others 403.
+# Classes of botocore, and S3's own names: with some S3 answers 400, with others 403.
 _BAD_CREDENTIALS = frozenset(
     {"CredentialRetrievalError", "ProfileNotFound", "SSOTokenLoadError", "TokenRetrievalError"}
     | {"UnauthorizedSSOTokenError", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
@@ -19,18 +19,18 @@ _LONGEST_QUOTE = 300
 
 
 class Unavailable(PetalflowError):
-    """A store does not answer, or cannot do just now what it was asked; later it may."""
+    """A store does not answer, or cannot do now what it may do later."""
 
 
 @dataclass(frozen=True)
 class _Store:
-    """What a person has to do at one kind of store.
+    """What a user has to do at one kind of store.
 
     Attributes:
-        log_in: To have credentials.
-        grant: To be allowed to.
-        make_bucket: To make a bucket, with its name to be put in.
-        endpoint: The environment variable that names another host than the usual one.
+        log_in: How to get credentials.
+        grant: How to get permission.
+        make_bucket: How to make a bucket; {} stands for its name.
+        endpoint: The environment variable that names another host than the default.
     """
 
     log_in: str
@@ -55,84 +55,84 @@ _OTHER = _Store("log in there", "ask for access", "make {}", "the store's endpoi
 _STORES = {"gs": _GCS, "gcs": _GCS, "s3": _S3}
 
 
-def failure(error: BaseException, address: str) -> PetalflowError | None:
-    """Returns why a store could not do what it was asked, and the remedy; None if `error` is not a store's.
+def translate(error: BaseException, address: str) -> PetalflowError | None:
+    """Returns the error to raise for a store's error, with the remedy; None if `error` is not a store's.
 
     Args:
-        error: What was raised.
-        address: What the store was asked about.
+        error: The error that was raised.
+        address: The address in question.
     """
-    if not _is_of_a_store(error):
+    if not _is_store_error(error):
         return None
-    if lasting := _lasting(error, address):
+    if lasting := _describe_lasting(error, address):
         return PetalflowError(f"{address}: {lasting}")
-    return Unavailable(f"{address}: {_passing(error, address)}")
+    return Unavailable(f"{address}: {_describe_passing(error, address)}")
 
 
-def _lasting(error: BaseException, address: str) -> str | None:
+def _describe_lasting(error: BaseException, address: str) -> str | None:
     scheme, _, rest = address.partition("://")
     store, bucket = _STORES.get(scheme, _OTHER), rest.split("/")[0]
-    names, code, said = _names(error), status(error), _said(error)
-    if names & _NO_CREDENTIALS or "Anonymous caller" in said:
+    names, code, reply = _names(error), status(error), _message(error)
+    if names & _NO_CREDENTIALS or "Anonymous caller" in reply:
         return f"no credentials were found; {store.log_in}"
     if code == 401 or names & _BAD_CREDENTIALS:
-        return f"the credentials are not accepted ({said}); {store.log_in}"
+        return f"the credentials are not accepted ({reply}); {store.log_in}"
     if code == 403:
-        return f"permission denied ({said}); {store.grant}"
+        return f"permission denied ({reply}); {store.grant}"
     if code == 404:
-        return f"there is no bucket {bucket}; make it ({store.make_bucket.format(bucket)}) or correct the address"
+        return f"bucket {bucket} does not exist; make it ({store.make_bucket.format(bucket)}) or correct the address"
     return None
 
 
-def _passing(error: BaseException, address: str) -> str:
-    store, names, said = _STORES.get(address.partition("://")[0], _OTHER), _names(error), _said(error)
+def _describe_passing(error: BaseException, address: str) -> str:
+    store, names, reply = _STORES.get(address.partition("://")[0], _OTHER), _names(error), _message(error)
     if isinstance(error, TimeoutError) or any("Timeout" in name for name in names):
-        return f"no answer in time ({said}); {_look_at(store)}"
+        return f"no answer in time ({reply}); {_check_connection(store)}"
     if any("Connect" in name or name == "TransportError" for name in names):
-        return f"the store cannot be reached ({said}); {_look_at(store)}"
-    return f"the store failed ({said}); try again"
+        return f"the store cannot be reached ({reply}); {_check_connection(store)}"
+    return f"the store failed ({reply}); try again"
 
 
-def _is_of_a_store(error: BaseException) -> bool:
+def _is_store_error(error: BaseException) -> bool:
     if type(error).__module__.split(".")[0] in _CLIENTS:
         return True
-    if isinstance(error, OSError):  # what the machine itself raises has a number, and no answer of a store behind it
-        return error.errno is None or _answer(error) is not None
+    if isinstance(error, OSError):  # one of this machine has a number, and no response behind it
+        return error.errno is None or _response(error) is not None
     return isinstance(error, ValueError) and str(error).startswith("Bad Request: ")  # gcsfs's 400
 
 
-def _answer(error: BaseException) -> dict[str, dict[str, object]] | None:
-    """Returns the answer that botocore parsed, which s3fs keeps as the cause."""
-    answers = (getattr(one, "response", None) for one in (error, error.__cause__))
-    return next((answer for answer in answers if isinstance(answer, dict)), None)
+def _response(error: BaseException) -> dict[str, dict[str, object]] | None:
+    """Returns the response that botocore parsed, which s3fs keeps as the cause."""
+    responses = (getattr(one, "response", None) for one in (error, error.__cause__))
+    return next((response for response in responses if isinstance(response, dict)), None)
 
 
 def _names(error: BaseException) -> set[str]:
     """Returns the names of an error's classes, and the store's own name for it."""
-    answer = _answer(error)
-    return {cls.__name__ for cls in type(error).__mro__} | ({str(answer["Error"].get("Code"))} if answer else set())
+    response = _response(error)
+    return {cls.__name__ for cls in type(error).__mro__} | ({str(response["Error"].get("Code"))} if response else set())
 
 
 def status(error: BaseException) -> int | None:
-    """Returns the HTTP status that a store answered with, where its client tells."""
+    """Returns the HTTP status of a store's response, if its client reports it."""
     if isinstance(error, FileNotFoundError):
         return 404
-    if answer := _answer(error):
-        return int(str(answer["ResponseMetadata"]["HTTPStatusCode"]))
+    if response := _response(error):
+        return int(str(response["ResponseMetadata"]["HTTPStatusCode"]))
     if str(error).startswith("Forbidden: "):  # gcsfs's 403
         return 403
     code = str(getattr(error, "code", None))
     return int(code) if code.isdecimal() else None
 
 
-def _said(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     text = error.strerror if type(error) is OSError and error.strerror else str(error)  # without "[Errno 5]"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # gcsfs puts the path before what the store said.
+    # gcsfs puts the path before the store's message.
     line = lines[1] if len(lines) > 1 and lines[0].startswith(("Forbidden: ", "Bad Request: ")) else "".join(lines[:1])
     return line[:_LONGEST_QUOTE] or type(error).__name__
 
 
-def _look_at(store: _Store) -> str:
+def _check_connection(store: _Store) -> str:
     elsewhere = os.environ.get(store.endpoint)
     return f"check {store.endpoint}={elsewhere}" if elsewhere else "check the network and try again"

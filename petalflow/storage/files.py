@@ -20,12 +20,10 @@ from fsspec.implementations.local import LocalFileSystem
 
 from petalflow.errors import UsageError
 from petalflow.storage import failures
-from petalflow.storage.systems import is_local, local_path, opened, system_of
+from petalflow.storage.systems import find_system, is_local, local_path, opened
 
-# Of files copied at once; what takes long is waiting for answers.
-_THREADS = 16
-# How often a write that met another at the same moment is tried, with doubling waits from a tenth of a second.
-_TRIES = 6
+_THREADS = 16  # files copied at once; most of the time is spent waiting for responses
+_TRIES = 6  # of a write that conflicts with another, with waits that double from a tenth of a second
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class File:
     """A file below some folder.
 
     Attributes:
-        name: Address relative to that folder, with forward slashes.
+        name: Path relative to that folder, with forward slashes.
         size_bytes: Its size.
     """
 
@@ -42,51 +40,51 @@ class File:
 
 
 def absolute(address: str) -> str:
-    """Returns a local address made absolute, so that it holds in any working folder; a URI as it is."""
+    """Returns a local address made absolute, independent of the working folder; a URI unchanged."""
     return os.path.abspath(local_path(address).expanduser()) if is_local(address) else address
 
 
 def join(address: str, *parts: str) -> str:
-    """Returns the address of something below `address`."""
+    """Returns the address of a file or folder below `address`."""
     home = address if address.endswith("://") else address.rstrip("/") + "/"
     return home + "/".join(parts)
 
 
 def check_address(address: str) -> None:
-    """Raises UsageError if no file system for an address is known here; nothing is asked of the place itself."""
-    system_of(address)
+    """Raises UsageError if there is no file system for an address; sends no request."""
+    find_system(address)
 
 
 def exists(address: str) -> bool:
-    """Tells whether a file or folder is there."""
+    """Returns True if a file or folder exists."""
     if is_local(address):
         return os.path.lexists(local_path(address))
     return _kind(address) is not None
 
 
 def is_file(address: str) -> bool:
-    """Tells whether a file, and no folder, is there."""
+    """Returns True if a file exists, and not a folder."""
     return local_path(address).is_file() if is_local(address) else _kind(address) == "file"
 
 
 def _kind(address: str) -> str | None:
-    """Returns "file" or "directory", or None if a store has neither there."""
+    """Returns "file" or "directory", or None if a store has neither."""
     with opened(address) as (system, path):
-        try:  # not by fsspec's `exists` and `isfile`, which say no too where one may not know
+        try:  # not fsspec's `exists` and `isfile`, which return False for denied access
             return str(system.info(path)["type"])
         except FileNotFoundError:
             return None
 
 
 def list_files(address: str, *, deep: bool = True) -> list[File]:
-    """Returns the files below a folder, sorted by name; empty if it is not there.
+    """Returns the files below a folder, sorted by name; empty if it does not exist.
 
     Args:
         address: The folder.
-        deep: At any depth; else only those directly in it.
+        deep: True for files at any depth, False for those directly in it.
 
     Raises:
-        UsageError: If a file is a link to nowhere, or a device, a pipe or the like.
+        UsageError: If a file is a broken link, or a device, a pipe or the like.
     """
     if is_local(address):
         local = (_local_file(name, entry) for name, entry in _walk(local_path(address), deep=deep))
@@ -96,14 +94,14 @@ def list_files(address: str, *, deep: bool = True) -> list[File]:
 
 
 def _list_store(address: str, *, deep: bool) -> dict[str, dict[str, Any]]:
-    """Returns what a store says of all below a folder, by name, sorted."""
+    """Returns a store's entries below a folder, by name, sorted."""
     with opened(address) as (system, path):
         prefix = path.rstrip("/") + "/"
         try:
             infos = system.find(path, detail=True).values() if deep else system.ls(path, detail=True)
         except FileNotFoundError:
             return {}
-    # An object named `folder/` stands for a folder, with or without its slash here; consoles make such.
+    # An object named `folder/`, which consoles make, stands for a folder, with or without its slash here.
     named = {info["name"].removeprefix(prefix): info for info in infos if info["name"].startswith(prefix)}
     return {name: named[name] for name in sorted(named) if name and not name.endswith("/")}
 
@@ -111,16 +109,16 @@ def _list_store(address: str, *, deep: bool) -> dict[str, dict[str, Any]]:
 def _walk(
     folder: Path, *, deep: bool, prefix: str = "", above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yields local files and their names; follows links, but not round in circles."""
+    """Yields local files and their names; follows links, but not in circles."""
     if not folder.is_dir():
         return
-    here = folder.stat()
-    identity = (here.st_dev, here.st_ino)
+    status = folder.stat()
+    identity = (status.st_dev, status.st_ino)
     if identity in above:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            # Of a link, the path's own answer: the entry's raises for a link to itself. Of all else the entry knows.
+            # For a link ask the path, since the entry raises for a link to itself; for all else the entry knows.
             if not (Path(entry).is_dir() if entry.is_symlink() else entry.is_dir(follow_symlinks=False)):
                 yield prefix + entry.name, entry
             elif deep:
@@ -128,20 +126,20 @@ def _walk(
 
 
 def _local_file(name: str, entry: os.DirEntry[str]) -> File | None:
-    """Returns what is at an entry, or None if it was removed meanwhile."""
+    """Returns the file at an entry, or None if it was removed meanwhile."""
     try:
         status = entry.stat()
     except OSError:
         if not os.path.lexists(entry):
             return None
-        raise UsageError(f"{entry.path} is a link to nowhere; mend or remove it") from None
-    if not stat.S_ISREG(status.st_mode):  # from a pipe nothing may ever come, and from a device no end
-        raise UsageError(f"{entry.path} is no file but a device, a pipe or a socket; remove it")
+        raise UsageError(f"{entry.path} is a broken link; mend or remove it") from None
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe may never return, and reading a device never end
+        raise UsageError(f"{entry.path} is not a file but a device, a pipe or a socket; remove it")
     return File(name, status.st_size)
 
 
 def list_folders(address: str) -> list[str]:
-    """Returns the names of the folders directly below a folder, sorted; empty if it is not there."""
+    """Returns the names of the folders directly below a folder, sorted; empty if it does not exist."""
     if is_local(address):
         folder = local_path(address)
         return sorted(entry.name for entry in folder.iterdir() if entry.is_dir()) if folder.is_dir() else []
@@ -150,7 +148,7 @@ def list_folders(address: str) -> list[str]:
 
 
 def has_files(address: str) -> bool:
-    """Tells whether there is any file below a folder, looking no further than the first."""
+    """Returns True if there is any file below a folder; stops at the first."""
     if is_local(address):
         return next(_walk(local_path(address), deep=True), None) is not None
     infos = _list_store(address, deep=False)
@@ -160,7 +158,7 @@ def has_files(address: str) -> bool:
 
 
 def modified(address: str) -> datetime:
-    """Returns when a file was last written, as the place where it is says it; some say it to the second only."""
+    """Returns when a file was last written, as its file system reports it: by some only to the second."""
     if is_local(address):
         return datetime.fromtimestamp(os.stat(local_path(address)).st_mtime, UTC)
     with opened(address) as (system, path):
@@ -169,7 +167,7 @@ def modified(address: str) -> datetime:
 
 
 def version(address: str) -> str:
-    """Returns a text that is another one when a file has been written anew."""
+    """Returns a text that changes whenever a file is written again."""
     if is_local(address):
         status = os.stat(local_path(address))
         return f"{status.st_dev}-{status.st_ino}-{status.st_size}-{status.st_mtime_ns}"
@@ -178,12 +176,12 @@ def version(address: str) -> str:
 
 
 def read_start(address: str, size_bytes: int) -> bytes:
-    """Returns a file's first bytes, all of them where it has no more."""
+    """Returns a file's first bytes, or all of a shorter file."""
     if is_local(address):
         with open(local_path(address), "rb") as file:
             return file.read(size_bytes)
     with opened(address) as (system, path):
-        end = min(size_bytes, int(system.info(path)["size"]))  # stores refuse a range that begins after the end
+        end = min(size_bytes, int(system.info(path)["size"]))  # stores reject a range that begins after the end
         return bytes(system.cat_file(path, start=0, end=end)) if end else b""
 
 
@@ -203,26 +201,26 @@ def read_bytes(address: str) -> bytes:
 
 
 def _read_local(path: str) -> bytes:
-    """Reads by the fewest calls to the system, each of which lets other threads in: small files come by the million."""
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # or a pipe would be waited for
+    """Reads with the fewest system calls, each of which lets other threads in: there may be millions of small files."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # so as not to wait for a pipe
     try:
         size_bytes = os.fstat(handle).st_size
         data = os.read(handle, size_bytes + 1)
         if len(data) == size_bytes:
             return data
-        with open(handle, "rb", closefd=False) as file:  # it is very large, or grows, or has no size
+        with open(handle, "rb", closefd=False) as file:  # the file is very large, is growing, or has no size
             return data + file.read()
     finally:
         os.close(handle)
 
 
 def write_bytes(address: str, data: bytes) -> None:
-    """Writes a file whole: a reader sees the old contents or the new, never a part."""
+    """Writes a file atomically: a reader sees the old contents or the new, never a part."""
     if is_local(address):
         _write_local(address, data)
         return
     with opened(address, bucket_only=True) as (system, path):
-        system.pipe_file(path, data)  # object stores show an object only when it is complete
+        system.pipe_file(path, data)  # object stores show only complete objects
 
 
 def _write_local(address: str, data: bytes) -> None:
@@ -232,31 +230,31 @@ def _write_local(address: str, data: bytes) -> None:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         os.makedirs(folder, exist_ok=True)
-        handle, aside = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(path)}.")
     except OSError as error:
-        raise UsageError(f"cannot write {address}: {error.strerror}; choose another place") from None
+        raise UsageError(f"{address} cannot be written: {error.strerror}; choose another folder") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(aside, 0o644)  # mkstemp's 0600 would hide it from other users of a shared folder
-        os.replace(aside, path)
+        os.chmod(temporary, 0o644)  # mkstemp's 0600 would hide it from other users of a shared folder
+        os.replace(temporary, path)
     except BaseException:
-        os.unlink(aside)
+        os.unlink(temporary)
         raise
 
 
 def _create_local(address: str, data: bytes) -> bool:
-    """Writes a file aside and links it into place, which fails where there is one, and never shows a part."""
-    aside = f"{address}.{uuid.uuid4().hex}"
-    _write_local(aside, data)
+    """Writes a temporary file and links it into place: that fails if there is a file, and never shows a part."""
+    temporary = f"{address}.{uuid.uuid4().hex}"
+    _write_local(temporary, data)
     try:
-        os.link(local_path(aside), local_path(address))
+        os.link(local_path(temporary), local_path(address))
     except FileExistsError:
         return False
     finally:
-        os.unlink(local_path(aside))
+        os.unlink(local_path(temporary))
     return True
 
 
@@ -266,10 +264,10 @@ def read_json(address: str) -> Any:
 
 
 def create_json(address: str, value: Any) -> bool:
-    """Writes a JSON file unless there is one.
+    """Writes a JSON file unless it exists.
 
     Returns:
-        Whether it was written: of several writers, one is told so.
+        True if it was written; of several concurrent writers, only one gets True.
     """
     data = _to_json(value)
     if is_local(address):
@@ -283,9 +281,9 @@ def create_json(address: str, value: Any) -> bool:
                 return False
             except OSError as error:
                 code = failures.status(error)
-                if code == 412:  # so say stores like S3 that do not name the condition that was not met
+                if code == 412:  # from stores like S3 that do not name the failed condition
                     return False
-                if code != 409:  # S3: another writer is at it, try again
+                if code != 409:  # S3: another write is in progress, try again
                     raise
                 conflict = error
             time.sleep(wait_s)
@@ -293,7 +291,7 @@ def create_json(address: str, value: Any) -> bool:
 
 
 def write_json(address: str, value: Any) -> None:
-    """Writes a value as indented JSON with sorted keys; NaN is refused, since readers choke on it."""
+    """Writes a value as indented JSON with sorted keys; refuses NaN, which many readers do not accept."""
     write_bytes(address, _to_json(value))
 
 
@@ -302,7 +300,7 @@ def _to_json(value: Any) -> bytes:
 
 
 def copy_tree(source: str, target: str, *, besides: Collection[str] = (), last: str | None = None) -> None:
-    """Copies a folder to another place, across file systems too.
+    """Copies a folder, also across file systems.
 
     Args:
         source: Address of the folder.
@@ -332,7 +330,7 @@ def _copy_file(source: str, target: str) -> None:
 
 @contextlib.contextmanager
 def local_copy(address: str) -> Iterator[Path]:
-    """Gives a folder on this machine: itself if it is local, else a copy for the block's time."""
+    """Yields a folder on this machine: itself if it is local, else a copy for as long as the block runs."""
     if is_local(address):
         yield local_path(address)
         return
@@ -343,7 +341,7 @@ def local_copy(address: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def local_file(address: str) -> Iterator[Path]:
-    """Gives a file on this machine: itself if it is local, else a copy of the same name for the block's time."""
+    """Yields a file on this machine: itself if it is local, else a copy of that name for as long as the block runs."""
     if is_local(address):
         yield local_path(address)
         return
@@ -354,13 +352,13 @@ def local_file(address: str) -> Iterator[Path]:
 
 
 def remove(address: str) -> None:
-    """Removes a file or a folder with all that is in it, if it is there."""
+    """Removes a file, or a folder with everything in it, if it exists."""
     if is_local(address):
         path = os.path.abspath(local_path(address))
         if os.path.lexists(path):
             LocalFileSystem().rm(path, recursive=True)
         return
     with opened(address) as (system, path), contextlib.suppress(FileNotFoundError):
-        for name in system.find(path):  # not by `rm`, which takes a name with * or [ in it for a pattern
-            with contextlib.suppress(FileNotFoundError):  # another process was faster
+        for name in system.find(path):  # not by `rm`, which takes a name with * or [ for a pattern
+            with contextlib.suppress(FileNotFoundError):  # another process removed it first
                 system.rm_file(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from petalflow.dataset import Record, open_dataset
-from petalflow.source import SPLITS
+from petalflow.splits import SPLITS
 from tests.e2e.command import petalflow
 
 HEADER = ["image", "label", "split", "group", "site"]

@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from petalflow import commandline
-from petalflow.errors import PetalflowError, UsageError
+from petalflow.errors import PetalflowError, UnusableOutput, UsageError
 
 app = commandline.new_app("Bake things.")
 
@@ -15,6 +15,7 @@ def bake(how: str, debug: commandline.Debug = False) -> None:
     raise {
         "failed": PetalflowError("the oven is cold; heat it"),
         "usage": UsageError("no such cake"),
+        "output": UnusableOutput("/cakes already holds something; remove it, or choose another folder"),
         "defect": ValueError("first line\nsecond line"),
         "silent": ValueError(),
         "interrupted": KeyboardInterrupt(),
@@ -46,6 +47,12 @@ def test_an_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> N
     exit_code("bake", "failed")
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "petalflow: error: the oven is cold; heat it\n")
+
+
+def test_a_folder_that_cannot_be_written_is_named_by_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("bake", "output") == 2
+    error = "--out /cakes already holds something; remove it, or choose another folder"
+    assert capsys.readouterr().err == f"petalflow: error: {error}\n"
 
 
 def test_a_defect_is_one_line_that_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,31 +1,36 @@
-"""What an archive holds, read by many threads at once from one open file."""
+"""The files that a .tar or .zip archive holds, read from its headers or its directory alone."""
 
-import hashlib
-import os
 import re
-import weakref
-import zlib
-from collections.abc import Collection, Iterator
+import stat
+import struct
+import tarfile
+import zipfile
 from typing import IO, NamedTuple
 
 from petalflow.errors import UsageError
-from petalflow.storage import File
 
-_CHUNK_BYTES = 16 << 20
-_LOCAL_HEADER_BYTES = 30
-_LOCAL_HEADER = b"PK\x03\x04"
-_PACK_ANEW = "pack it anew"
+_CHUNK_BYTES = 1 << 20
+# A tar header is one block; more with a long name or in pax format, but no honest one is near this.
+_LONGEST_HEADER_BYTES = 1 << 20
+# The size to which an archive may unpack: this, and so many times its own. Photos do not shrink when packed; drawings
+# and masks without compression of their own shrink to a tenth or a fiftieth, zeros to a thousandth.
+_FREE_BYTES = 256 << 20
+_MAX_RATIO = 100
+# In zip files: the bit of an encrypted entry, the number of Unix, and compression methods that we do not read.
+_ENCRYPTED = 0x1
+_UNIX = 3
+_OTHER_METHODS = {9: "deflate64", zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "LZMA", 93: "Zstandard", 95: "xz"}
 
 
 class Entry(NamedTuple):
     """A file in an archive.
 
     Attributes:
-        offset: Where its contents begin in the archive; in a zip, where the header before them does.
-        packed_bytes: What its contents take there.
-        size_bytes: Its size.
-        crc32: The checksum of its contents; None where the archive keeps none, as a tar.
-        deflated: Whether its contents are compressed.
+        offset: Where its contents begin in the archive; in a zip, where the header before them begins.
+        packed_bytes: The size of its contents in the archive.
+        size_bytes: Its size when unpacked.
+        crc32: The checksum of its contents; None in a tar, which keeps none.
+        deflated: True if its contents are compressed.
     """
 
     offset: int
@@ -35,98 +40,8 @@ class Entry(NamedTuple):
     deflated: bool = False
 
 
-class Archive:
-    """A tree of files in an open archive; no entry is ever written under its name.
-
-    Attributes:
-        address: The archive's address.
-    """
-
-    def __init__(self, address: str, file: IO[bytes], entries: dict[str, Entry]) -> None:
-        self.address = address
-        self._entries = dict(sorted(entries.items()))
-        self._handle = file.fileno()
-        self._close = weakref.finalize(self, file.close)  # it may be a temporary file, which is gone then
-
-    def files(self) -> list[File]:
-        """Returns all files at any depth, sorted by name."""
-        return [File(name, entry.size_bytes) for name, entry in self._entries.items()]
-
-    def names(self) -> Collection[str]:
-        """Returns the names of all files, sorted."""
-        return self._entries.keys()
-
-    def read(self, name: str) -> bytes:
-        """Returns a file's contents.
-
-        Raises:
-            FileNotFoundError: If there is none of that name.
-            UsageError: If they are broken.
-        """
-        return b"".join(self._contents(name))
-
-    def sha256(self, file: File) -> str:
-        """Returns the hash of a file's contents, without holding a large one in memory."""
-        digest = hashlib.sha256()
-        for data in self._contents(file.name):
-            digest.update(data)
-        return digest.hexdigest()
-
-    def _contents(self, name: str) -> Iterator[bytes]:
-        """Yields a file's contents in pieces; no more than was announced, and checked at the end."""
-        entry = self._entries.get(name)
-        if entry is None:
-            raise FileNotFoundError(f"{self.address} holds no {name}")
-        crc32, left_bytes = 0, entry.size_bytes
-        for data in self._inflated(name, entry) if entry.deflated else self._packed(name, entry):
-            left_bytes -= len(data)
-            if left_bytes < 0:
-                raise self._broken(name, "it unpacks to more than was announced")
-            crc32 = zlib.crc32(data, crc32) if entry.crc32 is not None else 0
-            yield data
-        if left_bytes:
-            raise self._broken(name, "it unpacks to less than was announced")
-        if entry.crc32 is not None and crc32 != entry.crc32:
-            raise self._broken(name, "its checksum is another")
-
-    def _inflated(self, name: str, entry: Entry) -> Iterator[bytes]:
-        unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-        # One byte more than announced shows that it is not as announced.
-        most = min(entry.size_bytes + 1, _CHUNK_BYTES)
-        try:
-            for packed in self._packed(name, entry):
-                while packed:
-                    yield unpacker.decompress(packed, most)
-                    packed = unpacker.unconsumed_tail
-            yield unpacker.flush()
-        except zlib.error as error:
-            raise self._broken(name, str(error)) from None
-
-    def _packed(self, name: str, entry: Entry) -> Iterator[bytes]:
-        # By position, so that threads need not wait for one another.
-        start, end = self._start(name, entry), entry.packed_bytes
-        for done in range(0, end, _CHUNK_BYTES):
-            size_bytes = min(_CHUNK_BYTES, end - done)
-            data = os.pread(self._handle, size_bytes, start + done)
-            if len(data) < size_bytes:
-                raise self._broken(name, "the archive ends within it")
-            yield data
-
-    def _start(self, name: str, entry: Entry) -> int:
-        if entry.crc32 is None:
-            return entry.offset
-        header = os.pread(self._handle, _LOCAL_HEADER_BYTES, entry.offset)
-        if len(header) < _LOCAL_HEADER_BYTES or not header.startswith(_LOCAL_HEADER):
-            raise self._broken(name, "it is not where the archive says")
-        lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-        return entry.offset + _LOCAL_HEADER_BYTES + lengths
-
-    def _broken(self, name: str, why: str) -> UsageError:
-        return UsageError(f"{self.address} is broken at {name!r}: {why}; copy it anew, or {_PACK_ANEW}")
-
-
 class Entries(dict[str, Entry]):
-    """What has been found in an archive so far, by name.
+    """The files found in an archive so far, by name.
 
     Attributes:
         address: The archive's address.
@@ -137,39 +52,164 @@ class Entries(dict[str, Entry]):
         self.address = address
 
     def add(self, name: str, entry: Entry) -> None:
-        """Takes in a file.
+        """Adds a file.
 
         Raises:
-            UsageError: If its name leads out of the archive, is no text, or is there already.
+            UsageError: If its name points outside the archive, is not UTF-8, or is there already.
         """
         clean = self.check_name(name)
         if not clean:
-            raise UsageError(f"{self.address} holds a file without a name; {_PACK_ANEW}")
+            raise UsageError(f"{self.address} holds a file without a name; create it again")
         if clean in self:
-            raise UsageError(f"{self.address} holds {clean!r} twice; {_PACK_ANEW}, each file once")
+            raise UsageError(f"{self.address} holds {clean!r} twice; create it again with each file once")
         self[clean] = entry
 
     def check_name(self, name: str) -> str:
         """Returns the name of a file or folder without `./` and the like.
 
         Raises:
-            UsageError: If it leads out of the archive, or is no text.
+            UsageError: If it points outside the archive, or is not UTF-8.
         """
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise not_utf8(self.address, name) from None
+            raise _not_utf8(self.address, f"the name {name!r}") from None
         parts = [part for part in name.split("/") if part not in ("", ".")]
-        # Backslashes and drive letters are names here, and ways out elsewhere.
+        # Backslashes and drive letters are harmless here, but point elsewhere on other systems.
         if name.startswith("/") or ".." in parts or re.match("[A-Za-z]:|[^\0]*[\\\\\0]", name):
             raise UsageError(
-                f"{self.address} holds {name!r}, which leads out of it or is no name everywhere; {_PACK_ANEW}, with "
-                "names relative to its folder, parted by /"
+                f"{self.address} holds {name!r}, which points outside it or is not a valid name on every system; "
+                "create it again with names relative to its folder, separated by /"
             )
         return "/".join(parts)
 
 
-def not_utf8(address: str, name: str = "") -> UsageError:
-    """Returns the error for an archive with a name that is no text."""
-    which = f"the name {name!r}" if name else "a name"
-    return UsageError(f"{address} holds {which} that is not UTF-8; {_PACK_ANEW} by a tool that writes UTF-8")
+def check_ratio(address: str, packed_bytes: int, unpacked_bytes: int) -> None:
+    """Checks that an archive does not unpack to a size that images never reach.
+
+    Raises:
+        UsageError: If it does.
+    """
+    if unpacked_bytes > _FREE_BYTES + _MAX_RATIO * packed_bytes:
+        raise UsageError(
+            f"{address} unpacks to more than {_MAX_RATIO} times its size, as images never do; if you trust it, unpack "
+            "it and give the folder"
+        )
+
+
+def read_tar_entries(address: str, file: IO[bytes], size_bytes: int) -> Entries:
+    """Returns the files in a tar, from its headers alone.
+
+    Args:
+        address: What to call the archive in messages.
+        file: The tar, not compressed.
+        size_bytes: The file's size.
+
+    Raises:
+        UsageError: If the tar is damaged or truncated, or an entry is neither a file nor a folder.
+    """
+    entries = Entries(address)
+    file.seek(0)
+    try:
+        with tarfile.open(fileobj=_Headers(file), mode="r:", encoding="utf-8") as opened:  # type: ignore[call-overload]
+            before = -1
+            while (info := opened.next()) is not None:
+                opened.members.clear()  # it would keep them all, a kilobyte each
+                if not before < info.offset_data <= info.offset_data + info.size <= size_bytes:
+                    raise tarfile.ReadError(f"{info.name!r} is not within it")
+                before = info.offset_data
+                _add_tar_entry(entries, info)
+            _check_tar_end(file, opened.offset)
+    except (tarfile.TarError, EOFError, OSError, OverflowError, RecursionError, ValueError) as error:
+        raise UsageError(f"{address} is not a complete tar file ({error}); copy or create it again") from None
+    return entries
+
+
+def read_zip_entries(address: str, file: IO[bytes], size_bytes: int) -> Entries:
+    """Returns the files in a zip, from its directory alone.
+
+    Args:
+        address: What to call the archive in messages.
+        file: The zip.
+        size_bytes: The file's size.
+
+    Raises:
+        UsageError: If the zip is damaged, encrypted, compressed by an unknown method or too small for what it unpacks
+            to, or if an entry is a link.
+    """
+    entries = Entries(address)
+    try:
+        with zipfile.ZipFile(file, metadata_encoding="utf-8") as opened:
+            infos = opened.infolist()
+    except UnicodeDecodeError:
+        raise _not_utf8(address, "a name") from None
+    except (zipfile.BadZipFile, NotImplementedError, OSError, OverflowError, ValueError, struct.error) as error:
+        raise UsageError(f"{address} is not a complete zip file ({error}); copy or create it again") from None
+    check_ratio(address, size_bytes, sum(info.file_size for info in infos))
+    for info in infos:
+        _check_zip_entry(address, info)
+        if info.filename.endswith("/"):  # not by `is_dir`, which raises IndexError for an empty name
+            entries.check_name(info.orig_filename)
+            continue
+        if not 0 <= info.header_offset <= size_bytes - info.compress_size:
+            raise UsageError(f"{address} is not a complete zip file ({info.filename!r} is outside); copy it again")
+        deflated = info.compress_type == zipfile.ZIP_DEFLATED
+        entry = Entry(info.header_offset, info.compress_size, info.file_size, info.CRC, deflated)
+        entries.add(info.orig_filename, entry)
+    return entries
+
+
+class _Headers:
+    """An open file from which headers are read; one that claims to fill the memory is refused."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.seek, self.tell, self._read = file.seek, file.tell, file.read
+
+    def read(self, size_bytes: int) -> bytes:
+        if size_bytes > _LONGEST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {size_bytes:,} bytes")
+        return self._read(size_bytes)
+
+
+def _add_tar_entry(entries: Entries, info: tarfile.TarInfo) -> None:
+    if info.isdir():
+        entries.check_name(info.name)
+    elif info.isreg() and not info.issparse():
+        entries.add(info.name, Entry(info.offset_data, info.size, info.size))
+    else:
+        raise UsageError(
+            f"{entries.address} holds {info.name!r}, {_describe(info)}; create it again with files and folders only "
+            "(tar --dereference --hard-dereference)"
+        )
+
+
+def _describe(info: tarfile.TarInfo) -> str:
+    if info.issym() or info.islnk():
+        return f"a link to {info.linkname!r}"
+    return "a sparse file" if info.issparse() else "a device, a pipe or the like"
+
+
+def _check_tar_end(file: IO[bytes], offset: int) -> None:
+    """Checks that only zeros follow the last entry; the library takes anything for the end."""
+    file.seek(offset)
+    zeros, chunk = True, file.read(tarfile.BLOCKSIZE)
+    if len(chunk) < tarfile.BLOCKSIZE:
+        raise tarfile.ReadError("it is truncated")
+    while zeros and chunk:
+        zeros, chunk = not chunk.strip(b"\0"), file.read(_CHUNK_BYTES)
+    if not zeros:
+        raise tarfile.ReadError(f"the data at byte {offset:,} or after it is not an entry")
+
+
+def _check_zip_entry(address: str, info: zipfile.ZipInfo) -> None:
+    if info.flag_bits & _ENCRYPTED:
+        raise UsageError(f"{address} is encrypted; create it again without a password")
+    if info.create_system == _UNIX and stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise UsageError(f"{address} holds {info.filename!r}, a link, a device or the like; create it again without it")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        method = _OTHER_METHODS.get(info.compress_type, f"method {info.compress_type}")
+        raise UsageError(f"{address} holds {info.filename!r}, compressed with {method}; create it again with deflate")
+
+
+def _not_utf8(address: str, which: str) -> UsageError:
+    return UsageError(f"{address} holds {which} that is not UTF-8; create it again with a tool that writes UTF-8")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from petalflow.errors import UsageError, did_you_mean
 from petalflow.source.manifests import vertex_import
-from petalflow.source.split_names import SPLIT_NAMES
+from petalflow.splits import SPLIT_NAMES
 
 # Makes of what a row names an image's address, or raises UsageError without the place.
 AddressOf = Callable[[str], str]

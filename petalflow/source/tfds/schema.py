@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source.split_names import SPLIT_NAMES
 from petalflow.source.tfds.named import INFO_FILE
+from petalflow.splits import SPLIT_NAMES
 from petalflow.storage import File
 
 if TYPE_CHECKING:

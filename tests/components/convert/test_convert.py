@@ -19,7 +19,8 @@ from petalflow import storage
 from petalflow.dataset import Record, open_dataset, read_shard
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.progress import Progress
-from petalflow.source import SPLITS, open_source
+from petalflow.source import open_source
+from petalflow.splits import SPLITS
 
 CLASSES = ("daisy", "glöckchen", "rose")
 

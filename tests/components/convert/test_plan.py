@@ -10,7 +10,8 @@ from components.convert import plan as plans
 from components.convert.plan import Plan, named_split, split_of, splits_of_groups
 from components.convert.settings import ConvertSettings
 from petalflow.errors import UsageError
-from petalflow.source import SPLITS, Item, Listing
+from petalflow.source import Item, Listing
+from petalflow.splits import SPLITS
 
 own_splits = st.sets(st.sampled_from(SPLITS))
 keys = st.text(min_size=1)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from petalflow.imaging import Prepared, Rejected, Rules, prepare
-from petalflow.imaging.pixels import as_srgb
+from petalflow.imaging.colour import as_srgb
 from petalflow.model import decode as model
 from tests.petalflow.imaging.images import bare_png, encode, oriented, photo, png_chunk, rgb_rows
 

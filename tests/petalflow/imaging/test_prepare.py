@@ -1,7 +1,9 @@
 import io
 import re
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageOps
 
 from petalflow.imaging import Prepared, Rejected, Rules, prepare, sniff
+from petalflow.imaging.prepare import means, room_for
 from tests.petalflow.imaging.images import bare_png, decode, encode, oriented, photo, png_chunk
 
 
@@ -232,3 +235,62 @@ def test_what_pillow_fails_on_is_refused_and_nothing_else(shared_data: Path) -> 
     assert len(failing) == 4
     refused = {name for name, _ in rows if isinstance(outcome(shared_data / "messy" / name), Rejected)}
     assert refused == failing
+
+
+def exact(image: Image.Image) -> list[float]:
+    return np.asarray(image.convert("RGB")).mean(axis=(0, 1)).tolist()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (48, 32), (95, 95)])
+def test_small_images_are_measured_exactly(size: tuple[int, int]) -> None:
+    assert means(photo(*size)) == pytest.approx(exact(photo(*size)), abs=0.006)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (300, 200), (97, 2), (20, 3000), (3000, 20)])
+def test_larger_images_are_measured_within_a_level(size: tuple[int, int]) -> None:
+    assert means(photo(*size)) == pytest.approx(exact(photo(*size)), abs=1)
+
+
+@pytest.mark.parametrize("width", [5, 500])
+def test_grey_counts_for_all_three(width: int) -> None:
+    grey = photo(width).convert("L")
+    assert means(grey) == means(grey.convert("RGB"))
+
+
+def test_an_image_is_measured_the_same_whether_it_passes_or_is_written_anew() -> None:
+    as_it_is, turned = prepare(oriented("JPEG", 1)), prepare(oriented("JPEG", 6))
+    assert not as_it_is.rewritten
+    assert turned.rewritten
+    assert turned.means == as_it_is.means
+
+
+def test_what_is_transparent_is_measured_over_the_background() -> None:
+    data = encode(Image.new("RGBA", (4, 4), (200, 0, 0, 0)), "PNG")
+    assert prepare(data).means == (255, 255, 255)
+
+
+_THREADS = 8
+
+
+@pytest.mark.parametrize(
+    ("pixels", "at_once"),
+    [(1_000_000, 8), (16_000_000, 4), (30_000_000, 2), (100_000_000, 1)],
+    ids=["small", "photos", "large", "larger than all the room"],
+)
+def test_as_many_images_are_decoded_at_once_as_there_is_room_for(pixels: int, at_once: int) -> None:
+    together = threading.Barrier(at_once)  # passed only by so many who are inside at the same time
+    inside, seen, lock = 0, [0], threading.Lock()
+
+    def decode(_: int) -> None:
+        nonlocal inside
+        with room_for(pixels):
+            with lock:
+                inside += 1
+                seen.append(inside)
+            together.wait(timeout=60)
+            with lock:
+                inside -= 1
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(decode, range(_THREADS)))
+    assert (max(seen), inside) == (at_once, 0)

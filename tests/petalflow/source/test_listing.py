@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petalflow.errors import UsageError
-from petalflow.source import SPLITS, Item, Listing, Reject
+from petalflow.source import Item, Listing, Reject
 from petalflow.source.listing import check_classes
+from petalflow.splits import SPLITS
 
 hashes = st.text("0123456789abcdef", min_size=8, max_size=8)
 labels = st.lists(st.text(min_size=1), min_size=1, max_size=3, unique=True).map(sorted).map(tuple)

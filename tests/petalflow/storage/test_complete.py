@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from petalflow import storage
-from petalflow.errors import PetalflowError, UsageError
+from petalflow.errors import PetalflowError, UnusableOutput, UsageError
 from petalflow.storage.complete import MARKER
 
 
@@ -122,7 +122,7 @@ def test_a_finished_folder_that_lost_a_file_is_made_again(tmp_path: Path) -> Non
 def test_a_file_in_the_way_is_wrong_usage(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(UsageError, match="--out"):
+        with pytest.raises(UnusableOutput, match=r"is a file; choose a folder|cannot be written"):
             build(out)
     assert (tmp_path / "file").read_text() == "mine"
 

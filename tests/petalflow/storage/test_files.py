@@ -75,7 +75,7 @@ def test_writing_replaces_and_leaves_nothing_else(place: str) -> None:
 def test_a_write_that_fails_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "by").write_text("a folder")
-    with pytest.raises(UsageError, match="cannot write"):
+    with pytest.raises(UsageError, match="cannot be written"):
         storage.write_bytes(str(tmp_path / "taken"), b"x")
     assert names(str(tmp_path)) == ["taken/by"]
 

@@ -87,7 +87,7 @@ def test_the_place_that_it_comes_to_must_be_there(
 ) -> None:
     with pytest.raises(UsageError, match=r"there is no folder .*/phtos that can be read"):
         checked(f"{tmp_path}/phtos/{{date}}", **excuse)
-    with pytest.raises(PetalflowError, match="there is no bucket no-such-bucket"):
+    with pytest.raises(PetalflowError, match="bucket no-such-bucket does not exist"):
         checked(f"{store.scheme}://no-such-bucket/{{date}}", **excuse)
 
 

@@ -1,10 +1,10 @@
-"""A folder a class, or class folders under split folders.
+"""Folders of images: class folders, class folders below split folders, and files whose names hold the class.
 
 ```
-source/                     source/
-  daisy/a.jpg                 train/daisy/a.jpg
-  daisy/deeper/b.jpg          test/daisy/b.jpg
-  tulips/c.png                ...
+source/                     source/                     source/
+  daisy/a.jpg                 train/daisy/a.jpg           cat.0.jpg
+  daisy/deeper/b.jpg          test/daisy/b.jpg            dog.0.jpg      by convert.label_pattern={label}.*
+  tulips/c.png                ...                         ...
 ```
 """
 
@@ -13,11 +13,10 @@ from dataclasses import dataclass
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source.label_pattern import Told
 from petalflow.source.listing import Item, Listing
-from petalflow.source.named import is_hidden, list_told
-from petalflow.source.split_names import SPLIT_NAMES
-from petalflow.source.tree import Folder, Tree, read_as_listed
+from petalflow.source.options import LabelPattern, Told
+from petalflow.source.tree import Folder, Tree, is_hidden, list_told, read_as_listed
+from petalflow.splits import SPLIT_NAMES
 
 
 @dataclass(frozen=True)
@@ -49,14 +48,14 @@ class ClassFolders:
 
     def list(self) -> Listing:
         """Returns the listing of the folder."""
-        return list_tree(Folder(self.address))
+        return list_class_folders(Folder(self.address))
 
     def reader(self) -> Callable[[Item], bytes]:
         """Returns a reader of the folder's files, which fails if one has changed since it was listed."""
         return read_as_listed(Folder(self.address))
 
 
-def list_tree(tree: Tree) -> Listing:
+def list_class_folders(tree: Tree) -> Listing:
     """Returns the listing; every file in a class folder is an item, whatever its name says it is.
 
     Raises:
@@ -139,3 +138,52 @@ def _too_few(address: str, classes: list[str], deeper: str = "") -> UsageError:
     found = f"only {classes[0]} holds files" if classes else "there are no files in class folders"
     remedy = f"did you mean {deeper}?" if deeper else "put the images of each class in a folder of its own"
     return UsageError(f"source {address} has fewer than two classes ({found}); {remedy}")
+
+
+@dataclass(frozen=True)
+class FileNames:
+    """A folder of files whose names hold the class.
+
+    Attributes:
+        address: The folder.
+        pattern: Where the names hold it, as in `LabelPattern`.
+    """
+
+    address: str
+    pattern: str
+
+    def check(self) -> None:
+        """Raises UsageError if there are no files; their names are compared with the pattern when they are listed."""
+        if not storage.has_files(self.address):
+            raise UsageError(f"source {self.address} holds no files; put the images there, or correct the address")
+
+    def list(self) -> Listing:
+        """Returns the listing of the folder; every file whose name matches the pattern is an item."""
+        return list_by_names(Folder(self.address), self.pattern)
+
+    def reader(self) -> Callable[[Item], bytes]:
+        """Returns a reader of the folder's files, which fails if one has changed since it was listed."""
+        return read_as_listed(Folder(self.address))
+
+
+def list_by_names(tree: Tree, label_pattern: str) -> Listing:
+    """Returns the listing of a tree's files by a pattern.
+
+    Raises:
+        UsageError: If no name matches it, or all are of one class.
+    """
+    pattern, files = LabelPattern(label_pattern), tree.files()
+    listing = list_told(tree, files, "file names", pattern.match)
+    if len(listing.classes) < 2:
+        example = next((file.name for file in files if not is_hidden(file.name)), None)
+        if example is None:
+            found = "there are no files"
+        elif listing.items:
+            found = f"only {listing.classes[0]}"
+        else:
+            found = f"no file name is like it; one is {example!r}"
+        raise UsageError(
+            f"source {tree.address} has fewer than two classes by convert.label_pattern={pattern.text} ({found}); "
+            "correct the pattern"
+        )
+    return listing

@@ -24,8 +24,8 @@ from typing import Any
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source.at_hand import AtHand, Files
 from petalflow.source.listing import Item, Listing, Reject, changed
+from petalflow.source.local_copies import AtHand, Files
 from petalflow.source.options import SourceOptions
 from petalflow.source.tfds.named import INFO_FILE, highest_version
 from petalflow.source.tfds.schema import FEATURES_FILE, Shard, read_info, read_schema, shards_of

@@ -2,7 +2,7 @@ import pytest
 
 from petalflow.errors import UsageError
 from petalflow.source import SourceOptions
-from petalflow.source.label_pattern import LabelPattern, Told
+from petalflow.source.options import LabelPattern, Told
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source.at_hand import Copies, Files
+from petalflow.source.local_copies import Copies, Files
 from petalflow.storage import File
 
 DATA = bytes(range(256)) * 40

@@ -1,38 +1,37 @@
-"""An archive (.zip, .tar, .tar.gz) of class folders, of files whose names hold the class, or of a manifest's images.
+"""The images in an archive: class folders, files whose names hold the class, or a manifest and its images.
 
-It is read where it lies. A remote one is copied, and a .tar.gz unpacked, to a temporary file, once a process.
+It is read where it is. A remote one is copied, and a .tar.gz unpacked, to a temporary file, once per process.
 """
 
 import contextlib
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import class_folders, file_names
-from petalflow.source.archives import tars, unpacking, zips
-from petalflow.source.archives.entries import Archive
+from petalflow.source import manifests
+from petalflow.source.archives.entries import read_tar_entries, read_zip_entries
+from petalflow.source.archives.opened import TAR_GZ, ZIP, Archive, open_unpacked, read_format
+from petalflow.source.folders import list_by_names, list_class_folders
 from petalflow.source.listing import Item, Listing
-from petalflow.source.manifests import manifest
-from petalflow.source.manifests.rows import begins_like_rows
-from petalflow.source.named import is_hidden
 from petalflow.source.options import SourceOptions
-from petalflow.source.split_names import SPLIT_NAMES
-from petalflow.source.tree import read_as_listed
+from petalflow.source.tree import is_hidden, read_as_listed
+from petalflow.splits import SPLIT_NAMES
 from petalflow.storage import File
 
-# Kept open in a process, with their temporary files: of the sources that it works on, which are few.
-_KEPT = 4
+# Archives that a process keeps open, with their temporary files; it works on few sources.
+_MAX_OPEN = 4
 _HEAD_BYTES = 4096
 _TABLES = (".csv", ".jsonl")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _opening = threading.Lock()
 
 
-class _Below:
-    """What lies below one folder of an archive, by names relative to that.
+class _Folder:
+    """The files below one folder of an archive, by their names relative to it.
 
     Attributes:
         address: The archive's address.
@@ -63,12 +62,12 @@ class _Below:
 
 
 def recognises(address: str) -> bool:
-    """Tells whether a file is an archive, by how it begins.
+    """Returns True if a file is an archive, by how it begins.
 
     Raises:
-        UsageError: If it is one of a format that is not known here.
+        UsageError: If it is an archive of a format that we do not read.
     """
-    return unpacking.format_of(address) is not None
+    return read_format(address) is not None
 
 
 @dataclass(frozen=True)
@@ -84,8 +83,8 @@ class ArchivedImages:
     options: SourceOptions
 
     def check(self) -> None:
-        """Raises UsageError if the archive is broken; one that must be copied or unpacked first is not opened."""
-        if storage.is_local(self.address) and unpacking.format_of(self.address) != unpacking.TAR_GZ:
+        """Raises UsageError if the archive is damaged; one that must be copied or unpacked first is not opened."""
+        if storage.is_local(self.address) and read_format(self.address) != TAR_GZ:
             open_archive(self.address)
 
     def list(self) -> Listing:
@@ -95,7 +94,7 @@ class ArchivedImages:
         try:
             listing = _list_tree(tree, self.options)
         except UsageError:
-            _check_holds_no_archive(archive)
+            _check_not_nested(archive)
             raise
         beside = (name for name in archive.names() if not name.startswith(tree.prefix))
         ignored = tuple(sorted((*listing.ignored, *beside)))
@@ -107,44 +106,44 @@ class ArchivedImages:
 
 
 def open_archive(address: str) -> Archive:
-    """Returns an archive, opened once as long as nobody writes it anew.
+    """Returns an archive, opened only once unless it is written again.
 
     Raises:
-        UsageError: If it is broken, or holds nothing or what may not be in it.
+        UsageError: If it is damaged or empty, or holds something that is not allowed in it.
     """
-    with _opening:  # or every thread would copy or unpack it for itself
+    with _opening:  # otherwise every thread would copy or unpack it
         return _open(address, storage.version(address))
 
 
-@functools.lru_cache(_KEPT)
+@functools.lru_cache(_MAX_OPEN)
 def _open(address: str, version: str) -> Archive:
-    format_ = unpacking.format_of(address)
+    format_ = read_format(address)
     if format_ is None:
-        raise UsageError(f"{address} is no archive; give a .zip, .tar or .tar.gz file")
+        raise UsageError(f"{address} is not an archive; give a .zip, .tar or .tar.gz file")
     with contextlib.ExitStack() as on_failure:
-        file = on_failure.enter_context(unpacking.open_unpacked(address, format_))
-        read_entries = zips.read_entries if format_ == unpacking.ZIP else tars.read_entries
-        entries = read_entries(address, file, unpacking.size_of(file))
+        file = on_failure.enter_context(open_unpacked(address, format_))
+        read_entries = read_zip_entries if format_ == ZIP else read_tar_entries
+        entries = read_entries(address, file, os.fstat(file.fileno()).st_size)
         if not entries:
             raise UsageError(f"{address} holds no files; pack the images into it")
         on_failure.pop_all()
     return Archive(address, file, entries)
 
 
-def _list_tree(tree: _Below, options: SourceOptions) -> Listing:
+def _list_tree(tree: _Folder, options: SourceOptions) -> Listing:
     if options.label_pattern:
-        return file_names.list_tree(tree, options.label_pattern)
+        return list_by_names(tree, options.label_pattern)
     if name := _manifest_in(tree):
-        return manifest.list_tree(tree, name, options)
-    return class_folders.list_tree(tree)
+        return manifests.list_tree(tree, name, options)
+    return list_class_folders(tree)
 
 
-@functools.lru_cache(_KEPT)
-def _inner(archive: Archive) -> _Below:
-    """Returns what lies below the folder that all is in, where there is one: flower_photos/ of flower_photos.tgz."""
+@functools.lru_cache(_MAX_OPEN)
+def _inner(archive: Archive) -> _Folder:
+    """Returns the files below the innermost folder that holds them all, if there is one: flower_photos/, say."""
     shown = [name for name in archive.names() if not is_hidden(name)]
     prefix = ""
-    while not _manifest_in(tree := _Below(archive, prefix)):
+    while not _manifest_in(tree := _Folder(archive, prefix)):
         tops = {top for top, slash, _ in (name[len(prefix) :].partition("/") for name in shown) if slash}
         if len(tops) != 1 or min(tops).lower() in SPLIT_NAMES:
             break
@@ -153,16 +152,20 @@ def _inner(archive: Archive) -> _Below:
     return tree
 
 
-def _manifest_in(tree: _Below) -> str | None:
-    """Returns the name of the manifest that lies at the top of a tree, by what is in it; None if there is none."""
+def _manifest_in(tree: _Folder) -> str | None:
+    """Returns the name of the manifest at the top of a tree, recognised by its contents, or None."""
     names = [name for name in tree.names() if name.lower().endswith(_TABLES) and "/" not in name]
-    found = [name for name in names if not is_hidden(name) and begins_like_rows(tree.read(name)[:_HEAD_BYTES])]
+    found = [
+        name for name in names if not is_hidden(name) and manifests.begins_like_rows(tree.read(name)[:_HEAD_BYTES])
+    ]
     if len(found) > 1:
-        raise UsageError(f"{tree.address} holds more than one manifest, {' and '.join(found)}; pack it anew with one")
+        raise UsageError(
+            f"{tree.address} holds more than one manifest, {' and '.join(found)}; create it again with one"
+        )
     return found[0] if found else None
 
 
-def _check_holds_no_archive(archive: Archive) -> None:
+def _check_not_nested(archive: Archive) -> None:
     for name in archive.names():
         if name.lower().endswith(_ARCHIVES) and not is_hidden(name):
             raise UsageError(f"{archive.address} holds another archive, {name!r}; unpack it and give that one")

@@ -108,7 +108,7 @@ class Copies:
                 self._file = tempfile.TemporaryFile(prefix="petalflow-")  # noqa: SIM115  (open as long as anybody reads)
             free = shutil.disk_usage(tempfile.gettempdir()).free
             if size_bytes > free:
-                raise _no_room(what, f"{size_bytes:,} bytes are needed and {free:,} are free")
+                raise no_room(what, f"{size_bytes:,} bytes are needed and {free:,} are free")
             start, self._end = self._end, self._end + size_bytes
             return self._file, start
 
@@ -159,11 +159,12 @@ def _write_at(file: IO[bytes], data: bytes, offset: int, what: str) -> int:
         try:
             written += os.pwrite(file.fileno(), data[written:] if written else data, offset + written)
         except OSError as error:
-            raise _no_room(what, str(error.strerror)) from None
+            raise no_room(what, str(error.strerror)) from None
     return written
 
 
-def _no_room(what: str, why: str) -> UsageError:
+def no_room(what: str, why: str) -> UsageError:
+    """Returns the error for a file that does not fit on the disk of temporary files."""
     return UsageError(
         f"there is no room for a copy of {what} in {tempfile.gettempdir()} ({why}); make room, or set TMPDIR to a "
         "folder on a larger disk"

@@ -135,7 +135,7 @@ def test_permission_that_is_denied(checked: Check, scheme: str) -> None:
 
 def test_a_bucket_that_does_not_exist(checked: Check, store: Store) -> None:
     lines = checked(f"{store.scheme}://bucket/models", store.environment)
-    expect(lines, store.scheme, "there is no bucket bucket", MAKE_BUCKET[store.scheme])
+    expect(lines, store.scheme, "bucket bucket does not exist", MAKE_BUCKET[store.scheme])
 
 
 @stores
@@ -201,5 +201,5 @@ def test_what_may_not_be_known_is_not_taken_for_absent(
 def test_writing_to_a_bucket_that_is_gone_is_one_line(store: Store) -> None:
     address = f"{store.scheme}://no-such-bucket/models/a.json"
     for write in (storage.write_json, storage.create_json):
-        with pytest.raises(PetalflowError, match="there is no bucket no-such-bucket; make it"):
+        with pytest.raises(PetalflowError, match="bucket no-such-bucket does not exist; make it"):
             write(address, {})
