@@ -1,8 +1,8 @@
-# make demo and make test set up all they need on a fresh machine; everything else builds on them.
+# make demo and make test install everything they need on a fresh machine.
 SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
-# The first Python that has wheels of TensorFlow; override with make PYTHON=...
+# The first Python for which TensorFlow has wheels; override it with make PYTHON=...
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 DEMO := runs/demo
@@ -21,7 +21,7 @@ demo: $(VENV)/.cpu  ## run the whole pipeline on handwritten digits
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
-lint: $(VENV)/.dev  ## style, types, layers, and whether pipeline.yaml is current
+lint: $(VENV)/.dev  ## check style, types, layers, and that pipeline.yaml is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -32,11 +32,11 @@ lint: $(VENV)/.dev  ## style, types, layers, and whether pipeline.yaml is curren
 pipeline.yaml: $(VENV)/.cpu  ## compile the pipeline
 	$(BIN)/petalflow compile -o $@
 
-# Hashed and without addresses: whoever installs them decides where packages come from.
+# With hashes and without index addresses: whoever installs them decides where packages come from.
 LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links
 STORES = setup.py --extra gcs --extra s3
-lock: $(VENV)/.dev  ## pin the requirements anew (UPGRADE=--upgrade for newer versions)
+lock: $(VENV)/.dev  ## pin the requirements again (UPGRADE=--upgrade for newer versions)
 	$(LOCK) $(UPGRADE) $(STORES) -o requirements/base.txt
 	$(LOCK) $(UPGRADE) $(STORES) --extra cpu -c requirements/base.txt -o requirements/cpu.txt
 	$(LOCK) $(UPGRADE) $(STORES) --extra gpu -c requirements/base.txt -o requirements/gpu.txt
@@ -45,12 +45,12 @@ lock: $(VENV)/.dev  ## pin the requirements anew (UPGRADE=--upgrade for newer ve
 		-c requirements/base.txt -o requirements/dev.txt
 	echo uv | $(LOCK) $(UPGRADE) -c requirements/dev.txt -o requirements/uv.txt -
 
-# CONTAINER_REPOSITORY=REGISTRY/PREFIX names the images; DOCKER_BUILD takes further options of docker build.
+# CONTAINER_REPOSITORY=REGISTRY/PREFIX names the images; DOCKER_BUILD adds options to docker build.
 CONTAINER_REPOSITORY := petalflow
 DOCKER_BUILD :=
 container-images: container-image-base container-image-cpu  ## build the container images that pipeline.yaml names
 
-container-images-all: container-images container-image-tpu container-image-gpu  ## build those for accelerators too
+container-images-all: container-images container-image-tpu container-image-gpu  ## build the container images for TPU and GPU too
 
 container-image-%:
 	version=$$(cat VERSION) && tag=$$(python3 docker/content_tag.py) && hash=$$(python3 -m pipeline.code_version) && \
@@ -58,7 +58,7 @@ container-image-%:
 		--label org.opencontainers.image.version=$$version --label org.opencontainers.image.revision=$$tag \
 		--label petalflow.source-hash=$$hash -t $(CONTAINER_REPOSITORY)/$*:$$version -t $(CONTAINER_REPOSITORY)/$*:$$tag .
 
-clean:  ## remove the environment and all that was generated
+clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) runs models build dist *.egg-info
 
 # uv takes seconds where pip takes minutes, and old pips reject extras of pinned packages once a newer version is out.

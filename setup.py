@@ -52,7 +52,7 @@ LEARNING = ["keras>=3.12,<4", "matplotlib>=3.9", "scikit-learn>=1.6"]
 setup(
     name="petalflow",
     version=Path(__file__).with_name("VERSION").read_text().strip(),
-    description="Retrain image classifiers and let only good ones out",
+    description="Retrain image classifiers and release only the ones that pass",
     long_description=Path(__file__).with_name("README.md").read_text(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

@@ -1,4 +1,4 @@
-"""What benchmarks.convert measures convert against, each a command of its own, and the images that all of them read.
+"""The programs that benchmarks.convert compares convert with, each a separate command, and the images they all read.
 
 python -m benchmarks.contenders images FOLDER COUNT [FIRST]
 python -m benchmarks.contenders bare FOLDER OUT
@@ -20,12 +20,12 @@ _CLASSES = ("daisy", "dandelion", "rose", "sunflower", "tulip")
 _SIDE_PX = 300
 _LANDSCAPE_PX = 2048
 _QUALITY = 85
-_THREADS = 8  # as many as convert takes
-_IN_ONE_GO = 1024  # files whose bytes the bare loop holds at once
+_THREADS = 8  # as many as convert uses
+_IN_ONE_GO = 1024  # files that the bare loop holds in memory at once
 
 
 def make_images(folder: Path, count: int, first: int = 0) -> None:
-    """Writes JPEGs that compress and decode like photos: 300x300, 20 to 35 kB, no two alike.
+    """Writes JPEGs that compress and decode like photos: 300x300, 20 to 35 kB, all different.
 
     Each is a part of a landscape of noise in many octaves, whose finest ones, as in a photo, are the faintest.
 
@@ -60,7 +60,7 @@ def _landscape(rng: np.random.Generator) -> Image.Image:
 
 
 def convert_barely(folder: Path, out: Path) -> None:
-    """Reads, decodes and writes, in threads, and does nothing else: no check, no split, no account of anything."""
+    """Reads, decodes and writes in threads, and does nothing else: no checks, no splits, no statistics."""
     from tensorflow_datasets.proto import tf_example_pb2
 
     from petalflow.dataset.shards import write_shard
@@ -86,7 +86,7 @@ def convert_barely(folder: Path, out: Path) -> None:
 
 
 def convert_with_tfds(folder: Path, out: Path) -> None:
-    """Has TFDS write the same images, by the recipe of its guide for large data sets: a Beam pipeline of examples."""
+    """Writes the same images with TFDS, following its guide for large datasets: a Beam pipeline of examples."""
     import apache_beam as beam
     import tensorflow_datasets as tfds
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -113,12 +113,12 @@ def convert_with_tfds(folder: Path, out: Path) -> None:
 
 def _example(path: str) -> tuple[str, dict[str, Any]]:
     data = Path(path).read_bytes()
-    Image.open(io.BytesIO(data)).load()  # as the others do
+    Image.open(io.BytesIO(data)).load()  # as the other programs do
     return path, {"image": data, "label": Path(path).parent.name}
 
 
 def main() -> None:
-    """Does what the command line says."""
+    """Runs the program named on the command line."""
     what, folder, *rest = sys.argv[1:]
     if what == "images":
         make_images(Path(folder), *map(int, rest))
@@ -127,6 +127,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from benchmarks import contenders  # TFDS wants its builder in a module that has a name
+    from benchmarks import contenders  # TFDS requires its builder in a named module
 
     contenders.main()

@@ -1,10 +1,10 @@
-"""How fast convert is, and how much memory it takes, against a bare loop, TFDS, and itself with `--previous`.
+"""Speed and memory of convert compared with a bare loop, TFDS, and convert with `--previous`.
 
     python -m benchmarks.convert [--images 50000] [--repeats 3] [--out runs/convert.json]
 
-The images are made here, like photos of 300x300, 20 to 35 kB. All contenders read the same files, each in processes
-of its own, in turns, so that a busy machine troubles all alike; ratios are medians over the turns, of whole
-commands. With 50,000 images it takes a quarter of an hour on two cores, and 8 GB of disk.
+The images are generated to resemble photos of 300x300, 20 to 35 kB. All programs read the same files, each in its own
+processes, alternating, so that a busy machine affects all of them equally. Ratios are medians over the rounds, of whole
+commands. 50,000 images take a quarter of an hour on two cores, and 8 GB of disk.
 """
 
 import argparse
@@ -21,28 +21,28 @@ from typing import Any
 
 _PETALFLOW = str(Path(sys.executable).with_name("petalflow"))
 _CONTENDERS = [sys.executable, "-m", "benchmarks.contenders"]
-_NEW_IN = 100  # of so many images one is new, with --previous
-_FEW_IN = 10  # the memory that all images take is compared with that of so many times fewer
-_FEWEST = 10  # images, for what it takes to start
+_NEW_IN = 100  # with --previous, one image in this many is new
+_FEW_IN = 10  # memory is also measured with this many times fewer images
+_FEWEST = 10  # images, to measure the start-up time
 
-# Name, figure, whether it must be at least or at most, bound: what was asked of convert, with 50,000 images.
+# The targets for convert with 50,000 images: description, metric, at least or at most, bound.
 _ASKED = (
-    ("speed of the bare loop's", "petalflow / bare", "at least", 0.80),
-    ("speed of TFDS's", "petalflow / tfds", "at least", 2.0),
-    ("speed of from scratch, with 1 % new", "previous / petalflow", "at least", 5.0),
+    ("speed, relative to the bare loop", "petalflow / bare", "at least", 0.80),
+    ("speed, relative to TFDS", "petalflow / tfds", "at least", 2.0),
+    ("speed with 1 % new, to from scratch", "previous / petalflow", "at least", 5.0),
     ("seconds for ten images", "start, s", "at most", 4.0),
     ("peak memory, MiB", "memory, MiB", "at most", 1024.0),
-    ("peak memory of that of a tenth", "memory / memory of few", "at most", 1.15),
+    ("peak memory, relative to a tenth", "memory / memory of few", "at most", 1.15),
 )
 
 
 def main() -> None:
-    """Measures, prints a table and writes the figures."""
+    """Runs the benchmark, prints a table and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("runs/convert.json"))
-    parser.add_argument("--work", type=Path, help="folder for images and datasets; a temporary one if none")
+    parser.add_argument("--work", type=Path, help="folder for images and datasets (default: a temporary folder)")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="petalflow-", dir=arguments.work) as folder:
         turns = measure(Path(folder), arguments.images, arguments.repeats)
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def measure(folder: Path, images: int, repeats: int) -> list[dict[str, dict[str, float]]]:
-    """Returns for each turn what each contender took."""
+    """Returns the measurements of each program, round by round."""
     photos = {"all": images, "old": images - images // _NEW_IN, "few": images // _FEW_IN, "fewest": _FEWEST}
     for name, count in photos.items():
         timed([*_CONTENDERS, "images", str(folder / name), str(count)])
@@ -79,13 +79,13 @@ def measure(folder: Path, images: int, repeats: int) -> list[dict[str, dict[str,
 
 
 def timed(command: list[str]) -> dict[str, float]:
-    """Returns a command's seconds, those of the processors, and its peak memory in MiB."""
+    """Returns the wall-clock and CPU seconds of a command, and its peak memory in MiB."""
     with tempfile.TemporaryFile() as said:
         load, began = os.getloadavg()[0], time.monotonic()
         process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)  # Popen would wait for it too
+        process.returncode = os.waitstatus_to_exitcode(status)  # otherwise Popen would wait for it again
         if process.returncode:
             said.seek(0)
             raise SystemExit(f"{' '.join(command)} failed:\n{said.read().decode()}")
@@ -98,7 +98,7 @@ def timed(command: list[str]) -> dict[str, float]:
 
 
 def compare(turns: list[dict[str, dict[str, float]]]) -> dict[str, float]:
-    """Returns the figures that were asked for: medians over the turns."""
+    """Returns the metrics of the targets: medians over the rounds."""
 
     def median(what: str, one: str, other: str | None = None) -> float:
         return statistics.median(turn[one][what] / (turn[other][what] if other else 1) for turn in turns)
@@ -117,7 +117,7 @@ def compare(turns: list[dict[str, dict[str, float]]]) -> dict[str, float]:
 
 
 def print_tables(turns: list[dict[str, dict[str, float]]], figures: dict[str, float], images: int) -> None:
-    """Prints the medians of each contender, and the figures against what was asked."""
+    """Prints the medians of each program, and each metric with its target."""
     counts: dict[str, Any] = {"few": images // _FEW_IN, "fewest": _FEWEST}
     print(f"{'':10} {'images':>8} {'s':>8} {'cpu s':>8} {'images/s':>9} {'peak MiB':>9}")
     for name in turns[0]:

@@ -1,10 +1,10 @@
-"""What a run costs that has little to do: nothing new, all cached, and 1 % new photos, against a first run.
+"""Cost of runs with little to do (nothing new, all cached, 1 % new photos), compared with a first run.
 
     python -m benchmarks.least_work SOURCE [--config FILE] [--set train.weights=FILE] [--out FILE]
 
 SOURCE is a folder of class folders; it is copied, and every hundredth photo is held back until the last run. The
-runs follow each other on one machine into one registry, each a command of its own. Where other work runs beside
-them, the seconds of the processors are the fairer measure.
+runs follow each other on one machine with one registry, each a separate command. On a machine with other work,
+CPU seconds are the fairer measure.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _IF_CHANGED = ("--set", "snapshot.if_changed=true")
 
 
 def main() -> None:
-    """Measures, prints a table and writes the figures."""
+    """Runs the benchmark, prints a table and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("--config", type=Path)
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def measure(source: Path, folder: Path, settings: list[str]) -> dict[str, Any]:
-    """Returns what each kind of run took, and how many images there were."""
+    """Returns the measurements of each kind of run, and the number of images."""
     photos = folder / "photos"
     shutil.copytree(source, photos)
     images = sorted(path for path in photos.glob("*/*") if path.is_file())
@@ -68,7 +68,7 @@ def measure(source: Path, folder: Path, settings: list[str]) -> dict[str, Any]:
 
 
 def timed(photos: Path, folder: Path, settings: list[str]) -> dict[str, Any]:
-    """Returns the seconds of a run's command and of its steps, and the steps' states."""
+    """Returns the seconds of the command and of each step, and the states of the steps."""
     where = ["--out", str(folder / "out"), "--registry", str(folder / "models"), "--name", "benchmark"]
     load, began, worked = os.getloadavg()[0], time.monotonic(), cpu_seconds()
     done = subprocess.run([_PETALFLOW, "run", str(photos), *where, *settings], capture_output=True, text=True)
@@ -84,13 +84,13 @@ def timed(photos: Path, folder: Path, settings: list[str]) -> dict[str, Any]:
 
 
 def cpu_seconds() -> float:
-    """Returns what all child processes so far have taken of the processors."""
+    """Returns the CPU seconds of all child processes so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def print_table(runs: dict[str, dict[str, Any]]) -> None:
-    """Prints what `measure` returned, a line a step."""
+    """Prints what `measure` returned, one line per step."""
     print(f"{'':18}" + "".join(f"{name:>14}" for name in runs))
     for step in runs["first"]["steps"]:
         shown = (run["steps"][step] if run["states"][step] == "ran" else run["states"][step] for run in runs.values())

@@ -1,10 +1,10 @@
-"""What the pipeline costs beyond its steps: each step in the pipeline against the same step by hand.
+"""Overhead of the pipeline: each step in the pipeline compared with the same step by hand.
 
     python -m benchmarks.overhead [--on docker] [--repeats 3] [--out runs/overhead.json]
 
 By hand, a step is one process: `petalflow convert ...`. In the pipeline, kfp.local starts a process
 (or a container) for it. Both do the same work on the same images and import the same modules, so the
-difference is what the pipeline adds. Runs alternate, so that a busy machine troubles both alike.
+difference is what the pipeline adds. Runs alternate, so that a busy machine affects both equally.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _SETTINGS = {
 
 
 def main() -> None:
-    """Measures, prints a table and writes the figures."""
+    """Runs the benchmark, prints a table and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--on", choices=("local", "docker"), default="local")
     parser.add_argument("--repeats", type=int, default=3)
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def time_pipeline(source: Path, folder: Path, on: str) -> dict[str, float]:
-    """Returns each step's seconds in a pipeline run, and those of the whole command."""
+    """Returns the seconds of each step in a pipeline run, and of the whole command."""
     where = ["--out", str(folder / "out"), "--registry", str(folder / "models"), "--name", "digits", "--on", on]
     settings = [part for step, given in _SETTINGS.items() for one in given for part in ("--set", f"{step}.{one}")]
     whole = timed(["run", str(source), *where, *settings])
@@ -58,7 +58,7 @@ def time_pipeline(source: Path, folder: Path, on: str) -> dict[str, float]:
 
 
 def time_by_hand(source: Path, folder: Path) -> dict[str, float]:
-    """Returns each step's seconds as a command of its own, and their sum."""
+    """Returns the seconds of each step as a separate command, and their sum."""
     folder.mkdir()
     at = {step: str(folder / step) for step in STEPS}
     record = ["--record-uri", at["notify"], "--run-id", "by-hand", "--name", "digits"]
@@ -84,7 +84,7 @@ def time_by_hand(source: Path, folder: Path) -> dict[str, float]:
 
 
 def timed(arguments: list[str]) -> float:
-    """Returns the seconds that a command takes."""
+    """Returns the run time of a command in seconds."""
     began = time.monotonic()
     done = subprocess.run([_PETALFLOW, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -93,14 +93,14 @@ def timed(arguments: list[str]) -> float:
 
 
 def compare(pipeline: list[float], by_hand: list[float]) -> dict[str, float]:
-    """Returns the medians, their ratio, and the median difference of runs that followed each other."""
+    """Returns the medians, their ratio, and the median difference between consecutive runs."""
     inside, outside = statistics.median(pipeline), statistics.median(by_hand)
     more = statistics.median(one - other for one, other in zip(pipeline, by_hand, strict=True))
     return {"pipeline_s": inside, "by_hand_s": outside, "ratio": inside / outside, "overhead_s": more}
 
 
 def print_table(figures: dict[str, dict[str, float]], on: str) -> None:
-    """Prints what `compare` returned, a line a step."""
+    """Prints what `compare` returned, one line per step."""
     print(f"{'step':14} {on + ', s':>12} {'by hand, s':>12} {'ratio':>8} {'overhead, s':>12}")
     for step, figure in figures.items():
         inside, outside, ratio, more = figure.values()

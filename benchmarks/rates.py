@@ -1,12 +1,12 @@
-"""What benchmarks.train measures images a second of, each a command of its own that prints a JSON object at its end.
+"""The parts whose images per second benchmarks.train measures, each a separate command that prints JSON.
 
 python -m benchmarks.rates fit DATASET --weights FILE        Keras' own fit of a backbone's last layers, on tensors
 python -m benchmarks.rates predict DATASET --weights FILE    Keras' own predict on an array
 python -m benchmarks.rates features DATASET --weights FILE   our feature pass on the same images
 python -m benchmarks.rates directory FOLDER                  image_dataset_from_directory, two epochs
-python -m benchmarks.rates feed DATASET [--cache-mib 0]      our feed, two epochs
+python -m benchmarks.rates feed DATASET [--cache-mib 0]      our input pipeline, two epochs
 
-Of two figures, the first holds what happens once: tracing, folding, listing files.
+Where a command measures twice, the first number includes one-time work: tracing, folding, listing files.
 """
 
 import argparse
@@ -34,12 +34,12 @@ with quiet_start():
 
 _BACKBONE = "MobileNetV2"
 _BATCH = 64
-# Of fine-tuning, as the benchmark has ours do it.
+# Fine-tuning settings, the same as for our training in the benchmark.
 FINE_TUNING_BATCH, FINE_TUNING_PX, FINE_TUNED_SHARE, FINE_TUNING_RATE = 32, 160, 0.3, 1e-4
 
 
 def fit(arguments: argparse.Namespace) -> dict[str, object]:
-    """Trains the last layers by Keras' own loop; prints a line an epoch."""
+    """Trains the last layers with Keras' own loop; prints one line per epoch."""
     dataset, px = open_dataset(arguments.where), FINE_TUNING_PX
     data = {}
     for split in ("train", "validation"):
@@ -65,14 +65,14 @@ def fit(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def predict(arguments: argparse.Namespace) -> dict[str, object]:
-    """Computes features by Keras' own predict, twice."""
+    """Computes features with Keras' own predict, twice."""
     images, model = _images_and_features(arguments)
     floats = images.astype(np.float32)
     return _twice(len(images), lambda: model.predict(floats, batch_size=_BATCH, verbose=0))
 
 
 def features(arguments: argparse.Namespace) -> dict[str, object]:
-    """Computes features by our pass, twice."""
+    """Computes features with our feature pass, twice."""
     images, model = _images_and_features(arguments)
     with contextlib.ExitStack() as stack:
         made: list[Forward] = []
@@ -87,7 +87,7 @@ def features(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def directory(arguments: argparse.Namespace) -> dict[str, object]:
-    """Reads a folder of class folders by Keras' own function: two epochs."""
+    """Reads a folder of class folders with Keras' own function, for two epochs."""
     size, epochs = (arguments.px, arguments.px), []
 
     def read() -> int:
@@ -101,7 +101,7 @@ def directory(arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def feed(arguments: argparse.Namespace) -> dict[str, object]:
-    """Reads a dataset by our feed: two epochs."""
+    """Reads a dataset with our input pipeline, for two epochs."""
     dataset, feeds = open_dataset(arguments.where), []
 
     def read() -> int:
@@ -133,7 +133,7 @@ def _twice(images: int | None, work: Callable[[], object]) -> dict[str, object]:
 
 
 def main() -> None:
-    """Does what the command line says."""
+    """Runs the part named on the command line."""
     contenders = {one.__name__: one for one in (fit, predict, features, directory, feed)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=contenders)

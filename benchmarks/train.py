@@ -1,13 +1,13 @@
-"""How fast train is, and how good, against the recipe of the books and against Keras' bare fit, predict and input.
+"""Speed and accuracy of train compared with the textbook recipe and with Keras' own fit, predict and input pipeline.
 
     python -m benchmarks.train SOURCE --weights FILE [--seeds 3] [--parts recipe features ...] [--quick] [--out FILE]
 
 SOURCE is a folder of class folders, FILE holds MobileNetV2's weights without top. SOURCE is converted once, and the
-images of the dataset's splits are written out into folders for the recipe (benchmarks/recipes/book.py), so that all
-train and test on the same bytes; what that takes is told apart. Every contender is a process of its own; they take
-turns, so that a busy machine troubles all alike, and figures are medians over the turns. On a machine that others use,
-the seconds of the processors are the fairer measure. With 1,600 photos and 3 seeds it takes the better part of an hour
-on two cores; --quick tries in a few minutes whether all of it works.
+images of each split are written into folders for the textbook recipe (benchmarks/recipes/book.py), so that all
+programs train and test on the same bytes; the time for that is reported separately. Every program is its own process.
+They alternate, so that a busy machine affects all of them equally, and results are medians over the rounds. On a shared
+machine, CPU seconds are the fairer measure. With 1,600 photos and 3 seeds it takes most of an hour on two cores;
+--quick checks in a few minutes that everything works.
 """
 
 import argparse
@@ -34,10 +34,10 @@ _BOOK = [sys.executable, str(Path(__file__).parent / "recipes" / "book.py")]
 _OURS = [sys.executable, "-m", "benchmarks.recipes.ours"]
 _RATES = [sys.executable, "-m", "benchmarks.rates"]
 _PARTS = ("recipe", "fine_tuning", "input", "features")
-# For what takes seconds, so that one part does not take as long as all others.
+# Shorter settings for the slow part, so that it does not dominate the run time.
 _FEW_A_CLASS, _QUICK_A_CLASS = 100, 30
 _AUGMENTED = ("augment.rotation_degrees=20", "augment.shift_fraction=0.2", "augment.zoom_fraction=0.2")
-# Both kinds of line that tell of the end of an epoch.
+# Matches both kinds of lines that are printed at the end of an epoch.
 _EPOCH = re.compile(r"epoch \d+|train: \d+/\d+ epochs \(fine-tuning.*")
 
 Turn = dict[str, dict[str, Any]]
@@ -45,7 +45,7 @@ Turn = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Data:
-    """What all contenders read.
+    """What all programs read.
 
     Attributes:
         dataset: Of all images, converted.
@@ -63,7 +63,7 @@ class Data:
 
 
 def main() -> None:
-    """Measures, prints tables and writes the figures."""
+    """Runs the benchmark, prints tables and writes the results."""
     arguments = _arguments()
     figures: dict[str, Any] = {"machine": machine(), "load before": os.getloadavg(), "quick": arguments.quick}
     with tempfile.TemporaryDirectory(prefix="petalflow-", dir=arguments.work) as name:
@@ -81,23 +81,23 @@ def main() -> None:
         for part in arguments.parts:
             figures[part] = measure[part]()
             figures["load after"] = os.getloadavg()
-            arguments.out.write_text(json.dumps(figures, indent=2))  # a part that fails takes no other with it
+            arguments.out.write_text(json.dumps(figures, indent=2))  # kept if a later part fails
     print_tables(figures)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
-    parser.add_argument("--weights", type=Path, required=True, help="of MobileNetV2, without top")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each contender")
-    parser.add_argument("--repeats", type=int, default=3, help="turns of the parts that measure images a second")
+    parser.add_argument("--weights", type=Path, required=True, help="weights of MobileNetV2 without its top")
+    parser.add_argument("--seeds", type=int, default=3, help="trainings per program")
+    parser.add_argument("--repeats", type=int, default=3, help="rounds of the parts that measure images per second")
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--variants", type=int, default=4, help="variations of an image, in ours with augmentation")
+    parser.add_argument("--variants", type=int, default=4, help="augmented versions per image in our training")
     parser.add_argument("--parts", nargs="+", choices=_PARTS, default=list(_PARTS))
-    parser.add_argument("--contenders", nargs="+", help="of the recipe; all if none")
-    parser.add_argument("--quick", action="store_true", help="few images, few epochs, one turn: figures mean nothing")
+    parser.add_argument("--contenders", nargs="+", help="programs to run in the recipe part (default: all)")
+    parser.add_argument("--quick", action="store_true", help="few images, few epochs, one round; only a trial")
     parser.add_argument("--out", type=Path, default=Path("runs/train.json"))
-    parser.add_argument("--work", type=Path, help="folder for datasets and models; a temporary one if none")
+    parser.add_argument("--work", type=Path, help="folder for datasets and models (default: a temporary folder)")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.seeds, arguments.repeats, arguments.epochs, arguments.variants = 1, 1, 2, 2
@@ -105,7 +105,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the figures depend on."""
+    """Returns the facts about the machine that the results depend on."""
     cpu = Path("/proc/cpuinfo").read_text()
     flags = re.search(r"^flags\s*:(.*)$", cpu, re.MULTILINE)
     name = re.search(r"^model name\s*:\s*(.*)$", cpu, re.MULTILINE)
@@ -120,7 +120,7 @@ def machine() -> dict[str, Any]:
 
 
 def prepare(folder: Path, arguments: argparse.Namespace) -> Data:
-    """Converts the source, and writes the splits out as folders."""
+    """Converts the source and writes each split as class folders."""
     few = _QUICK_A_CLASS if arguments.quick else _FEW_A_CLASS
     dataset, less = folder / "dataset", folder / "few"
     limit = ["--set", f"max_images_per_class={few}"]
@@ -138,7 +138,7 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> Data:
 
 
 def recipe(data: Data, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Trains and tests by each recipe, with each seed."""
+    """Trains and tests with each recipe and each seed."""
     anew = [*_AUGMENTED, "features=anew"]
     contenders: dict[str, Callable[[int], dict[str, Any]]] = {
         "book": lambda seed: _book(data, arguments.epochs, seed),
@@ -183,7 +183,7 @@ def _ours(data: Data, folder: Path, epochs: int, seed: int, *more: str) -> dict[
 
 
 def _our_commands(data: Data, folder: Path, epochs: int, seed: int) -> dict[str, Any]:
-    """The same as a user types it: two commands, and a verdict and a report besides."""
+    """Runs the same as a user would: two commands, including verdict and report."""
     model, evaluation = folder / "model", folder / "evaluation"
     for one in (model, evaluation):
         shutil.rmtree(one, ignore_errors=True)
@@ -196,7 +196,7 @@ def _our_commands(data: Data, folder: Path, epochs: int, seed: int) -> dict[str,
 
 
 def fine_tuning(data: Data, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Trains the last layers by Keras' fit and by ours, every epoch through the backbone, and by ours as it is."""
+    """Trains the last layers with Keras' fit, with ours through the whole backbone, and with ours as released."""
     from benchmarks import rates
 
     epochs = 3 if arguments.quick else 5
@@ -231,14 +231,14 @@ def fine_tuning(data: Data, folder: Path, arguments: argparse.Namespace) -> dict
 
 
 def _with_rate(ran: dict[str, Any], images: int) -> dict[str, Any]:
-    """Adds images a second: of the median of all epochs but the first, from line to line, validation included."""
+    """Adds images per second: by the median time between epoch lines, without the first epoch, including validation."""
     ends = ran.pop("epoch ends")
     epochs = [end - start for start, end in itertools.pairwise(ends)]
     return {**ran, "epochs, s": epochs, "images/s": images / statistics.median(epochs)}
 
 
 def reading(data: Data, repeats: int) -> dict[str, Any]:
-    """Reads the training images for two epochs; before the first, the system forgets the files."""
+    """Reads the training images for two epochs; the page cache is dropped before the first."""
     dataset = str(data.dataset)
     commands = {
         "directory": [*_RATES, "directory", str(data.folders / "train")],
@@ -256,8 +256,8 @@ def reading(data: Data, repeats: int) -> dict[str, Any]:
 
 
 def _forget(files: Iterable[Path]) -> None:
-    """Has the system drop what it keeps of files in memory."""
-    os.sync()  # only what is written can be dropped
+    """Drops the system's page cache."""
+    os.sync()  # only clean pages can be dropped
     for path in files:
         handle = os.open(path, os.O_RDONLY)
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
@@ -265,14 +265,14 @@ def _forget(files: Iterable[Path]) -> None:
 
 
 def feature_pass(data: Data, repeats: int) -> dict[str, Any]:
-    """Computes the features of the training images by Keras' predict and by our pass."""
+    """Computes the features of the training images with Keras' predict and with our feature pass."""
     rest = [str(data.dataset), "--weights", str(data.weights)]
     contenders = {what: lambda _, what=what: run([*_RATES, what, *rest]) for what in ("predict", "features")}
     return {"turns": take_turns(contenders, range(repeats))}
 
 
 def take_turns(contenders: dict[str, Callable[[int], dict[str, Any]]], turns: Iterable[int]) -> list[Turn]:
-    """Returns what each contender took in each turn; every other turn goes backwards."""
+    """Returns the measurements of each program in each round; every other round runs in reverse order."""
     taken = []
     for number in turns:
         names = list(contenders)[:: -1 if number % 2 else 1]
@@ -286,7 +286,7 @@ def take_turns(contenders: dict[str, Callable[[int], dict[str, Any]]], turns: It
 
 
 def run(command: list[str]) -> dict[str, Any]:
-    """Runs a command to its end.
+    """Runs a command until it ends.
 
     Returns:
         Seconds of the whole process ("whole") and of the processors ("cpu"), its peak memory, the load before, when its
@@ -305,7 +305,7 @@ def run(command: list[str]) -> dict[str, Any]:
                 ends.append(time.monotonic() - began)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
-        process.returncode = os.waitstatus_to_exitcode(status)  # Popen would wait for it too
+        process.returncode = os.waitstatus_to_exitcode(status)  # otherwise Popen would wait for it again
         if process.returncode:
             errors.seek(0)
             raise SystemExit(f"{' '.join(command)} failed:\n{''.join(said[-20:])}{errors.read().decode()[-4000:]}")
@@ -321,10 +321,10 @@ def run(command: list[str]) -> dict[str, Any]:
 
 
 def print_tables(figures: dict[str, Any]) -> None:
-    """Prints the medians of each contender, and the figures against what was asked."""
+    """Prints the medians of each program, and each metric with its target."""
     told = figures["machine"]
     print(f"\n{told['cpu']}, {told['cores']} cores, {' '.join(told['flags'])}; load {figures['load before'][0]:.1f}")
-    print(f"{figures['images']} images, converted in {figures['prepare, s']:.1f} s, which is in no figure below")
+    print(f"{figures['images']} images, converted in {figures['prepare, s']:.1f} s (not included below)")
     for part in _PARTS:
         if part in figures:
             _print_part(part, figures[part]["turns"])
@@ -344,12 +344,12 @@ def _print_part(part: str, turns: list[Turn]) -> None:
 
 
 def median(turns: list[Turn], name: str, figure: str, other: str | None = None) -> float:
-    """Returns the median over the turns of a contender's figure, or of its ratio to another's."""
+    """Returns the median over the rounds of a program's metric, or of its ratio to another program's."""
     return statistics.median(turn[name][figure] / (turn[other][figure] if other else 1) for turn in turns)
 
 
 def asked(figures: dict[str, Any]) -> list[tuple[str, float, float | None]]:
-    """Returns what was asked for, in words, how much it is, and the least it must be; and, without, what is of note."""
+    """Returns description, value and target (a minimum, or None) of each result."""
     amx = "amx_bf16" in figures["machine"]["flags"]
     found: list[tuple[str, float, float | None]] = []
 
@@ -365,10 +365,10 @@ def asked(figures: dict[str, Any]) -> list[tuple[str, float, float | None]]:
         ("book, augmented", "ours, varied anew", None, None),
     ):
         times = f"{ours}: times as fast as {book}"
-        if ours != "ours, commands":  # which are two processes
+        if ours != "ours, commands":  # those are two processes
             ask("recipe", f"{times}, after the imports", "seconds", book, ours, after_imports)
         ask("recipe", f"{times}, whole processes", "whole", book, ours, whole)
-        ask("recipe", f"{times}, seconds of the processors", "cpu", book, ours)
+        ask("recipe", f"{times}, CPU seconds", "cpu", book, ours)
         found += _accuracies(figures, book, ours)
     ask("fine_tuning", "fine-tuning, the same work: images/s of fit's", "images/s", "ours, the same work", "fit", 0.95)
     ask("fine_tuning", "fine-tuning, maps kept at the cut: images/s of fit's", "images/s", "ours", "fit")
@@ -386,7 +386,7 @@ def _accuracies(figures: dict[str, Any], book: str, ours: str) -> list[tuple[str
     if not turns or not {book, ours} <= set(turns[0]):
         return []
     mean = {name: statistics.mean(turn[name]["accuracy"] for turn in turns) for name in (book, ours)}
-    # Rounded: one image in a hundred is one point, whatever floats make of it.
+    # Rounded, so that float errors do not decide at exactly one percentage point.
     return [(f"{ours}: test accuracy less that of {book}, means", round(mean[ours] - mean[book], 6), -0.01)]
 
 

@@ -1,13 +1,13 @@
-"""Prints the content tag of the images: a hash of all that goes into them.
+"""Prints the content tag of the container images: a hash of everything that goes into them.
 
-The same files have the same tag on every machine and in every commit; what setup.py leaves out (caches,
-notes, a change of a test) leaves the tag as it is. Needs nothing but Python.
+The same files have the same tag on every machine and in every commit. Files that setup.py leaves out (caches,
+notes, tests) do not affect the tag. Needs only Python.
 """
 
 import hashlib
 from pathlib import Path
 
-# How the images are made, and what setup.py puts into the package; a test compares it with what is in them.
+# How the images are built, and what setup.py puts into the package; a test compares this list with their contents.
 _INGREDIENTS = (
     ".dockerignore",
     "docker/Dockerfile",
@@ -20,12 +20,12 @@ _INGREDIENTS = (
 
 
 def ingredients(root: Path) -> list[Path]:
-    """Returns the files of the checkout `root` that decide what the images hold, sorted."""
+    """Returns the files in the checkout `root` that determine the contents of the images, sorted."""
     return sorted(path for pattern in _INGREDIENTS for path in root.glob(pattern))
 
 
 def content_tag(root: Path) -> str:
-    """Returns the content tag of the checkout in the folder `root`: 16 hexadecimal digits."""
+    """Returns the content tag of the checkout `root`: 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for path in ingredients(root):
         content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Petalflow: retrain image classifiers and let only good ones out."""
+"""Petalflow: retrain image classifiers and release only the ones that pass."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -1,9 +1,9 @@
-"""The recipe of the books: a new head on a frozen MobileNetV2, every epoch through the backbone.
+"""The textbook recipe: a new head on a frozen MobileNetV2, every epoch through the backbone.
 
     python benchmarks/recipes/book.py FOLDER WEIGHTS [--augment] [--seed 0] [--epochs 10]
 
-FOLDER holds train/, validation/ and test/ with a folder of images a class. The last line printed is a JSON object.
-This script is what Petalflow's training is measured against: it stays as it is.
+FOLDER holds train/, validation/ and test/ each with one folder of images per class. The last line printed is JSON.
+This script is the reference for Petalflow's training, so it must not change.
 """
 
 import argparse

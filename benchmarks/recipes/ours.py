@@ -1,4 +1,4 @@
-"""Petalflow's training, and the test split scored by its model; one process, as the recipe of the books is.
+"""Petalflow's training, followed by scoring the test split, in one process like the textbook recipe.
 
     python -m benchmarks.recipes.ours DATASET OUT [--set train.SETTING=VALUE ...]
 
@@ -24,7 +24,7 @@ with quiet_start():
 
 
 def main() -> None:
-    """Trains, scores, prints."""
+    """Trains, scores and prints the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path)
     parser.add_argument("out", type=Path)

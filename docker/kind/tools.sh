@@ -1,9 +1,9 @@
-# Sourced by the scripts beside it: what they share, and a look at the tools before anything is done.
+# Sourced by the scripts in this folder: shared functions and checks of the required tools.
 # shellcheck shell=bash
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CLUSTER=petalflow
-# shellcheck disable=SC2034  # for the scripts
+# shellcheck disable=SC2034  # used by the scripts
 KUBECTL=(kubectl --context "kind-$CLUSTER" --namespace kubeflow)
 
 fail() {
@@ -11,16 +11,16 @@ fail() {
   exit 2
 }
 
-# need TOOL MINIMUM REMEDY COMMAND...: COMMAND prints the version of what must be there and new enough.
+# need TOOL MINIMUM REMEDY COMMAND...: fails unless TOOL is installed and COMMAND prints a version of at least MINIMUM.
 need() {
   local tool=$1 minimum=$2 remedy=$3 said found
   shift 3
   command -v "$tool" >/dev/null || fail "$tool is not installed; $remedy"
-  said=$("$@" 2>&1) || fail "$tool does not answer (${said##*$'\n'}); $remedy"
-  [[ $said =~ [0-9]+\.[0-9]+(\.[0-9]+)? ]] || fail "$tool does not say its version; $remedy"
+  said=$("$@" 2>&1) || fail "$tool does not run (${said##*$'\n'}); $remedy"
+  [[ $said =~ [0-9]+\.[0-9]+(\.[0-9]+)? ]] || fail "cannot read the version of $tool; $remedy"
   found=${BASH_REMATCH[0]}
   [[ $(printf '%s\n' "$minimum" "$found" | sort -V | head -n 1) == "$minimum" ]] ||
-    fail "$tool $found is too old, $minimum is needed; $remedy"
+    fail "$tool $found is too old, need $minimum or later; $remedy"
 }
 
 need_docker() {
@@ -31,12 +31,12 @@ need_kind() {
   need kind 0.27 "see https://kind.sigs.k8s.io/docs/user/quick-start" kind version
 }
 
-# 1.27 is the first with a kustomize (5.0) that builds the manifests of Kubeflow Pipelines 2.17.
+# 1.27 is the first version whose kustomize (5.0) can build the manifests of Kubeflow Pipelines 2.17.
 need_kubectl() {
   need kubectl 1.27 "see https://kubernetes.io/docs/tasks/tools" kubectl version --client
 }
 
-# kubectl fetches the manifests with it.
+# kubectl uses it to fetch the manifests.
 need_git() {
   need git 2.0 "install it" git --version
 }
@@ -46,10 +46,10 @@ cluster_is_up() {
 }
 
 need_cluster() {
-  cluster_is_up || fail "there is no cluster $CLUSTER; docker/kind/up FOLDER makes it"
+  cluster_is_up || fail "cluster $CLUSTER not found; create it with docker/kind/up FOLDER"
 }
 
-# for_folder FILE FOLDER: prints one of the YAML files with the folder in it.
+# for_folder FILE FOLDER: prints a YAML file with the folder inserted.
 for_folder() {
   sed "s|FOLDER|$2|g" "$HERE/$1"
 }

@@ -53,7 +53,7 @@ def test_a_tool_that_is_absent_is_named_with_how_to_have_it(machine: Machine, to
 
 def test_a_java_that_is_too_old_is_named(machine: Machine) -> None:
     machine.have("java", """echo 'openjdk version "1.8.0_402"' >&2""")
-    assert "java 1 is too old, 11 is needed" in machine.refused("start")
+    assert "java 1 is too old, need 11 or later" in machine.refused("start")
 
 
 def test_what_maven_could_not_get_is_said_and_nothing_half_is_kept(machine: Machine) -> None:
@@ -71,10 +71,10 @@ def test_the_jars_are_fetched_once(machine: Machine) -> None:
 
 
 def test_other_words_are_refused(machine: Machine) -> None:
-    assert "say what: " in machine.refused()
+    assert "usage: " in machine.refused()
     assert "unknown option --prot" in machine.refused("start", "--prot", "1")
     assert "--port needs a value" in machine.refused("start", "--port")
-    assert "--port x is no number" in machine.refused("start", "--port", "x")
+    assert "--port x is not a number" in machine.refused("start", "--port", "x")
 
 
 def test_a_port_that_is_taken_is_said(machine: Machine) -> None:
