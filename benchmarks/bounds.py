@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from petalflow.metrics.bounds import bounds_of, worsening
-from petalflow.metrics.measure import LESS_IS_BETTER, OVERALL, RANKED, statistics_of
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.metrics import LESS_IS_BETTER, OVERALL, RANKED, statistics_of
+from petalflow.metrics.predictions import Predictions
 from petalflow.metrics.resampling import resamples
 from petalflow.model.task import Task
 from petalflow.verdict import CONFIDENCE
@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
 
 
-def drawn(images: int, shares: Sequence[float], seed: int) -> tuple[Answers, Answers]:
-    """Returns the answers of a candidate, and those of a better model, to the same images."""
+def drawn(images: int, shares: Sequence[float], seed: int) -> tuple[Predictions, Predictions]:
+    """Returns the predictions of a candidate, and those of a better model, to the same images."""
     generator = np.random.default_rng(seed)
     classes, common = len(shares), np.array(shares) / np.sum(shares)
     logits = generator.normal(size=(images, classes)) + np.log(common)
@@ -61,8 +61,8 @@ def drawn(images: int, shares: Sequence[float], seed: int) -> tuple[Answers, Ans
     labels = (odds.cumsum(axis=1) > generator.random((images, 1))).argmax(axis=1)
     truth = np.eye(classes, dtype=bool)[labels]
     blurred = [_softmax(logits + blur * generator.normal(size=logits.shape)) for blur in (1.2, 0.3)]
-    mine, theirs = (Answers.of(truth, scores.astype(np.float32), Task.MULTI_CLASS) for scores in blurred)
-    return mine, theirs
+    candidate, baseline = (Predictions.of(truth, scores.astype(np.float32), Task.MULTI_CLASS) for scores in blurred)
+    return candidate, baseline
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
@@ -70,20 +70,20 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def figures_of(mine: Answers, theirs: Answers) -> Figures:
+def figures_of(candidate: Predictions, baseline: Predictions) -> Figures:
     """Returns the figures as they are, and "NAME against the release": by how much the candidate is worse."""
-    of_both = [measured(answers) for answers in (mine, theirs)]
+    of_both = [measured(predictions) for predictions in (candidate, baseline)]
     sign = {name: 1 if name in LESS_IS_BETTER else -1 for name in _CHANGES}
     changes = {f"{name} against the release": sign[name] * (of_both[0][name] - of_both[1][name]) for name in _CHANGES}
     return {**{name: of_both[0][name] for name in _FIGURES}, **changes}
 
 
-def measured(answers: Answers) -> Figures:
-    """Returns the figures of some answers as they are."""
-    every = np.ones(answers.images)
+def measured(predictions: Predictions) -> Figures:
+    """Returns the figures of some predictions as they are."""
+    every = np.ones(predictions.images)
     return {
         name: float(value)
-        for names, statistic, _ in statistics_of(answers, (*OVERALL, *RANKED))
+        for names, statistic, _ in statistics_of(predictions, (*OVERALL, *RANKED))
         for name, value in zip(names, statistic(every), strict=True)
     }
 
@@ -100,8 +100,8 @@ def rates(images: int, shares: Sequence[float], tests: int, truth: Figures) -> d
 
 def judge(images: int, shares: Sequence[float], truth: Figures, seed: int) -> dict[str, dict[str, float]]:
     """Returns what each rule says of each figure on one test set, and how far the bound is from the value."""
-    mine, theirs = drawn(images, shares, seed)
-    values, bounds, plain = figures_of(mine, theirs), bounds_of(mine, _FIGURES), percentiles(mine)
+    candidate, baseline = drawn(images, shares, seed)
+    values, bounds, plain = figures_of(candidate, baseline), bounds_of(candidate, _FIGURES), percentiles(candidate)
     said: dict[str, dict[str, float]] = {}
     for name in _FIGURES:
         less, (lower, upper) = name in LESS_IS_BETTER, plain[name]
@@ -114,17 +114,17 @@ def judge(images: int, shares: Sequence[float], truth: Figures, seed: int) -> di
         said[name][_DISTANCE] = abs(limits["bound"] - limits["value"])
     for name in _CHANGES:
         change = f"{name} against the release"
-        worse, bound = worsening(mine, theirs, name)
+        worse, bound = worsening(candidate, baseline, name)
         said[change] = {"bound": bound <= truth[change], "value": worse <= truth[change]}
         said[change][_DISTANCE] = bound - worse
     return said
 
 
-def percentiles(answers: Answers) -> dict[str, tuple[float, float]]:
+def percentiles(predictions: Predictions) -> dict[str, tuple[float, float]]:
     """Returns the one-sided bounds of a plain, stratified bootstrap, for comparison."""
     ends: dict[str, tuple[float, float]] = {}
-    for names, statistic, count in statistics_of(answers, _FIGURES, 300):
-        values = np.stack([statistic(weights) for weights in resamples(answers.strata, count)])
+    for names, statistic, count in statistics_of(predictions, _FIGURES, 300):
+        values = np.stack([statistic(weights) for weights in resamples(predictions.strata, count)])
         lower, upper = np.nanquantile(values, [1 - CONFIDENCE, CONFIDENCE], axis=0)
         ends |= {name: (float(low), float(high)) for name, low, high in zip(names, lower, upper, strict=True)}
     return ends

@@ -14,22 +14,22 @@ class Abstention:
 
     Attributes:
         confidence: Best score of each, [n], 0..1.
-        right: Whether it is the right class's, [n].
+        correct: True where it is the true class's, [n].
     """
 
     confidence: NDArray[np.float32]
-    right: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
 
     def at(self, threshold: float) -> tuple[int, int]:
         """Returns how many images are answered, their best score being `threshold` or more, and how many rightly."""
         answered = self.confidence >= np.float32(threshold)
-        return int(answered.sum()), int((answered & self.right).sum())
+        return int(answered.sum()), int((answered & self.correct).sum())
 
     def curve(self) -> list[tuple[float, int, int]]:
         """Returns threshold, answered and right for each threshold that makes a difference, ascending."""
         order = np.argsort(self.confidence, kind="stable")
         confidence = self.confidence[order]
-        right = np.cumsum(self.right[order][::-1])[::-1]
+        right = np.cumsum(self.correct[order][::-1])[::-1]
         firsts = np.flatnonzero(np.diff(confidence, prepend=np.float32(-1)))  # of equal scores, the first
         return [(float(confidence[at]), len(confidence) - int(at), int(right[at])) for at in firsts]
 

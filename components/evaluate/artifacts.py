@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from components.evaluate.predictions import read_truth
+from components.evaluate.predictions import read_labels
 from petalflow.printable import printable
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def log_figures(artifact: "dsl.Metrics", metrics: Mapping[str, Any]) -> None:
 
 
 def log_classification(artifact: "dsl.ClassificationMetrics", metrics: Mapping[str, Any], predictions: Path) -> None:
-    """Logs the confusion matrix, where an image has one class, and the ROC curve of all answers together.
+    """Logs the confusion matrix, where an image has one class, and the ROC curve of all predictions together.
 
     The curve is micro-averaged: each class of each image is a question of its own.
 
@@ -52,8 +52,8 @@ def log_classification(artifact: "dsl.ClassificationMetrics", metrics: Mapping[s
     if confusion is not None and len(classes) <= _MOST_CLASSES:
         artifact.log_confusion_matrix(classes, confusion)
     table = pq.read_table(predictions)
-    truth, scores = read_truth(table), np.stack(table["scores"].to_numpy())
-    false, true, thresholds = sklearn_metrics.roc_curve(truth.ravel(), scores.ravel())
+    labels, scores = read_labels(table), np.stack(table["scores"].to_numpy())
+    false, true, thresholds = sklearn_metrics.roc_curve(labels.ravel(), scores.ravel())
     shown = np.unique(np.linspace(0, len(false) - 1, _MOST_POINTS).astype(int))
     # The first threshold is above every score: infinite, which no place takes.
     finite = np.minimum(thresholds[shown], 1.0)
@@ -74,8 +74,10 @@ def summary(verdict: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         f"{verdict['test_images']} test images",
     ]
     if baseline:
-        theirs = baseline["proportions"]["accuracy"]
-        lines.append(f"- release {verdict['baseline']['version']}: {theirs['value']:.4f} on {theirs['trials']} of them")
+        compared = baseline["proportions"]["accuracy"]
+        lines.append(
+            f"- release {verdict['baseline']['version']}: {compared['value']:.4f} on {compared['trials']} of them"
+        )
     anyway = verdict["accepted_anyway"]
     if anyway:
         lines.append(f"- **accepted by {_plain(anyway['by'])}, whatever the checks say: {_plain(anyway['reason'])}**")

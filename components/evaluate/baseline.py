@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from components.evaluate.images import TestImages
+from components.evaluate.images import EvaluatedImages
 from petalflow import storage
 from petalflow.dataset import Dataset
 from petalflow.errors import PetalflowError
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.scoring import score_saved_model
 from petalflow.model.task import Task
 from petalflow.progress import Counter
@@ -31,14 +31,14 @@ class Baseline:
 
     Attributes:
         version: Of the release.
-        answers: To all images of the test split, in the dataset's classes.
+        predictions: To all images of the test split, in the dataset's classes.
         comparable: Which images it may be compared on, [n]: it knows their classes and was not trained on them.
         same_classes: Whether it has just the candidate's classes, so that its probabilities mean the same.
         facts: For the verdict.
     """
 
     version: int
-    answers: Answers
+    predictions: Predictions
     comparable: NDArray[np.bool_]
     same_classes: bool
     facts: dict[str, Any] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Baseline:
 def score_baseline(
     release: Release,
     dataset: Dataset,
-    images: TestImages,
+    images: EvaluatedImages,
     task: Task,
     counter: Counter,
 ) -> Baseline:
@@ -64,7 +64,7 @@ def score_baseline(
         BrokenBaselineError: If it cannot be loaded, or its scores are no numbers.
     """
     scores = _scores(release, dataset, counter)[images.kept]
-    answers = _in_classes(release.class_names, dataset.classes, images.truth, scores, task)
+    predictions = _in_classes(release.class_names, dataset.classes, images.labels, scores, task)
     new = sorted(set(dataset.classes) - set(release.class_names))
     gone = sorted(set(release.class_names) - set(dataset.classes))
     if new or gone:
@@ -72,7 +72,7 @@ def score_baseline(
     known = np.isin(dataset.classes, release.class_names)
     seen = read_training_hashes(release)
     trained_on = np.array([entry.sha256 in (seen or ()) for entry in images.entries], bool)
-    comparable = ~(images.truth & ~known).any(axis=1) & ~trained_on
+    comparable = ~(images.labels & ~known).any(axis=1) & ~trained_on
     facts = {
         "version": release.version,
         "run_id": release.run_id,
@@ -81,16 +81,16 @@ def score_baseline(
         "trained_on": int(trained_on.sum()) if seen is not None else None,
         "compared_images": int(comparable.sum()),
     }
-    return Baseline(release.version, answers, comparable, not new and not gone, facts)
+    return Baseline(release.version, predictions, comparable, not new and not gone, facts)
 
 
-def difference_facts(candidate: Answers, baseline: Answers) -> dict[str, Any]:
+def difference_facts(candidate: Predictions, baseline: Predictions) -> dict[str, Any]:
     """Returns on how many images one alone is right, and the odds of that if both were equally good.
 
     McNemar's exact test (McNemar 1947, doi:10.1007/BF02295996): it tells whether they differ, not by how much.
 
     Args:
-        candidate: Its answers.
+        candidate: Its predictions.
         baseline: Those of the release, to the same images.
     """
     better, worse = discordant(candidate, baseline)
@@ -98,9 +98,9 @@ def difference_facts(candidate: Answers, baseline: Answers) -> dict[str, Any]:
     return {"better": better, "worse": worse, "mcnemar_p": round(p, 4)}
 
 
-def discordant(candidate: Answers, baseline: Answers) -> tuple[int, int]:
+def discordant(candidate: Predictions, baseline: Predictions) -> tuple[int, int]:
     """Returns how many images only the candidate has right, and how many only the baseline."""
-    return int((candidate.right & ~baseline.right).sum()), int((baseline.right & ~candidate.right).sum())
+    return int((candidate.correct & ~baseline.correct).sum()), int((baseline.correct & ~candidate.correct).sum())
 
 
 def _scores(release: Release, dataset: Dataset, counter: Counter) -> NDArray[np.float32]:
@@ -116,14 +116,18 @@ def _scores(release: Release, dataset: Dataset, counter: Counter) -> NDArray[np.
 
 
 def _in_classes(
-    theirs: tuple[str, ...], ours: tuple[str, ...], truth: NDArray[np.bool_], scores: NDArray[np.float32], task: Task
-) -> Answers:
-    """Returns a release's answers in the candidate's classes; one with a class that is gone is no class of these."""
-    answers = Answers.of(np.zeros_like(scores, bool), scores, task)
-    columns = [theirs.index(name) if name in theirs else None for name in ours]
+    released: tuple[str, ...],
+    classes: tuple[str, ...],
+    labels: NDArray[np.bool_],
+    scores: NDArray[np.float32],
+    task: Task,
+) -> Predictions:
+    """Returns a release's predictions in the candidate's classes; none of them where its class is gone."""
+    predictions = Predictions.of(np.zeros_like(scores, bool), scores, task)
+    columns = [released.index(name) if name in released else None for name in classes]
     nothing = np.zeros(len(scores))
 
     def mapped(values: NDArray[Any]) -> NDArray[Any]:
         return np.stack([nothing if at is None else values[:, at] for at in columns], axis=1)
 
-    return Answers(truth, mapped(scores).astype(np.float32), mapped(answers.given).astype(bool), task)
+    return Predictions(labels, mapped(scores).astype(np.float32), mapped(predictions.predicted).astype(bool), task)

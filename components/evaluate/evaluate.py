@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.evaluate.ancestor import Ancestor
 from components.evaluate.baseline import difference_facts
 from components.evaluate.evaluation import Evaluation, examine
-from components.evaluate.images import TestImages
+from components.evaluate.images import EvaluatedImages
 from components.evaluate.judge import NO_RELEASE, Evidence, checks_of
 from components.evaluate.notes import notes_of
 from components.evaluate.predictions import write_predictions
 from components.evaluate.report import write_report
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices import Slices
+from components.evaluate.warm_start import WarmStart
 from petalflow import registry, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError, UsageError, did_you_mean
-from petalflow.metrics.measure import reliability
+from petalflow.metrics.metrics import reliability
 from petalflow.model.files import load_model, model_sha256, read_model_info
 from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict
 
@@ -51,12 +51,12 @@ def evaluate(
     _check_can_be_judged(dataset, settings)
     info = read_model_info(model_folder)
     _check_fit(info, dataset)
-    ancestor = Ancestor.of(info)
-    images = TestImages.of(dataset, settings, ancestor.trained_on)
+    warm_start = WarmStart.of(info)
+    images = EvaluatedImages.of(dataset, settings, warm_start.trained_on)
     _check_slices_exist(settings, images.slices)
     model = load_model(model_folder)
     with storage.building(out) as folder:
-        found = examine(model, dataset, images, settings, release, ancestor)
+        found = examine(model, dataset, images, settings, release, warm_start)
         verdict = _judge(found, model_sha256(model_folder), settings)
         storage.write_json(str(folder / VERDICT_FILE), verdict.to_json())
         storage.write_json(str(folder / METRICS_FILE), _metrics(found, settings.top_k))
@@ -118,11 +118,11 @@ def _check_fit(info: Mapping[str, Any], dataset: Dataset) -> None:
 
 
 def _metrics(found: Evaluation, top_k: int) -> dict[str, Any]:
-    theirs = found.baseline_measurement
+    baseline = found.baseline_metrics
     return {
         "top_k": top_k,
-        "candidate": found.evidence.measurement.to_json(),
-        "baseline": theirs.to_json() if theirs else None,
+        "candidate": found.evidence.metrics.to_json(),
+        "baseline": baseline.to_json() if baseline else None,
         "uncalibrated_reliability": reliability(found.uncalibrated).to_json(),
     }
 
@@ -133,7 +133,7 @@ def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdic
     verdict = Verdict(
         checks=checks,
         candidate={
-            "accuracy": evidence.measurement.accuracy.value,
+            "accuracy": evidence.metrics.accuracy.value,
             "backbone": model.info["settings"]["backbone"],
             "model_sha256": sha256,
             "validation_accuracy": model.info["validation_accuracy"],
@@ -141,11 +141,11 @@ def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdic
         baseline=_baseline_facts(evidence),
         fingerprint=found.dataset.fingerprint,
         class_names=found.dataset.classes,
-        test_images=evidence.answers.images,
+        test_images=evidence.predictions.images,
         temperature=found.temperature,
         # Nothing but scores of 1 is answered where no threshold would do.
         abstain_threshold=1.0 if evidence.abstain_threshold is None else evidence.abstain_threshold,
-        notes=[*notes_of(evidence, checks, settings), *evidence.ancestor.notes(found.images.left_out)],
+        notes=[*notes_of(evidence, checks, settings), *evidence.warm_start.notes(found.images.left_out)],
     )
     needs_a_person = anyway.by and not verdict.accepted
     return dataclasses.replace(verdict, accepted_anyway=anyway.model_dump()) if needs_a_person else verdict
@@ -155,5 +155,5 @@ def _baseline_facts(evidence: Evidence) -> dict[str, Any]:
     baseline = evidence.baseline
     if baseline is None:
         return {"version": None, "why": evidence.broken or NO_RELEASE}
-    mine = evidence.answers.of_images(baseline.comparable)
-    return {**baseline.facts, **difference_facts(mine, baseline.answers.of_images(baseline.comparable))}
+    candidate = evidence.predictions.subset(baseline.comparable)
+    return {**baseline.facts, **difference_facts(candidate, baseline.predictions.subset(baseline.comparable))}

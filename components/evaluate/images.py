@@ -14,23 +14,23 @@ from petalflow.errors import PetalflowError
 
 
 @dataclass(frozen=True)
-class TestImages:
+class EvaluatedImages:
     """The test split, but for images that the candidate was trained on.
 
     Attributes:
         entries: What is known of each image, in record order, [n].
-        truth: Which classes each has, [n, classes].
+        labels: Which classes each has, [n, classes].
         slices: Parts of it.
         kept: Which records of the split these are, [all records].
     """
 
     entries: Sequence[Entry]
-    truth: NDArray[np.bool_]
+    labels: NDArray[np.bool_]
     slices: Slices
     kept: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, dataset: Dataset, settings: EvaluateSettings, known: Collection[str] = ()) -> "TestImages":
+    def of(cls, dataset: Dataset, settings: EvaluateSettings, known: Collection[str] = ()) -> "EvaluatedImages":
         """Returns those of a dataset.
 
         Args:
@@ -45,10 +45,10 @@ class TestImages:
         of_split = list(dataset.entries("test"))
         kept = np.array([entry.sha256 not in known for entry in of_split], bool)
         entries = list(compress(of_split, kept))
-        truth = truth_of(entries, len(dataset.classes))
-        of_classes = dict(zip(dataset.classes, truth.T, strict=True))
+        labels = label_matrix(entries, len(dataset.classes))
+        of_classes = dict(zip(dataset.classes, labels.T, strict=True))
         _check_all_present(dataset, of_classes, len(of_split) - len(entries))
-        return cls(entries, truth, slices_of(entries, of_classes, settings.slice_pairs), kept)
+        return cls(entries, labels, slices_of(entries, of_classes, settings.slice_pairs), kept)
 
     def records(self, dataset: Dataset) -> Iterator[Record]:
         """Yields the record of each, pixels and all.
@@ -64,12 +64,12 @@ class TestImages:
         return int((~self.kept).sum())
 
 
-def truth_of(entries: Sequence[Entry], classes: int) -> NDArray[np.bool_]:
+def label_matrix(entries: Sequence[Entry], classes: int) -> NDArray[np.bool_]:
     """Returns which classes each of n images has, [n, classes]."""
-    truth = np.zeros((len(entries), classes), bool)
-    for row, entry in zip(truth, entries, strict=True):
+    labels = np.zeros((len(entries), classes), bool)
+    for row, entry in zip(labels, entries, strict=True):
         row[list(entry.labels)] = True
-    return truth
+    return labels
 
 
 def _check_all_present(dataset: Dataset, of_classes: Mapping[str, NDArray[np.bool_]], left_out: int) -> None:

@@ -38,7 +38,7 @@ def notes_of(evidence: Evidence, checks: Sequence[Check], settings: EvaluateSett
 
 def _of_threshold(evidence: Evidence, settings: EvaluateSettings) -> Iterator[str]:
     """Yields what the images can show of a model that is truly as good as this one was measured to be."""
-    accuracy, threshold = evidence.measurement.accuracy, settings.min_accuracy
+    accuracy, threshold = evidence.metrics.accuracy, settings.min_accuracy
     value = accuracy.value or 0.0
     if threshold is None or value <= threshold:
         return
@@ -56,12 +56,14 @@ def _of_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[str]
     if not made or evidence.baseline is None:
         return
     margin, comparable = -made[0].threshold, evidence.baseline.comparable
-    mine, theirs = (answers.of_images(comparable) for answers in (evidence.answers, evidence.baseline.answers))
-    if difference_facts(mine, theirs)["mcnemar_p"] < _SURELY:
+    candidate, before = (
+        predictions.subset(comparable) for predictions in (evidence.predictions, evidence.baseline.predictions)
+    )
+    if difference_facts(candidate, before)["mcnemar_p"] < _SURELY:
         return  # they are not equally good
-    pairs = mine.images
+    pairs = candidate.images
     # As if one more image of each kind had been seen: of few images, none that differ does not mean that none would.
-    differ = (sum(discordant(mine, theirs)) + 1) / (pairs + 2)
+    differ = (sum(discordant(candidate, before)) + 1) / (pairs + 2)
     power = power_of_accuracy_drop(pairs, margin, differ)
     needed = _needed(images_for_accuracy_drop(margin, differ)) if power < _ENOUGH else ""
     yield (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from components.evaluate.judge import Evidence
 from components.evaluate.slices import CLASS
 from petalflow.dataset import Entry
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
 
 
@@ -27,28 +27,28 @@ def write_predictions(path: Path, entries: Sequence[Entry], evidence: Evidence) 
     Args:
         path: Where.
         entries: What is known of each image, [n].
-        evidence: The candidate's answers, and the live release's.
+        evidence: The candidate's predictions, and the live release's.
     """
-    classes, answers, baseline = evidence.classes, evidence.answers, evidence.baseline
+    classes, predictions, baseline = evidence.classes, evidence.predictions, evidence.baseline
     columns: dict[str, Any] = {
         "filename": [entry.filename for entry in entries],
         "sha256": [entry.sha256 for entry in entries],
-        "label": _names(answers.truth, classes, answers.task),
-        "predicted": _names(answers.given, classes, answers.task),
-        "scores": _scores(answers),
+        "label": _names(predictions.labels, classes, predictions.task),
+        "predicted": _names(predictions.predicted, classes, predictions.task),
+        "scores": _scores(predictions),
     }
     for kind, of_kind in evidence.slices.items():
         if kind != CLASS and " × " not in kind:
             columns[f"slice_{kind}"] = _values(of_kind, len(entries))
     if baseline:
-        columns["baseline_predicted"] = _names(baseline.answers.given, classes, answers.task)
-        columns["baseline_scores"] = _scores(baseline.answers)
+        columns["baseline_predicted"] = _names(baseline.predictions.predicted, classes, predictions.task)
+        columns["baseline_scores"] = _scores(baseline.predictions)
         columns["compared"] = pa.array(baseline.comparable)
     table = pa.table(columns).replace_schema_metadata({"classes": json.dumps(list(classes), ensure_ascii=False)})
     pq.write_table(table, path)
 
 
-def read_truth(table: pa.Table) -> NDArray[np.bool_]:
+def read_labels(table: pa.Table) -> NDArray[np.bool_]:
     """Returns which classes each image of a table of predictions has, [n, classes]."""
     classes = json.loads(table.schema.metadata[b"classes"])
     labels = [label if isinstance(label, list) else [label] for label in table["label"].to_pylist()]
@@ -63,8 +63,8 @@ def _names(chosen: Any, classes: Sequence[str], task: Task) -> pa.Array:
     return pa.array(names[np.where(chosen.any(axis=1), chosen.argmax(axis=1), len(classes))], pa.string())
 
 
-def _scores(answers: Answers) -> pa.Array:
-    return pa.FixedSizeListArray.from_arrays(pa.array(answers.scores.ravel()), answers.scores.shape[1])
+def _scores(predictions: Predictions) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(pa.array(predictions.scores.ravel()), predictions.scores.shape[1])
 
 
 def _values(of_kind: dict[str, Any], images: int) -> list[str | None]:

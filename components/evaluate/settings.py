@@ -64,7 +64,7 @@ class EvaluateSettings(StepSettings):
     accept_over_broken_baseline: bool = Field(
         False, description="accept where the live release cannot be compared with"
     )
-    accept_unknown_ancestor: bool = Field(
+    accept_unknown_warm_start: bool = Field(
         False, description="accept a warm start from a release of which is not known what it was trained on"
     )
     accept_anyway: AcceptAnyway = Field(

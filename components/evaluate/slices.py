@@ -33,7 +33,7 @@ def slices_of(
     Raises:
         UsageError: If a pair names a kind that there is not.
     """
-    slices: Slices = {CLASS: {f"{CLASS}={name}": mine for name, mine in labels.items()}}
+    slices: Slices = {CLASS: {f"{CLASS}={name}": inside for name, inside in labels.items()}}
     for kind, values in _columns(entries).items():
         found = np.array(values)
         names = list(dict.fromkeys(_in_order(kind, values)))
@@ -41,8 +41,8 @@ def slices_of(
             slices[kind] = {f"{kind}={name}": found == name for name in names}
     for pair in pairs:
         one, other = (_of_kind(slices, kind) for kind in pair)
-        crossed = {f"{a}, {b}": mine & theirs for a, mine in one.items() for b, theirs in other.items()}
-        slices[" × ".join(pair)] = {name: mine for name, mine in crossed.items() if mine.any()}
+        crossed = {f"{a}, {b}": first & second for a, first in one.items() for b, second in other.items()}
+        slices[" × ".join(pair)] = {name: inside for name, inside in crossed.items() if inside.any()}
     return slices
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task, apply_temperature
 
 Scores = NDArray[np.float32]
@@ -20,25 +20,25 @@ _COLDEST, _HOTTEST = 0.05, 20.0
 _SMALLEST = 1e-12
 
 
-def find_temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> float:
+def find_temperature(labels: NDArray[np.bool_], scores: Scores, task: Task) -> float:
     """Returns what logits should be divided by; 1 where that would not make the scores better than by chance.
 
     Temperature scaling (Guo et al. 2017, arXiv:1706.04599): the likeliest on images that are not those of the test. Few
     mistakes may show that a model is too sure of itself, but not that it should be surer.
 
     Args:
-        truth: Which classes are right, [n, classes].
+        labels: Which classes are right, [n, classes].
         scores: Probabilities, [n, classes].
         task: Decides how the temperature is applied.
     """
     from scipy import optimize
 
-    mistakes = int((~Answers.of(truth, scores, task).right).sum())
+    mistakes = int((~Predictions.of(labels, scores, task).correct).sum())
     if not mistakes:
         return 1.0
 
     def loss(logarithm: float) -> float:
-        return float(log_losses(truth, apply_temperature(scores, float(np.exp(logarithm)), task), task).sum())
+        return float(log_losses(labels, apply_temperature(scores, float(np.exp(logarithm)), task), task).sum())
 
     found = optimize.minimize_scalar(loss, bounds=(np.log(_COLDEST), np.log(_HOTTEST)), method="bounded")
     gain = 2 * (loss(0.0) - float(found.fun))
@@ -47,38 +47,38 @@ def find_temperature(truth: NDArray[np.bool_], scores: Scores, task: Task) -> fl
     return round(float(np.exp(found.x)), 4)
 
 
-def log_losses(truth: NDArray[np.bool_], scores: Scores, task: Task) -> NDArray[np.float64]:
+def log_losses(labels: NDArray[np.bool_], scores: Scores, task: Task) -> NDArray[np.float64]:
     """Returns the log loss of each image in nats, [n]; where there may be several labels, the mean over them."""
-    likely = np.where(truth, scores, 1 - scores).clip(_SMALLEST, None).astype(np.float64)
+    likely = np.where(labels, scores, 1 - scores).clip(_SMALLEST, None).astype(np.float64)
     if task is Task.MULTI_LABEL:
         return np.asarray(-np.log(likely).mean(axis=1))
-    return np.asarray(-np.log(likely[truth]))
+    return np.asarray(-np.log(likely[labels]))
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often answers of about the same confidence are right, in bins of equal width.
+    """How often predictions of about the same confidence are right, in bins of equal width.
 
     Attributes:
         confidence: Of each answer, [n], 0..1.
-        right: Whether it is right, [n].
+        correct: Whether it is correct, [n].
     """
 
     confidence: NDArray[np.float64]
-    right: NDArray[np.bool_]
+    correct: NDArray[np.bool_]
 
     def error(self, weights: NDArray[np.float64]) -> float:
         """Returns the expected calibration error, 0..1 (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602).
 
         Args:
-            weights: Of the answers, [n].
+            weights: Of the predictions, [n].
         """
-        excess = np.bincount(self._bins, weights * (self.right - self.confidence), BINS)
+        excess = np.bincount(self._bins, weights * (self.correct - self.confidence), BINS)
         total = weights.sum()
         return float(np.abs(excess).sum() / total) if total else float("nan")
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Returns each bin that is not empty: its answers, their mean confidence, how many are right."""
+        """Returns each bin that is not empty: its predictions, their mean confidence, how many are right."""
         bins = self._bins
         rows = []
         for index in np.unique(bins):
@@ -87,7 +87,7 @@ class Reliability:
                 {
                     "answers": int(inside.sum()),
                     "confidence": float(self.confidence[inside].mean()),
-                    "right": int(self.right[inside].sum()),
+                    "right": int(self.correct[inside].sum()),
                 }
             )
         return rows

@@ -14,49 +14,49 @@ UNKNOWN = -1
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The answers of a model to n images.
+class Predictions:
+    """The predictions of a model to n images.
 
     Attributes:
-        truth: Which classes each image has, [n, classes].
+        labels: Which classes each image has, [n, classes].
         scores: Probabilities that the model gave, [n, classes].
-        given: Which classes the model answered with, [n, classes]; none where its answer is no class of these.
+        predicted: Which classes the model predicts, [n, classes]; none where its answer is no class of these.
         task: What was asked.
     """
 
-    truth: Array
+    labels: Array
     scores: NDArray[np.float32]
-    given: Array
+    predicted: Array
     task: Task
 
     @classmethod
-    def of(cls, truth: Array, scores: NDArray[np.float32], task: Task) -> "Answers":
-        """Returns the answers that a model's scores amount to: the likeliest class, or each label likelier than not."""
+    def of(cls, labels: Array, scores: NDArray[np.float32], task: Task) -> "Predictions":
+        """Returns the predictions by a model's scores: the likeliest class, or each label likelier than not."""
         if task is Task.MULTI_LABEL:
-            return cls(truth, scores, scores > LABEL_THRESHOLD, task)
-        given = np.zeros_like(truth)
-        given[np.arange(len(scores)), scores.argmax(axis=1)] = True
-        return cls(truth, scores, given, task)
+            return cls(labels, scores, scores > LABEL_THRESHOLD, task)
+        predicted = np.zeros_like(labels)
+        predicted[np.arange(len(scores)), scores.argmax(axis=1)] = True
+        return cls(labels, scores, predicted, task)
 
     @property
     def images(self) -> int:
         """How many images there are."""
-        return len(self.truth)
+        return len(self.labels)
 
     @functools.cached_property
-    def right(self) -> Array:
+    def correct(self) -> Array:
         """Whether each answer is right, [n]; of several labels, all of them."""
-        return np.asarray((self.truth == self.given).all(axis=1))
+        return np.asarray((self.labels == self.predicted).all(axis=1))
 
     @functools.cached_property
-    def labels(self) -> NDArray[np.int64]:
+    def label_indices(self) -> NDArray[np.int64]:
         """The class of each image, [n], where it has one."""
-        return np.asarray(self.truth.argmax(axis=1), np.int64)
+        return np.asarray(self.labels.argmax(axis=1), np.int64)
 
     @functools.cached_property
-    def predicted(self) -> NDArray[np.int64]:
+    def predicted_indices(self) -> NDArray[np.int64]:
         """The class answered, [n], where one is; UNKNOWN where it is none of these."""
-        return np.where(self.given.any(axis=1), self.given.argmax(axis=1), UNKNOWN)
+        return np.where(self.predicted.any(axis=1), self.predicted.argmax(axis=1), UNKNOWN)
 
     @functools.cached_property
     def confidence(self) -> NDArray[np.float32]:
@@ -66,12 +66,12 @@ class Answers:
     @property
     def strata(self) -> NDArray[np.int64]:
         """What resamples keep the numbers of, [n]: the images of each class; all images, where they have several."""
-        return np.zeros(self.images, np.int64) if self.task is Task.MULTI_LABEL else self.labels
+        return np.zeros(self.images, np.int64) if self.task is Task.MULTI_LABEL else self.label_indices
 
-    def of_images(self, chosen: Array) -> "Answers":
+    def subset(self, chosen: Array) -> "Predictions":
         """Returns those to some of the images.
 
         Args:
             chosen: Which, [n].
         """
-        return replace(self, truth=self.truth[chosen], scores=self.scores[chosen], given=self.given[chosen])
+        return replace(self, labels=self.labels[chosen], scores=self.scores[chosen], predicted=self.predicted[chosen])

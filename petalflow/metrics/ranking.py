@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import metrics
 
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.predictions import Predictions
 from petalflow.metrics.resampling import Values
 
 # Of more different scores than this, neighbours are taken for equal when resampled: the areas move by less than 1e-3.
@@ -29,15 +29,17 @@ class Ranking:
     exact: Values
 
     @classmethod
-    def of(cls, answers: Answers) -> "Ranking":
+    def of(cls, predictions: Predictions) -> "Ranking":
         """Returns the ranking by a model's scores."""
         groups, sizes = [], []
-        for truth, scores in zip(answers.truth.T, answers.scores.T, strict=True):
+        for labels, scores in zip(predictions.labels.T, predictions.scores.T, strict=True):
             group = _grouped(scores)
             size = int(group.max(initial=0)) + 1
-            groups.append(group + size * truth)
+            groups.append(group + size * labels)
             sizes.append(size)
-        both = [_areas(truth, scores) for truth, scores in zip(answers.truth.T, answers.scores.T, strict=True)]
+        both = [
+            _areas(labels, scores) for labels, scores in zip(predictions.labels.T, predictions.scores.T, strict=True)
+        ]
         return cls(np.stack(groups), tuple(sizes), _with_means(np.array(both).reshape(-1, 2)))
 
     def statistic(self, weights: Values) -> Values:
@@ -71,21 +73,21 @@ def _grouped(scores: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.unique(first[ranks] * _GROUPS // len(scores), return_inverse=True)[1]
 
 
-def _areas(truth: NDArray[np.bool_], scores: NDArray[np.float32]) -> tuple[float, float]:
-    if not truth.any() or truth.all():
+def _areas(labels: NDArray[np.bool_], scores: NDArray[np.float32]) -> tuple[float, float]:
+    if not labels.any() or labels.all():
         return float("nan"), float("nan")
-    return float(metrics.roc_auc_score(truth, scores)), float(metrics.average_precision_score(truth, scores))
+    return float(metrics.roc_auc_score(labels, scores)), float(metrics.average_precision_score(labels, scores))
 
 
 def _areas_of_groups(weights: Values) -> tuple[float, float]:
-    others, mine = weights
-    if not others.sum() or not mine.sum():
+    negatives, positives = weights
+    if not negatives.sum() or not positives.sum():
         return float("nan"), float("nan")
-    below = np.cumsum(others) - others
-    roc = (mine * (below + others / 2)).sum() / (mine.sum() * others.sum())
-    hits, answers = np.cumsum(mine[::-1]), np.cumsum((mine + others)[::-1])
-    precision = np.divide(hits, answers, out=np.zeros_like(hits), where=answers > 0)
-    return float(roc), float((precision * mine[::-1]).sum() / mine.sum())
+    below = np.cumsum(negatives) - negatives
+    roc = (positives * (below + negatives / 2)).sum() / (positives.sum() * negatives.sum())
+    hits, above = np.cumsum(positives[::-1]), np.cumsum((positives + negatives)[::-1])
+    precision = np.divide(hits, above, out=np.zeros_like(hits), where=above > 0)
+    return float(roc), float((precision * positives[::-1]).sum() / positives.sum())
 
 
 def _with_means(both: Values) -> Values:

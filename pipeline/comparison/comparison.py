@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.comparison.evaluated import Answer, Evaluated
+from pipeline.comparison.evaluated import Evaluated, Prediction
 from pipeline.comparison.paired import Paired
 
 _ABSENT = object()
@@ -13,7 +13,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Change:
-    """An image that two models answer differently.
+    """An image that two models prediction differently.
 
     Attributes:
         sha256: Of its content.
@@ -22,8 +22,8 @@ class Change:
     """
 
     sha256: str
-    first: Answer
-    second: Answer
+    first: Prediction
+    second: Prediction
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Comparison:
 
         None where those of one are not known.
         """
-        ours, theirs = self.first.settings, self.second.settings
-        if ours is None or theirs is None:
+        first, second = self.first.settings, self.second.settings
+        if first is None or second is None:
             return None
-        differ = (name for name in {**ours, **theirs} if ours.get(name, _ABSENT) != theirs.get(name, _ABSENT))
-        return {name: (_text(ours.get(name)), _text(theirs.get(name))) for name in sorted(differ)}
+        differ = (name for name in {**first, **second} if first.get(name, _ABSENT) != second.get(name, _ABSENT))
+        return {name: (_text(first.get(name)), _text(second.get(name))) for name in sorted(differ)}
 
 
 def compare(first: Evaluated, second: Evaluated) -> Comparison:
@@ -73,36 +73,38 @@ def compare(first: Evaluated, second: Evaluated) -> Comparison:
     Images are joined by their content, so the two may be of different datasets.
     """
     both = [
-        Change(sha256, answer, second.answers[sha256])
-        for sha256, answer in first.answers.items()
-        if sha256 in second.answers
+        Change(sha256, prediction, second.predictions[sha256])
+        for sha256, prediction in first.predictions.items()
+        if sha256 in second.predictions
     ]
     same = [pair for pair in both if pair.first.labels == pair.second.labels]
     classes = dict.fromkeys([*first.verdict["class_names"], *second.verdict["class_names"]])
     return Comparison(
         first=first,
         second=second,
-        all=_paired(same, lambda answer: answer.right),
+        all=_paired(same, lambda prediction: prediction.correct),
         classes={name: _recalls(same, name) for name in classes},
-        only_first=len(first.answers) - len(both),
-        only_second=len(second.answers) - len(both),
+        only_first=len(first.predictions) - len(both),
+        only_second=len(second.predictions) - len(both),
         relabelled=len(both) - len(same),
-        gained=_surest(pair for pair in same if pair.second.right and not pair.first.right),
-        lost=_surest(pair for pair in same if pair.first.right and not pair.second.right),
+        gained=_surest(pair for pair in same if pair.second.correct and not pair.first.correct),
+        lost=_surest(pair for pair in same if pair.first.correct and not pair.second.correct),
         otherwise=_surest(
             pair
             for pair in same
-            if not pair.first.right and not pair.second.right and pair.first.given != pair.second.given
+            if not pair.first.correct and not pair.second.correct and pair.first.predicted != pair.second.predicted
         ),
     )
 
 
 def _recalls(pairs: Iterable[Change], name: str) -> Paired:
-    return _paired([pair for pair in pairs if name in pair.first.labels], lambda answer: name in answer.given)
+    return _paired(
+        [pair for pair in pairs if name in pair.first.labels], lambda prediction: name in prediction.predicted
+    )
 
 
-def _paired(pairs: Sequence[Change], right: Callable[[Answer], bool]) -> Paired:
-    outcomes = [(right(pair.first), right(pair.second)) for pair in pairs]
+def _paired(pairs: Sequence[Change], is_correct: Callable[[Prediction], bool]) -> Paired:
+    outcomes = [(is_correct(pair.first), is_correct(pair.second)) for pair in pairs]
     return Paired(outcomes.count((False, True)), outcomes.count((True, False)), len(outcomes))
 
 

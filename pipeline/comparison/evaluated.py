@@ -15,25 +15,25 @@ Labels = frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model said of one image.
+class Prediction:
+    """What a model predicts for one image.
 
     Attributes:
         filename: The image's address in the source.
         labels: Its classes.
-        given: The classes that the model answered with.
+        predicted: The classes that the model predicts.
         score: The best of its scores, 0..1; None where an image may have several classes, each with its own.
     """
 
     filename: str
     labels: Labels
-    given: Labels
+    predicted: Labels
     score: float | None
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """Whether it is right; of several labels, all of them."""
-        return self.labels == self.given
+        return self.labels == self.predicted
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Evaluated:
         address: Its folder.
         verdict: What verdict.json says.
         metrics: The candidate's figures, as in metrics.json.
-        answers: SHA-256 of an image's content -> the answer; every image of the test split.
+        predictions: SHA-256 of an image's content -> the prediction; every image of the test split.
         settings: Of train, by their whole names; None where the model is not at hand.
     """
 
@@ -53,7 +53,7 @@ class Evaluated:
     address: str
     verdict: Mapping[str, Any]
     metrics: Mapping[str, Any]
-    answers: Mapping[str, Answer]
+    predictions: Mapping[str, Prediction]
     settings: Mapping[str, Any] | None
 
 
@@ -83,22 +83,22 @@ def read_evaluation(address: str, name: str = "", settings: Mapping[str, Any] | 
         of_best = metrics["proportions"].pop("top_k_accuracy", None)
         if of_best and "top_k" in written:  # of another number of best scores it is another figure
             metrics["proportions"][f"top_{written['top_k']}_accuracy"] = of_best
-        answers = _answers(folder / PREDICTIONS_FILE)
+        predictions = _predictions(folder / PREDICTIONS_FILE)
     if settings is None and storage.is_local(address):
         settings = settings_of(storage.local_path(address), verdict["candidate"]["model_sha256"])
-    return Evaluated(name, address, verdict, metrics, answers, None if settings is None else flat(settings))
+    return Evaluated(name, address, verdict, metrics, predictions, None if settings is None else flat(settings))
 
 
-def _answers(path: Path) -> dict[str, Answer]:
+def _predictions(path: Path) -> dict[str, Prediction]:
     import pyarrow.parquet as pq
 
     columns = ["sha256", "filename", "label", "predicted", "scores"]
     rows = pq.read_table(path, columns=columns).to_pylist()
-    return {row["sha256"]: _answer(row) for row in rows}
+    return {row["sha256"]: _prediction(row) for row in rows}
 
 
-def _answer(row: Mapping[str, Any]) -> Answer:
-    label, given = row["label"], row["predicted"]
+def _prediction(row: Mapping[str, Any]) -> Prediction:
+    label, predicted = row["label"], row["predicted"]
     if isinstance(label, str):
-        return Answer(row["filename"], frozenset([label]), frozenset([given]), max(row["scores"]))
-    return Answer(row["filename"], frozenset(label), frozenset(given), None)
+        return Prediction(row["filename"], frozenset([label]), frozenset([predicted]), max(row["scores"]))
+    return Prediction(row["filename"], frozenset(label), frozenset(predicted), None)

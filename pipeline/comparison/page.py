@@ -52,8 +52,8 @@ def _figures(
 ) -> Iterator[tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]]:
     """Yields each figure's name, and what it is of A and of B; None where one does not have it."""
     for kind in ("proportions", "figures"):
-        ours, theirs = first.metrics[kind], second.metrics[kind]
-        yield from ((name, ours.get(name), theirs.get(name)) for name in {**ours, **theirs})
+        of_first, of_second = first.metrics[kind], second.metrics[kind]
+        yield from ((name, of_first.get(name), of_second.get(name)) for name in {**of_first, **of_second})
 
 
 def _shaded(one: Evaluated) -> list[list[tuple[int, float]]] | None:
@@ -71,8 +71,8 @@ def _shown(change: Change) -> dict[str, Any]:
         "sha256": change.sha256,
         "filename": change.second.filename,
         "is": _names(change.first.labels),
-        "first": (_names(change.first.given), change.first.score),
-        "second": (_names(change.second.given), change.second.score),
+        "first": (_names(change.first.predicted), change.first.score),
+        "second": (_names(change.second.predicted), change.second.score),
     }
 
 

@@ -10,8 +10,8 @@ EVEN = (1, 1, 1, 1, 1)
 
 
 def test_classes_are_as_common_as_asked() -> None:
-    mine, _ = bounds.drawn(20_000, (0.6, 0.3, 0.1), seed=0)
-    assert mine.truth.mean(axis=0) == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
+    candidate, _ = bounds.drawn(20_000, (0.6, 0.3, 0.1), seed=0)
+    assert candidate.labels.mean(axis=0) == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
 
 
 def test_the_candidate_is_truly_worse_than_the_release() -> None:
@@ -22,8 +22,8 @@ def test_the_candidate_is_truly_worse_than_the_release() -> None:
 
 
 def test_of_many_images_the_plain_bootstrap_is_as_close_as_the_bound() -> None:
-    mine, _ = bounds.drawn(3000, EVEN, seed=1)
-    plain, careful = bounds.percentiles(mine), bounds.bounds_of(mine, ["macro_f1"])
+    candidate, _ = bounds.drawn(3000, EVEN, seed=1)
+    plain, careful = bounds.percentiles(candidate), bounds.bounds_of(candidate, ["macro_f1"])
     assert plain["macro_f1"][0] == pytest.approx(careful["macro_f1"], abs=0.004)
 
 

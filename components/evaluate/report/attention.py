@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from components.evaluate.report.galleries import MISSED, SURE, Choice
 from components.evaluate.report.pictures import Picture, embedded
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def looks(
     mistakes: Sequence[tuple[int, int]],
     inputs: NDArray[np.uint8],
     pictures: Mapping[int, Picture],
-    answers: Answers,
+    predictions: Predictions,
 ) -> list[Look]:
     """Returns where the model looked, for the class that it answered and the one that it should have answered.
 
@@ -46,7 +46,7 @@ def looks(
         mistakes: Indices of images, and the class answered for each.
         inputs: These images as the model sees them, uint8 [m, size, size, 3].
         pictures: By index, of these images.
-        answers: To the test images.
+        predictions: To the test images.
 
     Returns:
         As many as there are mistakes; none of a network without convolutions.
@@ -54,8 +54,8 @@ def looks(
     from components.evaluate.report.gradcam import gradcams, overlay
 
     pairs = [(at, said) for at, (_, said) in enumerate(mistakes)]
-    if answers.task is not Task.MULTI_LABEL:  # of several labels, none stands in for the wrong one
-        labels = answers.labels
+    if predictions.task is not Task.MULTI_LABEL:  # of several labels, none stands in for the wrong one
+        labels = predictions.label_indices
         pairs += [(at, int(labels[image])) for at, (image, _) in enumerate(mistakes)]
     if not pairs:
         return []

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from components.evaluate.report.coverage import Coverage
-from petalflow.metrics.measure import Proportion
+from petalflow.metrics.metrics import Proportion
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,21 @@ def coverage_chart(coverage: Coverage) -> dict[str, Any]:
     """Returns the line of the accuracy over the share answered, and the band of its intervals."""
     shown = [point for point in coverage.points if point.answered]
     # The interval of everything has its place too; those of few images run out of the picture.
-    frame = Frame.above([shown[0].interval[0], *(point.right / point.answered for point in shown)])
+    frame = Frame.above([shown[0].interval[0], *(point.correct / point.answered for point in shown)])
     lower = [(point.share, point.interval[0]) for point in shown]
     upper = [(point.share, point.interval[1]) for point in shown]
     return {
         "frame": frame,
-        "line": frame.line((point.share, point.right / point.answered) for point in shown),
+        "line": frame.line((point.share, point.correct / point.answered) for point in shown),
         "band": frame.line([*lower, *reversed(upper)]),
     }
 
 
 def reliability_chart(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the lines of the share of right answers over their confidence, bin by bin.
+    """Returns the lines of the share of right predictions over their confidence, bin by bin.
 
     Args:
-        before: The bins of the answers as the model gave them, as `Reliability.to_json` gives them.
+        before: The bins of the predictions as the model gave them, as `Reliability.to_json` gives them.
         after: Those of the calibrated ones.
     """
     frame = Frame()

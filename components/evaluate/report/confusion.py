@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.predictions import Predictions
 
 # A matrix of more classes than this is no longer read; its largest cells are.
 MOST_CLASSES = 30
@@ -22,7 +22,7 @@ class Cell:
         predicted: The class answered.
         count: How many there are.
         share: Of the images of that class, 0..1.
-        shown: Indices of those shown, the most confident answers first.
+        shown: Indices of those shown, the most confident predictions first.
     """
 
     actual: int
@@ -32,20 +32,22 @@ class Cell:
     shown: Sequence[int]
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """Whether the answer is right."""
         return self.actual == self.predicted
 
 
-def cells(confusion: NDArray[np.int64], answers: Answers, images: Collection[int]) -> dict[tuple[int, int], Cell]:
+def cells(
+    confusion: NDArray[np.int64], predictions: Predictions, images: Collection[int]
+) -> dict[tuple[int, int], Cell]:
     """Returns the cells that are not empty, by actual and predicted class.
 
     Args:
         confusion: Counts, [actual, predicted].
-        answers: To the test images.
+        predictions: To the test images.
         images: Indices of the images that there are pictures of.
     """
-    labels, predicted, confidence = answers.labels, answers.predicted, answers.confidence
+    labels, predicted, confidence = predictions.label_indices, predictions.predicted_indices, predictions.confidence
     shown: dict[tuple[int, int], list[int]] = {}
     for image in sorted(images, key=lambda image: -confidence[image]):
         shown.setdefault((int(labels[image]), int(predicted[image])), []).append(image)
@@ -58,6 +60,6 @@ def cells(confusion: NDArray[np.int64], answers: Answers, images: Collection[int
 
 
 def commonest(found: Mapping[tuple[int, int], Cell]) -> list[Cell]:
-    """Returns the cells with the most wrong answers, the largest first."""
-    wrong = [cell for cell in found.values() if not cell.right]
+    """Returns the cells with the most wrong predictions, the largest first."""
+    wrong = [cell for cell in found.values() if not cell.correct]
     return sorted(wrong, key=lambda cell: -cell.count)[:_MOST_CONFUSIONS]

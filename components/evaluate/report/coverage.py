@@ -17,15 +17,15 @@ class Point:
     """What a threshold gives.
 
     Attributes:
-        threshold: Answers of a lower score are held back, 0..1.
+        threshold: Predictions of a lower score are held back, 0..1.
         answered: How many images are answered.
-        right: How many of these rightly.
+        correct: How many of these rightly.
         images: How many images there are.
     """
 
     threshold: float
     answered: int
-    right: int
+    correct: int
     images: int
 
     @property
@@ -36,12 +36,12 @@ class Point:
     @property
     def accuracy(self) -> float | None:
         """Of what is answered, 0..1; None where nothing is."""
-        return self.right / self.answered if self.answered else None
+        return self.correct / self.answered if self.answered else None
 
     @property
     def interval(self) -> tuple[float, float]:
         """Two-sided 95 % interval of that accuracy (Wilson)."""
-        return wilson_interval(self.right, self.answered)
+        return wilson_interval(self.correct, self.answered)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Coverage:
             threshold: The release's, 0..1.
             most: How many besides the release's, 2 or more.
         """
-        images = len(abstention.right)
+        images = len(abstention.correct)
         curve = abstention.curve()
         kept = np.unique(np.linspace(0, len(curve) - 1, min(most, len(curve))).astype(int))
         found = {at: Point(at, answered, right, images) for at, answered, right in (curve[index] for index in kept)}
@@ -78,4 +78,4 @@ class Coverage:
 
     def to_json(self) -> list[list[float]]:
         """Returns for each point its threshold, answered, right, and the ends of the interval."""
-        return [[point.threshold, point.answered, point.right, *point.interval] for point in self.points]
+        return [[point.threshold, point.answered, point.correct, *point.interval] for point in self.points]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.evaluate.report.label_errors import label_errors
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
 
 Indices = NDArray[np.int64]
@@ -43,48 +43,50 @@ class Choice:
     images: Collection[int]
 
 
-def rankings(answers: Answers) -> list[dict[str, Indices]]:
+def rankings(predictions: Predictions) -> list[dict[str, Indices]]:
     """Returns for each class all images of each kind, the most telling first.
 
-    sure: answered rightly with it, the highest scores first. unsure: of it, the least confident answers first, right or
-    wrong. missed: of it, and answered otherwise. taken: of others, and answered with it; both the most confident first.
+    sure: classified correctly as it, the highest scores first. unsure: of it, the least confident first, right or
+    wrong. missed: of it, and classified otherwise. taken: of others, and classified as it; both most confident first.
     labels: likely label errors; of several labels, those that have it and should not, or the other way round.
 
     Args:
-        answers: To the test images.
+        predictions: To the test images.
     """
-    if answers.task is Task.MULTI_LABEL:
-        return [_of_label(answers, at) for at in range(answers.truth.shape[1])]
-    suspects, confidence = label_errors(answers.labels, answers.scores), answers.confidence
+    if predictions.task is Task.MULTI_LABEL:
+        return [_of_label(predictions, at) for at in range(predictions.labels.shape[1])]
+    suspects, confidence = label_errors(predictions.label_indices, predictions.scores), predictions.confidence
     return [
-        _ranked(mine, given, score, confidence, suspects[mine[suspects]])
-        for mine, given, score in zip(answers.truth.T, answers.given.T, answers.scores.T, strict=True)
+        _ranked(labelled, predicted, score, confidence, suspects[labelled[suspects]])
+        for labelled, predicted, score in zip(
+            predictions.labels.T, predictions.predicted.T, predictions.scores.T, strict=True
+        )
     ]
 
 
-def mistakes(answers: Answers) -> list[tuple[int, int]]:
+def mistakes(predictions: Predictions) -> list[tuple[int, int]]:
     """Returns the images answered with a class that they are not of, and that class; the most confident first."""
-    scores = np.where(answers.given & ~answers.truth, answers.scores, -1)
+    scores = np.where(predictions.predicted & ~predictions.labels, predictions.scores, -1)
     wrong = scores.argmax(axis=1)
     best = scores.max(axis=1, initial=-1)
     return [(int(image), int(wrong[image])) for image in _ordered(best >= 0, -best)]
 
 
-def choose(answers: Answers, each: int, most: int, first: Sequence[int] = ()) -> Choice:
+def choose(predictions: Predictions, each: int, most: int, first: Sequence[int] = ()) -> Choice:
     """Returns the galleries of each class, and images for each confusion of two classes.
 
     Args:
-        answers: To the test images.
+        predictions: To the test images.
         each: How many images a gallery shows at most.
         most: How many different images there may be in all. Where more are wanted, every gallery is cut to about the
             same length, and the classes that are missed most often come first.
         first: Images that are shown in any case, and count among these.
     """
-    found = rankings(answers)
+    found = rankings(predictions)
     worst = np.argsort([-_share_missed(ranked) for ranked in found], kind="stable")
     wanted = [found[at][kind][:each] for kind in _BY_NEED for at in worst]
-    if answers.task is not Task.MULTI_LABEL:
-        wanted += [images[:each] for images in _confusions(answers)]
+    if predictions.task is not Task.MULTI_LABEL:
+        wanted += [images[:each] for images in _confusions(predictions)]
     chosen = _fitting(wanted, most, first)
 
     def gallery(images: Indices) -> Gallery:
@@ -93,24 +95,24 @@ def choose(answers: Answers, each: int, most: int, first: Sequence[int] = ()) ->
     return Choice([{kind: gallery(images) for kind, images in kinds.items()} for kinds in found], chosen)
 
 
-def _of_label(answers: Answers, at: int) -> dict[str, Indices]:
-    mine, given, score = answers.truth[:, at], answers.given[:, at], answers.scores[:, at]
-    suspects = label_errors(mine.astype(np.int64), np.stack([1 - score, score], axis=1))
-    return _ranked(mine, given, score, np.where(given, score, 1 - score), suspects)
+def _of_label(predictions: Predictions, at: int) -> dict[str, Indices]:
+    labelled, predicted, score = predictions.labels[:, at], predictions.predicted[:, at], predictions.scores[:, at]
+    suspects = label_errors(labelled.astype(np.int64), np.stack([1 - score, score], axis=1))
+    return _ranked(labelled, predicted, score, np.where(predicted, score, 1 - score), suspects)
 
 
 def _ranked(
-    mine: NDArray[np.bool_],
-    given: NDArray[np.bool_],
+    labelled: NDArray[np.bool_],
+    predicted: NDArray[np.bool_],
     score: NDArray[np.float32],
     confidence: NDArray[np.float32],
     suspects: Indices,
 ) -> dict[str, Indices]:
     return {
-        SURE: _ordered(mine & given, -score),
-        UNSURE: _ordered(mine, confidence),
-        MISSED: _ordered(mine & ~given, -confidence),
-        TAKEN: _ordered(~mine & given, -score),
+        SURE: _ordered(labelled & predicted, -score),
+        UNSURE: _ordered(labelled, confidence),
+        MISSED: _ordered(labelled & ~predicted, -confidence),
+        TAKEN: _ordered(~labelled & predicted, -score),
         LABELS: suspects,
     }
 
@@ -124,10 +126,10 @@ def _share_missed(ranked: dict[str, Indices]) -> float:
     return len(ranked[MISSED]) / max(len(ranked[UNSURE]), 1)
 
 
-def _confusions(answers: Answers) -> Iterator[Indices]:
+def _confusions(predictions: Predictions) -> Iterator[Indices]:
     """Yields the images of each cell of the confusion matrix off its diagonal, the most confident first."""
-    wrong = _ordered(~answers.right, -answers.confidence)
-    cells = answers.labels[wrong] * answers.truth.shape[1] + answers.predicted[wrong]
+    wrong = _ordered(~predictions.correct, -predictions.confidence)
+    cells = predictions.label_indices[wrong] * predictions.labels.shape[1] + predictions.predicted_indices[wrong]
     by_cell = wrong[np.argsort(cells, kind="stable")]
     _, sizes = np.unique(cells, return_counts=True)
     yield from np.split(by_cell, np.cumsum(sizes)[:-1])

@@ -19,7 +19,7 @@ from components.evaluate.report.pictures import Picture, embedded, read_pictures
 from components.evaluate.settings import EvaluateSettings
 from petalflow import __version__, clock
 from petalflow.document import render
-from petalflow.metrics.measure import reliability
+from petalflow.metrics.metrics import reliability
 from petalflow.model.files import CURVES_FILE
 from petalflow.settings import flat
 from petalflow.verdict import Verdict
@@ -44,9 +44,9 @@ def write_report(
         model_folder: The candidate's folder, which holds the training curves.
         settings: Of evaluate.
     """
-    answers = found.evidence.answers
-    explained = mistakes(answers)[: min(settings.shown_images, _MOST_EXPLAINED)]
-    choice = choose(answers, settings.shown_images, _MOST_PICTURES, [image for image, _ in explained])
+    predictions = found.evidence.predictions
+    explained = mistakes(predictions)[: min(settings.shown_images, _MOST_EXPLAINED)]
+    choice = choose(predictions, settings.shown_images, _MOST_PICTURES, [image for image, _ in explained])
     pictures, attention = _pictures(found, choice, explained)
     html = render(
         __package__,
@@ -54,8 +54,8 @@ def write_report(
         found=found,
         verdict=verdict,
         settings=settings,
-        answers=answers,
-        task=str(answers.task),
+        predictions=predictions,
+        task=str(predictions.task),
         classes=found.dataset.classes,
         model=found.model.info,
         pictures=pictures,
@@ -82,9 +82,9 @@ def _pictures(
     records = found.images.records(found.dataset)
     pictures, inputs = read_pictures(records, choice.images, examined, found.model.image_size_px)
     of_mistakes, of_examples = inputs[: len(explained)], inputs[len(explained) :]
-    titles = ["found" if found.evidence.answers.given[image, worst] else "missed" for image in examples]
+    titles = ["found" if found.evidence.predictions.predicted[image, worst] else "missed" for image in examples]
     return pictures, {
-        "looks": _drawn("Grad-CAM", looks, found.model, explained, of_mistakes, pictures, found.evidence.answers),
+        "looks": _drawn("Grad-CAM", looks, found.model, explained, of_mistakes, pictures, found.evidence.predictions),
         "activations": _drawn("the first layers", activations, found.model, of_examples, titles),
         "examples_of": found.dataset.classes[worst],
     }
@@ -108,8 +108,8 @@ def _figures(found: Evaluation, verdict: Verdict, settings: EvaluateSettings) ->
 
 
 def _confusion(found: Evaluation, choice: Choice) -> dict[str, Any]:
-    counts = found.evidence.measurement.confusion
-    of_pairs = {} if counts is None else cells(counts, found.evidence.answers, choice.images)
+    counts = found.evidence.metrics.confusion
+    of_pairs = {} if counts is None else cells(counts, found.evidence.predictions, choice.images)
     return {
         "cells": of_pairs,
         "commonest": commonest(of_pairs),
@@ -118,9 +118,9 @@ def _confusion(found: Evaluation, choice: Choice) -> dict[str, Any]:
 
 
 def _confidence(found: Evaluation, abstain_threshold: float) -> dict[str, Any]:
-    answers = found.evidence.answers
-    coverage = Coverage.of(Abstention(answers.confidence, answers.right), abstain_threshold)
-    before, after = reliability(found.uncalibrated).to_json(), found.evidence.measurement.reliability
+    predictions = found.evidence.predictions
+    coverage = Coverage.of(Abstention(predictions.confidence, predictions.correct), abstain_threshold)
+    before, after = reliability(found.uncalibrated).to_json(), found.evidence.metrics.reliability
     return {
         "coverage": coverage,
         "coverage_chart": charts.coverage_chart(coverage),
@@ -142,20 +142,20 @@ def _origin(found: Evaluation, model_folder: str | Path, settings: EvaluateSetti
 
 def _cards(found: Evaluation, pictures: Mapping[int, Picture]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yields what is said of each picture: its index, what it is, what was answered, and the best scores."""
-    answers, classes = found.evidence.answers, found.dataset.classes
-    right = answers.right
+    predictions, classes = found.evidence.predictions, found.dataset.classes
+    correct = predictions.correct
     for image, picture in pictures.items():
-        truth, scores = answers.truth[image], answers.scores[image]
+        labels, scores = predictions.labels[image], predictions.scores[image]
         best = np.argsort(-scores, kind="stable")[:_BEST_SCORES].tolist()
-        best += [at for at in np.flatnonzero(truth).tolist() if at not in best]
+        best += [at for at in np.flatnonzero(labels).tolist() if at not in best]
         yield (
             image,
             {
                 "picture": picture,
-                "actual": _named(truth, classes),
-                "predicted": _named(answers.given[image], classes),
-                "right": bool(right[image]),
-                "scores": [(classes[at], float(scores[at]), bool(truth[at])) for at in best],
+                "actual": _named(labels, classes),
+                "predicted": _named(predictions.predicted[image], classes),
+                "correct": bool(correct[image]),
+                "scores": [(classes[at], float(scores[at]), bool(labels[at])) for at in best],
             },
         )
 

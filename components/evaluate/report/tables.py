@@ -7,7 +7,7 @@ import numpy as np
 
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.settings import EvaluateSettings
-from petalflow.metrics.measure import Measurement, Proportion
+from petalflow.metrics.metrics import Metrics, Proportion
 from petalflow.metrics.resampling import Interval
 from petalflow.verdict import Check
 
@@ -41,32 +41,32 @@ def overall_rows(found: Evaluation, settings: EvaluateSettings) -> list[dict[str
         found: What is known of the candidate.
         settings: Of evaluate.
     """
-    mine, theirs = found.evidence.measurement, found.baseline_measurement
+    candidate, baseline = found.evidence.metrics, found.baseline_metrics
     several = found.dataset.multi_label
     titles = {
         "accuracy": ("Accuracy", "images with every label right" if several else "images answered rightly"),
         "top_k_accuracy": (f"Top-{settings.top_k} accuracy", f"the right class is among the {settings.top_k} best"),
     }
     rows = [
-        _row(name, *titles[name], SHARE, one, theirs.proportions.get(name) if theirs else None)
-        for name, one in mine.proportions.items()
+        _row(name, *titles[name], SHARE, one, baseline.proportions.get(name) if baseline else None)
+        for name, one in candidate.proportions.items()
     ]
     return rows + [
-        _row(name, title, why, kind, mine.figures[name], theirs.figures[name] if theirs else None)
+        _row(name, title, why, kind, candidate.overall[name], baseline.overall[name] if baseline else None)
         for name, (title, kind, why) in _FIGURES.items()
     ]
 
 
 def class_rows(found: Evaluation) -> list[dict[str, Any]]:
     """Returns the figures of each class."""
-    mine, theirs = found.evidence.measurement, found.baseline_measurement
+    candidate, baseline = found.evidence.metrics, found.baseline_metrics
     return [
         {
             "name": name,
-            "images": mine.recalls[name].trials,
-            "given": mine.precisions[name].trials,
-            "mine": _of_class(mine, name),
-            "theirs": _of_class(theirs, name) if theirs else dict.fromkeys(_OF_CLASSES),
+            "images": candidate.recalls[name].trials,
+            "predicted": candidate.precisions[name].trials,
+            "candidate": _of_class(candidate, name),
+            "baseline": _of_class(baseline, name) if baseline else dict.fromkeys(_OF_CLASSES),
         }
         for name in found.dataset.classes
     ]
@@ -82,20 +82,20 @@ def slice_rows(found: Evaluation, checks: Sequence[Check]) -> Iterator[dict[str,
     results = {True: "passed", False: "failed", None: "not judged"}
     said = {check.slice: results[check.passed] for check in checks if check.name == "min_slice_accuracy"}
     evidence, baseline = found.evidence, found.evidence.baseline
-    right = evidence.answers.right
-    right_before = baseline.answers.right if baseline else right
+    right = evidence.predictions.correct
+    right_before = baseline.predictions.correct if baseline else right
     for kind, of_kind in evidence.slices.items():
         for name, inside in of_kind.items():
-            theirs = None
+            before = None
             if baseline:
                 both = inside & baseline.comparable
-                theirs = _accuracy(right_before[both])
+                before = _accuracy(right_before[both])
             yield {
                 "kind": kind,
                 "name": name,
                 "images": int(inside.sum()),
-                "mine": shown(_accuracy(right[inside])),
-                "theirs": shown(theirs),
+                "candidate": shown(_accuracy(right[inside])),
+                "baseline": shown(before),
                 "result": said.get(name, "not judged"),
             }
 
@@ -109,16 +109,23 @@ def shown(one: Proportion | Interval | None) -> dict[str, float | None] | None:
 
 
 def _row(
-    name: str, title: str, why: str, kind: str, mine: Proportion | Interval, theirs: Proportion | Interval | None
+    name: str, title: str, why: str, kind: str, candidate: Proportion | Interval, baseline: Proportion | Interval | None
 ) -> dict[str, Any]:
-    return {"name": name, "title": title, "why": why, "kind": kind, "mine": shown(mine), "theirs": shown(theirs)}
-
-
-def _of_class(measurement: Measurement, name: str) -> dict[str, Any]:
     return {
-        "recall": shown(measurement.recalls[name]),
-        "precision": shown(measurement.precisions[name]),
-        **{what: shown(measurement.of_classes[what][name]) for what in _RANKED},
+        "name": name,
+        "title": title,
+        "why": why,
+        "kind": kind,
+        "candidate": shown(candidate),
+        "baseline": shown(baseline),
+    }
+
+
+def _of_class(metrics: Metrics, name: str) -> dict[str, Any]:
+    return {
+        "recall": shown(metrics.recalls[name]),
+        "precision": shown(metrics.precisions[name]),
+        **{what: shown(metrics.by_class[what][name]) for what in _RANKED},
     }
 
 

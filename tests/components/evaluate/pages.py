@@ -1,4 +1,4 @@
-"""The report in a real browser, of evaluations whose answers are made up."""
+"""The report in a real browser, of evaluations whose predictions are made up."""
 
 import json
 import shutil
@@ -13,13 +13,13 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.images import TestImages
+from components.evaluate.images import EvaluatedImages
 from components.evaluate.judge import Evidence, checks_of
 from components.evaluate.report import write_report
 from components.evaluate.settings import EvaluateSettings
 from petalflow.dataset import open_dataset
-from petalflow.metrics.measure import measure
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.metrics import compute_metrics
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.files import TrainedModel, load_model
 from petalflow.verdict import Verdict
 from tests.components.evaluate.samples import softmax
@@ -60,35 +60,40 @@ def convolutional(classes: int, activation: str = "softmax") -> keras.Model:
 
 def write_made_up_report(
     path: Path, dataset_root: Path, model_folder: Path, settings: EvaluateSettings, skill: float = 2
-) -> Answers:
-    """Writes the report on answers that are the more often right the more skill, and returns them.
+) -> Predictions:
+    """Writes the report on predictions that are the more often right the more skill, and returns them.
 
     Args:
         path: The file to write.
         dataset_root: The dataset.
         model_folder: Whose facts the page tells.
         settings: Of evaluate.
-        skill: By how much the right class's logit is raised, in standard deviations; with 0 answers are by chance.
+        skill: By how much the right class's logit is raised, in standard deviations; with 0 predictions are by chance.
     """
     dataset = open_dataset(dataset_root)
-    images = TestImages.of(dataset, settings)
+    images = EvaluatedImages.of(dataset, settings)
     model = load_model(model_folder)
-    logits = np.random.default_rng(1).normal(size=images.truth.shape) + skill * images.truth
-    answers = Answers.of(images.truth, softmax(logits), model.task)
+    logits = np.random.default_rng(1).normal(size=images.labels.shape) + skill * images.labels
+    predictions = Predictions.of(images.labels, softmax(logits), model.task)
     evidence = Evidence(
-        dataset.classes, answers, measure(answers, dataset.classes, resamples=20), images.slices, 0.5, None
+        dataset.classes,
+        predictions,
+        compute_metrics(predictions, dataset.classes, resamples=20),
+        images.slices,
+        0.5,
+        None,
     )
     found = Evaluation(
         TrainedModel(convolutional(len(dataset.classes)), dataset.classes, model.task, 16, model.info),
-        dataset, images, evidence, answers, None, 1.0,
+        dataset, images, evidence, predictions, None, 1.0,
     )  # fmt: skip
     verdict = Verdict(
         checks=checks_of(evidence, settings), candidate={"model_sha256": "0" * 64}, fingerprint=dataset.fingerprint,
         baseline={"version": None, "why": "nothing was released"}, class_names=dataset.classes,
-        test_images=answers.images, temperature=1.0, abstain_threshold=0.5,
+        test_images=predictions.images, temperature=1.0, abstain_threshold=0.5,
     )  # fmt: skip
     write_report(path, found, verdict, model_folder, settings)
-    return answers
+    return predictions
 
 
 def curve_of(page: Page) -> dict[str, Any]:

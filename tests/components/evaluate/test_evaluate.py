@@ -62,11 +62,11 @@ def test_every_test_image_is_predicted(tiny_model, tiny_dataset, tmp_path) -> No
 
 def test_the_release_is_compared_on_the_same_images(tiny_model, tiny_dataset, tiny_registry, tmp_path) -> None:
     live = registry.live(str(tiny_registry), "tiny")
-    # So few images cannot show less than this, even where all answers are the same.
+    # So few images cannot show less than this, even where all predictions are the same.
     wide = EvaluateSettings(min_accuracy=0.3, max_accuracy_drop=0.15, **SMALL)
     verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", wide, live)
     check = next(check for check in verdict.checks if check.name == "max_accuracy_drop")
-    assert check.value == 0, "the same model answers the same"
+    assert check.value == 0, "the same model predicts the same"
     assert check.passed
     assert verdict.baseline["version"] == live.version
     assert verdict.baseline["compared_images"] == verdict.test_images

@@ -11,23 +11,23 @@ SETTINGS = EvaluateSettings(min_accuracy=0.5)
 
 def test_every_image_of_the_split_counts(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
-    images = of_test.TestImages.of(dataset, SETTINGS)
+    images = of_test.EvaluatedImages.of(dataset, SETTINGS)
     records = list(dataset.records("test"))
     assert [entry.sha256 for entry in images.entries] == [record.sha256 for record in records]
-    assert [np.flatnonzero(row).tolist() for row in images.truth] == [list(record.labels) for record in records]
+    assert [np.flatnonzero(row).tolist() for row in images.labels] == [list(record.labels) for record in records]
     assert images.left_out == 0
 
 
 def test_what_was_known_before_is_left_out_of_everything(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
-    every = of_test.TestImages.of(dataset, SETTINGS)
+    every = of_test.EvaluatedImages.of(dataset, SETTINGS)
     known = {every.entries[0].sha256, every.entries[3].sha256}
-    some = of_test.TestImages.of(dataset, SETTINGS, known)
+    some = of_test.EvaluatedImages.of(dataset, SETTINGS, known)
     assert some.left_out == 2
     assert np.flatnonzero(~some.kept).tolist() == [0, 3]
     assert not known & {entry.sha256 for entry in some.entries}
     assert [record.sha256 for record in some.records(dataset)] == [entry.sha256 for entry in some.entries]
-    assert len(some.truth) == len(some.entries) == len(every.entries) - 2
+    assert len(some.labels) == len(some.entries) == len(every.entries) - 2
     assert all(len(inside) == len(some.entries) for of_kind in some.slices.values() for inside in of_kind.values())
 
 
@@ -36,6 +36,6 @@ def test_a_class_of_which_nothing_is_left_is_named(tiny_dataset) -> None:
     entries = list(dataset.entries("test"))
     red = {entry.sha256 for entry in entries if entry.labels == (2,)}
     with pytest.raises(PetalflowError, match=f"no test images of red but {len(red)} that the release it began with"):
-        of_test.TestImages.of(dataset, SETTINGS, red)
+        of_test.EvaluatedImages.of(dataset, SETTINGS, red)
     with pytest.raises(PetalflowError, match=r"has no test images but .*nothing can be said of the model; add images$"):
-        of_test.TestImages.of(dataset, SETTINGS, {entry.sha256 for entry in entries})
+        of_test.EvaluatedImages.of(dataset, SETTINGS, {entry.sha256 for entry in entries})

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from components.evaluate.ancestor import Ancestor
 from components.evaluate.baseline import Baseline
 from components.evaluate.judge import NO_RELEASE, Evidence, checks_of
 from components.evaluate.settings import EvaluateSettings
-from petalflow.metrics.measure import measure
-from petalflow.metrics.predictions import Answers
+from components.evaluate.warm_start import WarmStart
+from petalflow.metrics.metrics import compute_metrics
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
 from petalflow.verdict import Check
 from tests.components.evaluate.samples import made_up, made_up_labels
@@ -14,15 +14,15 @@ from tests.components.evaluate.samples import made_up, made_up_labels
 CLASSES = ["a", "b", "c", "d"]
 
 
-def evidence(answers: Answers, baseline: Answers | None = None, **more) -> Evidence:
-    images = np.arange(answers.images)
-    slices = {"half": {"half=first": images < answers.images / 2, "half=few": images < 10}}
+def evidence(predictions: Predictions, baseline: Predictions | None = None, **more) -> Evidence:
+    images = np.arange(predictions.images)
+    slices = {"half": {"half=first": images < predictions.images / 2, "half=few": images < 10}}
     release = None
     if baseline:
-        release = Baseline(1, baseline, more.pop("comparable", np.ones(answers.images, bool)), True)
+        release = Baseline(1, baseline, more.pop("comparable", np.ones(predictions.images, bool)), True)
     values = {"abstain_threshold": 0.0, **more}
-    measured = measure(answers, CLASSES, resamples=200)
-    return Evidence(CLASSES, answers, measured, slices, values.pop("abstain_threshold"), release, **values)
+    measured = compute_metrics(predictions, CLASSES, resamples=200)
+    return Evidence(CLASSES, predictions, measured, slices, values.pop("abstain_threshold"), release, **values)
 
 
 def judged(found: Evidence, **settings) -> dict[tuple[str, str], Check]:
@@ -66,10 +66,10 @@ def test_every_class_is_held_to_its_own(name: str) -> None:
 
 def test_asked_to_the_values_decide() -> None:
     found = evidence(made_up())
-    value = found.measurement.accuracy.value
+    value = found.metrics.accuracy.value
     assert not judged(found, min_accuracy=value)["min_accuracy", ""].passed
     assert judged(found, min_accuracy=value, judge_by="value")["min_accuracy", ""].passed
-    ece = found.measurement.figures["ece"].value
+    ece = found.metrics.overall["ece"].value
     assert judged(found, max_ece=ece, judge_by="value")["max_ece", ""].passed
 
 
@@ -79,12 +79,12 @@ def test_too_few_test_images_accept_nothing() -> None:
 
 
 def test_of_what_it_began_with_it_must_be_known_what_that_was_trained_on_unless_that_is_allowed() -> None:
-    unknown = evidence(made_up(), ancestor=Ancestor("flowers/3", is_known=False))
-    check = judged(unknown)["accept_unknown_ancestor", ""]
+    unknown = evidence(made_up(), warm_start=WarmStart("flowers/3", is_known=False))
+    check = judged(unknown)["accept_unknown_warm_start", ""]
     assert check.passed is False
     assert "the training began with flowers/3" in check.why
-    assert ("accept_unknown_ancestor", "") not in judged(unknown, accept_unknown_ancestor=True)
-    assert ("accept_unknown_ancestor", "") not in judged(evidence(made_up(), ancestor=Ancestor("flowers/3")))
+    assert ("accept_unknown_warm_start", "") not in judged(unknown, accept_unknown_warm_start=True)
+    assert ("accept_unknown_warm_start", "") not in judged(evidence(made_up(), warm_start=WarmStart("flowers/3")))
 
 
 def test_precisions_are_of_answers() -> None:
@@ -95,10 +95,10 @@ def test_precisions_are_of_answers() -> None:
 def test_what_is_abstained_from_counts_for_coverage_and_not_for_what_is_answered() -> None:
     found = evidence(made_up(skill=3), abstain_threshold=0.6)
     checks = judged(found, abstain_threshold=0.6, min_coverage=0.5, min_answered_accuracy=0.9)
-    sure = found.answers.confidence >= 0.6
+    sure = found.predictions.confidence >= 0.6
     assert checks["min_coverage", ""].value == pytest.approx(sure.mean())
-    assert checks["min_answered_accuracy", ""].value == pytest.approx(found.answers.right[sure].mean())
-    assert checks["min_answered_accuracy", ""].value > found.measurement.accuracy.value
+    assert checks["min_answered_accuracy", ""].value == pytest.approx(found.predictions.correct[sure].mean())
+    assert checks["min_answered_accuracy", ""].value > found.metrics.accuracy.value
 
 
 def test_an_accuracy_that_chose_the_threshold_must_hold_on_the_test_split() -> None:
@@ -137,21 +137,21 @@ CHANGES = {
 
 
 def test_a_candidate_like_the_release_passes_every_comparison() -> None:
-    answers = made_up()
-    checks = judged(evidence(answers, answers), **CHANGES)
+    predictions = made_up()
+    checks = judged(evidence(predictions, predictions), **CHANGES)
     for name in CHANGES:
-        mine = [check for (check, _), found in checks.items() if check == name for check in [found]]
-        assert mine
-        assert all(check.passed and check.value == 0 for check in mine)
+        made = [check for (check, _), found in checks.items() if check == name for check in [found]]
+        assert made
+        assert all(check.passed and check.value == 0 for check in made)
     assert len([1 for name, _ in checks if name == "max_recall_drop"]) == 4
 
 
 def test_of_several_labels_recall_is_compared_label_by_label() -> None:
-    truth = np.ones((300, 4), bool)
+    labels = np.ones((300, 4), bool)
     scores = np.full((300, 4), 0.9, np.float32)
     scores[:, 1:] = 0.1  # no image has all of its labels right, whatever the first one is
-    before = Answers.of(truth, scores, Task.MULTI_LABEL)
-    now = Answers.of(truth, np.where(np.arange(4) == 0, 0.1, scores).astype(np.float32), Task.MULTI_LABEL)
+    before = Predictions.of(labels, scores, Task.MULTI_LABEL)
+    now = Predictions.of(labels, np.where(np.arange(4) == 0, 0.1, scores).astype(np.float32), Task.MULTI_LABEL)
     checks = judged(evidence(now, before), max_recall_drop=0.2)
     assert checks["max_recall_drop", CLASSES[0]].value == -1
     assert checks["max_recall_drop", CLASSES[0]].passed is False
@@ -178,15 +178,15 @@ def test_a_worse_candidate_fails_every_comparison_and_a_better_one_gains() -> No
 def test_only_images_that_both_may_be_tested_on_are_compared() -> None:
     good, bad = made_up(skill=4), made_up(skill=0.5)
     only = np.zeros(good.images, bool)
-    only[np.flatnonzero(good.right & bad.right)[:60]] = True
+    only[np.flatnonzero(good.correct & bad.correct)[:60]] = True
     check = judged(evidence(bad, good, comparable=only))["max_accuracy_drop", ""]
     assert (check.value, check.passed) == (0, True)
     assert "on 60 images" in check.why
 
 
 def test_a_release_that_can_be_compared_on_no_image_refuses_unless_that_is_allowed() -> None:
-    answers = made_up()
-    nothing = evidence(answers, answers, comparable=np.zeros(answers.images, bool))
+    predictions = made_up()
+    nothing = evidence(predictions, predictions, comparable=np.zeros(predictions.images, bool))
     checks = judged(nothing, **CHANGES)
     assert all(check.passed is None for (name, _), check in checks.items() if name in CHANGES)
     assert checks["accept_over_broken_baseline", ""].passed is False
@@ -196,17 +196,19 @@ def test_a_release_that_can_be_compared_on_no_image_refuses_unless_that_is_allow
 
 
 def test_where_no_threshold_applies_a_comparison_does_not_accept() -> None:
-    answers = made_up(images=20)
-    checks = judged(evidence(answers, answers), min_accuracy=None, min_slice_accuracy=0.1, max_accuracy_drop=0.9)
+    predictions = made_up(images=20)
+    checks = judged(
+        evidence(predictions, predictions), min_accuracy=None, min_slice_accuracy=0.1, max_accuracy_drop=0.9
+    )
     assert checks["max_accuracy_drop", ""].passed
     assert {check.passed for (name, _), check in checks.items() if name == "min_slice_accuracy"} == {None}
     assert checks["thresholds", ""].passed is False
-    assert ("thresholds", "") not in judged(evidence(answers, answers), min_slice_accuracy=0.1)
+    assert ("thresholds", "") not in judged(evidence(predictions, predictions), min_slice_accuracy=0.1)
 
 
 def test_other_classes_do_not_make_log_losses_comparable() -> None:
     found = evidence(made_up(), made_up())
-    other = Baseline(1, found.baseline.answers, found.baseline.comparable, same_classes=False)
+    other = Baseline(1, found.baseline.predictions, found.baseline.comparable, same_classes=False)
     check = judged(Evidence(**{**vars(found), "baseline": other}), **CHANGES)["max_log_loss_rise", ""]
     assert check.passed is None
     assert "release 1 has other classes" in check.why
@@ -231,6 +233,6 @@ def test_a_release_that_cannot_be_used_refuses_unless_that_is_allowed() -> None:
 
 
 def test_of_several_labels_everything_can_be_judged_too() -> None:
-    answers = made_up_labels(skill=6)
-    checks = judged(evidence(answers, answers), min_recall=0.3, max_log_loss=2, min_roc_auc=0.6, **CHANGES)
+    predictions = made_up_labels(skill=6)
+    checks = judged(evidence(predictions, predictions), min_recall=0.3, max_log_loss=2, min_roc_auc=0.6, **CHANGES)
     assert all(check.passed for check in checks.values()), checks

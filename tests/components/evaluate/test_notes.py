@@ -4,8 +4,8 @@ from components.evaluate.baseline import Baseline
 from components.evaluate.judge import Evidence, checks_of
 from components.evaluate.notes import notes_of
 from components.evaluate.settings import EvaluateSettings
-from petalflow.metrics.measure import measure
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.metrics import compute_metrics
+from petalflow.metrics.predictions import Predictions
 from petalflow.verdict import images_for_min
 from tests.components.evaluate.samples import made_up
 
@@ -13,12 +13,12 @@ CLASSES = ["a", "b", "c", "d"]
 
 
 def notes(
-    answers: Answers, baseline: Answers | None = None, trained_on: int | None = 0, **settings: object
+    predictions: Predictions, baseline: Predictions | None = None, trained_on: int | None = 0, **settings: object
 ) -> list[str]:
     release = None
     if baseline:
-        release = Baseline(7, baseline, np.ones(answers.images, bool), True, {"trained_on": trained_on})
-    found = Evidence(CLASSES, answers, measure(answers, CLASSES, resamples=2), {}, 0.0, release)
+        release = Baseline(7, baseline, np.ones(predictions.images, bool), True, {"trained_on": trained_on})
+    found = Evidence(CLASSES, predictions, compute_metrics(predictions, CLASSES, resamples=2), {}, 0.0, release)
     given = EvaluateSettings.of({"min_accuracy": 0.1, **settings})
     return list(notes_of(found, checks_of(found, given), given))
 
@@ -31,16 +31,16 @@ def test_where_enough_images_show_enough_there_is_nothing_to_note() -> None:
 
 
 def test_a_threshold_too_near_for_so_few_images_is_noted_with_the_number_that_it_takes() -> None:
-    answers = made_up(images=100)
-    value = answers.right.mean()
-    (note,) = notes(answers, min_accuracy=value - 0.04)
+    predictions = made_up(images=100)
+    value = predictions.correct.mean()
+    (note,) = notes(predictions, min_accuracy=value - 0.04)
     assert "on 100 images in" in note
     assert f"{images_for_min(value, value - 0.04):,} images would make that 80%" in note
-    assert notes(answers, min_accuracy=value + 0.01) == [], "no number of images helps what is not reached"
+    assert notes(predictions, min_accuracy=value + 0.01) == [], "no number of images helps what is not reached"
 
 
 def test_a_comparison_on_too_few_images_is_noted() -> None:
-    (note,) = notes(made_up(images=60), made_up(images=60, seed=1).of_images(np.arange(60)))
+    (note,) = notes(made_up(images=60), made_up(images=60, seed=1).subset(np.arange(60)))
     assert note.startswith("max_accuracy_drop=0.05: of candidates as good as the release ")
     assert " pass on 60 images, if one of the two alone is right on " in note
     assert "images would make that 80%" in note
@@ -52,8 +52,8 @@ def test_of_a_candidate_that_is_surely_another_the_power_says_nothing() -> None:
 
 
 def test_what_the_release_was_trained_on_is_said() -> None:
-    answers = made_up(images=3000)
-    _, unknown = notes(answers, answers, trained_on=None)
+    predictions = made_up(images=3000)
+    _, unknown = notes(predictions, predictions, trained_on=None)
     assert "release 7 does not say which images it was trained on" in unknown
-    _, some = notes(answers, answers, trained_on=5)
+    _, some = notes(predictions, predictions, trained_on=5)
     assert some.startswith("5 images were left out")

@@ -4,8 +4,8 @@ from scipy import stats
 from sklearn import metrics
 
 from petalflow.metrics.bounds import bounds_of, worsening
-from petalflow.metrics.measure import LESS_IS_BETTER, OVERALL, RANKED, measure
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.metrics import LESS_IS_BETTER, OVERALL, RANKED, compute_metrics
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
 from petalflow.verdict import clopper_pearson_lower
 from tests.components.evaluate.samples import made_up, made_up_labels, softmax
@@ -14,32 +14,32 @@ CLASSES = ["a", "b", "c", "d"]
 FIGURES = (*OVERALL, *RANKED)
 
 
-def certain(right: int, wrong: int, classes: int = 4) -> Answers:
-    """Returns answers without doubt, of classes by turns."""
+def certain(right: int, wrong: int, classes: int = 4) -> Predictions:
+    """Returns predictions without doubt, of classes by turns."""
     labels = np.arange(right + wrong) % classes
     given = np.where(np.arange(right + wrong) < right, labels, (labels + 1) % classes)
     each = np.eye(classes, dtype=np.float32)
-    return Answers.of(each[labels].astype(bool), each[given], Task.MULTI_CLASS)
+    return Predictions.of(each[labels].astype(bool), each[given], Task.MULTI_CLASS)
 
 
 @pytest.mark.parametrize(("right", "wrong"), [(20, 0), (95, 5), (60, 40)])
 def test_of_a_proportion_it_is_the_bound_of_clopper_and_pearson(right: int, wrong: int) -> None:
-    # Of answers without doubt the Brier score is twice the share of mistakes.
+    # Of predictions without doubt the Brier score is twice the share of mistakes.
     most_mistakes = 1 - clopper_pearson_lower(right, right + wrong)
     found = bounds_of(certain(right, wrong), ["brier"])["brier"]
     assert found / 2 == pytest.approx(most_mistakes, rel=0.08)
 
 
 def test_that_no_mistake_was_seen_does_not_mean_that_there_are_none() -> None:
-    assert measure(certain(10, 0), CLASSES, resamples=20).figures["macro_f1"].value == 1
+    assert compute_metrics(certain(10, 0), CLASSES, resamples=20).overall["macro_f1"].value == 1
     few, many = (bounds_of(certain(images, 0), ["macro_f1"])["macro_f1"] for images in (10, 1000))
     assert few < 0.8
     assert 0.99 < many < 1
 
 
-@pytest.mark.parametrize("answers", [made_up(), made_up_labels()])
-def test_bounds_are_on_the_careful_side_and_close_where_images_are_many(answers: Answers) -> None:
-    figures, bounds = measure(answers, CLASSES, resamples=200).figures, bounds_of(answers, FIGURES)
+@pytest.mark.parametrize("predictions", [made_up(), made_up_labels()])
+def test_bounds_are_on_the_careful_side_and_close_where_images_are_many(predictions: Predictions) -> None:
+    figures, bounds = compute_metrics(predictions, CLASSES, resamples=200).overall, bounds_of(predictions, FIGURES)
     assert set(bounds) == set(FIGURES)
     for name, bound in bounds.items():
         if name == "ece":  # resampled noise looks like miscalibration
@@ -60,8 +60,8 @@ def test_a_model_at_the_threshold_passes_about_5_percent_of_the_time(images: int
         wrong = generator.random(images) > recall
         given = (labels + wrong * generator.integers(1, 3, images)) % 3
         each = np.eye(3, dtype=np.float32)
-        answers = Answers.of(each[labels].astype(bool), each[given], Task.MULTI_CLASS)
-        passed += bounds_of(answers, ["macro_f1"])["macro_f1"] >= truly
+        predictions = Predictions.of(each[labels].astype(bool), each[given], Task.MULTI_CLASS)
+        passed += bounds_of(predictions, ["macro_f1"])["macro_f1"] >= truly
     assert passed <= 100 * 0.05 + 3 * np.sqrt(100 * 0.05 * 0.95)
 
 
@@ -72,19 +72,21 @@ def test_a_candidate_worse_by_the_margin_passes_about_5_percent_of_the_time() ->
         labels = generator.integers(0, 2, 40)
         better, worse = generator.random((2, 40)) < np.array([[0.95], [0.85]])
         each = np.eye(2, dtype=np.float32)
-        mine, theirs = (
-            Answers.of(each[labels].astype(bool), each[np.where(right, labels, 1 - labels)], Task.MULTI_CLASS)
+        candidate, baseline = (
+            Predictions.of(each[labels].astype(bool), each[np.where(right, labels, 1 - labels)], Task.MULTI_CLASS)
             for right in (worse, better)
         )
-        passed += worsening(mine, theirs, "macro_f1")[1] <= 0.1
+        passed += worsening(candidate, baseline, "macro_f1")[1] <= 0.1
     assert passed <= 100 * 0.05 + 3 * np.sqrt(100 * 0.05 * 0.95)
 
 
-def mixed(wrong: Answers, right: Answers, count: int) -> Answers:
-    """Returns right answers, but for so many from the first on."""
+def mixed(wrong: Predictions, right: Predictions, count: int) -> Predictions:
+    """Returns right predictions, but for so many from the first on."""
     first = (np.arange(right.images) < count)[:, None]
-    chosen = (np.where(first, one, other) for one, other in ((wrong.scores, right.scores), (wrong.given, right.given)))
-    return Answers(right.truth, *chosen, right.task)
+    chosen = (
+        np.where(first, one, other) for one, other in ((wrong.scores, right.scores), (wrong.predicted, right.predicted))
+    )
+    return Predictions(right.labels, *chosen, right.task)
 
 
 @pytest.mark.parametrize("figure", ["roc_auc", "pr_auc"])
@@ -92,14 +94,14 @@ def test_a_rare_class_that_is_ranked_last_now_and_then_is_not_overlooked(figure:
     # 20 images of a rare class, of which a tenth are taken for the other and ranked behind all of these.
     truth = np.eye(2, dtype=bool)[np.r_[np.zeros(20, int), np.ones(80, int)]]
     sure = np.where(truth, 0.8, 0.2).astype(np.float32)
-    right = Answers.of(truth, sure, Task.MULTI_CLASS)
-    wrong = Answers.of(truth, np.where(truth, 0.1, 0.9).astype(np.float32), Task.MULTI_CLASS)
+    right = Predictions.of(truth, sure, Task.MULTI_CLASS)
+    wrong = Predictions.of(truth, np.where(truth, 0.1, 0.9).astype(np.float32), Task.MULTI_CLASS)
     many = np.r_[np.arange(20).repeat(90), np.arange(20).repeat(10), np.arange(20, 100).repeat(100)]
     missed = np.r_[np.zeros(1800, bool), np.ones(200, bool), np.zeros(8000, bool)]
     scores = np.where(missed[:, None], wrong.scores[many], sure[many])
-    truly = measure(Answers.of(truth[many], scores, Task.MULTI_CLASS), ["rare", "other"], resamples=2)
+    truly = compute_metrics(Predictions.of(truth[many], scores, Task.MULTI_CLASS), ["rare", "other"], resamples=2)
     passed = [
-        bounds_of(mixed(wrong, right, count), [figure])[figure] >= truly.figures[figure].value for count in range(6)
+        bounds_of(mixed(wrong, right, count), [figure])[figure] >= truly.overall[figure].value for count in range(6)
     ]
     assert stats.binom.pmf(np.flatnonzero(passed), 20, 0.1).sum() <= 0.05
 
@@ -108,12 +110,12 @@ def test_a_rare_class_that_is_ranked_last_now_and_then_is_not_overlooked(figure:
 def test_ranks_of_many_classes_of_few_images_do_not_flatter(figure: str) -> None:
     generator = np.random.default_rng(7)
 
-    def answered(images: int) -> Answers:
+    def answered(images: int) -> Predictions:
         truth = np.repeat(np.eye(20, dtype=bool), images, axis=0)
         logits = generator.normal(size=truth.shape) + truth * (1.5 + generator.normal(0, 1.2, (len(truth), 1)))
-        return Answers.of(truth, softmax(logits), Task.MULTI_CLASS)
+        return Predictions.of(truth, softmax(logits), Task.MULTI_CLASS)
 
-    truly = measure(answered(400), [str(at) for at in range(20)], resamples=20).figures[figure].value
+    truly = compute_metrics(answered(400), [str(at) for at in range(20)], resamples=20).overall[figure].value
     lower = [bounds_of(answered(2), [figure])[figure] for _ in range(10)]
     assert max(lower) < truly
 
@@ -124,19 +126,19 @@ def test_a_model_that_is_not_sure_enough_is_no_better_calibrated_for_want_of_mis
 ) -> None:
     truth = np.zeros((images, 2), bool)
     truth[:, 0] = True
-    right = Answers.of(truth, np.tile(np.float32([confidence, 1 - confidence]), (images, 1)), Task.MULTI_CLASS)
-    wrong = Answers.of(truth, np.tile(np.float32([1 - confidence, confidence]), (images, 1)), Task.MULTI_CLASS)
+    right = Predictions.of(truth, np.tile(np.float32([confidence, 1 - confidence]), (images, 1)), Task.MULTI_CLASS)
+    wrong = Predictions.of(truth, np.tile(np.float32([1 - confidence, confidence]), (images, 1)), Task.MULTI_CLASS)
     passed = [bounds_of(mixed(wrong, right, count), ["ece"])["ece"] <= accuracy - confidence for count in range(25)]
     assert stats.binom.pmf(np.flatnonzero(passed), images, 1 - accuracy).sum() <= 0.055
 
 
 @pytest.mark.parametrize("classes", [2, 5])
 def test_classes_that_the_release_does_not_know_make_no_drop_of_the_f1_smaller(classes: int) -> None:
-    # 40 images of two classes that it knows and answers rightly, and a candidate that takes one for the other.
+    # 40 images of two classes that it knows and classifies correctly, and a candidate that takes one for the other.
     truth = np.eye(classes, dtype=bool)[np.arange(40) % 2]
-    release = Answers.of(truth, truth.astype(np.float32), Task.MULTI_CLASS)
+    release = Predictions.of(truth, truth.astype(np.float32), Task.MULTI_CLASS)
     swapped = np.eye(classes, dtype=np.float32)[1 - np.arange(40) % 2]
-    other = Answers.of(truth, swapped, Task.MULTI_CLASS)
+    other = Predictions.of(truth, swapped, Task.MULTI_CLASS)
     passed = [worsening(mixed(other, release, count), release, "macro_f1")[1] <= 0.04 for count in range(6)]
     assert stats.binom.pmf(np.flatnonzero(passed), 40, 0.04).sum() <= 0.05
 
@@ -144,7 +146,10 @@ def test_classes_that_the_release_does_not_know_make_no_drop_of_the_f1_smaller(c
 def test_the_worsening_is_the_difference_of_both_and_of_none_where_both_are_the_same() -> None:
     good, bad = made_up(skill=4), made_up(skill=1)
     value, bound = worsening(bad, good, "macro_f1")
-    f1 = [metrics.f1_score(answers.labels, answers.predicted, average="macro") for answers in (good, bad)]
+    f1 = [
+        metrics.f1_score(predictions.label_indices, predictions.predicted_indices, average="macro")
+        for predictions in (good, bad)
+    ]
     assert value == pytest.approx(f1[0] - f1[1])
     assert value < bound
     value, _ = worsening(bad, good, "log_loss")
@@ -153,22 +158,23 @@ def test_the_worsening_is_the_difference_of_both_and_of_none_where_both_are_the_
     assert value == 0 < bound < 0.03
 
 
-def loss(answers: Answers) -> float:
-    return float(metrics.log_loss(answers.labels, answers.scores.astype(np.float64)))
+def loss(predictions: Predictions) -> float:
+    return float(metrics.log_loss(predictions.label_indices, predictions.scores.astype(np.float64)))
 
 
 def test_classes_without_images_do_not_thin_a_worsening_out() -> None:
-    wide = np.eye(8, dtype=bool)[made_up(skill=1).labels]
+    wide = np.eye(8, dtype=bool)[made_up(skill=1).label_indices]
     scores = [softmax(np.random.default_rng(0).normal(size=wide.shape) + skill * wide) for skill in (4, 1)]
-    good, bad = (Answers.of(wide, one, Task.MULTI_CLASS) for one in scores)
+    good, bad = (Predictions.of(wide, one, Task.MULTI_CLASS) for one in scores)
     four = [
-        metrics.f1_score(answers.labels, answers.predicted, average="macro", labels=range(4)) for answers in (good, bad)
+        metrics.f1_score(predictions.label_indices, predictions.predicted_indices, average="macro", labels=range(4))
+        for predictions in (good, bad)
     ]
     assert worsening(bad, good, "macro_f1")[0] == pytest.approx(four[0] - four[1])
 
 
 def test_which_figures_are_better_low() -> None:
-    good, bad = (measure(made_up(skill=skill), CLASSES, resamples=2).figures for skill in (4, 1))
+    good, bad = (compute_metrics(made_up(skill=skill), CLASSES, resamples=2).overall for skill in (4, 1))
     lower = {name for name in FIGURES if good[name].value < bad[name].value}
     assert lower >= LESS_IS_BETTER - {"ece"}
     assert lower <= LESS_IS_BETTER

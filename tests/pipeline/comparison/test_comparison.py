@@ -2,15 +2,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.comparison import Evaluated, Paired, compare
-from pipeline.comparison.evaluated import Answer
+from pipeline.comparison.evaluated import Prediction
 
 
-def answer(label: str, given: str, score: float = 0.5) -> Answer:
-    return Answer(f"{label}.jpg", frozenset(label.split()), frozenset(given.split()), score)
+def answer(label: str, given: str, score: float = 0.5) -> Prediction:
+    return Prediction(f"{label}.jpg", frozenset(label.split()), frozenset(given.split()), score)
 
 
 def evaluated(
-    answers: dict[str, Answer], settings: Mapping[str, Any] | None = None, classes: str = "cat dog"
+    answers: dict[str, Prediction], settings: Mapping[str, Any] | None = None, classes: str = "cat dog"
 ) -> Evaluated:
     return Evaluated("name", "address", {"class_names": classes.split()}, {}, answers, settings)
 
@@ -23,8 +23,8 @@ def test_every_kind_of_change_is_found_and_nothing_else() -> None:
     assert found.all == Paired(better=1, worse=1, images=5)
     for kind, expected in ((found.gained, "gained"), (found.lost, "lost"), (found.otherwise, "other")):
         assert [change.sha256 for change in kind] == [expected]
-    assert found.gained[0].first.given == {"dog"}
-    assert found.gained[0].second.given == {"cat"}
+    assert found.gained[0].first.predicted == {"dog"}
+    assert found.gained[0].second.predicted == {"cat"}
 
 
 def test_images_are_joined_by_content_and_the_others_counted() -> None:

@@ -17,12 +17,12 @@ from tests.pipeline.comparison.conftest import Two
 def test_an_evaluation_is_read_whole(two: Two) -> None:
     read = read_evaluation(str(two.second), "mine")
     rows = pq.read_table(two.second / "predictions.parquet").to_pylist()
-    assert len(rows) == len(read.answers) == read.verdict["test_images"]
+    assert len(rows) == len(read.predictions) == read.verdict["test_images"]
     for row in rows:
-        answer = read.answers[row["sha256"]]
+        answer = read.predictions[row["sha256"]]
         assert (answer.filename, answer.score) == (row["filename"], max(row["scores"]))
-        assert (answer.labels, answer.given) == ({row["label"]}, {row["predicted"]})
-    right = sum(answer.right for answer in read.answers.values())
+        assert (answer.labels, answer.predicted) == ({row["label"]}, {row["predicted"]})
+    right = sum(answer.correct for answer in read.predictions.values())
     assert read.metrics["proportions"]["accuracy"]["successes"] == right
     assert read.name == "mine"
 
@@ -30,14 +30,14 @@ def test_an_evaluation_is_read_whole(two: Two) -> None:
 def test_of_several_labels_each_image_has_a_set_and_no_single_score(tmp_path: Path) -> None:
     dataset = make_dataset(write_flags(tmp_path / "source"), tmp_path / "dataset")
     folder = make_evaluation(make_model(dataset, tmp_path / "model"), dataset, tmp_path / "evaluation")
-    answers = read_evaluation(str(folder)).answers
+    answers = read_evaluation(str(folder)).predictions
     truth = {
         record.sha256: {("blue", "green", "red")[at] for at in record.labels}
         for record in open_dataset(dataset).records("test")
     }
     assert {sha256: set(answer.labels) for sha256, answer in answers.items()} == truth
     assert {answer.score for answer in answers.values()} == {None}
-    assert max(len(answer.given) for answer in answers.values()) > 1
+    assert max(len(answer.predicted) for answer in answers.values()) > 1
 
 
 def test_the_settings_are_those_of_the_model_that_was_judged_by_their_whole_names(two: Two) -> None:

@@ -21,16 +21,16 @@ def model(task: Task) -> TrainedModel:
     return TrainedModel(network, tuple("abcd"), task, 16, {})
 
 
-@pytest.mark.parametrize("answers", [made_up(images=20, skill=1), made_up_labels(images=20, skill=1)])
-def test_each_mistake_is_shown_with_what_spoke_for_the_answer_and_for_the_truth(tiny_dataset, answers) -> None:
-    wrong = mistakes(answers)[:5]
+@pytest.mark.parametrize("predictions", [made_up(images=20, skill=1), made_up_labels(images=20, skill=1)])
+def test_each_mistake_is_shown_with_what_spoke_for_the_answer_and_for_the_truth(tiny_dataset, predictions) -> None:
+    wrong = mistakes(predictions)[:5]
     images = [image for image, _ in wrong]
     pictures, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), images, images, 16)
-    network = model(answers.task)
-    found = looks(network, wrong, inputs, pictures, answers)
+    network = model(predictions.task)
+    found = looks(network, wrong, inputs, pictures, predictions)
     assert [look.image for look in found] == images
     for at, (look, (image, said)) in enumerate(zip(found, wrong, strict=True)):
-        shown = [said] if answers.task is Task.MULTI_LABEL else [said, int(answers.labels[image])]
+        shown = [said] if predictions.task is Task.MULTI_LABEL else [said, int(predictions.label_indices[image])]
         heats = gradcams(network, inputs[[at] * len(shown)], np.array(shown))
         wanted = [embedded(overlay(pictures[image].pixels, heat), "image/jpeg") for heat in heats]
         assert list(look.heats) == list(zip(shown, wanted, strict=True))
@@ -38,19 +38,19 @@ def test_each_mistake_is_shown_with_what_spoke_for_the_answer_and_for_the_truth(
 
 
 def test_nothing_is_shown_of_no_mistakes_and_of_a_network_without_convolutions(tiny_model, tiny_dataset) -> None:
-    answers, dense = made_up(images=20, classes=3, skill=1), load_model(tiny_model)
-    image, said = mistakes(answers)[0]
+    predictions, dense = made_up(images=20, classes=3, skill=1), load_model(tiny_model)
+    image, said = mistakes(predictions)[0]
     pictures, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), [image], [image], 16)
-    assert looks(model(Task.MULTI_CLASS), [], inputs[:0], {}, answers) == []
-    assert looks(dense, [(image, said)], inputs, pictures, answers) == []
+    assert looks(model(Task.MULTI_CLASS), [], inputs[:0], {}, predictions) == []
+    assert looks(dense, [(image, said)], inputs, pictures, predictions) == []
     assert activations(dense, inputs, ["found"]) is None
     assert activations(model(Task.MULTI_CLASS), inputs[:0], []) is None
 
 
 def test_images_of_the_class_that_is_missed_most_stand_side_by_side(tiny_dataset) -> None:
-    answers = made_up(skill=1)
-    missed = [(answers.truth[:, at] & ~answers.right).sum() for at in range(4)]
-    choice = choose(answers, each=6, most=100)
+    predictions = made_up(skill=1)
+    missed = [(predictions.labels[:, at] & ~predictions.correct).sum() for at in range(4)]
+    choice = choose(predictions, each=6, most=100)
     worst, images = side_by_side(choice)
     assert missed[worst] == max(missed)
     of_worst = choice.galleries[worst]

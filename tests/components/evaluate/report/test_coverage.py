@@ -16,7 +16,7 @@ def made_up(images: int) -> Abstention:
 
 def test_it_begins_with_everything_and_holds_the_threshold_of_the_release() -> None:
     coverage = Coverage.of(FOUR, 0.6)
-    assert [(point.answered, point.right) for point in coverage.points] == [(4, 3), (2, 2), (2, 2), (1, 1)]
+    assert [(point.answered, point.correct) for point in coverage.points] == [(4, 3), (2, 2), (2, 2), (1, 1)]
     assert coverage.points[0].threshold == 0
     assert coverage.points[coverage.released] == Point(0.6, 2, 2, 4)
     assert Coverage.of(FOUR, 0.0).released == 0
@@ -37,7 +37,7 @@ def test_many_thresholds_are_thinned_out_and_each_stays_true() -> None:
     thresholds = [point.threshold for point in coverage.points]
     assert thresholds == sorted(set(thresholds))
     for point in coverage.points:
-        assert abstention.at(point.threshold) == (point.answered, point.right)
+        assert abstention.at(point.threshold) == (point.answered, point.correct)
     steps = -np.diff([point.share for point in coverage.points])
     assert steps.max() < 0.005
     assert coverage.points[-1].answered == 1
@@ -67,7 +67,7 @@ def test_the_curves_go_through_their_points() -> None:
     chart = coverage_chart(coverage)
     frame = chart["frame"]
     first = coverage.points[0]
-    assert chart["line"].split()[0] == f"{frame.x(1):g},{frame.y(first.right / 50):g}"
+    assert chart["line"].split()[0] == f"{frame.x(1):g},{frame.y(first.correct / 50):g}"
     assert len(chart["band"].split()) == 2 * len(chart["line"].split()) == 2 * len(coverage.points)
     bins = [{"answers": 4, "confidence": 0.75, "right": 2}]
     lines = reliability_chart(bins, [])

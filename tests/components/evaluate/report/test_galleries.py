@@ -1,12 +1,12 @@
 import numpy as np
 
 from components.evaluate.report.galleries import LABELS, MISSED, SURE, TAKEN, UNSURE, choose, mistakes, rankings
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
 from tests.components.evaluate.samples import made_up, made_up_labels
 
 SCORES = [[0.9, 0.1, 0.0], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.05, 0.9, 0.05], [0.1, 0.8, 0.1], [0.5, 0.1, 0.4]]
-FEW = Answers.of(np.eye(3, dtype=bool)[[0, 0, 0, 0, 1, 2]], np.array(SCORES, np.float32), Task.MULTI_CLASS)
+FEW = Predictions.of(np.eye(3, dtype=bool)[[0, 0, 0, 0, 1, 2]], np.array(SCORES, np.float32), Task.MULTI_CLASS)
 
 
 def listed(ranked: dict) -> dict[str, list[int]]:
@@ -22,24 +22,24 @@ def test_each_class_has_its_clearest_hardest_and_mistaken_images() -> None:
 
 
 def test_of_several_labels_each_is_looked_at_for_itself() -> None:
-    truth = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], bool)
+    labels = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], bool)
     scores = np.array([[0.9, 0.2], [0.3, 0.1], [0.6, 0.8], [0.05, 0.95]], np.float32)
-    first, second = map(listed, rankings(Answers.of(truth, scores, Task.MULTI_LABEL)))
+    first, second = map(listed, rankings(Predictions.of(labels, scores, Task.MULTI_LABEL)))
     assert first == {SURE: [0], UNSURE: [1, 0], MISSED: [1], TAKEN: [2], LABELS: [1, 2]}
     assert second == {SURE: [2], UNSURE: [0, 2], MISSED: [0], TAKEN: [3], LABELS: [3, 0]}
 
 
 def test_mistakes_are_told_with_the_class_answered_the_surest_first() -> None:
     assert mistakes(FEW) == [(3, 1), (2, 1), (5, 0)]
-    truth = np.array([[0, 0, 1], [1, 0, 0]], bool)  # of the second, a label is only missed
+    labels = np.array([[0, 0, 1], [1, 0, 0]], bool)  # of the second, a label is only missed
     scores = np.array([[0.6, 0.8, 0.9], [0.1, 0.2, 0.3]], np.float32)
-    assert mistakes(Answers.of(truth, scores, Task.MULTI_LABEL)) == [(0, 1)]
+    assert mistakes(Predictions.of(labels, scores, Task.MULTI_LABEL)) == [(0, 1)]
 
 
 def test_galleries_show_the_first_of_all_there_are() -> None:
-    answers = made_up()
-    choice = choose(answers, each=3, most=1000)
-    for ranked, of_class in zip(rankings(answers), choice.galleries, strict=True):
+    predictions = made_up()
+    choice = choose(predictions, each=3, most=1000)
+    for ranked, of_class in zip(rankings(predictions), choice.galleries, strict=True):
         for kind, images in ranked.items():
             assert of_class[kind].shown == images[:3].tolist()
             assert of_class[kind].count == len(images)
@@ -47,21 +47,21 @@ def test_galleries_show_the_first_of_all_there_are() -> None:
 
 
 def test_every_confusion_of_two_classes_has_pictures() -> None:
-    answers = made_up(classes=6)
-    pairs = set(zip(answers.labels.tolist(), answers.predicted.tolist(), strict=True))
-    chosen = list(choose(answers, each=2, most=1000).images)
-    assert {(answers.labels[at], answers.predicted[at]) for at in chosen} == pairs
+    predictions = made_up(classes=6)
+    pairs = set(zip(predictions.label_indices.tolist(), predictions.predicted_indices.tolist(), strict=True))
+    chosen = list(choose(predictions, each=2, most=1000).images)
+    assert {(predictions.label_indices[at], predictions.predicted_indices[at]) for at in chosen} == pairs
 
 
 def test_no_more_pictures_are_shown_than_there_is_room_for_and_every_class_has_some() -> None:
-    answers = made_up(images=3000, classes=12, skill=2)
-    choice = choose(answers, each=6, most=60, first=[7, 11])
+    predictions = made_up(images=3000, classes=12, skill=2)
+    choice = choose(predictions, each=6, most=60, first=[7, 11])
     assert len(choice.images) == 60
     assert {7, 11} <= set(choice.images)
     assert all(of_class[MISSED].shown for of_class in choice.galleries)
     lengths = [len(of_class[MISSED].shown) for of_class in choice.galleries]
     assert sum(lengths) < 12 * 6 / 2
-    few = choose(answers, each=6, most=5)
+    few = choose(predictions, each=6, most=5)
     missed = [of_class[MISSED].count / of_class[UNSURE].count for of_class in few.galleries]
     shown = [bool(of_class[LABELS].shown) for of_class in few.galleries]
     assert shown[int(np.argmax(missed))]
@@ -69,5 +69,5 @@ def test_no_more_pictures_are_shown_than_there_is_room_for_and_every_class_has_s
 
 
 def test_no_pictures_are_shown_where_none_are_asked_for() -> None:
-    for answers in (made_up(), made_up_labels()):
-        assert not choose(answers, each=0, most=100).images
+    for predictions in (made_up(), made_up_labels()):
+        assert not choose(predictions, each=0, most=100).images

@@ -38,11 +38,11 @@ def test_those_contradicted_by_most_come_first() -> None:
 
 
 def test_labels_that_were_exchanged_are_found_again() -> None:
-    answers = made_up(images=2000, skill=5, seed=3)
-    labels = answers.labels.copy()
+    predictions = made_up(images=2000, skill=5, seed=3)
+    labels = predictions.label_indices.copy()
     exchanged = np.arange(0, 2000, 40)
     labels[exchanged] = (labels[exchanged] + 1) % 4
-    found = label_errors(labels, answers.scores)
+    found = label_errors(labels, predictions.scores)
     assert np.isin(exchanged, found).mean() > 0.8
     assert np.isin(found, exchanged).mean() > 0.7
     assert np.isin(found[:20], exchanged).all()

@@ -247,8 +247,8 @@ def test_the_figures_of_the_release_stand_beside(tiny_model, tiny_dataset, tiny_
     evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, live)
     with opened(tmp_path / "out" / "report.html") as page:
         for row in page.locator("#metrics ~ .scroll").first.locator("tbody tr").all():
-            mine, between, theirs = row.locator("td").all_text_contents()
-            assert theirs == mine + between  # it is the same model
+            candidate, between, release = row.locator("td").all_text_contents()
+            assert release == candidate + between  # it is the same model
         assert "release 1" in (page.locator(".tiles").first.text_content() or "").lower()
         slices = page.locator("#slice-table tbody tr").all()
         assert all(row.locator("td").nth(1).text_content() == row.locator("td").nth(5).text_content() for row in slices)
@@ -294,16 +294,16 @@ def write_noise(folder: Path, classes: int, each: int) -> Path:
 def test_a_page_full_of_pictures_is_under_five_megabytes(hostile, tmp_path, classes, each) -> None:
     dataset = make_dataset(write_noise(tmp_path / "source", classes, each), tmp_path / "dataset")
     settings = EvaluateSettings(min_accuracy=0.1, shown_images=40)
-    answers = write_made_up_report(tmp_path / "report.html", dataset, hostile.parent / "model", settings)
+    predictions = write_made_up_report(tmp_path / "report.html", dataset, hostile.parent / "model", settings)
     assert 2 << 20 < (tmp_path / "report.html").stat().st_size < 5_000_000
     with opened(tmp_path / "report.html", viewport={"width": 360, "height": 700}) as page:
         assert page.locator("image").count() == 200
         assert page.evaluate("document.documentElement.scrollWidth") == 360
         assert page.get_by_text("are too narrow").count() == (each < 10)
         counts = page.locator("[aria-controls^=cell]").all_text_contents()
-        wrong = int((~answers.right).sum())
+        wrong = int((~predictions.correct).sum())
         if classes == 5:
-            assert sum(map(int, counts)) == answers.images
+            assert sum(map(int, counts)) == predictions.images
         else:
             assert len(counts) == 50 < wrong
         page.locator("[aria-controls^=cell]").first.click()

@@ -8,8 +8,8 @@ from components.evaluate.judge import Evidence, checks_of
 from components.evaluate.report.tables import class_rows, overall_rows, shown, slice_rows
 from components.evaluate.settings import EvaluateSettings
 from petalflow.dataset import open_dataset
-from petalflow.metrics.measure import OVERALL, measure
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.metrics import OVERALL, compute_metrics
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.files import load_model
 from petalflow.model.task import Task
 from petalflow.verdict import wilson_interval
@@ -20,54 +20,55 @@ SETTINGS = EvaluateSettings(min_accuracy=0.5, min_slice_images=10, top_k=2)
 
 @pytest.fixture(scope="module")
 def found(tiny_dataset, tiny_model) -> Evaluation:
-    """Answers of a made-up candidate, and of a made-up release that may not be asked every third image."""
+    """Predictions of a made-up candidate, and of a made-up release that may not be asked every third image."""
     dataset = open_dataset(tiny_dataset)
-    images = evaluation.TestImages.of(dataset, SETTINGS)
+    images = evaluation.EvaluatedImages.of(dataset, SETTINGS)
     generator = np.random.default_rng(1)
-    logits = [generator.normal(size=images.truth.shape) + skill * images.truth for skill in (2, 1)]
-    mine, theirs = (Answers.of(images.truth, softmax(one), Task.MULTI_CLASS) for one in logits)
-    comparable = np.arange(mine.images) % 3 > 0
-    measured = measure(mine, dataset.classes, 2, resamples=50)
-    evidence = Evidence(dataset.classes, mine, measured, images.slices, 0.0, Baseline(1, theirs, comparable, True))
-    measured_theirs = measure(theirs.of_images(comparable), dataset.classes, 2, resamples=50)
-    return Evaluation(load_model(tiny_model), dataset, images, evidence, mine, measured_theirs, 1.0)
+    logits = [generator.normal(size=images.labels.shape) + skill * images.labels for skill in (2, 1)]
+    candidate, release = (Predictions.of(images.labels, softmax(one), Task.MULTI_CLASS) for one in logits)
+    comparable = np.arange(candidate.images) % 3 > 0
+    measured = compute_metrics(candidate, dataset.classes, 2, resamples=50)
+    baseline = Baseline(1, release, comparable, True)
+    evidence = Evidence(dataset.classes, candidate, measured, images.slices, 0.0, baseline)
+    measured_baseline = compute_metrics(release.subset(comparable), dataset.classes, 2, resamples=50)
+    return Evaluation(load_model(tiny_model), dataset, images, evidence, candidate, measured_baseline, 1.0)
 
 
 def test_every_figure_has_its_row_with_the_release_beside(found) -> None:
     rows = {row["name"]: row for row in overall_rows(found, SETTINGS)}
     assert set(rows) == {"accuracy", "top_k_accuracy", "roc_auc", "pr_auc", *OVERALL}
     assert rows["top_k_accuracy"]["title"] == "Top-2 accuracy"
-    right = int(found.evidence.answers.right.sum())
-    assert rows["accuracy"]["mine"]["value"] == right / found.evidence.answers.images
-    assert rows["accuracy"]["mine"]["low"] == wilson_interval(right, found.evidence.answers.images)[0]
+    right = int(found.evidence.predictions.correct.sum())
+    assert rows["accuracy"]["candidate"]["value"] == right / found.evidence.predictions.images
+    assert rows["accuracy"]["candidate"]["low"] == wilson_interval(right, found.evidence.predictions.images)[0]
     for name in OVERALL:
-        assert rows[name]["mine"] == shown(found.evidence.measurement.figures[name])
-        assert rows[name]["theirs"] == shown(found.baseline_measurement.figures[name])
-        assert rows[name]["theirs"] != rows[name]["mine"]
+        assert rows[name]["candidate"] == shown(found.evidence.metrics.overall[name])
+        assert rows[name]["baseline"] == shown(found.baseline_metrics.overall[name])
+        assert rows[name]["baseline"] != rows[name]["candidate"]
 
 
 def test_every_class_has_its_row(found) -> None:
     rows = class_rows(found)
     assert [row["name"] for row in rows] == list(found.dataset.classes)
     for at, row in enumerate(rows):
-        of_class = found.evidence.answers.truth[:, at]
+        of_class = found.evidence.predictions.labels[:, at]
         assert row["images"] == of_class.sum()
-        assert row["mine"]["recall"]["value"] == found.evidence.answers.right[of_class].mean()
-        assert set(row["theirs"]) == set(row["mine"])
+        assert row["candidate"]["recall"]["value"] == found.evidence.predictions.correct[of_class].mean()
+        assert set(row["baseline"]) == set(row["candidate"])
 
 
 def test_slices_are_compared_on_the_images_that_the_release_may_be_asked(found) -> None:
     baseline = found.evidence.baseline
     rows = {row["name"]: row for row in slice_rows(found, [])}
-    inside = {name: mine for of_kind in found.evidence.slices.values() for name, mine in of_kind.items()}
+    inside = {name: chosen for of_kind in found.evidence.slices.values() for name, chosen in of_kind.items()}
     assert set(rows) == set(inside)
     for name, row in rows.items():
         both = inside[name] & baseline.comparable
         assert row["images"] == inside[name].sum()
         assert row["result"] == "not judged"
-        assert row["mine"]["value"] == found.evidence.answers.right[inside[name]].mean()
-        theirs = baseline.answers.right[both]
-        assert (row["theirs"] or {}).get("value") == (theirs.mean() if len(theirs) else None)
+        assert row["candidate"]["value"] == found.evidence.predictions.correct[inside[name]].mean()
+        before = baseline.predictions.correct[both]
+        assert (row["baseline"] or {}).get("value") == (before.mean() if len(before) else None)
 
 
 def test_of_a_slice_stands_what_its_check_said(found) -> None:

@@ -1,4 +1,4 @@
-"""What is measured of a model's answers, each figure with its 95 % interval. No TensorFlow here."""
+"""What is measured of a model's predictions, each figure with its 95 % interval. No TensorFlow here."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
+from sklearn.metrics import confusion_matrix
 
 from petalflow.metrics.calibration import Reliability, log_losses
 from petalflow.metrics.intervals import wilson_interval
-from petalflow.metrics.predictions import Answers
+from petalflow.metrics.predictions import Predictions
 from petalflow.metrics.ranking import Ranking
 from petalflow.metrics.resampling import RESAMPLES, Interval, Statistic, Values, bootstrap
 from petalflow.model.task import Task
@@ -57,24 +57,24 @@ class Proportion:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Metrics:
     """Figures of one model on a test split.
 
     Attributes:
         proportions: Name -> "accuracy", "top_k_accuracy": shares of images.
         recalls: Class -> share of its images that are answered with it.
-        precisions: Class -> share of the answers with it that are right.
-        figures: Name -> what else is said of all images; see `OVERALL`, and "roc_auc" and "pr_auc", means over classes.
-        of_classes: "f1", "roc_auc", "pr_auc" -> class -> its figure.
+        precisions: Class -> share of the predictions with it that are right.
+        overall: Name -> what else is said of all images; see `OVERALL`, and "roc_auc" and "pr_auc", means over classes.
+        by_class: "f1", "roc_auc", "pr_auc" -> class -> its figure.
         confusion: Counts [actual, predicted]; None where an image may have several classes.
-        reliability: Of the answers, in bins.
+        reliability: Of the predictions, in bins.
     """
 
     proportions: dict[str, Proportion]
     recalls: dict[str, Proportion]
     precisions: dict[str, Proportion]
-    figures: dict[str, Interval]
-    of_classes: dict[str, dict[str, Interval]]
+    overall: dict[str, Interval]
+    by_class: dict[str, dict[str, Interval]]
     confusion: NDArray[np.int64] | None
     reliability: list[dict[str, Any]]
 
@@ -88,75 +88,79 @@ class Measurement:
         proportions = {"proportions": self.proportions, "recalls": self.recalls, "precisions": self.precisions}
         return {
             **{what: {name: one.to_json() for name, one in of.items()} for what, of in proportions.items()},
-            "figures": {name: asdict(figure) for name, figure in self.figures.items()},
+            "figures": {name: asdict(figure) for name, figure in self.overall.items()},
             "of_classes": {
-                what: {name: asdict(figure) for name, figure in of.items()} for what, of in self.of_classes.items()
+                what: {name: asdict(figure) for name, figure in of.items()} for what, of in self.by_class.items()
             },
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "reliability": self.reliability,
         }
 
 
-def measure(answers: Answers, classes: Sequence[str], top_k: int = 3, resamples: int = RESAMPLES) -> Measurement:
-    """Returns the figures of a model's answers.
+def compute_metrics(
+    predictions: Predictions, classes: Sequence[str], top_k: int = 3, resamples: int = RESAMPLES
+) -> Metrics:
+    """Returns the figures of a model's predictions.
 
     Args:
-        answers: To every image of a test split.
+        predictions: To every image of a test split.
         classes: Names of the classes.
         top_k: Among how many best scores the right class is looked for.
         resamples: How many the intervals rest on.
     """
-    hits = (answers.truth & answers.given).sum(axis=0)
-    images, given = answers.truth.sum(axis=0), answers.given.sum(axis=0)
-    of_all = bootstrap(_overall_and_f1(answers), answers.strata, resamples)
+    hits = (predictions.labels & predictions.predicted).sum(axis=0)
+    images, predicted = predictions.labels.sum(axis=0), predictions.predicted.sum(axis=0)
+    of_all = bootstrap(_overall_and_f1(predictions), predictions.strata, resamples)
     figures = dict(zip(OVERALL, of_all, strict=False))
     of_classes = {"f1": of_all[len(OVERALL) :]}
-    ranks = bootstrap(Ranking.of(answers).statistic, answers.strata, _resamples_of_ranks(answers, resamples))
+    ranks = bootstrap(
+        Ranking.of(predictions).statistic, predictions.strata, _resamples_of_ranks(predictions, resamples)
+    )
     of_classes["roc_auc"], of_classes["pr_auc"] = ranks[: len(classes)], ranks[len(classes) : -2]
     figures |= dict(zip(RANKED, ranks[-2:], strict=True))
-    return Measurement(
-        proportions=_proportions(answers, top_k),
+    return Metrics(
+        proportions=_proportions(predictions, top_k),
         recalls=_by_class(classes, hits, images),
-        precisions=_by_class(classes, hits, given),
-        figures=figures,
-        of_classes={what: dict(zip(classes, of, strict=True)) for what, of in of_classes.items()},
-        confusion=_confusion(answers, len(classes)),
-        reliability=reliability(answers).to_json(),
+        precisions=_by_class(classes, hits, predicted),
+        overall=figures,
+        by_class={what: dict(zip(classes, of, strict=True)) for what, of in of_classes.items()},
+        confusion=_confusion(predictions, len(classes)),
+        reliability=reliability(predictions).to_json(),
     )
 
 
 def statistics_of(
-    answers: Answers, figures: Collection[str], resamples: int = RESAMPLES
+    predictions: Predictions, figures: Collection[str], resamples: int = RESAMPLES
 ) -> Iterator[tuple[Sequence[str], Statistic, int]]:
-    """Yields what computes these figures and others of resampled answers: names, the statistic, how many resamples.
+    """Yields what computes these figures and others of resampled predictions: names, the statistic, how many resamples.
 
     Args:
-        answers: To every image of a test split.
+        predictions: To every image of a test split.
         figures: Names, of `OVERALL` and `RANKED`.
         resamples: How many at most.
     """
     if not set(figures).isdisjoint(OVERALL):
-        overall = _overall_and_f1(answers)
+        overall = _overall_and_f1(predictions)
         yield OVERALL, lambda weights: overall(weights)[: len(OVERALL)], resamples
     if not set(figures).isdisjoint(RANKED):
-        ranking = Ranking.of(answers)
-        yield RANKED, lambda weights: ranking.statistic(weights)[-2:], _resamples_of_ranks(answers, resamples)
+        ranking = Ranking.of(predictions)
+        yield RANKED, lambda weights: ranking.statistic(weights)[-2:], _resamples_of_ranks(predictions, resamples)
 
 
-def _resamples_of_ranks(answers: Answers, most: int) -> int:
-    additions = max(answers.truth.size, 1)
+def _resamples_of_ranks(predictions: Predictions, most: int) -> int:
+    additions = max(predictions.labels.size, 1)
     return int(np.clip(_MOST_ADDITIONS // additions, min(_FEWEST_RESAMPLES, most), most))
 
 
-def _overall_and_f1(answers: Answers) -> Statistic:
+def _overall_and_f1(predictions: Predictions) -> Statistic:
     """Returns what computes `OVERALL`, then the F1 of each class."""
-    losses = log_losses(answers.truth, answers.scores, answers.task)
+    losses = log_losses(predictions.labels, predictions.scores, predictions.task)
     # Brier 1950, over all classes: 0 is best, 2 the worst of one class an image.
-    brier = ((answers.scores - answers.truth) ** 2).sum(axis=1).astype(np.float64)
-    if answers.task is Task.MULTI_LABEL:
-        brier = brier / answers.truth.shape[1]
-    calibration, counts = reliability(answers), _Counts(answers)
-    known = answers.truth.any(axis=0)  # nothing can be said of a class without images
+    brier = ((predictions.scores - predictions.labels) ** 2).sum(axis=1).astype(np.float64)
+    if predictions.task is Task.MULTI_LABEL:
+        brier = brier / predictions.labels.shape[1]
+    calibration, counts = reliability(predictions), _Counts(predictions)
+    known = predictions.labels.any(axis=0)  # nothing can be said of a class without images
 
     def statistic(weights: Values) -> Values:
         precision, recall, f1, images = counts.of(weights)
@@ -164,7 +168,7 @@ def _overall_and_f1(answers: Answers) -> Statistic:
         shares = images / images.sum()
         means = [np.mean(of[known]) for of in (precision, recall, f1)] + [precision @ shares, f1 @ shares]
         # Where an answer stands for several labels, so does its weight.
-        several = len(calibration.right) // max(len(weights), 1)
+        several = len(calibration.correct) // max(len(weights), 1)
         error = calibration.error(np.repeat(weights, several) if several > 1 else weights)
         of_scores = [weights @ losses / total, weights @ brier / total, error]
         return np.array([*means, *of_scores, *np.where(known, f1, np.nan)])
@@ -172,50 +176,58 @@ def _overall_and_f1(answers: Answers) -> Statistic:
     return statistic
 
 
-def reliability(answers: Answers) -> Reliability:
-    """Returns how confident answers are, and whether they are right; of several labels, each of them."""
-    if answers.task is Task.MULTI_LABEL:
-        sure = np.where(answers.given, answers.scores, 1 - answers.scores).astype(np.float64)
-        return Reliability(sure.ravel(), (answers.truth == answers.given).ravel())
-    return Reliability(answers.confidence.astype(np.float64), answers.right)
+def reliability(predictions: Predictions) -> Reliability:
+    """Returns how confident predictions are, and whether they are right; of several labels, each of them."""
+    if predictions.task is Task.MULTI_LABEL:
+        sure = np.where(predictions.predicted, predictions.scores, 1 - predictions.scores).astype(np.float64)
+        return Reliability(sure.ravel(), (predictions.labels == predictions.predicted).ravel())
+    return Reliability(predictions.confidence.astype(np.float64), predictions.correct)
 
 
 class _Counts:
     """Precision, recall and F1 of each class."""
 
-    def __init__(self, answers: Answers) -> None:
-        self._several = answers.task is Task.MULTI_LABEL
-        self._truth, self._given = answers.truth, answers.given
-        self._classes = answers.truth.shape[1]
+    def __init__(self, predictions: Predictions) -> None:
+        self._several = predictions.task is Task.MULTI_LABEL
+        self._hot_labels, self._hot_predicted = predictions.labels, predictions.predicted
+        self._classes = predictions.labels.shape[1]
         if not self._several:
-            self._labels, self._predicted, self._right = answers.labels, answers.predicted, answers.right
+            self._labels, self._predicted, self._correct = (
+                predictions.label_indices,
+                predictions.predicted_indices,
+                predictions.correct,
+            )
 
     def of(self, weights: Values) -> tuple[Values, Values, Values, Values]:
         """Returns precision, recall, F1 and images of each class, [classes]; 0 where nothing was answered."""
-        hits, given, images = self._several_sums(weights) if self._several else self._sums(weights)
-        precision, recall = _share(hits, given), _share(hits, images)
-        return precision, recall, _share(2 * hits, given + images), images
+        hits, predicted, images = self._several_sums(weights) if self._several else self._sums(weights)
+        precision, recall = _share(hits, predicted), _share(hits, images)
+        return precision, recall, _share(2 * hits, predicted + images), images
 
     def _sums(self, weights: Values) -> tuple[Values, Values, Values]:
-        hits = np.bincount(self._labels, weights * self._right, self._classes)
-        given = np.bincount(self._predicted + 1, weights, self._classes + 1)[1:]  # the first are of no class
+        hits = np.bincount(self._labels, weights * self._correct, self._classes)
+        predicted = np.bincount(self._predicted + 1, weights, self._classes + 1)[1:]  # the first are of no class
         images = np.bincount(self._labels, weights, self._classes)
-        return np.asarray(hits, np.float64), np.asarray(given, np.float64), np.asarray(images, np.float64)
+        return np.asarray(hits, np.float64), np.asarray(predicted, np.float64), np.asarray(images, np.float64)
 
     def _several_sums(self, weights: Values) -> tuple[Values, Values, Values]:
-        return weights @ (self._truth & self._given), weights @ self._given, weights @ self._truth
+        return (
+            weights @ (self._hot_labels & self._hot_predicted),
+            weights @ self._hot_predicted,
+            weights @ self._hot_labels,
+        )
 
 
 def _share(part: Values, whole: Values) -> Values:
     return np.divide(part, whole, out=np.zeros_like(part, np.float64), where=whole > 0)
 
 
-def _proportions(answers: Answers, top_k: int) -> dict[str, Proportion]:
-    found = {"accuracy": Proportion(int(answers.right.sum()), answers.images)}
-    if answers.task is Task.MULTI_CLASS and answers.truth.shape[1] > top_k:
+def _proportions(predictions: Predictions, top_k: int) -> dict[str, Proportion]:
+    found = {"accuracy": Proportion(int(predictions.correct.sum()), predictions.images)}
+    if predictions.task is Task.MULTI_CLASS and predictions.labels.shape[1] > top_k:
         # Equal scores all count as better: the order of the classes must not decide.
-        ranks = (answers.scores >= answers.scores[answers.truth][:, None]).sum(axis=1)
-        found["top_k_accuracy"] = Proportion(int((ranks <= top_k).sum()), answers.images)
+        ranks = (predictions.scores >= predictions.scores[predictions.labels][:, None]).sum(axis=1)
+        found["top_k_accuracy"] = Proportion(int((ranks <= top_k).sum()), predictions.images)
     return found
 
 
@@ -223,7 +235,9 @@ def _by_class(classes: Sequence[str], successes: NDArray[np.int64], trials: NDAr
     return {name: Proportion(int(successes[at]), int(trials[at])) for at, name in enumerate(classes)}
 
 
-def _confusion(answers: Answers, classes: int) -> NDArray[np.int64] | None:
-    if answers.task is Task.MULTI_LABEL:
+def _confusion(predictions: Predictions, classes: int) -> NDArray[np.int64] | None:
+    if predictions.task is Task.MULTI_LABEL:
         return None
-    return np.asarray(metrics.confusion_matrix(answers.labels, answers.predicted, labels=range(classes)), np.int64)
+    return np.asarray(
+        confusion_matrix(predictions.label_indices, predictions.predicted_indices, labels=range(classes)), np.int64
+    )

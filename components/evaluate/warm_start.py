@@ -8,7 +8,7 @@ from petalflow import registry
 
 
 @dataclass(frozen=True)
-class Ancestor:
+class WarmStart:
     """A release that a training began with, or none.
 
     Attributes:
