@@ -10,6 +10,8 @@ from petalflow.settings import StepSettings
 Share = float | None
 # One for all classes or slices, or some by name.
 Shares = float | dict[str, float] | None
+# Former name of a setting -> its name now.
+_FORMER = {"accept_unknown_ancestor": "accept_unknown_warm_start"}
 _SOME = {"min_slice_accuracy": '{"brightness=dark": 0.8}'}
 
 
@@ -113,6 +115,14 @@ class EvaluateSettings(StepSettings):
         if not isinstance(given, dict | AcceptAnyway):
             raise ValueError('give a name and a reason: {"by": "Ada", "reason": "the labels are wrong"}')
         return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, values: Any) -> Any:
+        """Reads configurations, and the records of runs, that were written before a setting was renamed."""
+        if not isinstance(values, dict) or _FORMER.keys().isdisjoint(values):
+            return values
+        return {_FORMER.get(name, name): value for name, value in values.items()}
 
     @model_validator(mode="after")
     def _make_sense(self) -> Self:

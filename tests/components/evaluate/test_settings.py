@@ -100,3 +100,9 @@ def test_what_contradicts_itself_is_said(values: dict, said: str) -> None:
 def test_who_accepts_and_why_is_kept() -> None:
     settings = EvaluateSettings.of({**ENOUGH, "accept_anyway": {"by": "Ada", "reason": "a wrong label"}})
     assert EvaluateSettings.from_json(settings.to_json()).accept_anyway.by == "Ada"
+
+
+def test_a_setting_is_read_by_its_former_name_too() -> None:
+    settings = EvaluateSettings.of({**ENOUGH, "accept_unknown_ancestor": True})
+    assert settings.accept_unknown_warm_start
+    assert "accept_unknown_ancestor" not in settings.to_json()
