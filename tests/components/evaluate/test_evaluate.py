@@ -229,7 +229,7 @@ def test_a_release_that_was_trained_on_every_test_image_is_not_compared_with(
     verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, live)
     assert verdict.accepted is over
     assert verdict.baseline["compared_images"] == 0
-    assert "no test image can be compared on with release 1" in (tmp_path / "out" / "report.html").read_text()
+    assert "no test image allows a comparison with release 1" in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_where_nothing_can_be_abstained_from_no_threshold_is_taken(flags_dataset, tmp_path) -> None:
