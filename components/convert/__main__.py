@@ -12,24 +12,24 @@ app = commandline.new_app(__doc__)
 @app.command()
 def convert(
     source: Annotated[str, typer.Argument(help="Folder or URI of the source.")],
-    out: Annotated[str, typer.Option(help="Folder or URI to make for the dataset.")],
+    out: Annotated[str, typer.Option(help="Folder or URI to create for the dataset.")],
     previous: Annotated[
-        str | None, typer.Option(help="Folder or URI of the dataset before; what is the same is not decoded again.")
+        str | None, typer.Option(help="Folder or URI of an earlier dataset; records of unchanged images are reused.")
     ] = None,
-    runner: Annotated[str | None, typer.Option(help="The Beam runner; the same as --set runner=RUNNER.")] = None,
+    runner: Annotated[str | None, typer.Option(help="Beam runner; short for --set runner=RUNNER.")] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Convert the source to a dataset of TFRecords, with Apache Beam."""
-    from components.convert.account import for_people
+    """Convert a source to a dataset of TFRecords, with Apache Beam."""
+    from components.convert.account import format_account
     from components.convert.convert import convert as work
     from components.convert.settings import ConvertSettings
 
     given = commandline.read_settings("convert", config, set, groups=ConvertSettings.groups())
     settings = ConvertSettings.of({**given, "runner": runner} if runner else given)
     commandline.run_step("convert", lambda: work(source, out, settings, previous=previous))
-    print(for_people(str(out)))
+    print(format_account(str(out)))
 
 
 if __name__ == "__main__":

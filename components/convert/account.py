@@ -1,4 +1,4 @@
-"""What became of every image: records, rejects and duplicates, and that none is unaccounted for."""
+"""Accounts for every image of the source: as a record, reject, duplicate or image left out."""
 
 import json
 import logging
@@ -21,18 +21,18 @@ from petalflow.splits import SPLITS
 
 log = logging.getLogger(__name__)
 
-REJECTS = "rejects.jsonl"
-FOLDER = "rejects"
+REJECTS_FILE = "rejects.jsonl"
+REJECTS_FOLDER = "rejects"
 
-# Of the files that are copied; what is beyond can be found at its address.
+# Limits of the files that are copied; further ones remain at their address in the source.
 _MAX_FILES = 1000
 _MAX_BYTES = 1 << 30
-# What is larger is copied one after the other, so that threads do not multiply what is in memory.
+# Larger files are copied one at a time, to limit the memory.
 _SMALL_BYTES = 4 << 20
 
 
-def all_rejects(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> list[Reject]:
-    """Returns every image that was refused, by the listing, the plan or a worker, sorted by address."""
+def collect_rejects(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> list[Reject]:
+    """Returns the images that the listing, the plan or a worker rejected, sorted by address."""
     of_workers = (reject for result in results for reject in result.rejects)
     rejects = [*listing.rejects, *_conflicts(plan), *of_workers]
     return sorted(rejects, key=lambda reject: (reject.address, reject.label, reject.reason))
@@ -43,28 +43,33 @@ def _conflicts(plan: Plan) -> Iterable[Reject]:
     for item in plan.conflicts:
         labels[item.sha256].add(item.label)
     for item in plan.conflicts:
-        sentence = f"the same image stands under more than one label: {', '.join(sorted(labels[item.sha256]))}"
+        sentence = f"the same image has more than one label: {', '.join(sorted(labels[item.sha256]))}"
         yield Reject(item.address, item.label, "conflicting_labels", sentence)
 
 
 def write_rejects(
     root: Path, address: str, settings: ConvertSettings, rejects: Sequence[Reject], listing: Listing
 ) -> dict[str, str]:
-    """Writes rejects.jsonl, and the rejected files beside it: each once, none that is too large, not too many.
+    """Writes rejects.jsonl, and copies the rejected files, each once and up to limits of size and number.
 
     Returns:
-        Address of a reject -> its file's name in the folder of rejects, where it is there.
+        Address of a reject -> name of its copy in the folder of rejects, if it was copied.
 
     Raises:
-        PetalflowError: If a file is no longer as it was listed.
+        PetalflowError: If a file has changed since it was listed.
     """
     lines = [json.dumps(asdict(reject), sort_keys=True, ensure_ascii=False) + "\n" for reject in rejects]
-    storage.write_bytes(str(root / REJECTS), "".join(lines).encode())
+    storage.write_bytes(str(root / REJECTS_FILE), "".join(lines).encode())
     refused = {reject.address for reject in rejects}
     items = [item for item in listing.items if item.address in refused]
-    chosen = _choose(items, settings.max_image_mib << 20)
+    chosen = choose_files(items, settings.max_image_mib << 20)
     if chosen:
-        _copy(list(chosen.values()), root / FOLDER, source.open_source(address, settings).reader(), settings.threads)
+        _copy(
+            list(chosen.values()),
+            root / REJECTS_FOLDER,
+            source.open_source(address, settings).reader(),
+            settings.threads,
+        )
     return {item.address: item.sha256 for item in items if item.sha256 in chosen}
 
 
@@ -75,13 +80,13 @@ def read_rejects(dataset: str) -> list[Reject]:
         dataset: The dataset's address.
     """
     # Not by str.splitlines, which breaks lines at characters that file names may hold, such as U+2028.
-    lines = storage.read_bytes(storage.join(dataset, REJECTS)).split(b"\n")
+    lines = storage.read_bytes(storage.join(dataset, REJECTS_FILE)).split(b"\n")
     return [Reject(**json.loads(line)) for line in lines if line]
 
 
 def _copy(items: Sequence[Item], folder: Path, read: source.Reader, threads: int) -> None:
     def copy(item: Item) -> None:
-        # Under its content's hash: names of rejected files are the last to be trusted.
+        # Named by content hash: the names of rejected files are not trusted.
         storage.write_bytes(str(folder / item.sha256), read(item))
 
     with ThreadPoolExecutor(threads) as pool:
@@ -91,8 +96,8 @@ def _copy(items: Sequence[Item], folder: Path, read: source.Reader, threads: int
             copy(item)
 
 
-def _choose(items: Sequence[Item], max_bytes: int) -> dict[str, Item]:
-    """Returns the files to copy, by their hashes."""
+def choose_files(items: Sequence[Item], max_bytes: int) -> dict[str, Item]:
+    """Returns the files to copy, by content hash."""
     chosen: dict[str, Item] = {}
     left = _MAX_BYTES
     for item in items:
@@ -100,7 +105,10 @@ def _choose(items: Sequence[Item], max_bytes: int) -> dict[str, Item]:
             continue
         if len(chosen) == _MAX_FILES or item.size_bytes > left:
             log.info(
-                "%s/ holds the first %d rejected files only; %s has the addresses of all", FOLDER, len(chosen), REJECTS
+                "%s/ holds only the first %d rejected files; %s lists all of them",
+                REJECTS_FOLDER,
+                len(chosen),
+                REJECTS_FILE,
             )
             break
         chosen[item.sha256] = item
@@ -109,34 +117,34 @@ def _choose(items: Sequence[Item], max_bytes: int) -> dict[str, Item]:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedImage:
     """An image that became a record.
 
     Attributes:
         item: The image.
-        shard: Number of its shard in the plan.
+        shard: Index of its shard in the plan.
     """
 
     item: Item
     shard: int
 
 
-def records(plan: Plan, results: Sequence[ShardResult]) -> Iterator[Recorded]:
-    """Yields the images that became records, in the order in which they stand in the shards.
+def recorded_images(plan: Plan, results: Sequence[ShardResult]) -> Iterator[RecordedImage]:
+    """Yields the images that became records, in the order of the shards.
 
     Args:
-        plan: What was to be in the shards.
-        results: What became of it, in the same order.
+        plan: The plan of the shards.
+        results: The outcomes of the shards, in the same order.
     """
     for number, (shard, result) in enumerate(zip(plan.shards, results, strict=True)):
         refused = {reject.address for reject in result.rejects}
-        yield from (Recorded(item, number) for item in shard.items if item.address not in refused)
+        yield from (RecordedImage(item, number) for item in shard.items if item.address not in refused)
 
 
-def make_statistics(
+def compute_statistics(
     listing: Listing, plan: Plan, results: Sequence[ShardResult], rejects: Sequence[Reject]
 ) -> dict[str, Any]:
-    """Returns what statistics.json says, but for what `write_metadata` adds.
+    """Returns the content of statistics.json, except for what `write_metadata` adds.
 
     Raises:
         PetalflowError: If an image is unaccounted for.
@@ -145,9 +153,9 @@ def make_statistics(
     _check_account(listing, plan, count, rejects)
     classes, summaries = listing.classes, dict[str, dict[str, Summary]]()
     for result in results:
-        of_split = summaries.setdefault(result.split, {name: Summary() for name in classes})
+        by_class = summaries.setdefault(result.split, {name: Summary() for name in classes})
         for name, summary in result.summaries.items():
-            of_split[name].merge(summary)
+            by_class[name].merge(summary)
     return {
         "fingerprint": listing.fingerprint,
         "images": len(listing.items) + len(listing.rejects),
@@ -164,9 +172,14 @@ def make_statistics(
             "source": sum(item.size_bytes for item in listing.items),
             **{split: sum(one.size_bytes for one in results if one.split == split) for split in summaries},
         },
-        "counts": {split: {name: one.images for name, one in of.items()} for split, of in summaries.items()},
+        "counts": {
+            split: {name: summary.images for name, summary in by_class.items()} for split, by_class in summaries.items()
+        },
         "bins": {name: " ".join(f"{edge:g}" for edge in edges) for name, edges in BINS.items()},
-        "summaries": {split: {name: one.to_json() for name, one in of.items()} for split, of in summaries.items()},
+        "summaries": {
+            split: {name: summary.to_json() for name, summary in by_class.items()}
+            for split, by_class in summaries.items()
+        },
     }
 
 
@@ -175,44 +188,44 @@ def _check_account(listing: Listing, plan: Plan, count: int, rejects: Sequence[R
     if images != count + len(rejects) + len(plan.duplicates) + len(plan.left_out):
         raise PetalflowError(
             f"{images} images came in but {count} records, {len(rejects)} rejects, {len(plan.duplicates)} "
-            f"duplicates and {len(plan.left_out)} left out came out; this is a defect, please report it"
+            f"duplicates and {len(plan.left_out)} left out came out; this is a bug, please report it"
         )
 
 
-def one_line(statistics: Mapping[str, Any]) -> str:
-    """Returns the account for a log."""
+def summary_line(statistics: Mapping[str, Any]) -> str:
+    """Returns the account as one line for the log."""
     sizes = ", ".join(f"{size} {split}" for split, size in statistics["sizes"].items())
     left_out = f", {statistics['left_out']} left out" if statistics["left_out"] else ""
     return (
         f"{statistics['images']} images in: {statistics['records']} records ({sizes}; {statistics['rewritten']} "
-        f"rewritten), {sum(statistics['rejects'].values())} rejects, {statistics['duplicates']} duplicates{left_out}"
+        f"re-encoded), {sum(statistics['rejects'].values())} rejects, {statistics['duplicates']} duplicates{left_out}"
     )
 
 
-def for_people(dataset: str) -> str:
-    """Returns the account of a finished dataset as aligned lines.
+def format_account(dataset: str) -> str:
+    """Returns the account of a finished dataset as an aligned table for people.
 
     Args:
-        dataset: Its address.
+        dataset: The dataset's address.
     """
     statistics = storage.read_json(storage.join(dataset, STATISTICS_FILE))
     rows = [*_rows(statistics, read_rejects(dataset)), ("", "", f"see {storage.join(dataset, 'dataset.html')}")]
-    width = max(len(what) for _, what, _ in rows)
+    width = max(len(label) for _, label, _ in rows)
     digits = len(rows[0][0])
-    return "\n".join(f"{count:>{digits}}  {what:{width}}  {note}".rstrip() for count, what, note in rows)
+    return "\n".join(f"{count:>{digits}}  {label:{width}}  {note}".rstrip() for count, label, note in rows)
 
 
 def _rows(statistics: Mapping[str, Any], rejects: Sequence[Reject]) -> Iterator[tuple[str, str, str]]:
-    """Yields a number, what there are so many of, and a note."""
+    """Yields the rows of the table: a number, what it counts, and a note."""
     sizes = ", ".join(f"{statistics['sizes'][split]:,} {split}" for split in SPLITS if split in statistics["sizes"])
     yield f"{statistics['images']:,}", "images in", f"{len(statistics['classes']):,} classes"
     yield f"{statistics['records']:,}", "records", sizes
-    yield f"{statistics['rewritten']:,}", "  rewritten", "the others are as they came, byte for byte"
+    yield f"{statistics['rewritten']:,}", "  re-encoded", "the others are copied byte for byte"
     examples = {reject.reason: reject for reject in reversed(rejects)}  # the first of each reason stays
-    yield f"{sum(statistics['rejects'].values()):,}", "rejects", f"all in {REJECTS}" if examples else ""
+    yield f"{sum(statistics['rejects'].values()):,}", "rejects", f"listed in {REJECTS_FILE}" if examples else ""
     for reason, count in statistics["rejects"].items():
         example = examples[reason]
         yield f"{count:,}", f"  {reason}", f"{printable(example.address)}: {printable(example.sentence)}"
-    yield f"{statistics['duplicates']:,}", "duplicates", "kept once" if statistics["duplicates"] else ""
+    yield f"{statistics['duplicates']:,}", "duplicates", "one copy of each is kept" if statistics["duplicates"] else ""
     if statistics["left_out"]:
-        yield f"{statistics['left_out']:,}", "left out", "as max_images_per_class asks"
+        yield f"{statistics['left_out']:,}", "left out", "by max_images_per_class"

@@ -1,4 +1,4 @@
-"""Convert a source to a dataset: an Apache Beam pipeline with an element a shard."""
+"""Converts a source to a dataset, with an Apache Beam pipeline that has one element per shard."""
 
 import gc
 import logging
@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from components.convert.account import all_rejects, make_statistics, one_line, write_rejects
+from components.convert.account import collect_rejects, compute_statistics, summary_line, write_rejects
 from components.convert.page import write_page
 from components.convert.plan import make_plan
-from components.convert.previous import preparation, usable
+from components.convert.previous import preparation, reusable_dataset
 from components.convert.records import Job
-from components.convert.runners import as_workers_see, load_beam, write_shards
+from components.convert.runners import load_beam, worker_addresses, write_shards
 from components.convert.settings import ConvertSettings
 from petalflow import dataset, source, storage
 from petalflow.errors import PetalflowError, UsageError
@@ -32,30 +32,30 @@ def convert(
 ) -> dict[str, Any]:
     """Converts a source to a dataset in `out`.
 
-    Equal sources give equal bytes, whatever the runner or the number of workers.
+    Equal sources give equal bytes, whatever the runner and the number of workers.
 
     Args:
-        address: The source.
-        out: Folder to make, here or at a URI; see `petalflow.dataset` for what is in it.
+        address: Address of the source.
+        out: Folder to create, local or at a URI; `petalflow.dataset` describes its content.
         settings: How to convert.
-        fingerprint: What the source's fingerprint must be; None for whatever it is.
-        previous: The dataset that was made before from this source, if there is one.
+        fingerprint: The expected fingerprint of the source; None accepts any.
+        previous: Address of an earlier dataset of this source, or None.
 
     Returns:
         The dataset's statistics.
 
     Raises:
-        UsageError: If the source cannot be listed, or `out` not written.
-        PetalflowError: If the source is not the one of `fingerprint`, or no image is readable.
+        UsageError: If the source cannot be listed, or `out` cannot be written.
+        PetalflowError: If the source has another fingerprint, or no readable image.
     """
-    address, home = as_workers_see(address, str(out), settings)
+    address, home = worker_addresses(address, str(out), settings)
     if f"{home}/".startswith(f"{address.rstrip('/')}/"):
-        raise UsageError(f"--out {home} lies in the source, of which it would be a part the next time; choose another")
+        raise UsageError(f"--out {home} lies in the source and would become part of it; choose another --out")
     with ThreadPoolExecutor(1) as meanwhile:
         meanwhile.submit(load_beam)
         listing = source.open_source(address, settings).list()
     if fingerprint and listing.fingerprint != fingerprint:
-        raise PetalflowError(f"source {address} changed since it was listed; run again when nothing writes to it")
+        raise PetalflowError(f"source {address} changed since it was listed; run again when it no longer changes")
     plan = make_plan(listing, settings)
     with storage.building(home) as root:
         job = Job(
@@ -66,19 +66,19 @@ def convert(
             slice_names=listing.slice_names,
             total=sum(len(shard.items) for shard in plan.shards),
             conversion=uuid.uuid4().hex,
-            previous=usable(previous, settings),
+            previous=reusable_dataset(previous, settings),
         )
-        gc.freeze()  # what is listed stays: to look through it for garbage, shard by shard, would take seconds
+        gc.freeze()  # the listing lives until the end; collecting garbage in it, shard after shard, would take seconds
         try:
             results = write_shards(job, plan)
         finally:
             gc.unfreeze()
-        if not storage.is_local(home):  # where the workers left them; what follows reads them here
+        if not storage.is_local(home):  # the workers wrote the index there; the next steps read it locally
             storage.copy_tree(storage.join(home, dataset.index.FOLDER), str(root / dataset.index.FOLDER))
-        rejects = all_rejects(listing, plan, results)
-        statistics = make_statistics(listing, plan, results, rejects) | {"preparation": preparation(settings)}
+        rejects = collect_rejects(listing, plan, results)
+        statistics = compute_statistics(listing, plan, results, rejects) | {"preparation": preparation(settings)}
         if not statistics["records"]:
-            raise PetalflowError(f"source {address} holds no readable image; the first: {_first(rejects)}")
+            raise PetalflowError(f"source {address} has no readable image{_describe_first(rejects)}")
         files = write_rejects(root, address, settings, rejects, listing)
         shards = {
             split: [dataset.Shard(one.records, one.size_bytes) for one in results if one.split == split]
@@ -96,11 +96,11 @@ def convert(
         dataset.write_ranges(root)
         write_page(root, listing, plan, results, rejects, files, statistics, home)
     if job.previous:
-        taken = sum(result.taken for result in results)
-        log.info("%s of %s records taken from %s", f"{taken:,}", f"{statistics['records']:,}", job.previous)
-    log.info("%s", one_line(statistics))
+        reused = sum(result.reused for result in results)
+        log.info("%s of %s records reused from %s", f"{reused:,}", f"{statistics['records']:,}", job.previous)
+    log.info("%s", summary_line(statistics))
     return statistics
 
 
-def _first(rejects: Sequence[Reject]) -> str:
-    return f"{rejects[0].address}: {rejects[0].sentence}" if rejects else "there is none at all"
+def _describe_first(rejects: Sequence[Reject]) -> str:
+    return f"; the first reject is {rejects[0].address}: {rejects[0].sentence}" if rejects else ""

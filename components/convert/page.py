@@ -1,4 +1,4 @@
-"""dataset.html: a picture of the data, for the eye to find what numbers do not show."""
+"""dataset.html: the dataset as a page, to spot by eye what numbers do not show."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from components.convert import pictures
-from components.convert.account import records
+from components.convert.account import recorded_images
 from components.convert.plan import Plan
 from components.convert.shard import ShardResult
 from petalflow import __version__, storage
@@ -15,29 +15,29 @@ from petalflow.dataset import BINS, Summary
 from petalflow.document import render
 from petalflow.source import Listing, Reject
 
-# In units of the drawing.
+# Size of a chart, in units of its SVG view box.
 WIDTH, HEIGHT = 240, 80
 _TITLES = {
-    "short_side_px": "Shorter side, px",
-    "long_side_px": "Longer side, px",
-    "aspect": "Width to height",
+    "short_side_px": "Shorter side (px)",
+    "long_side_px": "Longer side (px)",
+    "aspect": "Aspect ratio (width : height)",
     "brightness": "Brightness",
     "red": "Red",
     "green": "Green",
     "blue": "Blue",
 }
-# Bins of the aspect are a fifth of a doubling wide, and square images are in the middle of this one.
+# The bin of square images. There are five bins per doubling of the aspect ratio.
 _SQUARE = len(BINS["aspect"]) // 2
 _SHAPES = {_SQUARE - 10: "1:4", _SQUARE - 5: "1:2", _SQUARE: "1:1", _SQUARE + 5: "2:1", _SQUARE + 10: "4:1"}
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bin's bar.
+    """The bar of one bin.
 
     Attributes:
-        x, width, height: Where it is drawn; it stands on the axis.
-        title: What it says when pointed at.
+        x, width, height: Position and size; the bar stands on the axis.
+        title: Tooltip.
     """
 
     x: float
@@ -51,11 +51,11 @@ class Chart:
     """A histogram.
 
     Attributes:
-        name: The histogram's.
-        title: For people.
-        note: What is to be said of the whole.
-        bars: Its bars, from the left.
-        ticks: Where on the axis there is what text.
+        name: Name of the histogram in `BINS`.
+        title: Title for people.
+        note: A remark on the whole histogram, or "".
+        bars: The bars, from left to right.
+        ticks: Position and text of each tick of the axis.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Chart:
 
 
 def make_charts(statistics: Mapping[str, Any]) -> list[Chart]:
-    """Returns the histograms of all images of a dataset together; none if there are no images."""
+    """Returns the histograms of all images of a dataset; an empty list if it has no images."""
     whole = Summary()
     for of_class in statistics["summaries"].values():
         for summary in of_class.values():
@@ -82,7 +82,7 @@ def _chart(name: str, summary: Summary) -> Chart:
         Bar(
             x=round((place - first) * step, 1),
             width=round(step - 1, 1),
-            height=round(max(1, HEIGHT * counts[place] / max(counts)), 1),  # one image among thousands shows too
+            height=round(max(1, HEIGHT * counts[place] / max(counts)), 1),  # one of thousands stays visible
             title=f"{_range(name, place)}: {counts[place]:,} images",
         )
         for place in range(first, end)
@@ -93,7 +93,7 @@ def _chart(name: str, summary: Summary) -> Chart:
 
 
 def _shown(name: str, counts: tuple[int, ...]) -> tuple[int, int]:
-    """Returns the first bin to be drawn and the one behind the last: of colours all, else what is filled and about."""
+    """Returns the range of bins to draw: all for colours, otherwise the non-empty ones and some around them."""
     if not name.endswith("_px") and name != "aspect":
         return 0, len(counts)
     filled = [place for place, count in enumerate(counts) if count]
@@ -103,7 +103,7 @@ def _shown(name: str, counts: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _ticks(name: str, first: int, end: int) -> Iterator[tuple[float, str]]:
-    """Yields places on the axis, counted in bins from the first there is, and what to write there."""
+    """Yields the positions of the ticks, in bins from the first bin of the histogram, and their texts."""
     if name == "aspect":
         yield from ((place + 0.5, text) for place, text in _SHAPES.items() if first <= place < end)
     elif name.endswith("_px"):
@@ -117,18 +117,18 @@ def _range(name: str, place: int) -> str:
     edges = BINS[name]
     if place == 0:
         return f"below {edges[0]:g}"
-    return f"{edges[place - 1]:g} to {edges[place]:g}" if place < len(edges) else f"{edges[-1]:g} and more"
+    return f"{edges[place - 1]:g} to {edges[place]:g}" if place < len(edges) else f"{edges[-1]:g} or more"
 
 
 def _note(name: str, summary: Summary) -> str:
     if name == "short_side_px":
-        return f"{summary.mean('width_px'):,.0f} × {summary.mean('height_px'):,.0f} on average"
-    return "" if name in ("long_side_px", "aspect") else f"{summary.mean(name):.0f} of 255 on average"
+        return f"{summary.mean('width_px'):,.0f} × {summary.mean('height_px'):,.0f} px on average"
+    return "" if name in ("long_side_px", "aspect") else f"mean {summary.mean(name):.0f} of 255"
 
 
 PAGE = "dataset.html"
 
-# What a page lists of each thing; the files beside it have all.
+# Limits of what the page lists; the files next to it have everything.
 _MAX_CLASSES = 2000
 _MAX_ADDRESSES = 50
 _MAX_VALUES = 20
@@ -148,14 +148,14 @@ def write_page(
     """Writes the page; equal datasets give equal bytes.
 
     Args:
-        root: The dataset's folder, its indexes and rejects in it.
-        listing: The source.
-        plan: What was to be in the shards.
-        results: What became of it, in the same order.
-        rejects: All that was refused.
-        files: Address -> name in the folder of rejects, of those that are there.
-        statistics: Of the dataset.
-        shards: Address of the folder that the shards are in, if that is another.
+        root: The dataset's folder with the indexes and the rejects.
+        listing: The listing of the source.
+        plan: The plan of the shards.
+        results: The outcomes of the shards, in the same order.
+        rejects: All rejects.
+        files: Address -> file name in the folder of rejects, for those that were copied.
+        statistics: The dataset's statistics.
+        shards: Address of the folder with the shards; None if that is `root`.
     """
     classes = listing.classes
     rows = _rows(classes, statistics["counts"])
@@ -170,10 +170,10 @@ def write_page(
         class_count=len(classes),
         rows=rows[:_MAX_CLASSES],
         by_size=sorted(rows, key=lambda row: int(row["sum"])),
-        samples=pictures.of_classes(root, classes, plan, results, shards or str(root)),
+        samples=pictures.sample_pictures(root, classes, plan, results, shards or str(root)),
         charts=make_charts(statistics),
         rejects=by_reason,
-        reject_pictures=pictures.of_rejects(root, listed, files),
+        reject_pictures=pictures.reject_pictures(root, listed, files),
         file_count=len(files),
         duplicates=list(_duplicates(plan)),
         left_out=Counter(label for item in plan.left_out for label in item.labels).most_common(_MAX_ADDRESSES),
@@ -188,7 +188,7 @@ def write_page(
 
 
 def _rows(classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
-    """Returns each class's number of images a split, and its share of the largest number in that split."""
+    """Returns the number of images of each class in each split, and its ratio to the largest class of the split."""
     most = {split: max(1, *of.values()) for split, of in counts.items()}
     return [
         {
@@ -201,7 +201,7 @@ def _rows(classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> li
 
 
 def _by_reason(rejects: Sequence[Reject]) -> dict[str, list[Reject]]:
-    """Returns the first rejects of each reason."""
+    """Returns the first rejects for each reason."""
     found: dict[str, list[Reject]] = defaultdict(list)
     for reject in rejects:
         if len(found[reject.reason]) < _MAX_ADDRESSES:
@@ -210,7 +210,7 @@ def _by_reason(rejects: Sequence[Reject]) -> dict[str, list[Reject]]:
 
 
 def _duplicates(plan: Plan) -> Iterator[tuple[str, str]]:
-    """Yields the addresses of the first duplicates and of what was kept in their place."""
+    """Yields the addresses of the first duplicates and of the images kept in their place."""
     some = plan.duplicates[:_MAX_ADDRESSES]
     wanted = {item.sha256 for item in some}
     planned = (item for shard in plan.shards for item in shard.items) if some else ()
@@ -220,17 +220,14 @@ def _duplicates(plan: Plan) -> Iterator[tuple[str, str]]:
 
 
 def _slices(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> dict[str, list[tuple[str, Any, int]]]:
-    """Returns, for each thing that the source says of images, its commonest values and in how many records they are.
-
-    The third of a row is the number in all splits, the second that of each.
-    """
+    """Returns for each slice its values, the most frequent first: value, records per split, records in all splits."""
     names = listing.slice_names
     counts: dict[str, dict[str, Counter[str]]] = {name: defaultdict(Counter) for name in names}
-    for recorded in records(plan, results) if names else ():
-        said = dict(recorded.item.slices)
+    for recorded in recorded_images(plan, results) if names else ():
+        slices = dict(recorded.item.slices)
         for name in names:
-            value = said.get(name, "")
-            # Of a name that says something else of each image, nobody reads the values: those beyond count as one.
+            value = slices.get(name, "")
+            # If almost every image has a value of its own, nobody reads them: further ones count as one.
             known = value in counts[name] or len(counts[name]) < _MOST_COUNTED
             counts[name][value if known else _OTHERS][plan.shards[recorded.shard].split] += 1
     return {
@@ -240,11 +237,11 @@ def _slices(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> dic
 
 
 def _groups(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> dict[str, tuple[int, int]]:
-    """Returns for each split how many groups there are, and how many records the largest has; none without groups."""
+    """Returns for each split its number of groups and the number of records of the largest; empty without groups."""
     if not any(item.group for item in listing.items):
         return {}
     sizes: dict[str, Counter[str]] = defaultdict(Counter)
-    for recorded in records(plan, results):
+    for recorded in recorded_images(plan, results):
         if recorded.item.group:
             sizes[plan.shards[recorded.shard].split][recorded.item.group] += 1
     return {split: (len(of), max(of.values())) for split, of in sizes.items()}

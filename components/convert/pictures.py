@@ -1,4 +1,4 @@
-"""Small pictures for dataset.html: of the first records of each class, and of rejects that can be opened."""
+"""Thumbnails for dataset.html: of the first records of each class, and of rejects that can be decoded."""
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from components.convert.account import FOLDER, Recorded, records
+from components.convert.account import REJECTS_FOLDER, RecordedImage, recorded_images
 from components.convert.plan import Plan
 from components.convert.shard import ShardResult
 from petalflow import imaging, storage
@@ -15,24 +15,24 @@ from petalflow.dataset import Record, index_path, read_record, shard_name
 from petalflow.dataset.index import parse_index
 from petalflow.source import Reject
 
-# So many pictures of 4 kB each leave a page that mails and browsers like; of more classes, the rest have none.
+# At about 4 kB each, this many thumbnails keep the page small enough for mail and browsers. Further classes get none.
 MAX_CLASSES = 400
 _MAX_EACH = 8
 _MAX_REJECTS = 60
 _SIDE_PX = 112
-# Times what a large image takes decoded, this is the memory that it costs.
+# The peak memory is this number times that of a large decoded image.
 _THREADS = 4
 _MAX_PIXELS = {"jpeg": 100_000_000, "png": 16_000_000}  # a JPEG is decoded at a fraction of its size
-_OF_REJECTS = imaging.Rules(max_bytes=16 << 20, max_pixels=_MAX_PIXELS["png"])
+_REJECT_RULES = imaging.Rules(max_bytes=16 << 20, max_pixels=_MAX_PIXELS["png"])
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in a page.
+    """A thumbnail on the page.
 
     Attributes:
-        uri: Its bytes, as a data: URI.
-        title: The image's address in the source.
+        uri: The thumbnail as a data: URI.
+        title: Address of the image in the source.
     """
 
     uri: str
@@ -40,31 +40,31 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a record is: in which file, from which byte on; and the pixels of its image."""
+class _Location:
+    """Where a record is (path of the shard, offset in bytes), and the number of pixels of its image."""
 
     path: str
     offset: int
     pixels: int
 
 
-def of_classes(
+def sample_pictures(
     root: Path, classes: Sequence[str], plan: Plan, results: Sequence[ShardResult], shards: str
 ) -> dict[str, list[Picture]]:
-    """Returns pictures of each class; of very many classes only of the first, and none of a very large image.
+    """Returns thumbnails of each class, up to a number of classes; very large images are skipped.
 
     Args:
-        root: The dataset's folder, the indexes in it.
+        root: The dataset's folder with the indexes.
         classes: Class names.
-        plan: What was to be in the shards.
-        results: What became of it, in the same order.
-        shards: Address of the folder that the shards are in.
+        plan: The plan of the shards.
+        results: The outcomes of the shards, in the same order.
+        shards: Address of the folder with the shards.
     """
     shown: dict[str, list[Picture]] = {name: [] for name in classes[:MAX_CLASSES]}
     each = min(_MAX_EACH, max(1, MAX_CLASSES // max(1, len(classes))))
-    chosen = list(_choose(dict.fromkeys(shown, each), plan, results))
+    chosen = list(_choose_samples(dict.fromkeys(shown, each), plan, results))
     with ThreadPoolExecutor(_THREADS) as pool:
-        uris = pool.map(_of_record, _locate(root, chosen, plan, shards))
+        uris = pool.map(_record_uri, _locate(root, chosen, plan, shards))
         for one, uri in zip(chosen, uris, strict=True):
             for label in one.item.labels:
                 if uri and label in shown and len(shown[label]) < each:
@@ -72,23 +72,29 @@ def of_classes(
     return shown
 
 
-def of_rejects(root: Path, rejects: Sequence[Reject], files: Mapping[str, str]) -> dict[str, Picture]:
-    """Returns pictures by address, of those rejects whose files are there and can be opened: no more than fit a page.
+def reject_pictures(root: Path, rejects: Sequence[Reject], files: Mapping[str, str]) -> dict[str, Picture]:
+    """Returns thumbnails of rejects by address, if their files were copied and can be decoded, up to a limit.
 
     Args:
         root: The dataset's folder.
-        rejects: What may be shown.
-        files: Address -> name in the folder of rejects.
+        rejects: The rejects to show.
+        files: Address -> file name in the folder of rejects.
     """
     addresses = [reject.address for reject in rejects if reject.address in files][:_MAX_REJECTS]
     with ThreadPoolExecutor(_THREADS) as pool:
-        uris = pool.map(_of_file, (str(root / FOLDER / files[address]) for address in addresses))
+        uris = pool.map(_file_uri, (str(root / REJECTS_FOLDER / files[address]) for address in addresses))
         return {address: Picture(uri, address) for address, uri in zip(addresses, uris, strict=True) if uri}
 
 
-def _choose(left: dict[str, int], plan: Plan, results: Sequence[ShardResult]) -> Iterator[Recorded]:
-    """Yields the first images of each class, as many as are left to be chosen."""
-    for recorded in records(plan, results):
+def _choose_samples(left: dict[str, int], plan: Plan, results: Sequence[ShardResult]) -> Iterator[RecordedImage]:
+    """Yields the first images of each class.
+
+    Args:
+        left: Class name -> number of images still to be chosen; emptied on the way.
+        plan: The plan of the shards.
+        results: The outcomes of the shards, in the same order.
+    """
+    for recorded in recorded_images(plan, results):
         wanted = [label for label in recorded.item.labels if label in left]
         if wanted:
             yield recorded
@@ -100,33 +106,35 @@ def _choose(left: dict[str, int], plan: Plan, results: Sequence[ShardResult]) ->
             return
 
 
-def _locate(root: Path, chosen: Sequence[Recorded], plan: Plan, shards: str) -> Iterator[_Place]:
-    """Yields where the records of images are, in order."""
-    for number, of_shard in groupby(chosen, key=lambda one: one.shard):
-        shard, hashes = plan.shards[number], [one.item.sha256 for one in of_shard]
+def _locate(root: Path, chosen: Sequence[RecordedImage], plan: Plan, shards: str) -> Iterator[_Location]:
+    """Yields the locations of the records of images, in order."""
+    for number, in_shard in groupby(chosen, key=lambda one: one.shard):
+        shard, hashes = plan.shards[number], [one.item.sha256 for one in in_shard]
         name = shard_name(shard.split, shard.index, shard.count)
         index = index_path(root, name).read_bytes()
         found = {
-            entry.sha256: _Place(storage.join(shards, name), offset, entry.measure.width_px * entry.measure.height_px)
+            entry.sha256: _Location(
+                storage.join(shards, name), offset, entry.statistics.width_px * entry.statistics.height_px
+            )
             for offset, entry in parse_index(index, name, frozenset(hashes).__contains__)
         }
         yield from (found[sha256] for sha256 in hashes)
 
 
-def _of_record(place: _Place) -> str | None:
-    with storage.open_file(place.path) as file:
+def _record_uri(location: _Location) -> str | None:
+    with storage.open_file(location.path) as file:
 
         def read(offset: int, size: int) -> bytes:
             file.seek(offset)
             return bytes(file.read(size))
 
-        image = Record.from_bytes(read_record(read, place.offset)).image
-    return _uri(image) if place.pixels <= _MAX_PIXELS[imaging.sniff(image)] else None
+        image = Record.from_bytes(read_record(read, location.offset)).image
+    return _uri(image) if location.pixels <= _MAX_PIXELS[imaging.sniff(image)] else None
 
 
-def _of_file(path: str) -> str | None:
+def _file_uri(path: str) -> str | None:
     try:
-        return _uri(imaging.prepare(storage.read_bytes(path), _OF_REJECTS).data)
+        return _uri(imaging.prepare(storage.read_bytes(path), _REJECT_RULES).data)
     except imaging.Rejected:
         return None
 

@@ -1,7 +1,7 @@
-"""What goes into which split and shard, decided from the listing alone.
+"""Assigns each image to a split and a shard, from the listing alone.
 
-Shards are assigned before any image is read, so that a worker gets a shard's list and
-reads, checks and writes by itself: image bytes never travel between workers.
+As the plan exists before any image is read, a worker can read, check and write the images of a shard independently of
+others: image bytes never travel between workers.
 """
 
 import hashlib
@@ -19,21 +19,21 @@ from petalflow.splits import SPLITS
 _VALIDATION_FROM, _TEST_FROM = 0.8, 0.9
 
 
-def named_split(item: Item, of_groups: Mapping[str, str] = {}) -> str | None:
-    """Returns the split that the source names for an image, or for another of its group; None if it names none.
+def named_split(item: Item, group_splits: Mapping[str, str] = {}) -> str | None:
+    """Returns the split that the source assigns to an image or to another image of its group, or None.
 
     Args:
         item: The image.
-        of_groups: What `splits_of_groups` returned.
+        group_splits: Group -> split, as `find_group_splits` returns it.
     """
-    return item.split or (of_groups.get(item.group) if item.group else None)
+    return item.split or (group_splits.get(item.group) if item.group else None)
 
 
-def splits_of_groups(items: Iterable[Item]) -> dict[str, str]:
-    """Returns the split of each group that the source names one for.
+def find_group_splits(items: Iterable[Item]) -> dict[str, str]:
+    """Returns the split of each group that the source assigns to one.
 
     Raises:
-        UsageError: If it names two for one group, which would be torn apart.
+        UsageError: If the source assigns two splits to a group.
     """
     first: dict[str, Item] = {}
     for item in items:
@@ -41,57 +41,57 @@ def splits_of_groups(items: Iterable[Item]) -> dict[str, str]:
             other = first[item.group]
             raise UsageError(
                 f"group {item.group!r} is in {other.split} ({other.address}) and in {item.split} ({item.address}); "
-                f"name one split for all of a group"
+                "assign all images of a group to one split"
             )
     return {group: str(item.split) for group, item in first.items()}
 
 
-def split_of(item: Item, own_splits: Collection[str], of_groups: Mapping[str, str] = {}) -> str:
-    """Returns the split of an image.
+def assign_split(item: Item, own_splits: Collection[str], group_splits: Mapping[str, str] = {}) -> str:
+    """Returns the split of an image, by a threshold on a hash, so that adding images never moves it.
 
-    The source's own splits win; of those it lacks, validation and test are cut from train and from what it names no
-    split for, a tenth of it each. Without any, 80/10/10 of each class on average. Duplicates, and all of a group, share
-    a split, since the hash is of the group or else of the content.
+    The source's own splits take precedence. If it lacks validation or test, each gets a tenth of the images that are in
+    train or have no split; a source without splits is split 80/10/10 on average. The hash is that of the group or else
+    of the content, so duplicates share a split, and so do the images of a group.
 
     Args:
         item: The image.
-        own_splits: The splits that the source names for any image.
-        of_groups: The splits that it names for groups.
+        own_splits: The splits that the source assigns to any image.
+        group_splits: Group -> split, as `find_group_splits` returns it.
 
     Returns:
         "train", "validation" or "test".
     """
-    named = named_split(item, of_groups)
+    named = named_split(item, group_splits)
     if named not in (None, "train"):
         return str(named)
-    place = _unit_hash(item.group or item.sha256)
-    if place >= _TEST_FROM and "test" not in own_splits:
+    hashed = _unit_hash(item.group or item.sha256)
+    if hashed >= _TEST_FROM and "test" not in own_splits:
         return "test"
-    if _VALIDATION_FROM <= place < _TEST_FROM and "validation" not in own_splits:
+    if _VALIDATION_FROM <= hashed < _TEST_FROM and "validation" not in own_splits:
         return "validation"
     return "train"
 
 
 def _unit_hash(key: str) -> float:
-    """Returns a number in [0, 1) that depends on nothing but `key`."""
+    """Returns a hash of `key` as a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(f"split:{key}".encode()).digest()[:8]) / 2**64
 
 
-# What may become of an image, beside the name of its split.
+# Outcomes of an image, in addition to the names of the splits.
 _DUPLICATE, _CONFLICT = "duplicate", "conflict"
-# Of images of no class, which a multi-label source may have.
+# Counted as a class: the images without a class, which a multi-label source may have.
 _NO_CLASS = ("",)
 
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard to be written.
+    """The plan of one shard.
 
     Attributes:
-        split: The split it belongs to.
-        index: Its number in the split.
-        count: How many shards the split has.
-        items: The images to put in, in order.
+        split: The shard's split.
+        index: The shard's number in the split, from 0.
+        count: Number of shards of the split.
+        items: The images of the shard, in order.
     """
 
     split: str
@@ -102,15 +102,13 @@ class ShardPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """All shards, and what was left out of them.
+    """All shards, and the images that are in none; those are in the order of the listing.
 
     Attributes:
         shards: The shards, by split and index.
-        duplicates: Images whose content is there already under the same label.
-        conflicts: Images whose content appears under more than one label, and that are not kept.
-        left_out: Images that settings ask to do without.
-
-    Each of the three is in the listing's order.
+        duplicates: Copies of an image that is kept under the same label.
+        conflicts: Images that are rejected because the same content has several labels.
+        left_out: Images in excess of `max_images_per_class`.
     """
 
     shards: tuple[ShardPlan, ...]
@@ -120,61 +118,62 @@ class Plan:
 
 
 def make_plan(listing: Listing, settings: ConvertSettings) -> Plan:
-    """Returns the plan for a source; the same for equal listings.
+    """Returns the plan for a source; equal listings give equal plans.
 
-    Of copies of one content one is kept, the first by address, wherever it is ours to choose the split: were each group
-    of images to keep its own, the content could be in training and in test. Where the source names splits, a copy is
-    kept in each. Content under several labels is kept under none of them, or (`conflicts="keep"`) once under each; a
-    label whose copies all are in groups that belong to another split than the first copy is not kept even then.
+    If the source assigns no split to identical images, only the first by address is kept: keeping one in each group
+    could put the same content into training and test. In each split that the source does assign, one copy is kept.
+
+    Content under several labels is rejected, or (`conflicts="keep"`) kept once per label. Even then, a label is dropped
+    if all of its copies are in groups that belong to another split than the first copy.
 
     Args:
-        listing: The source.
+        listing: The listing of the source.
         settings: How to convert.
 
     Raises:
-        UsageError: If the source names two splits for one group.
+        UsageError: If the source assigns two splits to a group.
     """
-    of_groups = splits_of_groups(listing.items)
+    group_splits = find_group_splits(listing.items)
     own_splits = {item.split for item in listing.items if item.split}
-    became: dict[str, list[Item]] = defaultdict(list)
-    # By content hash: an order that mixes the classes and needs no seed. Copies stay in the listing's order.
+    by_outcome: dict[str, list[Item]] = defaultdict(list)
+    # Ordering by content hash mixes the classes and needs no seed. Copies stay in the order of the listing.
     for _, same in groupby(sorted(listing.items, key=attrgetter("sha256")), attrgetter("sha256")):
         copies = list(same)
-        splits = [split_of(copy, own_splits, of_groups) for copy in copies]
-        named = [named_split(copy, of_groups) for copy in copies]
+        splits = [assign_split(copy, own_splits, group_splits) for copy in copies]
+        named = [named_split(copy, group_splits) for copy in copies]
         for copy, outcome in zip(copies, _outcomes(copies, splits, named, settings.conflicts == "keep"), strict=True):
-            became[outcome].append(copy)
-    kept = [(split, item) for split in SPLITS for item in became[split]]
+            by_outcome[outcome].append(copy)
+    kept = [(split, item) for split in SPLITS for item in by_outcome[split]]
     beyond = _beyond(kept, settings.max_images_per_class, settings.seed) if settings.max_images_per_class else set()
     left_out, chosen = list[Item](), defaultdict[str, list[Item]](list)
     for at, (split, item) in enumerate(kept):
         (left_out if at in beyond else chosen[split]).append(item)
     shards = tuple(shard for split in SPLITS for shard in _cut(split, chosen[split], settings))
-    return Plan(shards, *map(_in_order, (became[_DUPLICATE], became[_CONFLICT], left_out)))
+    return Plan(shards, *map(_sort_by_address, (by_outcome[_DUPLICATE], by_outcome[_CONFLICT], left_out)))
 
 
 def _outcomes(copies: Sequence[Item], splits: Sequence[str], named: Sequence[str | None], keep: bool) -> list[str]:
-    """Returns what becomes of each copy of one content.
+    """Returns the outcome of each copy of one content: a split, duplicate or conflict.
 
     Args:
-        copies: The copies, in the listing's order.
-        splits: The split that each would be in by itself.
-        named: The split that the source names for each, if any.
+        copies: The copies, in the order of the listing.
+        splits: The split that each copy would be assigned to on its own.
+        named: The split that the source assigns to each copy, or None.
         keep: Whether the content may be kept under several labels.
     """
     if len(copies) == 1:
         return list(splits)
     if not keep and len({copy.labels for copy in copies}) > 1:
         return [_CONFLICT] * len(copies)
-    # Where all copies go that the source says the same of; what it names wins over what is ours to choose.
-    places: dict[str | None, str] = {}
+    # Split named by the source, or None -> split of all copies with that name. Named splits take precedence.
+    split_by_name: dict[str | None, str] = {}
     for name, split in zip(named, splits, strict=True):
-        places.setdefault(name, split)
-    open_to_it = {split for name, split in places.items() if name or len(places) == 1}
-    kept_labels = {copy.labels for copy, split in zip(copies, splits, strict=True) if split in open_to_it}
+        split_by_name.setdefault(name, split)
+    allowed = {split for name, split in split_by_name.items() if name or len(split_by_name) == 1}
+    kept_labels = {copy.labels for copy, split in zip(copies, splits, strict=True) if split in allowed}
     outcomes, taken = list[str](), set[tuple[str, tuple[str, ...]]]()
     for copy, split in zip(copies, splits, strict=True):
-        if split in open_to_it and (split, copy.labels) not in taken:
+        if split in allowed and (split, copy.labels) not in taken:
             taken.add((split, copy.labels))
             outcomes.append(split)
         else:
@@ -183,10 +182,10 @@ def _outcomes(copies: Sequence[Item], splits: Sequence[str], named: Sequence[str
 
 
 def _beyond(kept: Sequence[tuple[str, Item]], most: int, seed: int) -> set[int]:
-    """Returns which images, by their number, are not among the first `most` of any of their classes.
+    """Returns the numbers of the images that are not among the first `most` of any of their classes, by hash.
 
-    The order is one of hashes, and no image's place before another depends on what else there is. So of a larger number
-    the smaller is a part, and an image that is beyond it stays so when others are added.
+    The order of two images does not depend on any other image. A larger `most` therefore keeps all images that a
+    smaller one keeps, and an image that is left out stays left out when others are added.
     """
     order = sorted(
         (hashlib.sha256(f"{seed}:{item.sha256}".encode()).digest(), split, item.labels or _NO_CLASS, number)
@@ -201,7 +200,7 @@ def _beyond(kept: Sequence[tuple[str, Item]], most: int, seed: int) -> set[int]:
     return beyond
 
 
-def _in_order(items: Iterable[Item]) -> tuple[Item, ...]:
+def _sort_by_address(items: Iterable[Item]) -> tuple[Item, ...]:
     return tuple(sorted(items, key=attrgetter("address")))
 
 

@@ -1,4 +1,4 @@
-"""The dataset before this one, most of which is often the same: its records are taken over, and not made again."""
+"""Reuses the records of an earlier dataset for images that have not changed."""
 
 import contextlib
 import hashlib
@@ -22,64 +22,64 @@ log = logging.getLogger(__name__)
 
 
 def previous_dataset(registry_uri: str, name: str) -> str | None:
-    """Returns where the dataset of the live release is, as its lineage says; None if there is none.
+    """Returns the address of the live release's dataset, as recorded in its lineage, or None.
 
-    It only makes converting faster, so it is no argument of the step, which would keep it from being cached.
+    It only makes a conversion faster. It is not an argument of the step because it would defeat the cache.
     """
     try:
         live = registry.live(registry_uri, name)
-    except PetalflowError:  # the steps that need it say so
+    except PetalflowError:  # the steps that need the registry report it
         return None
     address = live.lineage.get("dataset") if live else None
     return str(address) if address else None
 
 
 def preparation(settings: ConvertSettings) -> dict[str, Any]:
-    """Returns what decides how an image of given content comes out, but for what is said of it, as a JSON value."""
+    """Returns, as a JSON value, all that determines the encoded image that given content leads to."""
     rules = {**asdict(settings.rules()), "background": settings.background}
     return {"imaging": imaging.fingerprint(), "records": _code(), "rules": rules}
 
 
 @cache
 def _code() -> str:
-    """Returns a hash of the sources that give an image's bytes and write its record."""
+    """Returns a hash of the code that reads images from sources and writes records."""
     paths = [path for package in (source, dataset) for path in sorted(Path(str(package.__file__)).parent.rglob("*.py"))]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 
-def usable(address: str | None, settings: ConvertSettings) -> str | None:
-    """Returns the address of the dataset before if records may be taken from it; else says why not, and None."""
+def reusable_dataset(address: str | None, settings: ConvertSettings) -> str | None:
+    """Returns the absolute address of an earlier dataset, or None (and logs why) if no record can be reused."""
     if address is None:
         return None
     try:
-        why_not = _unfit(address, settings)
+        why_not = _why_not_reusable(address, settings)
     except (PetalflowError, OSError, ValueError) as error:
         why_not = f"it cannot be read: {error}"
     if not why_not:
         return storage.absolute(address)
-    log.info("nothing is taken from the dataset before, %s, and every image decoded: %s", address, why_not)
+    log.info("cannot reuse records of the previous dataset %s (%s); decoding every image", address, why_not)
     return None
 
 
-def _unfit(address: str, settings: ConvertSettings) -> str:
+def _why_not_reusable(address: str, settings: ConvertSettings) -> str:
     if why_incomplete := storage.why_incomplete(address):
         return why_incomplete
     if not storage.exists(storage.join(address, RANGES)):
-        return "it has no list of its records"
+        return "it has no index of its records"
     statistics = storage.read_json(storage.join(address, STATISTICS_FILE))
     if statistics.get("preparation") != preparation(settings):
-        return "it was made by another version, or with other settings of images"
+        return "it was converted by another version or with other image settings"
     return ""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A record of the dataset before.
+class PreviousRecord:
+    """A record of an earlier dataset.
 
     Attributes:
-        entry: What the index says of it.
-        offset: Where its frame begins in the shard, in bytes.
-        shard: The shard, open for reading.
+        entry: The record's entry in the index.
+        offset: Offset of the record's frame in the shard, in bytes.
+        shard: File descriptor of the shard, open for reading.
     """
 
     entry: Entry
@@ -88,27 +88,27 @@ class Found:
 
     @property
     def end(self) -> int:
-        """Where its frame ends."""
+        """Offset of the end of the record's frame, in bytes."""
         return self.offset + self.entry.record_bytes + FRAME_BYTES
 
 
-def read_frames(found: Sequence[Found | None]) -> list[bytes]:
-    """Returns records in their frames, unchecked; nothing for None, and too little of what cannot be read.
+def read_frames(found: Sequence[PreviousRecord | None]) -> list[bytes]:
+    """Returns the frames of records, unchecked; empty for None, empty or too short for what cannot be read.
 
-    Those that lie one after the other, as most do, are read at once.
+    Consecutive records, which most are, are read together.
     """
     frames = [b""] * len(found)
     for start, end in _runs(found):
         run = [one for one in found[start:end] if one]
         first = run[0].offset
-        with contextlib.suppress(OSError):  # what is missing is noticed with the checksum
+        with contextlib.suppress(OSError):  # the checksum reveals missing bytes
             data = os.pread(run[0].shard, run[-1].end - first, first)
             frames[start:end] = [data[one.offset - first : one.end - first] for one in run]
     return frames
 
 
-def _runs(found: Sequence[Found | None]) -> Iterator[tuple[int, int]]:
-    """Yields from where to where records lie one after the other in one shard."""
+def _runs(found: Sequence[PreviousRecord | None]) -> Iterator[tuple[int, int]]:
+    """Yields the start and end of each run of consecutive records of one shard."""
     start = 0
     for end in range(1, len(found) + 1):
         before, after = found[end - 1], found[end] if end < len(found) else None
@@ -119,60 +119,62 @@ def _runs(found: Sequence[Found | None]) -> Iterator[tuple[int, int]]:
         start = end
 
 
-class Kept:
-    """What the dataset before has of some images."""
+class PreviousRecords:
+    """The records that an earlier dataset has of some images."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, str], Found] = {}
+        self._found: dict[tuple[str, str], PreviousRecord] = {}
 
-    def add(self, found: Found) -> None:
-        """Takes in one record."""
+    def add(self, found: PreviousRecord) -> None:
+        """Adds a record."""
         self._found[found.entry.filename, found.entry.sha256] = found
 
-    def find(self, item: Item) -> Found | None:
-        """Returns the record of an image that is unchanged, whatever is said of it now."""
+    def find(self, item: Item) -> PreviousRecord | None:
+        """Returns the record of an image with the same address and content, or None."""
         return self._found.get((item.address, item.sha256))
 
 
 @contextlib.contextmanager
-def kept_records(address: str | None, conversion: str, items: Sequence[Item]) -> Iterator[Kept]:
-    """Gives the records of the dataset before that are of these images, for the block's time.
+def previous_records(address: str | None, conversion: str, items: Sequence[Item]) -> Iterator[PreviousRecords]:
+    """Yields the records that an earlier dataset has of these images; their shards stay open for the block.
 
-    A shard that is far away is copied here whole, by one request, where any record of it is wanted.
+    A shard in an object store is downloaded as a whole if any of its records is wanted.
 
     Args:
-        address: The dataset, as `usable` returned it.
-        conversion: What tells this conversion from another in one process.
+        address: Address of the dataset, as `reusable_dataset` returned it.
+        conversion: Id of the conversion, unique within a process.
         items: The images of one shard.
     """
-    kept = Kept()
+    found = PreviousRecords()
     if not address or not items:
-        yield kept
+        yield found
         return
-    by_hash = {item.sha256 for item in items}
-    least, greatest = min(by_hash), max(by_hash)
+    hashes = {item.sha256 for item in items}
+    lowest, highest = min(hashes), max(hashes)
     with contextlib.ExitStack() as files:
         for shard, (first, last) in _ranges(address, conversion).items():
-            if first > greatest or last < least:
+            if first > highest or last < lowest:
                 continue
             try:
-                _add(kept, address, shard, by_hash, files)
+                _add_shard(found, address, shard, hashes, files)
             except (PetalflowError, OSError) as error:
-                log.warning("nothing is taken from %s of the dataset before: %s", shard, error)
-        yield kept
+                log.warning("cannot reuse records of %s of the previous dataset: %s", shard, error)
+        yield found
 
 
-@lru_cache(maxsize=1)  # once a process, which writes many shards
+@lru_cache(maxsize=1)  # each process writes many shards
 def _ranges(address: str, conversion: str) -> dict[str, tuple[str, str]]:
     ranges: dict[str, tuple[str, str]] = storage.read_json(storage.join(address, RANGES))
     return ranges
 
 
-def _add(kept: Kept, address: str, shard: str, by_hash: Collection[str], files: contextlib.ExitStack) -> None:
+def _add_shard(
+    found: PreviousRecords, address: str, shard: str, hashes: Collection[str], files: contextlib.ExitStack
+) -> None:
     name = index_name(shard)
-    entries = list(parse_index(storage.read_bytes(storage.join(address, name)), name, by_hash.__contains__))
+    entries = list(parse_index(storage.read_bytes(storage.join(address, name)), name, hashes.__contains__))
     if entries:
         path = files.enter_context(storage.local_file(storage.join(address, shard)))
         file = files.enter_context(path.open("rb"))
         for offset, entry in entries:
-            kept.add(Found(entry, offset, file.fileno()))
+            found.add(PreviousRecord(entry, offset, file.fileno()))

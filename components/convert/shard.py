@@ -1,4 +1,4 @@
-"""Reading, checking and writing the images of one shard: what a Beam worker does."""
+"""Writes one shard: reads, checks and encodes its images in threads."""
 
 import contextlib
 import errno
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from components.convert.plan import ShardPlan
-from components.convert.previous import kept_records
-from components.convert.records import Job, Made, Maker
+from components.convert.previous import previous_records
+from components.convert.records import EncodedRecord, Job, RecordMaker
 from petalflow.dataset import Entry, Summary, index_path, shard_name, write_index
 from petalflow.errors import PetalflowError
 from petalflow.progress import Counter
@@ -19,17 +19,17 @@ from petalflow.source import Item, Reject
 
 Result = TypeVar("Result")
 
-# Handing a batch to a thread costs a tenth of decoding a small photo: so a few images at once, but not many bytes.
+# Passing a batch to a thread costs a tenth of decoding a small photo, so a batch has several images, but few bytes.
 _BATCH_IMAGES = 16
 _BATCH_BYTES = 2 << 20
-# Of source files, read or about to be; what is made of one is seldom larger.
+# Limits of what is read ahead: bytes of source files (records are rarely larger), and batches.
 _AHEAD_BYTES = 64 << 20
-_AHEAD_PER_THREAD = 3  # batches
+_AHEAD_PER_THREAD = 3
 
 
-def in_batches(items: Sequence[Item], threads: int) -> Iterator[Sequence[Item]]:
-    """Yields the images in order, a few at once; an image larger than a batch makes one by itself."""
-    most = max(1, min(_BATCH_IMAGES, len(items) // (2 * threads)))  # of few images, each thread has some
+def make_batches(items: Sequence[Item], threads: int) -> Iterator[Sequence[Item]]:
+    """Yields the images in batches, in order; an image larger than a batch gets its own."""
+    most = max(1, min(_BATCH_IMAGES, len(items) // (2 * threads)))  # few images are spread over all threads
     start, size_bytes = 0, 0
     for end, item in enumerate(items):
         if end > start and (end - start == most or size_bytes + item.size_bytes > _BATCH_BYTES):
@@ -40,24 +40,25 @@ def in_batches(items: Sequence[Item], threads: int) -> Iterator[Sequence[Item]]:
         yield items[start:]
 
 
-def in_order(items: Sequence[Item], work: Callable[[Sequence[Item]], Result], threads: int) -> Iterator[Result]:
+def map_batches(items: Sequence[Item], work: Callable[[Sequence[Item]], Result], threads: int) -> Iterator[Result]:
     """Yields what `work` returns for each batch of images, in order.
+
+    The threads work ahead of the consumer: by enough batches to stay busy, within a limit of bytes.
 
     Args:
         items: The images.
-        work: Run in threads, some batches ahead of what was yielded: as many as keep the threads busy, and no more
-            bytes than memory is to be spent on.
-        threads: How many at once.
+        work: Function of a batch, called in threads.
+        threads: Number of threads.
     """
     running: deque[tuple[Future[Result], int]] = deque()
     ahead_bytes = 0
     with ThreadPoolExecutor(threads) as pool:
-        for batch in in_batches(items, threads):
+        for batch in make_batches(items, threads):
             size_bytes = sum(item.size_bytes for item in batch)
             while running and (len(running) >= _AHEAD_PER_THREAD * threads or ahead_bytes + size_bytes > _AHEAD_BYTES):
-                done, its_bytes = running.popleft()
+                done, done_bytes = running.popleft()
                 yield done.result()
-                ahead_bytes -= its_bytes
+                ahead_bytes -= done_bytes
             running.append((pool.submit(work, batch), size_bytes))
             ahead_bytes += size_bytes
         for done, _ in running:
@@ -66,17 +67,17 @@ def in_order(items: Sequence[Item], work: Callable[[Sequence[Item]], Result], th
 
 @dataclass(frozen=True)
 class ShardResult:
-    """What became of a shard's images.
+    """The outcome of a shard.
 
     Attributes:
-        split: Its split.
-        index: Its number.
-        records: How many it holds.
-        size_bytes: Size of its file.
-        rewritten: Images that were not passed through byte for byte.
-        summaries: Class name -> what its images are like; an image of several classes is in each of theirs.
-        rejects: Images that were refused.
-        taken: Records whose image is from the dataset before.
+        split: The shard's split.
+        index: The shard's number in the split, from 0.
+        records: Number of records.
+        size_bytes: Size of the file, in bytes.
+        rewritten: Number of images that are not byte for byte those of the source.
+        summaries: Class name -> summary of its images; an image of several classes is in the summary of each.
+        rejects: Images that were rejected.
+        reused: Number of records whose image is copied from an earlier dataset.
     """
 
     split: str
@@ -86,15 +87,15 @@ class ShardResult:
     rewritten: int
     summaries: dict[str, Summary]
     rejects: tuple[Reject, ...]
-    taken: int = 0
+    reused: int = 0
 
 
-# Shards of a conversion share a counter, which Beam could not ship with the writer.
+# The shards of a conversion share a counter. Beam cannot pickle one, so it is not part of the writer.
 _counters: dict[str, Counter] = {}
 
 
 class ShardWriter:
-    """Writes shards of one dataset; a plain callable, so that Beam can ship it to a worker.
+    """Writes shards of a dataset; a picklable callable, which Beam can send to a worker.
 
     Attributes:
         job: The conversion.
@@ -104,24 +105,24 @@ class ShardWriter:
         self.job = job
 
     def __call__(self, plan: ShardPlan) -> ShardResult:
-        """Writes one shard and its index, and returns what became of its images, in order.
+        """Writes a shard and its index, and returns the outcome.
 
         Raises:
-            PetalflowError: If an image is no longer as it was listed, or the disk is full.
+            PetalflowError: If an image has changed since it was listed, or the disk is full.
         """
         job, name = self.job, shard_name(plan.split, plan.index, plan.count)
         path = Path(job.root) / name
-        rejects, entries, taken, summaries = list[Reject](), list[Entry](), 0, dict[str, Summary]()
-        with kept_records(job.previous, job.conversion, plan.items) as kept, _room_for(name):
+        rejects, entries, reused, summaries = list[Reject](), list[Entry](), 0, dict[str, Summary]()
+        with previous_records(job.previous, job.conversion, plan.items) as previous, _disk_full_as_error(name):
             with path.open("wb") as file, ThreadPoolExecutor(1) as writing:
                 written = [writing.submit(file.write, b"")]
-                for batch in in_order(plan.items, Maker(job, kept), job.settings.threads):
-                    made = [one for one in batch if isinstance(one, Made)]
-                    written.pop().result()  # while a batch is written the next is counted, and no more is held
+                for batch in map_batches(plan.items, RecordMaker(job, previous), job.settings.threads):
+                    made = [one for one in batch if isinstance(one, EncodedRecord)]
+                    written.pop().result()  # a single batch is being written while the next is processed
                     written.append(writing.submit(file.write, b"".join(one.frame for one in made)))
                     entries += [one.entry for one in made]
                     rejects += [one for one in batch if isinstance(one, Reject)]
-                    taken += sum(one.taken for one in made)
+                    reused += sum(one.reused for one in made)
                     _add(summaries, made)
                     self._progress().add(len(batch))
                 written.pop().result()
@@ -134,27 +135,29 @@ class ShardWriter:
             rewritten=sum(entry.rewritten for entry in entries),
             summaries=dict(sorted(summaries.items())),
             rejects=tuple(rejects),
-            taken=taken,
+            reused=reused,
         )
 
     def _progress(self) -> Counter:
         return _counters.setdefault(self.job.conversion, Counter("convert", self.job.total, "images"))
 
 
-def _add(summaries: dict[str, Summary], made: Iterable[Made]) -> None:
+def _add(summaries: dict[str, Summary], made: Iterable[EncodedRecord]) -> None:
     for one in made:
         for name in one.names:
             if name not in summaries:
                 summaries[name] = Summary()
-            summaries[name].add(one.entry.measure)
+            summaries[name].add(one.entry.statistics)
 
 
 @contextlib.contextmanager
-def _room_for(shard: str) -> Iterator[None]:
-    """Says in one line that the disk is full."""
+def _disk_full_as_error(shard: str) -> Iterator[None]:
+    """Turns a full disk into an error of one line."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise PetalflowError(f"cannot write {shard}: {error.strerror}; make room or choose another --out") from None
+        raise PetalflowError(
+            f"cannot write {shard}: {error.strerror}; free some space or choose another --out"
+        ) from None

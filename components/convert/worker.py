@@ -1,14 +1,14 @@
-"""What the launcher and the workers of a conversion tell each other, by files in a folder that all of them see.
+"""What a runner's workers do, and the folder through which they and the launcher exchange plans and results.
 
 ```
 <dataset>/.work/
-  plans/train-00000-of-00012.jsonl       which shard it is, then a line an image; written by the launcher
-  results/train-00000-of-00012.json      what became of it; written by the worker that wrote the shard
-  failure.json                           why the conversion cannot be finished
+  plans/train-00000-of-00012.jsonl       the shard, then one line per image; written by the launcher
+  results/train-00000-of-00012.json      the outcome; written by the worker that wrote the shard
+  failure.json                           the error that ended the conversion
 ```
 
-So a million images weigh nothing in the pipeline's graph (Dataflow refuses graphs above 10 MB), no result
-depends on how a runner brings things back, and a worker that is given a shard a second time knows it.
+The graph of the pipeline therefore holds only the names of shards (Dataflow rejects graphs above 10 MB), results do not
+depend on how a runner returns values, and a worker that gets a shard a second time can see that it is done.
 """
 
 import contextlib
@@ -29,82 +29,85 @@ from petalflow.dataset import Summary
 from petalflow.errors import USAGE, PetalflowError, UsageError
 from petalflow.source import Item, Reject
 
-# Of files written or read at once, which on an object store wait for answers most of the time.
+# Files written or read at once; on an object store the threads mostly wait.
 _THREADS = 16
 
 
-class Handover:
-    """The folder of one conversion.
+class WorkFolder:
+    """The folder through which the launcher and the workers of a conversion communicate.
 
     Attributes:
-        folder: Its address.
+        folder: Address of the folder.
     """
 
     def __init__(self, dataset: str) -> None:
         self.folder = storage.join(dataset, ".work")
 
-    def put_plans(self, plan: Plan) -> list[str]:
-        """Writes what goes into each shard, and returns the shards' names."""
+    def write_plans(self, plan: Plan) -> list[str]:
+        """Writes the plan of each shard, and returns the names of the shards."""
         with ThreadPoolExecutor(_THREADS) as pool:
             return list(pool.map(self._put_plan, plan.shards))
 
-    def plan(self, shard: str) -> ShardPlan:
-        """Returns what goes into a shard.
+    def read_plan(self, shard: str) -> ShardPlan:
+        """Returns the plan of a shard.
 
         Raises:
-            FileNotFoundError: If it is not there: the conversion is over, or this machine does not see its folder.
+            FileNotFoundError: If the plan does not exist: the conversion has ended, or this machine has no access to
+                the folder.
         """
-        # Not by splitlines, which takes characters that names may hold for the end of a line.
-        head, *lines = storage.read_bytes(self._plan_at(shard)).decode().split("\n")
+        # Not by splitlines, which breaks lines at characters that file names may hold, such as U+2028.
+        head, *lines = storage.read_bytes(self._plan_address(shard)).decode().split("\n")
         split, index, count = json.loads(head)
         return ShardPlan(split, index, count, tuple(map(Item.from_line, lines)))
 
-    def put_result(self, shard: str, result: ShardResult) -> None:
-        """Writes what became of a shard."""
-        storage.write_bytes(self._result_at(shard), _to_json(result).encode())
+    def write_result(self, shard: str, result: ShardResult) -> None:
+        """Writes the outcome of a shard."""
+        storage.write_bytes(self._result_address(shard), _to_json(result).encode())
 
     def is_done(self, shard: str) -> bool:
-        """Tells whether a shard was written, or need not be since the conversion cannot be finished."""
-        return storage.exists(self._result_at(shard)) or storage.exists(self._failure_at)
+        """Returns whether a shard needs no work: it is written, or the conversion has failed."""
+        return storage.exists(self._result_address(shard)) or storage.exists(self._failure_address)
 
-    def put_failure(self, error: PetalflowError) -> None:
-        """Writes why the conversion cannot be finished; the first to say so is heard."""
-        storage.create_json(self._failure_at, {"message": str(error), "exit_code": error.exit_code})
+    def write_failure(self, error: PetalflowError) -> None:
+        """Records the error that ends the conversion; only the first error is kept."""
+        storage.create_json(self._failure_address, {"message": str(error), "exit_code": error.exit_code})
 
-    def failure(self) -> PetalflowError | None:
-        """Returns why the conversion cannot be finished, if a worker said so."""
-        if not storage.exists(self._failure_at):
+    def read_failure(self) -> PetalflowError | None:
+        """Returns the error that ended the conversion, if there is one."""
+        if not storage.exists(self._failure_address):
             return None
-        said = storage.read_json(self._failure_at)
-        return (UsageError if said["exit_code"] == USAGE else PetalflowError)(said["message"])
+        failure = storage.read_json(self._failure_address)
+        return (UsageError if failure["exit_code"] == USAGE else PetalflowError)(failure["message"])
 
-    def results(self, shards: Sequence[str]) -> list[ShardResult]:
-        """Returns what became of each shard, in their order.
+    def read_results(self, shards: Sequence[str]) -> list[ShardResult]:
+        """Returns the outcome of each shard, in order.
 
         Raises:
             FileNotFoundError: If a shard has no result.
         """
         with ThreadPoolExecutor(_THREADS) as pool:
-            return list(pool.map(lambda shard: _from_json(storage.read_json(self._result_at(shard))), shards))
+            return list(pool.map(lambda shard: _from_json(storage.read_json(self._result_address(shard))), shards))
 
     def remove(self) -> None:
         """Removes the folder."""
         storage.remove(self.folder)
 
     @property
-    def _failure_at(self) -> str:
+    def _failure_address(self) -> str:
         return storage.join(self.folder, "failure.json")
 
-    def _plan_at(self, shard: str) -> str:
+    def _plan_address(self, shard: str) -> str:
         return storage.join(self.folder, "plans", f"{shard}.jsonl")
 
-    def _result_at(self, shard: str) -> str:
+    def _result_address(self, shard: str) -> str:
         return storage.join(self.folder, "results", f"{shard}.json")
 
     def _put_plan(self, plan: ShardPlan) -> str:
         name = f"{plan.split}-{plan.index:05d}-of-{plan.count:05d}"
         head = json.dumps([plan.split, plan.index, plan.count])
-        storage.write_bytes(self._plan_at(name), "\n".join([head, *(item.to_line() for item in plan.items)]).encode())
+        storage.write_bytes(
+            self._plan_address(name), "\n".join([head, *(item.to_line() for item in plan.items)]).encode()
+        )
         return name
 
 
@@ -120,10 +123,10 @@ def _from_json(values: dict[str, Any]) -> ShardResult:
 
 
 class Worker:
-    """Writes shards, given their names; a plain callable, so that Beam can ship it.
+    """Writes shards, given their names; a picklable callable, which Beam can send to a worker.
 
-    A runner may give it a shard again, or to two workers at once: each writes aside and moves what is
-    whole into place, where it meets nothing but its own bytes.
+    A runner may retry a shard, or give it to two workers at once. Each of them writes to a temporary folder and moves
+    the finished files into place, where they can only replace identical files.
 
     Attributes:
         job: The conversion.
@@ -135,32 +138,31 @@ class Worker:
     def __call__(self, shard: str) -> None:
         """Writes one shard.
 
-        What cannot be mended by trying again is left for the launcher; all else is raised, for the runner to
-        try again.
+        An error that a retry cannot fix is recorded for the launcher; any other is raised, so that the runner retries.
         """
-        handover = Handover(self.job.root)
-        if handover.is_done(shard):
+        work_folder = WorkFolder(self.job.root)
+        if work_folder.is_done(shard):
             return
         try:
-            plan = handover.plan(shard)
-        except FileNotFoundError:  # the conversion ended, or this machine does not see its folder: the launcher knows
+            plan = work_folder.read_plan(shard)
+        except FileNotFoundError:  # the launcher reports it
             return
         try:
-            with _aside(handover.folder) as folder:
+            with _temporary_folder(work_folder.folder) as folder:
                 result = ShardWriter(replace(self.job, root=str(folder)))(plan)
                 _move(folder, self.job.root)
-            handover.put_result(shard, result)
+            work_folder.write_result(shard, result)
         except storage.Unavailable:
             raise
         except PetalflowError as error:
-            handover.put_failure(error)
+            work_folder.write_failure(error)
 
 
 @contextlib.contextmanager
-def _aside(work: str) -> Iterator[Path]:
-    """Gives a folder of its own: on the dataset's file system if that is local, so that files can be moved."""
-    near = storage.local_path(work) if storage.is_local(work) else None
-    with tempfile.TemporaryDirectory(prefix="shard-", dir=near, ignore_cleanup_errors=True) as folder:
+def _temporary_folder(work_folder: str) -> Iterator[Path]:
+    """Yields a new folder, on the file system of the dataset if that is local, so that files can be moved."""
+    parent = storage.local_path(work_folder) if storage.is_local(work_folder) else None
+    with tempfile.TemporaryDirectory(prefix="shard-", dir=parent, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 

@@ -48,7 +48,7 @@ def slices_of(
 
 def _columns(entries: Sequence[Entry]) -> dict[str, list[str]]:
     columns = {
-        SIZE: [_size(min(entry.measure.width_px, entry.measure.height_px)) for entry in entries],
+        SIZE: [_size(min(entry.statistics.width_px, entry.statistics.height_px)) for entry in entries],
         BRIGHTNESS: [_brightness(entry) for entry in entries],
         FORMAT: [_format(entry.filename) for entry in entries],
     }
@@ -69,7 +69,7 @@ def _size(short_side_px: int) -> str:
 
 
 def _brightness(entry: Entry) -> str:
-    mean = (entry.measure.red + entry.measure.green + entry.measure.blue) / 3
+    mean = (entry.statistics.red + entry.statistics.green + entry.statistics.blue) / 3
     return "dark" if mean < _DARK else "bright" if mean >= _BRIGHT else "medium"
 
 

@@ -1,1 +1,1 @@
-"""Check a dataset against limits, before anything is trained on it."""
+"""Check a dataset against limits before anything is trained on it."""

@@ -15,20 +15,20 @@ def validate(
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     out: Annotated[Path, typer.Option(help="Folder for validation.json and validation.txt.")],
     baseline: Annotated[
-        str | None, typer.Option(help="Dataset to compare with: its folder, or its statistics.json.")
+        str | None, typer.Option(help="Dataset to compare with: its folder or its statistics.json.")
     ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Check a dataset against limits; exit 1 if it breaks one."""
-    from components.validate.drift import Baseline, given_baseline
+    """Check a dataset against limits; exit with 1 if it violates one."""
+    from components.validate.drift import ReferenceDataset, read_reference
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work
 
     settings = ValidateSettings.of(commandline.read_settings("validate", config, set))
-    before = given_baseline(baseline) if baseline else Baseline(why="no --baseline is given")
-    commandline.run_step("validate", lambda: work(dataset, out, settings, before))
+    reference = read_reference(baseline) if baseline else ReferenceDataset(why="no --baseline was given")
+    commandline.run_step("validate", lambda: work(dataset, out, settings, reference))
 
 
 if __name__ == "__main__":

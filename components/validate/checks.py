@@ -1,4 +1,4 @@
-"""The outcome of each limit, and all of them as a table and as a message."""
+"""Checks of a dataset against limits, and their outcomes as a table and as an error message."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -11,17 +11,17 @@ from rich.text import Text
 
 
 @dataclass(frozen=True)
-class Check:
-    """One limit and how the dataset stands to it.
+class DataCheck:
+    """The outcome of one limit.
 
     Attributes:
         name: The setting that holds the limit.
-        where: The class, split or measure it is about, or "" for the whole.
-        value: What was found; of drift, the size of the effect.
-        limit: What is allowed.
-        passed: Whether it is kept.
-        statistic: Of the test of drift; None of other limits.
-        p: How often chance alone makes a difference like this, 0..1; None likewise.
+        where: The subject: a class, split or histogram; "" for the whole dataset.
+        value: The value found; for drift, the effect size.
+        limit: The value allowed.
+        passed: True if the dataset meets the limit.
+        statistic: The test statistic, for drift; otherwise None.
+        p: The p-value of the test, 0..1, for drift; otherwise None.
     """
 
     name: str
@@ -34,60 +34,66 @@ class Check:
 
     @property
     def excess(self) -> float:
-        """How far the value is from the limit, of whatever kind of limit: what is worst has most of it."""
+        """Distance of the value from the limit, positive if the check failed: the worst check has the largest."""
         distance = abs(self.value - self.limit)
         return -distance if self.passed else distance
 
     def __str__(self) -> str:
-        where = f" of {self.where}" if self.where else ""
+        where = f" ({self.where})" if self.where else ""
         p = f"; p {self.p:.1g}" if self.p is not None else ""
-        return f"{self.name}{where}: {number(self.value)} (limit {number(self.limit)}{p})"
+        return f"{self.name}{where}: {format_number(self.value)} (limit {format_number(self.limit)}{p})"
 
 
-def at_least(name: str, where: str, value: float, limit: float) -> Check:
+def at_least(name: str, where: str, value: float, limit: float) -> DataCheck:
     """Checks that a value is not below a limit."""
-    return Check(name, where, value, limit, value >= limit)
+    return DataCheck(name, where, value, limit, value >= limit)
 
 
-def at_most(name: str, where: str, value: float, limit: float) -> Check:
+def at_most(name: str, where: str, value: float, limit: float) -> DataCheck:
     """Checks that a value is not above a limit."""
-    return Check(name, where, value, limit, value <= limit)
+    return DataCheck(name, where, value, limit, value <= limit)
 
 
-def none_of(name: str, what: str, classes: set[str]) -> Check:
-    """Checks that there is no class of a kind; those that there are, are named."""
+def no_classes(name: str, what: str, classes: set[str]) -> DataCheck:
+    """Checks that a set of unwanted classes is empty; names the classes if it is not.
+
+    Args:
+        name: The setting.
+        what: What the classes are, such as "missing".
+        classes: The classes.
+    """
     return at_most(name, ": ".join([what, ", ".join(sorted(classes))]) if classes else what, len(classes), 0)
 
 
-def number(value: float) -> str:
-    """Returns a number for people: counts in full, shares to four digits."""
+def format_number(value: float) -> str:
+    """Returns a number for people: counts in full, fractions to four digits."""
     return str(value) if isinstance(value, int) else f"{value:.4g}"
 
 
-_WIDE = 10_000  # nothing is wrapped and nothing cut
-# Of a limit that many classes break, so many are named in one line; all are in validation.json.
+_WIDTH = 10_000  # wide enough to wrap and truncate nothing
+# Number of subjects per limit that the error message names; validation.json has all of them.
 _NAMED = 10
 
 
-def format_table(checks: Sequence[Check]) -> list[str]:
-    """Returns a table: each check that failed, and of those of a name that passed the one nearest to its limit."""
+def format_table(checks: Sequence[DataCheck]) -> list[str]:
+    """Returns the lines of a table: every failed check, and for each name the passed one closest to its limit."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("limit", "of", "found", "allowed", "statistic", "p", ""):
+    for column in ("limit", "subject", "found", "allowed", "statistic", "p", ""):
         table.add_column(column, justify="right" if column in ("found", "allowed", "statistic", "p") else "left")
     for check, others in _shown(checks):
         where = f"{check.where} (and {others} more)" if others else check.where
-        test = ["" if figure is None else f"{figure:.3g}" for figure in (check.statistic, check.p)]
+        test = ["" if value is None else f"{value:.3g}" for value in (check.statistic, check.p)]
         outcome = "ok" if check.passed else "FAILED"
-        cells = (check.name, where, number(check.value), number(check.limit), *test, outcome)
+        cells = (check.name, where, format_number(check.value), format_number(check.limit), *test, outcome)
         table.add_row(*map(Text, cells))
-    console = Console(file=io.StringIO(), width=_WIDE, color_system=None)
+    console = Console(file=io.StringIO(), width=_WIDTH, color_system=None)
     with console.capture() as printed:
         console.print(table, no_wrap=True)
     return [line.rstrip() for line in printed.get().split("\n") if line]
 
 
-def _shown(checks: Sequence[Check]) -> Iterator[tuple[Check, int]]:
-    """Yields the checks to show, in their order, and how many more each stands for."""
+def _shown(checks: Sequence[DataCheck]) -> Iterator[tuple[DataCheck, int]]:
+    """Yields the checks to show, in order, and the number of further checks that each represents."""
     for _, group in groupby(checks, lambda check: (check.name, check.p is None)):
         of_name = list(group)
         failed = [check for check in of_name if not check.passed]
@@ -99,13 +105,13 @@ def _shown(checks: Sequence[Check]) -> Iterator[tuple[Check, int]]:
             yield from ((check, 0) for check in passed)
 
 
-def failure_message(failed: Sequence[Check]) -> str:
-    """Returns all that failed in one line: every limit, and where it is broken by most."""
-    said = []
+def failure_message(failed: Sequence[DataCheck]) -> str:
+    """Returns one line that names every violated limit, with its worst subjects."""
+    parts = []
     for _, group in groupby(failed, lambda check: check.name):
         of_name = list(group)
         worst = sorted(of_name, key=lambda check: -check.excess)[:_NAMED]
-        said += [str(check) for check in of_name if check in worst]
+        parts += [str(check) for check in of_name if check in worst]
         if len(of_name) > _NAMED:
-            said[-1] += f" and {len(of_name) - _NAMED} more"
-    return f"the dataset breaks {len(failed)} limit{'s' if len(failed) > 1 else ''}: {'; '.join(said)}"
+            parts[-1] += f" and {len(of_name) - _NAMED} more"
+    return f"the dataset violates {len(failed)} limit{'s' if len(failed) > 1 else ''}: {'; '.join(parts)}"

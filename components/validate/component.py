@@ -14,13 +14,13 @@ def validate(
     validate_config: str,
     validation: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Fails if the dataset breaks a limit, or has drifted from that of the live release."""
-    from components.validate.drift import live_baseline
+    """Fails if the dataset violates a limit or has drifted from that of the live release."""
+    from components.validate.drift import live_reference
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work
     from petalflow.run.execution import running
 
     with running("validate", state_uri):
         settings = ValidateSettings.from_json(validate_config)
-        result = work(dataset.path, validation.path, settings, live_baseline(registry, name))
+        result = work(dataset.path, validation.path, settings, live_reference(registry, name))
     validation.metadata["checks"] = len(result["checks"])

@@ -1,7 +1,7 @@
-"""Images that look like one of another split, though their bytes differ: resized, recompressed, a little cropped.
+"""Finds images that resemble one in another split although their bytes differ: resized, recompressed, slightly cropped.
 
-Each image gets a perceptual hash of 64 bits (pHash: the signs of the lowest frequencies of its grey values, over
-their median), and two images look alike where few bits differ.
+Each image gets a perceptual hash of 64 bits (pHash: the lowest frequencies of its grey values, each compared with
+their median). Two images resemble each other if their hashes differ in few bits.
 """
 
 import contextlib
@@ -23,28 +23,28 @@ from petalflow.dataset import Dataset
 from petalflow.progress import Counter
 from petalflow.splits import SPLITS
 
-# In smaller images there is too little to be told apart by.
+# Smaller images have too little detail to be distinguished.
 _SMALLEST_PX = 64
-# Of images decoded at a fraction of their size, enough is left for a hash of 32 x 32 grey values.
+# JPEGs are decoded at a fraction of their size, which is enough for a hash of 32 x 32 grey values.
 _DRAFT_PX = 64
 _BITS = 64
-# Encoded images that wait for a thread, and pairs compared at once: enough to keep busy, little enough to forget.
+# Limits of memory: encoded images that wait for a thread, and pairs that are compared at once.
 _WAITING_BYTES = 64 << 20
 _WAITING_EACH = 16
 _PAIRS = 1 << 20
-# Images of more pixels are decoded one at a time.
+# Images with more pixels are decoded one at a time.
 _LARGE_PIXELS = 20_000_000
 _one_at_a_time = Lock()
 
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """Images that look like one of an earlier split, the most alike first.
+    """Images that resemble one in an earlier split, the most similar first.
 
     Attributes:
-        images: Their places among all records, [m].
-        originals: The place of the image in an earlier split that each is most like, [m].
-        distances: Bits in which the hashes of the two differ, [m].
+        images: Indices of the images among all records, [m].
+        originals: Index of the most similar image in an earlier split, for each, [m].
+        distances: Number of bits in which the hashes of the two differ, [m].
     """
 
     images: NDArray[np.int64]
@@ -53,35 +53,35 @@ class NearDuplicates:
 
 
 def find_near_duplicates(dataset: Dataset, settings: ValidateSettings) -> NearDuplicates:
-    """Finds the images that look like one of an earlier split; those less than 64 px high or wide are passed over."""
-    places, hashes, ends = _all_hashes(dataset, settings.threads)
+    """Finds the images that resemble one in an earlier split; skips those less than 64 px high or wide."""
+    indices, hashes, ends = _compute_hashes(dataset, settings.threads)
     found = [np.empty((3, 0), np.int64)]
     for begin, end in pairwise(ends):
-        nearest, distances = nearest_of(hashes[begin:end], hashes[:begin], settings.near_duplicate_distance)
+        nearest, distances = find_nearest(hashes[begin:end], hashes[:begin], settings.near_duplicate_distance)
         alike = nearest >= 0
-        found.append(np.stack([places[begin:end][alike], places[nearest[alike]], distances[alike]]))
+        found.append(np.stack([indices[begin:end][alike], indices[nearest[alike]], distances[alike]]))
     images, originals, distances = np.concatenate(found, axis=1)
     order = np.lexsort((images, distances))
     return NearDuplicates(images[order], originals[order], distances[order])
 
 
-def _all_hashes(dataset: Dataset, threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64], list[int]]:
-    """Returns the places of the images that are large enough, their hashes, and where in both each split ends."""
-    places, hashes, ends, place = array("q"), array("Q"), list[int](), 0
+def _compute_hashes(dataset: Dataset, threads: int) -> tuple[NDArray[np.int64], NDArray[np.uint64], list[int]]:
+    """Returns the indices of the images that are large enough, their hashes, and the end of each split in both."""
+    indices, hashes, ends, index = array("q"), array("Q"), list[int](), 0
     counter = Counter("validate", sum(dataset.sizes.values()), "images")
     for split in SPLITS:
-        for found in _hashes_of(dataset, split, threads):
+        for found in _split_hashes(dataset, split, threads):
             if found is not None:
-                places.append(place)
+                indices.append(index)
                 hashes.append(found)
-            place += 1
+            index += 1
             counter.add(note="near-duplicates")
-        ends.append(len(places))
-    return np.array(places, np.int64), np.array(hashes, np.uint64), ends
+        ends.append(len(indices))
+    return np.array(indices, np.int64), np.array(hashes, np.uint64), ends
 
 
-def _hashes_of(dataset: Dataset, split: str, threads: int) -> Iterator[int | None]:
-    """Yields the hash of each image of a split, in order."""
+def _split_hashes(dataset: Dataset, split: str, threads: int) -> Iterator[int | None]:
+    """Yields the hash of each image of a split, in order; None for images that are too small."""
     waiting: deque[tuple[int, Future[int | None]]] = deque()
     waiting_bytes = 0
     with ThreadPoolExecutor(threads) as pool:
@@ -96,7 +96,7 @@ def _hashes_of(dataset: Dataset, split: str, threads: int) -> Iterator[int | Non
 
 
 def perceptual_hash(data: bytes) -> int | None:
-    """Returns the 64 bits of an image's pHash, or None if it is too small to have one."""
+    """Returns the pHash of an image, 64 bits, or None if the image is too small."""
     import imagehash
 
     with Image.open(io.BytesIO(data)) as image:
@@ -109,23 +109,26 @@ def perceptual_hash(data: bytes) -> int | None:
     return int.from_bytes(np.packbits(bits).tobytes())
 
 
-def nearest_of(
+def find_nearest(
     hashes: NDArray[np.uint64], others: NDArray[np.uint64], distance: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns for each hash which of the others is nearest, or -1 if none is near; and how many bits apart.
+    """Finds the nearest of some other hashes for each hash.
 
-    Two hashes that differ in no more than `distance` bits are equal in one of `distance + 1` bands of bits, as there
-    are more bands than bits that differ. So only those that share a band are compared.
+    The bits are divided into `distance + 1` bands. Two hashes that differ in at most `distance` bits agree in at least
+    one band, so only hashes that share a band are compared.
 
     Args:
         hashes: [n].
         others: [m].
-        distance: Bits in which they may differ, 0..63.
+        distance: Maximum number of bits in which they may differ, 0..63.
+
+    Returns:
+        The index of the nearest other hash, or -1 if none is near enough, [n]; and their distance in bits, [n].
     """
-    # Many images may have one hash (blank pages); each hash is looked up once.
-    hashes, again = np.unique(hashes, return_inverse=True)
+    # Many images may have the same hash (blank pages); each hash is looked up once.
+    hashes, inverse = np.unique(hashes, return_inverse=True)
     others, first = np.unique(others, return_index=True)
-    best = np.full(len(hashes), distance + 1 << 32)  # the distance, and then the place
+    best = np.full(len(hashes), distance + 1 << 32)  # the distance in the upper, the index in the lower 32 bits
     edges = [_BITS * band // (distance + 1) for band in range(distance + 2)]
     for begin, end in pairwise(edges):
         mask = np.uint64((1 << end - begin) - 1)
@@ -141,11 +144,11 @@ def nearest_of(
             apart = np.bitwise_count(np.repeat(hashes[rows], each) ^ others[columns]).astype(np.int64)
             best[rows] = np.minimum(best[rows], np.minimum.reduceat(apart << 32 | first[columns], starts))
     nearest, apart = best & 0xFFFFFFFF, best >> 32
-    return np.where(apart <= distance, nearest, -1)[again], apart[again]
+    return np.where(apart <= distance, nearest, -1)[inverse], apart[inverse]
 
 
 def _portions(counts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Returns the places of counts that are not 0, in portions that sum up to about so much as is compared at once."""
+    """Returns the indices of non-zero counts, in portions whose counts sum up to about `_PAIRS`."""
     rows = np.flatnonzero(counts)
     if not len(rows):
         return []

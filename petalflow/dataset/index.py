@@ -1,11 +1,11 @@
-"""Beside each shard a list of its records: enough to find one, and to know its image, without reading it.
+"""The index of each shard: enough to find a record and describe its image without reading it.
 
-A later conversion of nearly the same source takes records from here (`--previous`).
+A later conversion of nearly the same source reuses records by means of it (`--previous`).
 
 ```
 index/
-  train-00000-of-00002.jsonl     a line a record, in order; before them one with the hash of all the others
-  ranges.json                    shard -> the least and the greatest content hash in it: which shard may hold an image
+  train-00000-of-00002.jsonl     a header with the hash of all other lines, then one line per record, in order
+  ranges.json                    shard -> its lowest and highest content hash, to find the shards that may hold an image
 ```
 """
 
@@ -17,39 +17,39 @@ from pathlib import Path
 
 from petalflow import storage
 from petalflow.dataset.shards import FRAME_BYTES
-from petalflow.dataset.statistics import Measure
+from petalflow.dataset.statistics import ImageStatistics
 from petalflow.errors import PetalflowError
 
 FOLDER = "index"
 RANGES = f"{FOLDER}/ranges.json"
 
-# Where a line, `["<hash>",<record_bytes>,...`, has them.
+# Positions in a line, `["<hash>",<record_bytes>,...`.
 _SHA256, _RECORD_BYTES = slice(2, 66), 68
 
-# Made once: json.dumps would make one for each record.
+# Created only once; json.dumps would create an encoder for each record.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One record of a shard.
+    """The index entry of one record.
 
     Attributes:
-        filename: Its address in the source.
-        sha256: Hash of its content in the source.
-        record_bytes: Length of the serialized record, without the frame that TFRecord puts around it.
-        rewritten: Whether its image is not byte for byte that of the source.
-        measure: What its image is like.
-        labels: Its labels, as in the record.
-        group: Its group, as in the record.
-        slices: What else the record says of it.
+        filename: Address of the image in the source.
+        sha256: SHA-256 of the image's content in the source, in hexadecimal.
+        record_bytes: Length of the serialized record, without its TFRecord frame.
+        rewritten: True if the image is not byte for byte that of the source.
+        statistics: Size and mean colours of the image.
+        labels: The record's labels.
+        group: The record's group.
+        slices: The record's slices.
     """
 
     filename: str
     sha256: str
     record_bytes: int
     rewritten: bool
-    measure: Measure
+    statistics: ImageStatistics
     labels: tuple[int, ...] = ()
     group: str = ""
     slices: tuple[tuple[str, str], ...] = ()
@@ -61,7 +61,7 @@ def index_name(shard: str) -> str:
 
 
 def index_path(root: Path, shard: str) -> Path:
-    """Returns where the index of a shard is.
+    """Returns the path of a shard's index.
 
     Args:
         root: The dataset's folder.
@@ -74,10 +74,10 @@ def write_index(path: Path, entries: Iterable[Entry]) -> None:
     """Writes the index of a shard, in the order of its records."""
     lines, hashes = list[str](), list[str]()
     for entry in entries:
-        measure = entry.measure
-        of_image = (measure.width_px, measure.height_px, measure.red, measure.green, measure.blue)
-        said = (entry.filename, entry.labels, entry.group, entry.slices)
-        lines.append(_encode((entry.sha256, entry.record_bytes, entry.rewritten, of_image, *said)))
+        image = entry.statistics
+        statistics = (image.width_px, image.height_px, image.red, image.green, image.blue)
+        metadata = (entry.filename, entry.labels, entry.group, entry.slices)
+        lines.append(_encode((entry.sha256, entry.record_bytes, entry.rewritten, statistics, *metadata)))
         hashes.append(entry.sha256)
     body = "".join(f"{line}\n" for line in lines).encode()
     head = {"sha256": _sha256(body), "first": min(hashes, default=""), "last": max(hashes, default="")}
@@ -86,10 +86,10 @@ def write_index(path: Path, entries: Iterable[Entry]) -> None:
 
 
 def read_index(path: Path) -> Iterator[Entry]:
-    """Yields what `write_index` wrote.
+    """Yields the entries of a shard's index.
 
     Raises:
-        PetalflowError: If it is damaged.
+        PetalflowError: If the index is damaged.
     """
     return (entry for _, entry in parse_index(path.read_bytes(), str(path)))
 
@@ -101,11 +101,11 @@ def parse_index(
 
     Args:
         data: The index, as `write_index` wrote it.
-        name: What to call it in messages.
-        wanted: Given an image's content hash, tells whether to yield its entry.
+        name: Name of the index, for messages.
+        wanted: Given the content hash of an image, returns whether to yield its entry.
 
     Raises:
-        PetalflowError: If it is damaged.
+        PetalflowError: If the index is damaged.
     """
     head, _, body = data.partition(b"\n")
     if not head.startswith(f'{{"sha256":"{_sha256(body)}"'.encode()):
@@ -116,15 +116,15 @@ def parse_index(
             offsets.append(offset)
             lines.append(line)
         offset += int(line[_RECORD_BYTES : line.index(b",", _RECORD_BYTES)]) + FRAME_BYTES
-    # At once, which takes half the time; and of those lines only, since images are looked for in many shards.
+    # One call parses all lines in half the time. Only wanted lines: a search covers many shards.
     for offset, values in zip(offsets, json.loads(b"[%s]" % b",".join(lines)), strict=True):
-        sha256, record_bytes, rewritten, of_image, filename, labels, group, slices = values
-        said = (tuple(labels), group, tuple((name, value) for name, value in slices))
-        yield offset, Entry(filename, sha256, record_bytes, rewritten, Measure(*of_image), *said)
+        sha256, record_bytes, rewritten, statistics, filename, labels, group, slices = values
+        metadata = (tuple(labels), group, tuple((name, value) for name, value in slices))
+        yield offset, Entry(filename, sha256, record_bytes, rewritten, ImageStatistics(*statistics), *metadata)
 
 
 def write_ranges(root: Path) -> None:
-    """Writes which content hashes each shard's index is about; an index without entries is left out."""
+    """Writes the range of content hashes of each shard; shards without records are omitted."""
     ranges = {}
     for path in sorted((root / FOLDER).glob("*.jsonl")):
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What a dataset says of itself: TFDS's two JSON files and our statistics."""
+"""The metadata of a dataset: the files that TFDS reads, and statistics.json."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +24,8 @@ class Shard:
     """One file of records.
 
     Attributes:
-        records: How many it holds.
-        size_bytes: Its size.
+        records: Number of records.
+        size_bytes: Size of the file, in bytes.
     """
 
     records: int
@@ -37,14 +37,14 @@ class Dataset:
     """A complete dataset on this machine.
 
     Attributes:
-        root: Its folder.
-        fingerprint: Of the source that it was made from.
+        root: The dataset's folder.
+        fingerprint: Fingerprint of the source.
         classes: Class names; a record's label is an index into them.
-        multi_label: Whether an image may have several classes.
+        multi_label: True if an image may have several classes.
         sizes: Split -> number of images.
         counts: Split -> class name -> number of images.
-        shards: Split -> number of files.
-        statistics: All of statistics.json.
+        shards: Split -> number of shards.
+        statistics: The content of statistics.json.
     """
 
     root: Path
@@ -57,61 +57,61 @@ class Dataset:
     statistics: Mapping[str, Any]
 
     def size(self, split: str) -> int:
-        """Returns the number of images in a split; 0 if there is none of that name."""
+        """Returns the number of images in a split; 0 if the dataset has no such split."""
         return self.sizes.get(split, 0)
 
     def paths(self, split: str) -> list[Path]:
-        """Returns the files of a split, in order."""
+        """Returns the shards of a split, in order."""
         count = self.shards.get(split, 0)
         return [self.root / shard_name(split, index, count) for index in range(count)]
 
     def lengths(self, split: str) -> list[int]:
-        """Returns how many records each of these files holds."""
+        """Returns the number of records in each shard of a split, in the order of `paths`."""
         for one in storage.read_json(str(self.root / _INFO))["splits"]:
             if one["name"] == split:
                 return [int(length) for length in one["shardLengths"]]
         return []
 
     def digest(self) -> str:
-        """Returns a hash of all its records: which images, in which split and order, and converted how.
+        """Returns a hash of all records: the images, their splits, their order, and how they were converted.
 
-        Unlike the fingerprint, it is another one where the same source was converted otherwise.
+        Unlike the fingerprint, it changes if the same source is converted with other settings.
         """
         hashed = hashlib.sha256("\n".join(self.classes).encode())
         for split in self.sizes:
             for path in self.paths(split):
-                listed = index_path(self.root, path.name)
-                with (listed if listed.exists() else path).open("rb") as file:
+                index = index_path(self.root, path.name)
+                with (index if index.exists() else path).open("rb") as file:
                     hashed.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
         return hashed.hexdigest()
 
     def labels(self, split: str) -> Iterator[tuple[int, ...]]:
-        """Yields the labels of the records of a split, in order, without reading images."""
+        """Yields the labels of each record of a split, in order; reads no images where an index exists."""
         for path in self.paths(split):
-            listed = index_path(self.root, path.name)
-            entries: Iterable[Entry | Record] = read_index(listed) if listed.exists() else self._records_of(path)
+            index = index_path(self.root, path.name)
+            entries: Iterable[Entry | Record] = read_index(index) if index.exists() else self._read_records(path)
             yield from (entry.labels for entry in entries)
 
     def entries(self, split: str) -> Iterator[Entry]:
-        """Yields what is known of each image of a split, in record order, without reading images.
+        """Yields the index entry of each record of a split, in order, without reading images.
 
         Raises:
             PetalflowError: If the dataset has no index.
         """
         for path in self.paths(split):
-            listed = index_path(self.root, path.name)
-            if not listed.exists():
+            index = index_path(self.root, path.name)
+            if not index.exists():
                 raise PetalflowError(
-                    f"{self.root} has no index of its images, since an older version made it; convert again"
+                    f"{self.root} has no index of its records (an older version wrote it); convert again"
                 )
-            yield from read_index(listed)
+            yield from read_index(index)
 
     def records(self, split: str) -> Iterator[Record]:
         """Yields the records of a split, in order."""
         for path in self.paths(split):
-            yield from self._records_of(path)
+            yield from self._read_records(path)
 
-    def _records_of(self, path: Path) -> Iterator[Record]:
+    def _read_records(self, path: Path) -> Iterator[Record]:
         return map(Record.from_bytes, read_shard(path))
 
 
@@ -119,7 +119,7 @@ def open_dataset(root: str | Path) -> Dataset:
     """Returns the dataset in a folder.
 
     Raises:
-        PetalflowError: If it is not a complete dataset.
+        PetalflowError: If the folder is not a complete dataset.
     """
     storage.check_complete(root, "dataset", STATISTICS_FILE)
     statistics = storage.read_json(str(Path(root) / STATISTICS_FILE))
@@ -136,7 +136,7 @@ def open_dataset(root: str | Path) -> Dataset:
 
 
 def _in_order(by_split: Mapping[str, Any]) -> dict[str, Any]:
-    # JSON sorts them; people read train first.
+    # The JSON file has them in alphabetical order; people expect train first.
     return {split: by_split[split] for split in SPLITS if split in by_split}
 
 
@@ -149,29 +149,29 @@ def write_metadata(
     multi_label: bool = False,
     slice_names: Sequence[str] = (),
 ) -> None:
-    """Writes everything of a dataset but its records.
+    """Writes all files of a dataset except its records, index, rejects and page.
 
     Args:
         root: The dataset's folder.
         classes: Class names, in the order of the labels.
-        shards: Split -> its files.
-        statistics: What else to keep: at least "fingerprint" and "counts".
-        multi_label: Whether an image may have several classes.
-        slice_names: What else is said of every image.
+        shards: Split -> its shards.
+        statistics: Further content of statistics.json: at least "fingerprint" and "counts".
+        multi_label: True if an image may have several classes.
+        slice_names: Names of the slices that every record has.
     """
     _write_features(root, classes, multi_label, slice_names)
     _write_info(root, shards)
-    mine = {
+    added = {
         "classes": list(classes),
         "multi_label": multi_label,
         "shards": {split: len(files) for split, files in shards.items()},
         "sizes": {split: sum(file.records for file in files) for split, files in shards.items()},
     }
-    storage.write_json(str(root / STATISTICS_FILE), {**statistics, **mine})
+    storage.write_json(str(root / STATISTICS_FILE), {**statistics, **added})
 
 
 def _write_features(root: Path, classes: Sequence[str], multi_label: bool, slice_names: Sequence[str]) -> None:
-    from tensorflow_datasets import features  # loads TensorFlow only when asked to decode
+    from tensorflow_datasets import features  # loads TensorFlow only when it decodes
 
     text, label = features.Text, features.ClassLabel(names=list(classes))
     features.FeaturesDict(
@@ -190,7 +190,7 @@ def _write_info(root: Path, shards: Mapping[str, Sequence[Shard]]) -> None:
     splits = [
         {
             "name": split,
-            # Without the template in every split, TFDS looks for files named after the data set.
+            # Without a template in every split, TFDS expects the dataset's name in each file name.
             "filepathTemplate": _FILE_PATTERN,
             "shardLengths": [str(file.records) for file in files],
             "numBytes": str(sum(file.size_bytes for file in files)),

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-# TFDS ships the protos, so that writing records needs no TensorFlow.
+# TFDS ships the protos, so writing records needs no TensorFlow.
 from tensorflow_datasets.proto import tf_example_pb2
 
 IMAGE, LABEL, FILENAME, SHA256, GROUP = "image", "label", "filename", "sha256", "group"
-SLICE = "slice_"  # begins the names of the features for whatever else a source says of an image
+SLICE = "slice_"  # prefix of the features that hold slices
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Record:
 
     Attributes:
         image: An encoded JPEG or PNG, upright.
-        labels: Indices of its classes in the sorted class names, ascending; one, unless the dataset is multi-label.
-        filename: Its address in the source.
-        sha256: Hash of its content in the source, as listed.
-        group: What must stay in one split, or "".
-        slices: What else the source says of it, name and value, sorted by name; the same names in all records.
+        labels: Indices into the sorted class names, ascending; exactly one unless the dataset is multi-label.
+        filename: Address of the image in the source.
+        sha256: SHA-256 of the image's content in the source, in hexadecimal.
+        group: Images of one group stay in one split; "" if the image has no group.
+        slices: Pairs of slice name and value, sorted by name; every record of a dataset has the same names.
     """
 
     image: bytes
@@ -40,12 +40,12 @@ class Record:
         feature[GROUP].bytes_list.value.append(self.group.encode())
         for name, value in self.slices:
             feature[SLICE + name].bytes_list.value.append(value.encode())
-        # Maps have no order of their own; without this, equal records could differ.
+        # Maps are unordered: without this, equal records could give different bytes.
         return bytes(example.SerializeToString(deterministic=True))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Record":
-        """Returns the record that `to_bytes` wrote."""
+        """Returns the record that `to_bytes` serialized."""
         feature = tf_example_pb2.Example.FromString(data).features.feature
         return cls(
             image=feature[IMAGE].bytes_list.value[0],

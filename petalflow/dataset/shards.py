@@ -16,14 +16,14 @@ from petalflow.errors import PetalflowError
 
 _MASK_DELTA = 0xA282EAD8
 _HEAD_BYTES, _CRC_BYTES = 12, 4
-FRAME_BYTES = _HEAD_BYTES + _CRC_BYTES  # what a file has more than its record, for each
+FRAME_BYTES = _HEAD_BYTES + _CRC_BYTES  # overhead of each record
 
-# Given an offset and a number of bytes, returns so many bytes of a file from there on, or fewer if it ends before.
+# Given an offset and a size, returns that many bytes of a file; fewer at the end of the file.
 ReadAt = Callable[[int, int], bytes]
 
 
 def shard_name(split: str, index: int, count: int) -> str:
-    """Returns a shard's file name, as TFDS expects it."""
+    """Returns the file name of a shard, as TFDS expects it."""
     return f"{split}-{index:05d}-of-{count:05d}.tfrecord"
 
 
@@ -31,31 +31,31 @@ def write_shard(path: Path, records: Iterable[bytes]) -> int:
     """Writes serialized records to a file.
 
     Returns:
-        How many there were.
+        The number of records.
     """
     count = 0
     with path.open("wb") as file:
         for data in records:
-            file.write(framed(data))
+            file.write(frame_record(data))
             count += 1
     return count
 
 
-def framed(data: bytes) -> bytes:
-    """Returns a serialized record with what TFRecord puts around it."""
+def frame_record(data: bytes) -> bytes:
+    """Returns a serialized record in its TFRecord frame."""
     length = struct.pack("<Q", len(data))
     return b"".join((length, _masked_crc(length), data, _masked_crc(data)))
 
 
-def unframed(frame: bytes) -> bytes:
-    """Returns the serialized record that `framed` put its frame around.
+def unframe_record(frame: bytes) -> bytes:
+    """Returns the serialized record in a TFRecord frame.
 
     Raises:
-        ValueError: If it is damaged.
+        ValueError: If the frame is damaged.
     """
     data = frame[_HEAD_BYTES:-_CRC_BYTES]
     if (
-        not _is_sound_head(frame[:_HEAD_BYTES])
+        not _is_intact_head(frame[:_HEAD_BYTES])
         or _length(frame) != len(data)
         or frame[-_CRC_BYTES:] != _masked_crc(data)
     ):
@@ -64,30 +64,30 @@ def unframed(frame: bytes) -> bytes:
 
 
 def read_shard(path: Path) -> Iterator[bytes]:
-    """Yields the serialized records of a file, each checked against its checksum.
+    """Yields the serialized records of a file and verifies their checksums.
 
     Raises:
         PetalflowError: If the file is damaged.
     """
     with path.open("rb") as file:
         while head := file.read(_HEAD_BYTES):
-            # The length's own checksum first: a wrong length could ask for all the memory there is.
-            sound = _is_sound_head(head)
-            data = file.read(_length(head)) if sound else b""
-            if not sound or file.read(_CRC_BYTES) != _masked_crc(data):
+            # The checksum of the length first: a wrong length could exhaust the memory.
+            intact = _is_intact_head(head)
+            data = file.read(_length(head)) if intact else b""
+            if not intact or file.read(_CRC_BYTES) != _masked_crc(data):
                 raise PetalflowError(f"{path} is damaged near byte {file.tell():,}; convert again")
             yield data
 
 
 def record_offsets(read: ReadAt, size_bytes: int) -> "array[int]":
-    """Returns where the records of a file begin, in bytes, looking at their lengths only.
+    """Returns the offsets of the records of a file, in bytes; reads only their lengths.
 
     Args:
         read: Reads the file.
-        size_bytes: Its size.
+        size_bytes: Size of the file, in bytes.
 
     Raises:
-        ValueError: If a length is damaged, or the file is cut short.
+        ValueError: If a length is damaged, or the file is truncated.
     """
     offsets, at = array("Q"), 0
     while at < size_bytes:
@@ -99,14 +99,14 @@ def record_offsets(read: ReadAt, size_bytes: int) -> "array[int]":
 
 
 def read_record(read: ReadAt, offset: int) -> bytes:
-    """Returns the serialized record that begins at an offset of a file, checked against its checksum.
+    """Returns the serialized record at an offset of a file and verifies its checksum.
 
     Args:
         read: Reads the file.
-        offset: Where the record begins, in bytes.
+        offset: Offset of the record, in bytes.
 
     Raises:
-        ValueError: If it is damaged.
+        ValueError: If the record is damaged.
     """
     length = _checked_length(read(offset, _HEAD_BYTES), offset)
     body = read(offset + _HEAD_BYTES, length + _CRC_BYTES)
@@ -117,22 +117,22 @@ def read_record(read: ReadAt, offset: int) -> bytes:
 
 
 def record_end(offset: int, record_bytes: int) -> int:
-    """Returns where a record ends, and the next one begins, in bytes.
+    """Returns the offset of the next record, in bytes.
 
     Args:
-        offset: Where it begins.
+        offset: Offset of the record, in bytes.
         record_bytes: Length of the serialized record.
     """
     return offset + _HEAD_BYTES + record_bytes + _CRC_BYTES
 
 
 def _checked_length(head: bytes, offset: int) -> int:
-    if not _is_sound_head(head):
+    if not _is_intact_head(head):
         raise ValueError(f"damaged near byte {offset:,}")
     return _length(head)
 
 
-def _is_sound_head(head: bytes) -> bool:
+def _is_intact_head(head: bytes) -> bool:
     return len(head) == _HEAD_BYTES and head[8:] == _masked_crc(head[:8])
 
 

@@ -1,7 +1,7 @@
-"""What is known of a dataset's images without their pixels: of each one, and of many together.
+"""Statistics of images: the size and mean colours of one, and a summary of many.
 
-Everything is kept in bins that never change and in sums of integers. So summaries of parts add up to exactly that
-of the whole, in whatever order, and those of two datasets can be compared bin by bin.
+A summary consists of fixed bins and integer sums. Summaries of parts therefore add up exactly to the summary of the
+whole, in any order, and the summaries of two datasets can be compared bin by bin.
 """
 
 from bisect import bisect_right
@@ -11,9 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 _COLOURS = tuple(float(8 * step) for step in range(1, 32))
-# Powers of two and one and a half times those: 8, 12, 16, 24, ... 16384.
+# Powers of two, and 1.5 times each: 8, 12, 16, 24, ... 16384.
 _SIDES = tuple(float(2**power * half // 2) for power in range(3, 15) for half in (2, 3))[:-1]
-# A fifth of a doubling apart and symmetric, so that 1:1, 4:3, 3:2 and 16:9 each have a bin, upright and lying.
+# Five bins per doubling, symmetric about 1:1, so 1:1, 4:3, 3:2 and 16:9 fall into different bins
 _WIDE = tuple(round(2 ** (step / 10), 4) for step in range(1, 24, 2))
 
 BINS: Mapping[str, tuple[float, ...]] = MappingProxyType(
@@ -27,22 +27,22 @@ BINS: Mapping[str, tuple[float, ...]] = MappingProxyType(
         "blue": _COLOURS,
     }
 )
-"""Name of a histogram -> its inner edges, ascending; a value on an edge is in the bin above. The first bin has no lower
-end and the last no upper one. Sides are in pixels, "aspect" is width / height; "brightness" and the colours are an
-image's means, 0..255."""
+"""Name of a histogram -> its inner edges, ascending. A value on an edge belongs to the bin above it; the first and the
+last bin are open-ended. Sides are in pixels, "aspect" is width / height, "brightness" and the colours are means over an
+image, 0..255."""
 
-# What is summed up beside: sides in pixels, means of the channels in hundredths.
+# Also summed: sides in pixels, channel means in hundredths.
 _SUMMED = ("width_px", "height_px", "red", "green", "blue")
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """What one image is like.
+class ImageStatistics:
+    """Size and mean colours of one image.
 
     Attributes:
-        width_px: Width as seen.
-        height_px: Height as seen.
-        red, green, blue: Mean of each channel over a reduced decode, 0..255, to a hundredth.
+        width_px: Width of the upright image.
+        height_px: Height of the upright image.
+        red, green, blue: Mean of each channel over a reduced decode, 0..255, rounded to hundredths.
     """
 
     width_px: int
@@ -54,11 +54,11 @@ class Measure:
 
 @dataclass
 class Summary:
-    """What many images are like; sums and counts only, so that those of parts add up to that of the whole.
+    """A summary of many images, made of sums and counts that can be added up.
 
     Attributes:
-        images: How many.
-        pixels: In all of them.
+        images: Number of images.
+        pixels: Number of pixels of all images.
     """
 
     images: int = 0
@@ -68,10 +68,10 @@ class Summary:
         default_factory=lambda: {name: [0] * (len(edges) + 1) for name, edges in BINS.items()}
     )
 
-    def add(self, measure: Measure) -> None:
-        """Counts one image more."""
-        width, height = measure.width_px, measure.height_px
-        red, green, blue = round(100 * measure.red), round(100 * measure.green), round(100 * measure.blue)
+    def add(self, image: ImageStatistics) -> None:
+        """Adds one image."""
+        width, height = image.width_px, image.height_px
+        red, green, blue = round(100 * image.red), round(100 * image.green), round(100 * image.blue)
         self.images += 1
         self.pixels += width * height
         for name, value in zip(_SUMMED, (width, height, red, green, blue), strict=True):
@@ -83,20 +83,20 @@ class Summary:
             self._counts[name][bisect_right(edges, at)] += 1
 
     def merge(self, other: "Summary") -> None:
-        """Counts all that another counted."""
+        """Adds the images of another summary."""
         self.images += other.images
         self.pixels += other.pixels
         for name, total in other._sums.items():
             self._sums[name] += total
         for name, counts in other._counts.items():
-            self._counts[name] = [mine + more for mine, more in zip(self._counts[name], counts, strict=True)]
+            self._counts[name] = [count + more for count, more in zip(self._counts[name], counts, strict=True)]
 
     def histogram(self, name: str) -> tuple[int, ...]:
-        """Returns how many images are in each bin of `BINS[name]`: one more than there are edges."""
+        """Returns the number of images in each bin of `BINS[name]`: one bin more than edges."""
         return tuple(self._counts[name])
 
     def mean(self, name: str) -> float:
-        """Returns the mean over the images, each of which weighs the same.
+        """Returns the mean over all images, each with the same weight.
 
         Args:
             name: "brightness", "red", "green" or "blue", 0..255; "width_px" or "height_px".
@@ -105,16 +105,16 @@ class Summary:
             ValueError: If there are no images.
         """
         if not self.images:
-            raise ValueError("no images have no mean")
+            raise ValueError("the summary has no images")
         if name == "brightness":
             return _brightness(*(self._sums[colour] for colour in ("red", "green", "blue"))) / self.images
         return self._sums[name] / (1 if name.endswith("_px") else 100) / self.images
 
     def to_json(self) -> dict[str, Any]:
-        """Returns it as a JSON value; equal summaries give equal values.
+        """Returns the summary as a JSON value; equal summaries give equal values.
 
-        A histogram is a line of text, "10: 3 0 4": the first bin that is not empty, and the counts from there to the
-        last that is not. "sums" of the colours are in hundredths.
+        A histogram is a string such as "10: 3 0 4": the index of the first non-empty bin, then the counts up to the
+        last non-empty bin. The "sums" of the colours are in hundredths.
         """
         if not self.images:
             return {"images": 0}
@@ -123,7 +123,7 @@ class Summary:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Summary":
-        """Returns the summary that `to_json` wrote."""
+        """Returns the summary that `to_json` represents."""
         summary = cls(value["images"])
         if summary.images:
             summary.pixels = value["pixels"]
@@ -133,12 +133,12 @@ class Summary:
 
 
 def _brightness(red: int, green: int, blue: int) -> float:
-    """Returns the brightness of a colour in hundredths, as the eye weighs it (ITU-R BT.601)."""
-    return (299 * red + 587 * green + 114 * blue) / 100_000  # of integers, and so the same everywhere
+    """Returns the perceived brightness of a colour given in hundredths, 0..255 (luma of ITU-R BT.601)."""
+    return (299 * red + 587 * green + 114 * blue) / 100_000  # integer arithmetic, so the same on every machine
 
 
 def _to_text(counts: list[int]) -> str:
-    filled = [place for place, count in enumerate(counts) if count]
+    filled = [index for index, count in enumerate(counts) if count]
     first, last = filled[0], filled[-1]
     return f"{first}: {' '.join(map(str, counts[first : last + 1]))}"
 

@@ -154,7 +154,7 @@ def test_photos_that_drifted_from_those_of_the_live_release_stop_the_run_before_
             image.point(lambda value: value // 3).save(photo, quality=90)
     ended = place.run(*SETTINGS)
     assert ended.code == 1
-    assert "validate: the dataset breaks 4 limits: max_brightness_drift of brightness: " in ended.errors
+    assert "validate: the dataset violates 4 limits: max_brightness_drift (brightness): " in ended.errors
     assert {place.states()[step] for step in ("train", "evaluate", "export", "release")} == {"skipped"}
     said = max(place.out.glob("steps/*/validate/validation/validation.json"))
     assert json.loads(said.read_text())["baseline"] == {"compared": True, "name": "release 7", "why": ""}

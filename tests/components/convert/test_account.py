@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from components.convert import account as accounting
-from components.convert.account import all_rejects, for_people, make_statistics, one_line, write_rejects
+from components.convert.account import collect_rejects, compute_statistics, format_account, summary_line, write_rejects
 from components.convert.convert import convert
 from components.convert.plan import Plan, ShardPlan, make_plan
 from components.convert.settings import ConvertSettings
 from components.convert.shard import ShardResult
-from petalflow.dataset import Measure, Summary
+from petalflow.dataset import ImageStatistics, Summary
 from petalflow.errors import PetalflowError
 from petalflow.source import Item, Listing, Reject, open_source
 
@@ -67,7 +67,7 @@ def test_no_more_files_are_copied_than_a_thousand_or_a_gibibyte(caplog: pytest.L
         # Each twice, which counts once.
         items = [Item(f"{n}", ("a",), f"{n // 2:064d}", sizes[n // 2]) for n in range(2 * len(sizes))]
         with caplog.at_level(logging.INFO, "components"):
-            return len(accounting._choose(items, max_bytes=1 << 30))
+            return len(accounting.choose_files(items, max_bytes=1 << 30))
 
     assert chosen([10] * 1000) == 1000
     assert chosen([400 << 20] * 2) == 2
@@ -75,8 +75,8 @@ def test_no_more_files_are_copied_than_a_thousand_or_a_gibibyte(caplog: pytest.L
     assert chosen([10] * 1001) == 1000
     assert chosen([400 << 20] * 3) == 2
     assert [message.split(" rejected")[0] for message in caplog.messages] == [
-        "rejects/ holds the first 1000",
-        "rejects/ holds the first 2",
+        "rejects/ holds only the first 1000",
+        "rejects/ holds only the first 2",
     ]
 
 
@@ -84,9 +84,9 @@ def test_rejects_are_sorted_and_conflicts_say_between_what() -> None:
     cat, dog = (Item(f"{label}/x.jpg", (label,), "f" * 64, 9) for label in ("cat", "dog"))
     missing = Reject("ant/y.jpg", "ant", "missing", "there is no such file")
     listing = Listing("class folders", (cat, dog), rejects=(missing,))
-    found = all_rejects(listing, Plan((), (), conflicts=(dog, cat)), [])
+    found = collect_rejects(listing, Plan((), (), conflicts=(dog, cat)), [])
     assert [reject.address for reject in found] == ["ant/y.jpg", "cat/x.jpg", "dog/x.jpg"]
-    assert found[1].sentence == "the same image stands under more than one label: cat, dog"
+    assert found[1].sentence == "the same image has more than one label: cat, dog"
 
 
 A, B, C, D = (Item(f"{name}.png", labels, name * 64, 100) for name, labels in zip(
@@ -99,7 +99,7 @@ SMALL = Reject("d.png", "dog", "too_small", "1×1 is smaller than 9 px on a side
 def summary(*reds: float) -> Summary:
     made = Summary()
     for red in reds:
-        made.add(Measure(20, 10, red, 0, 0))
+        made.add(ImageStatistics(20, 10, red, 0, 0))
     return made
 
 
@@ -116,7 +116,7 @@ RESULTS = (
 
 
 def test_statistics_add_up_the_shards_and_count_an_image_in_each_of_its_classes() -> None:
-    statistics = make_statistics(LISTING, PLAN, RESULTS, [GONE, SMALL])
+    statistics = compute_statistics(LISTING, PLAN, RESULTS, [GONE, SMALL])
     assert (statistics["images"], statistics["records"], statistics["rewritten"]) == (5, 2, 2)
     assert (statistics["duplicates"], statistics["left_out"]) == (1, 0)
     assert statistics["rejects"] == {"missing": 1, "too_small": 1}
@@ -134,14 +134,15 @@ def test_an_image_that_is_unaccounted_for_fails_the_conversion(lost: str) -> Non
     rejects = [GONE] if lost == "reject" else [GONE, SMALL]
     plan = dataclasses.replace(PLAN, duplicates=()) if lost == "duplicate" else PLAN
     with pytest.raises(PetalflowError, match="5 images came in but"):
-        make_statistics(LISTING, plan, results, rejects)
+        compute_statistics(LISTING, plan, results, rejects)
 
 
 def test_an_image_left_out_on_purpose_is_accounted_for() -> None:
     plan = dataclasses.replace(PLAN, duplicates=(), left_out=(C,))
-    statistics = make_statistics(LISTING, plan, RESULTS, [GONE, SMALL])
+    statistics = compute_statistics(LISTING, plan, RESULTS, [GONE, SMALL])
     assert statistics["left_out"] == 1
-    assert one_line(statistics) == "5 images in: 2 records (2 train; 2 rewritten), 2 rejects, 0 duplicates, 1 left out"
+    line = "5 images in: 2 records (2 train; 2 re-encoded), 2 rejects, 0 duplicates, 1 left out"
+    assert summary_line(statistics) == line
 
 
 def test_a_thousand_classes_stay_some_megabytes() -> None:
@@ -152,7 +153,7 @@ def test_a_thousand_classes_stay_some_megabytes() -> None:
     results = [
         shard(split, 0, count, summaries) for split, count in (("train", 800), ("validation", 100), ("test", 100))
     ]
-    statistics = make_statistics(listing, plan, results, [])
+    statistics = compute_statistics(listing, plan, results, [])
     assert len(json.dumps(statistics, indent=2)) < 3 << 20
 
 
@@ -165,11 +166,11 @@ def test_people_read_an_account_with_an_example_of_each_reason(
     (source / "rose" / "c.jpg").write_bytes(b"none either")
     (source / "daisy" / "copy.jpg").write_bytes((source / "daisy" / "000.jpg").read_bytes())
     convert(str(source), tmp_path / "out", ConvertSettings())
-    lines = for_people(str(tmp_path / "out")).splitlines()
+    lines = format_account(str(tmp_path / "out")).splitlines()
     assert [line.split()[:2] for line in lines[:-1]] == [
         ["24", "images"],
         ["20", "records"],
-        ["0", "rewritten"],
+        ["0", "re-encoded"],
         ["3", "rejects"],
         ["1", "empty"],
         ["2", "not_an_image"],
@@ -188,5 +189,5 @@ def test_a_rejected_photo_may_have_a_line_separator_in_its_name(
     (source / "rose" / f"first{separator}second.jpg").write_bytes(b"not an image")
     convert(str(source), tmp_path / "out", ConvertSettings())
     escaped = ascii(separator)[1:-1]
-    (rejected,) = [line for line in for_people(str(tmp_path / "out")).split("\n") if "not_an_image" in line]
+    (rejected,) = [line for line in format_account(str(tmp_path / "out")).split("\n") if "not_an_image" in line]
     assert f"rose/first{escaped}second.jpg: " in rejected

@@ -270,7 +270,7 @@ def test_no_readable_image_is_one_line_that_names_the_first_and_leaves_nothing(t
 def test_nothing_but_conflicts_is_no_readable_image_either(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
     source = make_flowers(tmp_path / "source", classes=("a",), each=2)
     shutil.copytree(source / "a", source / "b")
-    assert "under more than one label" in str(failure(source, tmp_path / "out"))
+    assert "has more than one label" in str(failure(source, tmp_path / "out"))
 
 
 def test_a_dataset_in_its_own_source_is_wrong_usage(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:

@@ -28,7 +28,7 @@ needs_browser = pytest.mark.skipif(not _BROWSER, reason="needs a browser (Debian
 
 
 class Shown(HTMLParser):
-    """What a page shows: its elements, its texts and its pictures."""
+    """The content of a page: its elements, texts and pictures."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Shown(HTMLParser):
 
 
 def browse(page: Path, width_px: int) -> str:
-    """Returns a page as a browser holds it after it was loaded."""
+    """Returns the DOM of a page after a browser has loaded it."""
     assert _BROWSER
     as_root = ["--no-sandbox"] if os.getuid() == 0 else []
     options = ["--headless", "--disable-gpu", "--hide-scrollbars", *as_root, f"--window-size={width_px},900"]
@@ -66,7 +66,7 @@ def browse(page: Path, width_px: int) -> str:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a source whose names are markup, with an image of each kind of fate."""
+    """The page of a source whose names are markup, with an image of each outcome."""
     folder = tmp_path_factory.mktemp("page")
     for name, colour in zip(MARKUP, COLOURS, strict=True):
         (folder / "source" / name).mkdir(parents=True)
@@ -83,7 +83,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out" / "dataset.html"
 
 
-def test_the_page_shows_every_class_and_what_became_of_every_image(page: Path) -> None:
+def test_the_page_shows_every_class_and_accounts_for_every_image(page: Path) -> None:
     shown = Shown(page.read_text())
     statistics = open_dataset(page.parent).statistics
     assert f"{statistics['records']} images in 4 classes" in shown.text
@@ -93,8 +93,8 @@ def test_the_page_shows_every_class_and_what_became_of_every_image(page: Path) -
         assert all(str(count) in shown.texts for count in counts.values())
     assert r"<b>no image<b>\n\x1b[31m.jpg" in shown.text
     assert "5×5 is smaller than 20 px on a side" in shown.text
-    assert "the same image stands under more than one label" in shown.text
-    assert f"{MARKUP[1]}/<i>copy.png" in shown.texts  # dropped, or kept in the other's place
+    assert "the same image has more than one label" in shown.text
+    assert f"{MARKUP[1]}/<i>copy.png" in shown.texts  # the duplicate, or the one kept instead
     assert (
         shown.text.index("conflicting_labels: 2")
         < shown.text.index("not_an_image: 1")
@@ -117,7 +117,7 @@ def test_samples_are_the_records_of_their_class(page: Path) -> None:
         )
 
 
-def test_nothing_in_the_page_is_markup_but_its_own(page: Path) -> None:
+def test_names_are_never_interpreted_as_markup(page: Path) -> None:
     html = page.read_text()
     elements = Shown(html).elements
     assert {"script", "b", "i", "link", "iframe"}.isdisjoint(tag for tag, _ in elements)
@@ -128,12 +128,12 @@ def test_nothing_in_the_page_is_markup_but_its_own(page: Path) -> None:
 
 
 @needs_browser
-def test_a_browser_runs_nothing_and_cuts_nothing_off(page: Path, tmp_path: Path) -> None:
+def test_a_browser_runs_no_script_and_never_scrolls_sideways(page: Path, tmp_path: Path) -> None:
     shown = Shown(browse(page, 900))
     assert "48 images in 4 classes" in shown.texts
     assert all(name in shown.texts for name in MARKUP)
     assert {"script", "b", "i"}.isdisjoint(tag for tag, _ in shown.elements)
-    # The same without its ban on scripts: one of ours measures it, and any other would run too.
+    # The same page without its ban on scripts: ours measures the page, and any injected one would run, too.
     measure = "<script>document.title += ` ${document.documentElement.scrollWidth} of ${innerWidth}`</script>"
     bare = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text()).replace("</body>", f"{measure}</body>")
     (tmp_path / "bare.html").write_text(bare)
@@ -143,7 +143,7 @@ def test_a_browser_runs_nothing_and_cuts_nothing_off(page: Path, tmp_path: Path)
         assert title[1] == f"48 images in 4 classes {width_px} of {width_px}"
 
 
-def test_of_many_classes_fewer_pictures_are_shown(tmp_path: Path) -> None:
+def test_pages_with_many_classes_show_fewer_samples(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     for number in range(410):
         path = tmp_path / "source" / f"{number:03d}" / "x.png"
@@ -152,7 +152,7 @@ def test_of_many_classes_fewer_pictures_are_shown(tmp_path: Path) -> None:
     convert(str(tmp_path / "source"), tmp_path / "out", ConvertSettings())
     html = (tmp_path / "out" / "dataset.html").read_text()
     assert sorted(Shown(html).pictures()) == [f"{number:03d}/x.png" for number in range(400)]
-    assert "Only of the first 400 of 410 classes" in html
+    assert "Only the first 400 of 410 classes are shown" in html
     assert len(html) < 5 << 20
 
 
@@ -166,8 +166,8 @@ def test_groups_slices_and_several_labels_are_shown(tmp_path: Path) -> None:
     (tmp_path / "all.csv").write_text("\n".join(lines))
     convert(str(tmp_path / "all.csv"), tmp_path / "out", ConvertSettings())
     shown = Shown((tmp_path / "out" / "dataset.html").read_text())
-    assert "an image may be of several classes" in shown.text
-    assert "(the largest of 5 images)" in shown.text
+    assert "An image may have several classes" in shown.text
+    assert "(the largest has 5 images)" in shown.text
     assert "camera 2 values" in shown.text
     assert shown.texts[shown.texts.index("<old>") :].index("15") > 0
     assert len([attributes for _, attributes in shown.elements if attributes.get("title")]) == 2 * 8

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.convert import plan as plans
-from components.convert.plan import Plan, named_split, split_of, splits_of_groups
+from components.convert.plan import Plan, assign_split, find_group_splits, named_split
 from components.convert.settings import ConvertSettings
 from petalflow.errors import UsageError
 from petalflow.source import Item, Listing
@@ -28,16 +28,16 @@ def number(count: int) -> list[str]:
 @given(keys, own_splits)
 def test_the_split_depends_on_nothing_but_the_content(sha256: str, own: set[str]) -> None:
     one, other = Item("a/1", ("daisy",), sha256, 5), Item("b/2", ("rose",), sha256, 7)
-    assert split_of(one, own) == split_of(other, own) in SPLITS
+    assert assign_split(one, own) == assign_split(other, own) in SPLITS
 
 
 @given(keys, keys, keys, own_splits)
 def test_a_group_stays_together(group: str, first: str, second: str, own: set[str]) -> None:
-    assert split_of(item(first, group=group), own) == split_of(item(second, group=group), own)
+    assert assign_split(item(first, group=group), own) == assign_split(item(second, group=group), own)
 
 
 def test_the_splits_are_80_10_10() -> None:
-    counts = Counter(split_of(item(sha256), ()) for sha256 in number(20_000))
+    counts = Counter(assign_split(item(sha256), ()) for sha256 in number(20_000))
     assert {split: round(counts[split] / 20_000, 2) for split in SPLITS} == {
         "train": 0.8,
         "validation": 0.1,
@@ -49,17 +49,17 @@ def test_the_split_is_the_documented_hash_so_that_no_version_moves_an_image() ->
     for sha256 in number(500):
         place = int(hashlib.sha256(f"split:{sha256}".encode()).hexdigest()[:16], 16) / 2**64
         expected = "train" if place < 0.8 else "validation" if place < 0.9 else "test"
-        assert split_of(item(sha256), ()) == expected
+        assert assign_split(item(sha256), ()) == expected
 
 
 @given(keys, st.sampled_from(["validation", "test"]), own_splits)
 def test_the_sources_own_split_wins(sha256: str, split: str, own: set[str]) -> None:
-    assert split_of(item(sha256, split=split), own | {split}) == split
+    assert assign_split(item(sha256, split=split), own | {split}) == split
 
 
 @given(keys)
 def test_train_stays_whole_when_the_source_has_all_splits(sha256: str) -> None:
-    assert split_of(item(sha256, split="train"), set(SPLITS)) == "train"
+    assert assign_split(item(sha256, split="train"), set(SPLITS)) == "train"
 
 
 @pytest.mark.parametrize(
@@ -67,32 +67,32 @@ def test_train_stays_whole_when_the_source_has_all_splits(sha256: str) -> None:
     [({"train", "test"}, {"train": 0.9, "validation": 0.1}), ({"train", "validation"}, {"train": 0.9, "test": 0.1})],
 )
 def test_a_split_that_the_source_lacks_is_a_tenth_of_train(own: set[str], shares: dict[str, float]) -> None:
-    counts = Counter(split_of(item(sha256, split="train"), own) for sha256 in number(20_000))
+    counts = Counter(assign_split(item(sha256, split="train"), own) for sha256 in number(20_000))
     assert {split: round(count / 20_000, 2) for split, count in counts.items()} == shares
 
 
 @given(keys, own_splits)
 def test_an_image_goes_to_no_split_that_the_source_fills_itself(sha256: str, own: set[str]) -> None:
-    assert split_of(item(sha256, split="train"), own) not in own - {"train"}
+    assert assign_split(item(sha256, split="train"), own) not in own - {"train"}
 
 
 @given(keys, keys, st.sampled_from(SPLITS), own_splits)
 def test_the_split_named_for_one_of_a_group_is_that_of_all(first: str, second: str, split: str, own: set[str]) -> None:
     one, other = item(first, group="patient 7", split=split), item(second, group="patient 7")
-    of_groups = splits_of_groups([other, one])
-    assert named_split(other, of_groups) == split
-    assert split_of(one, own | {split}, of_groups) == split_of(other, own | {split}, of_groups)
-    assert named_split(item(second), of_groups) is None
+    group_splits = find_group_splits([other, one])
+    assert named_split(other, group_splits) == split
+    assert assign_split(one, own | {split}, group_splits) == assign_split(other, own | {split}, group_splits)
+    assert named_split(item(second), group_splits) is None
 
 
 def test_two_splits_for_one_group_are_one_line_that_names_it() -> None:
     torn = [item("x", group="patient 7", split="train"), item("y"), item("z", group="patient 7", split="test")]
-    with pytest.raises(UsageError, match=r"group 'patient 7' is in train \(a\) and in test \(a\); name one split"):
-        splits_of_groups(torn)
+    with pytest.raises(UsageError, match=r"group 'patient 7' is in train \(a\) and in test \(a\); assign all images"):
+        find_group_splits(torn)
 
 
 def test_what_has_no_split_goes_where_the_source_names_none() -> None:
-    counts = Counter(split_of(item(sha256), {"test"}) for sha256 in number(20_000))
+    counts = Counter(assign_split(item(sha256), {"test"}) for sha256 in number(20_000))
     assert {split: round(count / 20_000, 2) for split, count in counts.items()} == {"train": 0.9, "validation": 0.1}
 
 
@@ -271,12 +271,12 @@ def test_content_is_once_in_a_split_under_a_label_and_in_one_split_but_for_the_s
     said: list, splits: bool, settings: ConvertSettings
 ) -> None:
     source = manifest(said, splits)
-    of_groups = splits_of_groups(source.items)
+    group_splits = find_group_splits(source.items)
     kept = in_splits(plans.make_plan(source, settings))
     assert len({(item.sha256, item.labels, split) for item, split in kept.items()}) == len(kept)
     for sha256 in {item.sha256 for item in kept}:
         copies = {item: split for item, split in kept.items() if item.sha256 == sha256}
-        named = {named_split(item, of_groups) for item in source.items if item.sha256 == sha256} - {None}
+        named = {named_split(item, group_splits) for item in source.items if item.sha256 == sha256} - {None}
         assert len(set(copies.values())) <= max(1, len(named))
         assert settings.conflicts == "keep" or len({item.labels for item in copies}) == 1
 
@@ -292,7 +292,7 @@ def test_an_image_of_a_source_that_grows_stays_in_its_split(said: list, more: li
 def test_of_copies_in_several_groups_the_first_is_kept_whatever_their_splits() -> None:
     groups = [str(number) for number in range(40)]
     source = manifest([{"content": 1, "labels": ("daisy",), "group": group} for group in groups])
-    assert {split_of(item, ()) for item in source.items} == set(SPLITS)
+    assert {assign_split(item, ()) for item in source.items} == set(SPLITS)
     plan = plans.make_plan(source, ConvertSettings())
     assert list(in_splits(plan)) == [source.items[0]]
     assert plan.duplicates == source.items[1:]
@@ -330,7 +330,7 @@ def test_a_conflict_across_the_sources_own_splits_may_stay_there() -> None:
 
 def test_a_conflict_of_groups_in_other_splits_is_not_kept() -> None:
     of = {
-        split: next(str(n) for n in range(99) if split_of(Item("", (), "", 1, group=str(n)), ()) == split)
+        split: next(str(n) for n in range(99) if assign_split(Item("", (), "", 1, group=str(n)), ()) == split)
         for split in SPLITS
     }
     said = [("a", of["train"]), ("b", of["test"]), ("b", of["train"]), ("c", of["test"])]

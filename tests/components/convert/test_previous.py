@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from components.convert.convert import convert
 from components.convert.plan import ShardPlan
-from components.convert.previous import usable
+from components.convert.previous import reusable_dataset
 from components.convert.records import Job
 from components.convert.settings import ConvertSettings
 from components.convert.shard import ShardResult, ShardWriter
@@ -101,7 +101,7 @@ def test_what_is_unchanged_is_not_even_read(photos: Path, before: Path, tmp_path
     result = ShardWriter(job)(
         ShardPlan("train", 0, 1, tuple(item for item in listing.items if "cut" not in item.address))
     )
-    assert result.taken == result.records == 18
+    assert result.reused == result.records == 18
     assert sum(map(len, shards)) == result.size_bytes
 
 
@@ -118,7 +118,7 @@ def test_other_labels_are_put_to_the_images_of_before(moved: Path, before: Path,
     result = write(moved, tmp_path / "again", before)
     scratch = write(moved, tmp_path / "scratch", None)
     assert all_files(tmp_path / "again") == all_files(tmp_path / "scratch")
-    assert (result.taken, scratch.taken, result.records) == (17, 0, 18)  # of the one that moved the address changed
+    assert (result.reused, scratch.reused, result.records) == (17, 0, 18)  # of the one that moved the address changed
     records = [Record.from_bytes(data) for data in read_shard(tmp_path / "again" / shard_name("train", 0, 1))]
     assert {record.filename.split("/")[0]: record.labels for record in records} == {
         "aster": (0,),
@@ -145,14 +145,14 @@ def test_what_is_damaged_is_decoded_anew_and_said(
     write(photos, tmp_path / "scratch", None)
     assert all_files(tmp_path / "again") == all_files(tmp_path / "scratch")
     lost = 1 if what == "records" else len(list(read_shard(shard)))
-    assert result.taken == 18 - lost
+    assert result.reused == 18 - lost
     assert "damaged" in caplog.text
 
 
 def test_a_dataset_is_taken_from_wherever_it_lies(photos: Path, before: Path, tmp_path: Path, place: str) -> None:
     storage.copy_tree(str(before), place)
-    assert usable(place, SETTINGS) == place
-    assert write(photos, tmp_path / "again", place).taken == 18
+    assert reusable_dataset(place, SETTINGS) == place
+    assert write(photos, tmp_path / "again", place).reused == 18
 
 
 @pytest.mark.parametrize(
@@ -169,15 +169,15 @@ def test_of_a_dataset_that_is_not_whole_nothing_is_taken(
     shutil.copytree(before, tmp_path / "before")
     (tmp_path / "before" / missing).unlink()
     caplog.set_level(logging.INFO)
-    assert usable(str(tmp_path / "before"), SETTINGS) is None
+    assert reusable_dataset(str(tmp_path / "before"), SETTINGS) is None
     assert why in caplog.text
 
 
 def test_of_images_prepared_otherwise_nothing_is_taken(before: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert usable(str(before), ConvertSettings(shards=5, threads=1)) == str(before)  # they change no image
-    assert usable(str(before), ConvertSettings(jpeg_quality=80)) is None
-    assert "with other settings of images" in caplog.text
+    assert reusable_dataset(str(before), ConvertSettings(shards=5, threads=1)) == str(before)  # they change no image
+    assert reusable_dataset(str(before), ConvertSettings(jpeg_quality=80)) is None
+    assert "with other image settings" in caplog.text
 
 
 def test_the_log_tells_how_much_was_taken(
@@ -185,5 +185,5 @@ def test_the_log_tells_how_much_was_taken(
 ) -> None:
     caplog.set_level(logging.INFO)
     convert(str(photos), tmp_path / "again", SETTINGS, previous=str(before))
-    assert f"18 of 18 records taken from {before}" in caplog.text
+    assert f"18 of 18 records reused from {before}" in caplog.text
     assert all_files(tmp_path / "again") == all_files(before)

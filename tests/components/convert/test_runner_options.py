@@ -135,7 +135,7 @@ def test_an_installed_package_is_made_a_wheel_again_that_can_be_installed(tmp_pa
     pip("--target", str(tmp_path / "installed"), str(checkout))
     code = (
         "from pathlib import Path; from components.convert import runner_options\n"
-        "print(runner_options.our_code()[-1].partition('=')[0], runner_options.build_wheel(Path()))"
+        "print(runner_options.package_options()[-1].partition('=')[0], runner_options.build_wheel(Path()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -153,11 +153,11 @@ def test_an_installed_package_is_made_a_wheel_again_that_can_be_installed(tmp_pa
 
 
 def test_what_vertex_mounts_is_known_by_its_address() -> None:
-    assert runner_options.in_cloud("source", "/gcs/my-bucket/flowers") == "gs://my-bucket/flowers"
-    assert runner_options.in_cloud("source", "gs://my-bucket/flowers") == "gs://my-bucket/flowers"
+    assert runner_options.gs_address("source", "/gcs/my-bucket/flowers") == "gs://my-bucket/flowers"
+    assert runner_options.gs_address("source", "gs://my-bucket/flowers") == "gs://my-bucket/flowers"
 
 
 @pytest.mark.parametrize(("source", "out"), [("{}", "gs://bucket/dataset"), ("gs://bucket/flowers", "{}/out")])
 def test_a_place_that_its_workers_cannot_see_is_refused_before_any_work(source: str, out: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=f"{tmp_path}.*Dataflow's workers cannot see this; give a gs:// address"):
+    with pytest.raises(UsageError, match=f"{tmp_path}.*Dataflow's workers have no access to it; use a gs:// address"):
         convert(source.format(tmp_path), out.format(tmp_path), settings())

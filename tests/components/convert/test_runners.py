@@ -16,7 +16,7 @@ from components.convert.plan import Plan, ShardPlan, make_plan
 from components.convert.records import Job
 from components.convert.settings import ConvertSettings
 from components.convert.shard import ShardWriter
-from components.convert.worker import Handover, Worker
+from components.convert.worker import Worker, WorkFolder
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import Item, open_source
@@ -54,8 +54,8 @@ def test_a_plan_comes_through_the_folder_as_it_was(place: str) -> None:
         item(f"a{end}b", split="train", group=end, slices=(("s", end),)) for end in ("\n", "\r", "\x85", "\u2028", '"')
     ]
     plans = (ShardPlan("train", 0, 1, tuple(nasty)), ShardPlan("validation", 0, 1, (item("ü/ü.jpg"),)))
-    assert tuple(Handover(place).put_plans(Plan(plans, (), ()))) == NAMES
-    assert tuple(map(Handover(place).plan, NAMES)) == plans
+    assert tuple(WorkFolder(place).write_plans(Plan(plans, (), ()))) == NAMES
+    assert tuple(map(WorkFolder(place).read_plan, NAMES)) == plans
 
 
 def test_results_come_back_in_order_and_the_folder_goes(flowers: Path, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_images_are_not_in_the_graph_of_the_pipeline(flowers: Path, tmp_path
 
 def test_a_shard_that_is_asked_for_again_or_twice_at_once_is_the_same(flowers: Path, tmp_path: Path) -> None:
     root = tmp_path / "out"
-    names = Handover(str(root)).put_plans(plan_of(flowers))
+    names = WorkFolder(str(root)).write_plans(plan_of(flowers))
     work = Worker(job_of(flowers, root))
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(work, names * 4))
@@ -95,22 +95,24 @@ def test_a_worker_that_does_not_see_the_folder_does_nothing_and_the_launcher_say
 ) -> None:
     Worker(job_of(flowers, tmp_path / "elsewhere"))("train-00000-of-00001")
     assert not (tmp_path / "elsewhere").exists()
-    with pytest.raises(PetalflowError, match=r"no worker of FnApiRunner saw .*; give an --out that all of them see"):
-        runners._results(Handover(str(tmp_path / "out")), NAMES, "FnApiRunner")
+    with pytest.raises(
+        PetalflowError, match=r"no worker of FnApiRunner can access .*; choose an --out that all workers"
+    ):
+        runners.collect_results(WorkFolder(str(tmp_path / "out")), NAMES, "FnApiRunner")
 
 
 @pytest.mark.parametrize("error", [PetalflowError("a.jpg changed"), UsageError("no such thing")])
 def test_what_trying_again_cannot_mend_is_left_for_the_launcher_and_stops_the_others(
     flowers: Path, tmp_path: Path, error: PetalflowError
 ) -> None:
-    handover = Handover(str(tmp_path / "out"))
-    names = handover.put_plans(plan_of(flowers))
-    handover.put_failure(error)
-    handover.put_failure(PetalflowError("later"))
+    work_folder = WorkFolder(str(tmp_path / "out"))
+    names = work_folder.write_plans(plan_of(flowers))
+    work_folder.write_failure(error)
+    work_folder.write_failure(PetalflowError("later"))
     Worker(job_of(flowers, tmp_path / "out"))(names[0])
     assert not list((tmp_path / "out").glob("*.tfrecord"))
     with pytest.raises(type(error), match=str(error)):
-        runners._results(handover, names, "FnApiRunner")
+        runners.collect_results(work_folder, names, "FnApiRunner")
 
 
 @pytest.mark.parametrize("options", [(), ("--direct_num_workers=2", "--direct_running_mode=multi_processing")])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from components.convert.plan import ShardPlan
 from components.convert.records import Job
 from components.convert.settings import ConvertSettings
-from components.convert.shard import ShardResult, ShardWriter, in_batches, in_order
+from components.convert.shard import ShardResult, ShardWriter, make_batches, map_batches
 from petalflow import imaging
 from petalflow.dataset import Record, index_path, read_index, read_shard, shard_name
 from petalflow.errors import PetalflowError
@@ -29,7 +29,7 @@ def item(number: int, size_bytes: int = 30_000) -> Item:
 @given(sizes=st.lists(st.integers(0, 3 * MIB), max_size=100), threads=st.integers(1, 20))
 def test_batches_hold_all_images_in_order_and_little_each(sizes: list[int], threads: int) -> None:
     items = [item(number, size) for number, size in enumerate(sizes)]
-    batches = list(in_batches(items, threads))
+    batches = list(make_batches(items, threads))
     assert [one for batch in batches for one in batch] == items
     for batch in batches:
         assert 1 <= len(batch) <= 16
@@ -46,15 +46,15 @@ def test_results_come_in_order_whoever_is_first() -> None:
         return batch
 
     items = [item(number) for number in range(4)]
-    assert list(in_order(items, work, threads=2)) == [items[:1], items[1:2], items[2:3], items[3:]]
+    assert list(map_batches(items, work, threads=2)) == [items[:1], items[1:2], items[2:3], items[3:]]
 
 
 @pytest.mark.parametrize(("size_bytes", "most"), [(40 * MIB, 1), (20 * MIB, 3), (30_000, 12)])
 def test_no_more_is_begun_than_memory_allows(size_bytes: int, most: int) -> None:
     begun: list[object] = []
     items = [item(number, size_bytes) for number in range(64)]
-    results = in_order(items, lambda batch: begun.append(batch) or len(begun), threads=4)
-    assert next(results) <= most  # nothing was taken until then
+    results = map_batches(items, lambda batch: begun.append(batch) or len(begun), threads=4)
+    assert next(results) <= most  # nothing was reused until then
     results.close()
 
 
@@ -65,7 +65,7 @@ def test_an_error_is_raised_where_its_result_would_be() -> None:
         return batch
 
     items = [item(number) for number in range(6)]
-    results = in_order(items, work, threads=2)
+    results = map_batches(items, work, threads=2)
     assert [next(results), next(results)] == [items[:1], items[1:2]]
     with pytest.raises(ValueError, match="the third"):
         next(results)
@@ -171,4 +171,4 @@ def test_the_index_says_what_is_in_the_shard(flowers: Path, tmp_path: Path) -> N
     ):
         assert (entry.filename, entry.sha256, entry.labels) == (record.filename, record.sha256, record.labels)
         assert (entry.record_bytes, entry.rewritten) == (len(record.to_bytes()), False)
-        assert (entry.measure.width_px, entry.measure.height_px) == (32, 32)
+        assert (entry.statistics.width_px, entry.statistics.height_px) == (32, 32)

@@ -2,13 +2,20 @@ import numpy as np
 import pytest
 
 from components.evaluate.slices import MOST_VALUES, slices_of
-from petalflow.dataset import Entry, Measure
+from petalflow.dataset import Entry, ImageStatistics
 from petalflow.errors import UsageError
 
 
 def entry(filename: str = "a.jpg", side: int = 100, light: float = 100, **slices: str) -> Entry:
     return Entry(
-        filename, "f" * 64, 10, False, Measure(side, side + 50, light, light, light), (0,), "", tuple(slices.items())
+        filename,
+        "f" * 64,
+        10,
+        False,
+        ImageStatistics(side, side + 50, light, light, light),
+        (0,),
+        "",
+        tuple(slices.items()),
     )
 
 

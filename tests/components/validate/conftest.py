@@ -9,7 +9,7 @@ import pytest
 from petalflow import storage
 from petalflow.dataset import (
     Entry,
-    Measure,
+    ImageStatistics,
     Record,
     Shard,
     Summary,
@@ -25,7 +25,7 @@ GOOD = {
     "validation": {"daisy": 1, "rose": 2},
     "test": {"daisy": 1, "rose": 1},
 }
-ORDINARY = Measure(320, 240, 120.0, 130.0, 90.0)
+ORDINARY = ImageStatistics(320, 240, 120.0, 130.0, 90.0)
 MakeDataset = Callable[..., Path]
 
 
@@ -43,7 +43,7 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
         rejects: dict[str, int] | None = None,
         content: Callable[[str], str] = lambda filename: filename,
         image: Callable[[str], bytes] = lambda filename: b"image",
-        measure: Callable[[str], Measure] = lambda filename: ORDINARY,
+        measure: Callable[[str], ImageStatistics] = lambda filename: ORDINARY,
         multi_label: bool = False,
         index: bool = True,
     ) -> Path:

@@ -1,6 +1,6 @@
-from components.validate.checks import Check, at_least, at_most, failure_message, format_table
+from components.validate.checks import DataCheck, at_least, at_most, failure_message, format_table
 
-DRIFT = Check("max_colour_drift", "red", 0.41234567, 0.3, False, 0.41234567, 1.5e-9)
+DRIFT = DataCheck("max_colour_drift", "red", 0.41234567, 0.3, False, 0.41234567, 1.5e-9)
 
 
 def test_what_failed_is_shown_and_of_what_passed_the_nearest_to_its_limit() -> None:
@@ -8,7 +8,7 @@ def test_what_failed_is_shown_and_of_what_passed_the_nearest_to_its_limit() -> N
     checks = [at_least("min_train_images", name, count, 10) for name, count in counts.items()]
     shown = format_table([*checks, DRIFT, at_most("max_reject_share", "", 0.0, 0.05)])
     assert [line.split() for line in shown] == [
-        ["limit", "of", "found", "allowed", "statistic", "p"],
+        ["limit", "subject", "found", "allowed", "statistic", "p"],
         ["min_train_images", "tulip", "9", "10", "FAILED"],
         ["min_train_images", "rose", "(and", "2", "more)", "11", "10", "ok"],
         ["max_colour_drift", "red", "0.4123", "0.3", "0.412", "1.5e-09", "FAILED"],
@@ -24,8 +24,8 @@ def test_markup_in_a_class_name_is_a_class_name() -> None:
 def test_the_sentence_names_every_limit_and_the_worst_of_many() -> None:
     checks = [at_least("min_test_images", f"class-{n:02} in test", n, 50) for n in range(12)]
     said = failure_message([*checks, DRIFT])
-    assert said.startswith("the dataset breaks 13 limits: min_test_images of class-00 in test: 0 (limit 50); ")
+    assert said.startswith("the dataset violates 13 limits: min_test_images (class-00 in test): 0 (limit 50); ")
     assert said.endswith(
-        "class-09 in test: 9 (limit 50) and 2 more; max_colour_drift of red: 0.4123 (limit 0.3; p 1e-09)"
+        "(class-09 in test): 9 (limit 50) and 2 more; max_colour_drift (red): 0.4123 (limit 0.3; p 1e-09)"
     )
-    assert failure_message([DRIFT]).startswith("the dataset breaks 1 limit: ")
+    assert failure_message([DRIFT]).startswith("the dataset violates 1 limit: ")

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from components.validate.checks import Check
+from components.validate.checks import DataCheck
 from components.validate.limits import check_limits, read_contents
 from components.validate.settings import ValidateSettings
-from petalflow.dataset import Measure, open_dataset
+from petalflow.dataset import ImageStatistics, open_dataset
 from petalflow.errors import PetalflowError
 from tests.components.validate.conftest import GOOD, MakeDataset
 
 
-def checks(dataset: Path, **settings: Any) -> list[Check]:
+def checks(dataset: Path, **settings: Any) -> list[DataCheck]:
     opened = open_dataset(dataset)
     return list(check_limits(opened, read_contents(opened), ValidateSettings(**settings)))
 
@@ -24,9 +24,9 @@ def failed(dataset: Path, **settings: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("split", "few", "message"),
     [
-        ("train", 9, "min_train_images of rose in train: 9 (limit 10)"),
-        ("validation", 0, "min_validation_images of rose in validation: 0 (limit 1)"),
-        ("test", 0, "min_test_images of rose in test: 0 (limit 1)"),
+        ("train", 9, "min_train_images (rose in train): 9 (limit 10)"),
+        ("validation", 0, "min_validation_images (rose in validation): 0 (limit 1)"),
+        ("test", 0, "min_test_images (rose in test): 0 (limit 1)"),
     ],
 )
 def test_too_few_images_of_a_class_are_named(make_dataset: MakeDataset, split: str, few: int, message: str) -> None:
@@ -35,7 +35,7 @@ def test_too_few_images_of_a_class_are_named(make_dataset: MakeDataset, split: s
 
 def test_a_missing_split_is_a_split_without_images(make_dataset: MakeDataset) -> None:
     dataset = make_dataset({split: GOOD[split] for split in ("train", "validation")})
-    assert failed(dataset) == [f"min_test_images of {name} in test: 0 (limit 1)" for name in ("daisy", "rose")]
+    assert failed(dataset) == [f"min_test_images ({name} in test): 0 (limit 1)" for name in ("daisy", "rose")]
 
 
 @pytest.mark.parametrize(
@@ -43,13 +43,13 @@ def test_a_missing_split_is_a_split_without_images(make_dataset: MakeDataset) ->
     [
         ({"min_images": 28}, "min_images: 27 (limit 28)"),
         ({"max_images": 26}, "max_images: 27 (limit 26)"),
-        ({"max_imbalance": 1.07}, "max_imbalance of daisy to rose: 1.077 (limit 1.07)"),
+        ({"max_imbalance": 1.07}, "max_imbalance (daisy to rose): 1.077 (limit 1.07)"),
         ({"min_classes": 3}, "min_classes: 2 (limit 3)"),
-        ({"classes": ("daisy", "iris", "rose", "tulip")}, "classes of missing: iris, tulip: 2 (limit 0)"),
-        ({"classes": ("rose",)}, "classes of new: daisy: 1 (limit 0)"),
+        ({"classes": ("daisy", "iris", "rose", "tulip")}, "classes (missing: iris, tulip): 2 (limit 0)"),
+        ({"classes": ("rose",)}, "classes (new: daisy): 1 (limit 0)"),
         (
             {"min_short_side_px": 241, "max_small_share": 0.99},
-            "max_small_share of short side under 241 px: 1 (limit 0.99)",
+            "max_small_share (shorter side under 241 px): 1 (limit 0.99)",
         ),
     ],
 )
@@ -82,8 +82,8 @@ def test_null_is_no_limit(make_dataset: MakeDataset) -> None:
 def test_a_class_without_any_image_is_no_class(make_dataset: MakeDataset) -> None:
     dataset = make_dataset({split: {"daisy": 20, "rose": 0} for split in GOOD})
     assert failed(dataset)[0] == "min_classes: 1 (limit 2)"
-    assert "classes of missing: rose: 1 (limit 0)" in failed(dataset, classes=("daisy", "rose"))
-    assert "max_imbalance of daisy to rose: 60 (limit 9)" in failed(dataset, max_imbalance=9)
+    assert "classes (missing: rose): 1 (limit 0)" in failed(dataset, classes=("daisy", "rose"))
+    assert "max_imbalance (daisy to rose): 60 (limit 9)" in failed(dataset, max_imbalance=9)
 
 
 @pytest.mark.parametrize(("limit", "passes"), [(0.1, True), (0.0999, False), (0.0, False)])
@@ -103,13 +103,17 @@ def test_conflicts_count_whether_they_were_rejected_or_kept(make_dataset: MakeDa
 
 
 def test_a_share_of_small_images_is_counted_exactly(make_dataset: MakeDataset) -> None:
-    def sizes() -> Iterator[Measure]:
-        yield from [Measure(99, 500, 0, 0, 0), Measure(500, 99, 0, 0, 0), Measure(100, 100, 0, 0, 0)]
+    def sizes() -> Iterator[ImageStatistics]:
+        yield from [
+            ImageStatistics(99, 500, 0, 0, 0),
+            ImageStatistics(500, 99, 0, 0, 0),
+            ImageStatistics(100, 100, 0, 0, 0),
+        ]
         while True:
-            yield Measure(640, 480, 0, 0, 0)
+            yield ImageStatistics(640, 480, 0, 0, 0)
 
     sides = dict(zip([f"train/daisy/{n}" for n in range(12)], sizes(), strict=False))
-    dataset = make_dataset(measure=lambda filename: sides.get(filename, Measure(640, 480, 0, 0, 0)))
+    dataset = make_dataset(measure=lambda filename: sides.get(filename, ImageStatistics(640, 480, 0, 0, 0)))
     (found,) = [check for check in checks(dataset, min_short_side_px=100) if check.name == "max_small_share"]
     assert found.value == pytest.approx(2 / 27)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from components.validate.near_duplicates import nearest_of, perceptual_hash
+from components.validate.near_duplicates import find_nearest, perceptual_hash
 from components.validate.settings import ValidateSettings
 from components.validate.validate import validate
 from petalflow.errors import PetalflowError
@@ -86,7 +86,7 @@ def test_the_nearest_is_found_as_by_comparing_all(
     flips = data.draw(st.lists(st.tuples(st.integers(0, 29), st.sets(st.integers(0, 63), max_size=18)), max_size=20))
     near = [int(others[n]) ^ sum(1 << bit for bit in bits) for n, bits in flips if n < len(others)]
     hashes = np.concatenate([hashes, np.array(near, np.uint64)])
-    nearest, apart = nearest_of(hashes, others, distance)
+    nearest, apart = find_nearest(hashes, others, distance)
     for mine, place, bits in zip(hashes.tolist(), nearest, apart, strict=True):
         all_apart = [(mine ^ other).bit_count() for other in others.tolist()]
         least = min(all_apart, default=65)

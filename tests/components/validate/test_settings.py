@@ -11,7 +11,7 @@ def test_classes_that_yaml_takes_for_numbers_are_names() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"min_images": 10, "max_images": 9}, "validate: min_images=10 is more than max_images=9"),
+        ({"min_images": 10, "max_images": 9}, "validate: min_images=10 is greater than max_images=9"),
         ({"max_label_drift": 2}, "validate.max_label_drift=2: input should be less than or equal to 1"),
         ({"max_rejects": 1}, "unknown setting validate.max_rejects: did you mean max_reject_share"),
     ],

@@ -3,20 +3,20 @@ from pathlib import Path
 
 import pytest
 
-from components.validate.drift import given_baseline
+from components.validate.drift import read_reference
 from components.validate.settings import ValidateSettings
 from components.validate.validate import validate
 from petalflow import storage
-from petalflow.dataset import Measure
+from petalflow.dataset import ImageStatistics
 from petalflow.errors import PetalflowError
 from tests.components.validate.conftest import GOOD, MakeDataset
 
 CLASSES = ("daisy", "rose")
-DARK = Measure(320, 240, 40.0, 45.0, 30.0)
+DARK = ImageStatistics(320, 240, 40.0, 45.0, 30.0)
 
 
 def failure(dataset: Path, out: Path, before: Path | None = None, **settings: object) -> str:
-    compared = [given_baseline(str(before))] if before else []
+    compared = [read_reference(str(before))] if before else []
     with pytest.raises(PetalflowError) as caught:
         validate(dataset, out, ValidateSettings(**settings), *compared)
     assert "\n" not in str(caught.value)
@@ -43,9 +43,9 @@ def test_all_that_is_wrong_is_said_at_once_and_written(make_dataset: MakeDataset
     few = {**GOOD, "train": {"daisy": 5, "rose": 4}}
     dataset = make_dataset(few, rejects={"unreadable": 9}, measure=lambda filename: DARK)
     message = failure(dataset, tmp_path / "out", before)
-    assert message.startswith("the dataset breaks 8 limits: min_train_images of daisy in train: 5 (limit 10); ")
-    broken = ("rose in train: 4", "max_reject_share", "missing: aster", "max_brightness_drift of brightness: 1 (limit")
-    assert all(part in message for part in (*broken, *(f"max_colour_drift of {one}: 1" for one in ("red", "blue"))))
+    assert message.startswith("the dataset violates 8 limits: min_train_images (daisy in train): 5 (limit 10); ")
+    broken = ("rose in train): 4", "max_reject_share", "missing: aster", "max_brightness_drift (brightness): 1 (limit")
+    assert all(part in message for part in (*broken, *(f"max_colour_drift ({one}): 1" for one in ("red", "blue"))))
     written = json.loads((tmp_path / "out" / "validation.json").read_text())
     assert written["passed"] is False
     assert sum(not check["passed"] for check in written["checks"]) == 8
@@ -57,7 +57,7 @@ def test_what_it_compared_with_is_written(make_dataset: MakeDataset, tmp_path: P
     dataset = make_dataset()
     alone = validate(dataset, tmp_path / "alone", ValidateSettings())
     assert alone["baseline"]["compared"] is False
-    compared = validate(dataset, tmp_path / "out", ValidateSettings(), given_baseline(str(dataset)))
+    compared = validate(dataset, tmp_path / "out", ValidateSettings(), read_reference(str(dataset)))
     assert compared["baseline"] == {"compared": True, "name": str(dataset), "why": ""}
     drift = [check for check in compared["checks"] if check["p"] is not None]
     assert [check["where"] for check in drift] == [
@@ -69,9 +69,9 @@ def test_what_it_compared_with_is_written(make_dataset: MakeDataset, tmp_path: P
 def test_a_class_that_vanished_must_be_allowed_to(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = make_dataset()
     before = make_dataset({split: {**of, "tulip": 1} for split, of in GOOD.items()}, "before")
-    assert "allow_missing_classes of missing: tulip: 1 (limit 0)" in failure(dataset, tmp_path / "out", before)
+    assert "allow_missing_classes (missing: tulip): 1 (limit 0)" in failure(dataset, tmp_path / "out", before)
     allowed = ValidateSettings(allow_missing_classes=True)
-    assert validate(dataset, tmp_path / "out", allowed, given_baseline(str(before)))["passed"]
+    assert validate(dataset, tmp_path / "out", allowed, read_reference(str(before)))["passed"]
 
 
 def test_images_that_stand_in_two_splits_are_counted_and_named(make_dataset: MakeDataset, tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_images_that_stand_in_two_splits_are_counted_and_named(make_dataset: Mak
 def test_images_of_several_classes_count_in_each(make_dataset: MakeDataset, tmp_path: Path) -> None:
     counts = {split: {"daisy": 3, "rose": 3, "daisy|rose": 7} for split in GOOD}
     dataset = make_dataset(counts, multi_label=True)
-    result = validate(dataset, tmp_path / "out", ValidateSettings(min_images=39), given_baseline(str(dataset)))
+    result = validate(dataset, tmp_path / "out", ValidateSettings(min_images=39), read_reference(str(dataset)))
     found = {check["name"]: check["value"] for check in result["checks"]}
     assert (found["min_images"], found["min_train_images"]) == (39, 10)
     assert (found["max_label_drift"], found["max_brightness_drift"]) == (0, 0)
@@ -109,7 +109,7 @@ def test_a_shard_of_fewer_records_than_announced_is_found(make_dataset: MakeData
     statistics = storage.read_json(str(dataset / "statistics.json"))
     statistics["sizes"]["test"] = 3  # as many digits, so that the size of the file is as it was
     storage.write_json(str(dataset / "statistics.json"), statistics)
-    assert "test holds 2 records but should hold 3" in failure(dataset, tmp_path / "out")
+    assert "test has 2 records instead of 3" in failure(dataset, tmp_path / "out")
 
 
 def test_an_incomplete_dataset_is_not_checked(make_dataset: MakeDataset, tmp_path: Path) -> None:

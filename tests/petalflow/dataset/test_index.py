@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from petalflow import storage
-from petalflow.dataset import Entry, Measure, Record, index_path, read_index, write_index, write_ranges
+from petalflow.dataset import Entry, ImageStatistics, Record, index_path, read_index, write_index, write_ranges
 from petalflow.dataset.index import RANGES, parse_index
-from petalflow.dataset.shards import framed, unframed
+from petalflow.dataset.shards import frame_record, unframe_record
 from petalflow.errors import PetalflowError
 
 RECORDS = [
@@ -13,7 +13,7 @@ RECORDS = [
     Record(b"the other", (1, 2), "rose/2.jpg", f"{2:064x}"),
     Record(b"", (), "rose/3.jpg", f"{3:064x}"),
 ]
-MEASURE = Measure(300, 200, 1.25, 100.0, 255.0)
+MEASURE = ImageStatistics(300, 200, 1.25, 100.0, 255.0)
 
 
 def entry(record: Record) -> Entry:
@@ -33,11 +33,11 @@ def test_an_index_says_what_was_written(index: Path) -> None:
 
 
 def test_an_entry_is_found_by_its_hash_with_the_place_of_its_record(index: Path) -> None:
-    shard = b"".join(framed(record.to_bytes()) for record in RECORDS)
+    shard = b"".join(frame_record(record.to_bytes()) for record in RECORDS)
     for record in RECORDS:
         ((offset, found),) = parse_index(index.read_bytes(), "index", record.sha256.__eq__)
         assert found == entry(record)
-        assert unframed(shard[offset : offset + found.record_bytes + 16]) == record.to_bytes()
+        assert unframe_record(shard[offset : offset + found.record_bytes + 16]) == record.to_bytes()
 
 
 @pytest.mark.parametrize("place", [2, 30, 300, -1])
@@ -57,9 +57,9 @@ def test_ranges_say_which_hashes_are_in_a_shard(index: Path, tmp_path: Path) -> 
 
 
 def test_a_frame_that_is_damaged_anywhere_is_refused() -> None:
-    frame = framed(RECORDS[0].to_bytes())
+    frame = frame_record(RECORDS[0].to_bytes())
     for place in range(len(frame)):
         with pytest.raises(ValueError, match="damaged"):
-            unframed(frame[:place] + bytes([frame[place] ^ 1]) + frame[place + 1 :])
+            unframe_record(frame[:place] + bytes([frame[place] ^ 1]) + frame[place + 1 :])
     with pytest.raises(ValueError, match="damaged"):
-        unframed(frame[:-20])
+        unframe_record(frame[:-20])

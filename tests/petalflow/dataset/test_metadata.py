@@ -10,7 +10,7 @@ from petalflow import storage
 from petalflow.dataset import (
     Dataset,
     Entry,
-    Measure,
+    ImageStatistics,
     Record,
     Shard,
     index_path,
@@ -89,7 +89,7 @@ def test_labels_are_had_without_an_index_and_without_images_where_there_is_one(r
     assert list(dataset.labels("unknown")) == []
     for path in dataset.paths("train"):
         entries = [
-            Entry(record.filename, "0" * 64, 9, False, Measure(4, 4, 0, 0, 0), record.labels)
+            Entry(record.filename, "0" * 64, 9, False, ImageStatistics(4, 4, 0, 0, 0), record.labels)
             for record in map(Record.from_bytes, list(read_shard(path)))
         ]
         write_index(index_path(dataset.root, path.name), entries)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from petalflow.dataset import read_record, read_shard, record_offsets, shard_name, write_shard
-from petalflow.dataset.shards import framed, record_end
+from petalflow.dataset.shards import frame_record, record_end
 from petalflow.errors import PetalflowError
 
 RECORDS = [b"first", b"the second one", b"\x00" * 40]
@@ -69,7 +69,7 @@ def reader(data: bytes) -> Callable[[int, int], bytes]:
 
 @given(st.lists(st.binary(max_size=200), max_size=8))
 def test_each_record_is_read_by_where_it_begins(records: list[bytes]) -> None:
-    data = b"".join(map(framed, records))
+    data = b"".join(map(frame_record, records))
     offsets = record_offsets(reader(data), len(data))
     assert [read_record(reader(data), offset) for offset in offsets] == records
     ends = [record_end(offset, len(record)) for offset, record in zip(offsets, records, strict=True)]

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petalflow.dataset import BINS, Measure, Summary
+from petalflow.dataset import BINS, ImageStatistics, Summary
 
 _MEANS = st.integers(0, 25_500).map(lambda hundredths: hundredths / 100)
-MEASURES = st.builds(Measure, st.integers(1, 65_535), st.integers(1, 65_535), _MEANS, _MEANS, _MEANS)
+MEASURES = st.builds(ImageStatistics, st.integers(1, 65_535), st.integers(1, 65_535), _MEANS, _MEANS, _MEANS)
 
 
-def summary_of(measures: list[Measure]) -> Summary:
+def summary_of(measures: list[ImageStatistics]) -> Summary:
     summary = Summary()
     for measure in measures:
         summary.add(measure)
@@ -20,7 +20,7 @@ def summary_of(measures: list[Measure]) -> Summary:
 
 @given(st.lists(st.lists(MEASURES, max_size=6), max_size=5), st.randoms())
 def test_summaries_of_parts_in_any_order_add_up_to_that_of_the_whole(
-    parts: list[list[Measure]], shuffler: random.Random
+    parts: list[list[ImageStatistics]], shuffler: random.Random
 ) -> None:
     whole = summary_of([measure for part in parts for measure in part])
     shuffler.shuffle(parts)
@@ -32,14 +32,14 @@ def test_summaries_of_parts_in_any_order_add_up_to_that_of_the_whole(
 
 
 @given(st.lists(MEASURES))
-def test_every_image_is_in_one_bin_of_each_histogram(measures: list[Measure]) -> None:
+def test_every_image_is_in_one_bin_of_each_histogram(measures: list[ImageStatistics]) -> None:
     summary = summary_of(measures)
     for name, edges in BINS.items():
         assert len(summary.histogram(name)) == len(edges) + 1
         assert sum(summary.histogram(name)) == summary.images == len(measures)
 
 
-def bin_of(name: str, measure: Measure) -> tuple[float, float]:
+def bin_of(name: str, measure: ImageStatistics) -> tuple[float, float]:
     """Returns the ends of the bin that a measure is in."""
     edges = (float("-inf"), *BINS[name], float("inf"))
     place = summary_of([measure]).histogram(name).index(1)
@@ -47,20 +47,20 @@ def bin_of(name: str, measure: Measure) -> tuple[float, float]:
 
 
 def test_bins_are_where_people_expect_them() -> None:
-    photo = Measure(300, 224, 7.99, 8, 255)
+    photo = ImageStatistics(300, 224, 7.99, 8, 255)
     assert bin_of("short_side_px", photo) == (192, 256)
     assert bin_of("long_side_px", photo) == (256, 384)
     assert bin_of("red", photo) == (float("-inf"), 8)
     assert bin_of("green", photo) == (8, 16)
     assert bin_of("blue", photo) == (248, float("inf"))
     assert bin_of("brightness", photo) == (32, 40)  # 0.299 × 7.99 + 0.587 × 8 + 0.114 × 255 = 36.2
-    sides = [bin_of("aspect", Measure(*size, 0, 0, 0)) for size in ((3, 4), (1, 1), (4, 3), (3, 2), (16, 9))]
+    sides = [bin_of("aspect", ImageStatistics(*size, 0, 0, 0)) for size in ((3, 4), (1, 1), (4, 3), (3, 2), (16, 9))]
     assert sides == sorted(set(sides))  # each in a bin of its own
     assert all(list(edges) == sorted(set(edges)) for edges in BINS.values())
 
 
 def test_means_are_of_images_whatever_their_size() -> None:
-    summary = summary_of([Measure(10, 20, 100.25, 0, 255), Measure(1000, 2000, 0.25, 0, 255)])
+    summary = summary_of([ImageStatistics(10, 20, 100.25, 0, 255), ImageStatistics(1000, 2000, 0.25, 0, 255)])
     assert [summary.mean(name) for name in ("red", "green", "blue")] == [50.25, 0, 255]
     assert summary.mean("brightness") == pytest.approx(0.299 * 50.25 + 0.114 * 255)
     assert (summary.mean("width_px"), summary.mean("height_px"), summary.pixels) == (505, 1010, 200 + 2_000_000)
@@ -72,7 +72,7 @@ def test_no_images_have_no_mean() -> None:
 
 
 def test_a_summary_is_small_and_can_be_read() -> None:
-    summary = summary_of([Measure(28, 28, 70, 71, 72)] * 3 + [Measure(28, 64, 90, 91, 92)])
+    summary = summary_of([ImageStatistics(28, 28, 70, 71, 72)] * 3 + [ImageStatistics(28, 64, 90, 91, 92)])
     assert summary.to_json() == {
         "images": 4,
         "pixels": 3 * 28 * 28 + 28 * 64,
