@@ -1,7 +1,7 @@
-"""Progress as log lines that people read and that the targets turn into a live display.
+"""Progress as log lines, which people read and which a command that follows a run turns into a live display.
 
-A line is all there is: it looks the same in a terminal, in a container's log and on a
-cluster, so whoever follows a run needs nothing but the step's output.
+A line looks the same in a terminal, in a container's log and on a cluster, so following a run takes nothing but the
+step's output.
 
     convert: 640/1600 images
 """
@@ -16,14 +16,14 @@ _LINE = re.compile(r"(?P<step>[a-z]+): (?P<done>\d+)/(?P<total>\d+) (?P<unit>[a-
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a step has come.
+    """The progress of a step.
 
     Attributes:
         step: The step's name.
-        done: Units finished, 0..total.
-        total: Units in all.
+        done: The number of finished units, 0..total.
+        total: The number of units in all.
         unit: What is counted, one lower-case word.
-        note: Anything worth showing beside the count.
+        note: More to show after the count.
     """
 
     step: str
@@ -38,7 +38,7 @@ class Progress:
 
     @classmethod
     def parse(cls, line: str) -> "Progress | None":
-        """Returns the progress that `line` reports, or None if it reports none."""
+        """Returns the progress in a line, or None for any other line."""
         match = _LINE.fullmatch(line.strip())
         if not match:
             return None
@@ -46,7 +46,7 @@ class Progress:
 
 
 class Counter:
-    """Counts units from any thread and prints a line at most every `every_s` seconds.
+    """Counts units, in any number of threads, and prints a line at most every `every_s` seconds.
 
     Example:
         counter = Counter("convert", total=1600, unit="images")
@@ -60,7 +60,7 @@ class Counter:
         self._lock = threading.Lock()
 
     def add(self, units: int = 1, note: str = "") -> None:
-        """Counts `units` more; the last unit is always printed."""
+        """Counts more units; the last unit is always printed."""
         with self._lock:
             was = self._latest
             self._latest = Progress(was.step, was.done + units, was.total, was.unit, note)

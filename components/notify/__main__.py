@@ -11,17 +11,19 @@ app = commandline.new_app(__doc__)
 
 @app.command()
 def notify(
-    record_uri: Annotated[str, typer.Option(help="Where the records of runs are.")],
-    run_id: Annotated[str, typer.Option(help="The run.")],
-    name: Annotated[str, typer.Option(help="The name it releases under.")],
-    send: Annotated[bool, typer.Option("--send", help="Tell those whom the settings name, whatever the end.")] = False,
+    record_uri: Annotated[str, typer.Option(help="Folder or URI of the records of runs.")],
+    run_id: Annotated[str, typer.Option(help="Id of the run.")],
+    name: Annotated[str, typer.Option(help="Name that the run releases under.")],
+    send: Annotated[
+        bool, typer.Option("--send", help="Also send it as the settings say, whatever the outcome.")
+    ] = False,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Say how a run ended, from its record; with --send, to everybody who is to know."""
+    """Print how a run ended, from its record; with --send, also send the message."""
     from components.notify.message import check_recorded, compose
-    from components.notify.notify import send as work
+    from components.notify.notify import send as send_message
     from components.notify.settings import NotifySettings
 
     settings = NotifySettings.of(commandline.read_settings("notify", config, set))
@@ -29,7 +31,7 @@ def notify(
     message = compose(record_uri, run_id, name)
     print("\n".join(message.lines()))
     if send:
-        commandline.run_step("notify", lambda: work(message, settings))
+        commandline.run_step("notify", lambda: send_message(message, settings))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Clear away what piles up from run to run."""
+"""Remove old records, unfinished trainings, listings and releases."""
 
 import logging
 import re
@@ -11,19 +11,19 @@ from petalflow.run import history, lock, record
 
 log = logging.getLogger(__name__)
 
-# As train and snapshot name them; whatever else is there is not ours to remove.
+# Names that train and snapshot give; other files are not ours to remove.
 _TRAINING = re.compile(r"[0-9a-f]{16}")
 _LISTING = re.compile(r"[0-9a-f]+\.jsonl\.gz")
 
 
 def clean_up(registry_uri: str, name: str, state_uri: str, record_uri: str, keep: KeepSettings) -> None:
-    """Removes what is older than the settings keep; what fails is logged, and changes nothing.
+    """Removes what the settings do not keep; a failure is only logged.
 
     Args:
         registry_uri: The registry.
-        name: The name that is released under.
-        state_uri: What all runs of the name share.
-        record_uri: Where the records of its runs are.
+        name: The name of the releases.
+        state_uri: The state shared by all runs of the name.
+        record_uri: The folder of the records of its runs.
         keep: How much to keep.
     """
     removed = []
@@ -35,24 +35,24 @@ def clean_up(registry_uri: str, name: str, state_uri: str, record_uri: str, keep
     ):
         try:
             old = remove(number) if number is not None else ()
-        except Exception as error:  # a run is not worth less because the one after it finds more than it needs
-            log.warning("cannot clear away old %s: %s", what, error)
+        except Exception as error:  # no reason for the run to fail
+            log.warning("cannot remove old %s: %s", what, error)
         else:
             removed += [f"{what} ({len(old)})"] if old else []
     if removed:
-        log.info("cleared away what was old: %s", ", ".join(removed))
+        log.info("removed old %s", ", ".join(removed))
 
 
 def _remove_records(record_uri: str, state_uri: str, keep: int) -> list[str]:
-    begun = [run_id for run_id, began in history.beginnings(record_uri).items() if began]
+    begun = [run_id for run_id, began in history.start_times(record_uri).items() if began]
     if len(begun) <= keep:
         return []
     holder = lock.current_holder(state_uri)
-    spared = {holder.run_id} if holder and holder.is_active() else set()
-    spared.add(next((run_id for run_id in reversed(begun) if _was_accepted(record_uri, run_id)), ""))
-    old = [run_id for run_id in begun[:-keep] if run_id not in spared]
+    kept = {holder.run_id} if holder and holder.is_active() else set()
+    kept.add(next((run_id for run_id in reversed(begun) if _was_accepted(record_uri, run_id)), ""))
+    old = [run_id for run_id in begun[:-keep] if run_id not in kept]
     for run_id in old:
-        history.forget(record_uri, run_id)
+        history.delete(record_uri, run_id)
     return old
 
 
@@ -73,12 +73,12 @@ def _remove_listings(state_uri: str, registry_uri: str, name: str, keep: int) ->
     folder = storage.join(state_uri, "listings")
     old = [entry for entry in _oldest_first(folder) if _LISTING.fullmatch(entry)][:-keep]
     live = registry.live(registry_uri, name) if old else None
-    # The next run says what changed since the live release.
+    # The next run reports what changed since the live release.
     return _remove(folder, [entry for entry in old if not live or entry != f"{live.lineage['fingerprint']}.jsonl.gz"])
 
 
 def _oldest_first(folder: str) -> list[str]:
-    """Returns what is directly in a folder, in the order in which it was last written to."""
+    """Returns the entries of a folder, ordered by the time at which they were last written to."""
     written: dict[str, datetime] = {}
     for file in storage.list_files(folder):
         entry, time = file.name.partition("/")[0], storage.modified(storage.join(folder, file.name))

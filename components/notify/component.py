@@ -1,4 +1,4 @@
-"""The KFP face of notify: the exit handler, which runs whatever happened."""
+"""The KFP component of notify: the exit handler, which runs however the other steps ended."""
 
 from kfp import dsl
 
@@ -17,7 +17,7 @@ def notify(
     keep_config: str,
     status: dsl.PipelineTaskFinalStatus,
 ) -> None:
-    """Ends a run: notes how it ended, clears away what is old, lets the next one in, and tells people."""
+    """Ends a run: records its outcome, removes what is old, releases the lock, and notifies people."""
     from components.notify.cleanup import clean_up
     from components.notify.message import summary
     from components.notify.notify import notify as work
@@ -30,7 +30,7 @@ def notify(
         record.end(record_uri, run, state_uri, succeeded=status.state == "SUCCEEDED", error=error)
         for line in summary(record_uri, run, name):
             print(line, flush=True)
-        # Before another run may go on with what is there; telling may take a while, and need not.
+        # While the run still holds the lock; sending messages may take a while and does not need it.
         clean_up(registry, name, state_uri, record_uri, KeepSettings.from_json(keep_config))
         lock.release(state_uri, run)
         work(record_uri, run, name, NotifySettings.from_json(notify_config))

@@ -1,6 +1,9 @@
-"""Hand something to a server that may be away for a moment: try again, wait longer each time, give up in the end.
+"""Deliver a message to a server that may be unavailable for a moment: try again with growing waits, then give up.
 
-What is said of a failure names the server's host and never repeats what libraries say: that often holds the whole URL.
+An error names the server's host and never quotes the messages of libraries, which often contain the whole URL.
+
+Not apprise: its 15 MB answer only True or False, so an error could not tell what is worth another attempt, how long the
+server asks to wait (Retry-After), or which recipients of an e-mail are still waiting for it.
 """
 
 import logging
@@ -14,19 +17,19 @@ from petalflow.errors import PetalflowError
 
 log = logging.getLogger(__name__)
 
-# Of one wait, whatever a server asks for: the run is over, and only this step still goes on.
+# The longest wait, whatever a server asks for: the run is over, and only this step is still running.
 _LONGEST_WAIT_S = 60.0
 
 
 class Undelivered(PetalflowError):
-    """A server did not take what it was given, and would not take it a second time."""
+    """A server rejected a message, or all attempts to deliver it failed."""
 
 
 class Delayed(Undelivered):
-    """A server did not take what it was given, and may take it later.
+    """An attempt to deliver a message failed, but a later one may succeed.
 
     Attributes:
-        after_s: How long it asked to be left alone.
+        after_s: How long the server asks to wait, in seconds.
     """
 
     def __init__(self, message: str, after_s: float = 0) -> None:
@@ -38,11 +41,11 @@ def deliver(attempt: Callable[[], None], settings: NotifySettings) -> None:
     """Makes attempts until one succeeds.
 
     Args:
-        attempt: Raises Delayed for what may pass.
-        settings: How many attempts, and how long to wait after the first; after each further one twice as long.
+        attempt: Delivers the message; raises Delayed if another attempt may succeed.
+        settings: The number of attempts, and the wait after the first; it doubles after each further one.
 
     Raises:
-        Undelivered: If the last one failed, or one for good.
+        Undelivered: If the last attempt failed, or one that another attempt would not mend.
     """
     for number in range(1, settings.attempts + 1):
         try:
@@ -58,20 +61,20 @@ def deliver(attempt: Callable[[], None], settings: NotifySettings) -> None:
 
 
 def unreached(where: str, error: OSError, timeout_s: float) -> Undelivered:
-    """Returns what to raise when the network, or TLS, did not lead to a server.
+    """Returns the error to raise when no connection to a server could be made.
 
     Args:
         where: The server.
-        error: What the system said.
-        timeout_s: How long was waited.
+        error: The error of the network or of TLS.
+        timeout_s: The timeout of the attempt, in seconds.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return Undelivered(
-            f"{where} has a certificate that is not trusted ({error.verify_message}); if it is a private one, let "
-            "SSL_CERT_FILE name it where the steps run"
+            f"{where} has a certificate that is not trusted ({error.verify_message}); if it is a private one, name it "
+            "in SSL_CERT_FILE where the steps run"
         )
     if isinstance(error, TimeoutError):
         return Delayed(f"{where} did not answer within {timeout_s:g} s")
     if isinstance(error, socket.gaierror):
-        return Delayed(f"{where} is not found ({error.strerror})")
+        return Delayed(f"{where} was not found ({error.strerror})")
     return Delayed(f"{where} cannot be reached ({error.strerror or 'it closed the connection'})")

@@ -1,4 +1,4 @@
-"""How a run ended, in words a person reads: from its record."""
+"""How a run ended, as a message for people, made from the run's record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from petalflow.errors import UsageError
 from petalflow.run import record
 from petalflow.verdict import REPORT_FILE, Check
 
-# Of a message; what is longer is not read.
+# The length of a message; nobody reads a longer one.
 _LINES = 10
 _LONGEST_LINE = 500
-# What failed is what a person looks for.
+# Failed checks first.
 _ORDER = (False, True, None)
-_MARKS = {True: "passed", False: "failed", None: "not applicable"}
-# Where a browser that is logged in at Google opens what has an address gs://...
+_RESULTS = {True: "passed", False: "failed", None: "not applicable"}
+# Where a browser that is logged in at Google opens an address gs://...
 _OBJECT = "https://storage.cloud.google.com/"
 _FOLDER = "https://console.cloud.google.com/storage/browser/"
 
@@ -26,17 +26,17 @@ class Message:
     """How a run ended.
 
     Attributes:
-        name: What it was to release under.
+        name: The name to release under.
         run_id: The run.
         outcome: accepted, refused, failed, nothing new or skipped.
-        error: What the step that failed said, or "".
-        source: What was looked at, or why nothing was, in words; "" if the run did not come so far.
+        error: The error of the step that failed, or "".
+        source: A line about the source, or why it was not read; "" if the run did not get that far.
         why: The reasons for the run.
-        accuracy: Of the candidate on the test images, 0..1; None if there was no verdict.
-        judged: The same in words, and what the candidate was compared with; or "".
-        checks: Those of the verdict, the failed ones first.
-        version: Of the release; None if there is none.
-        release: Its address, or "".
+        accuracy: The candidate's accuracy on the test images, 0..1; None without a verdict.
+        judged: A line with the accuracy and what the candidate was compared with, or "".
+        checks: The checks of the verdict, the failed ones first.
+        version: The version of the release; None if there is none.
+        release: The address of the release, or "".
         report: The address of the report, or "".
     """
 
@@ -55,7 +55,7 @@ class Message:
 
     @property
     def title(self) -> str:
-        """The name and the outcome, on one line whatever the name is."""
+        """The name and the outcome, as one line."""
         return plain(f"{self.name}: {self.outcome}")
 
     @property
@@ -64,16 +64,16 @@ class Message:
         return [check for check in self.checks if check.passed is False]
 
     def lines(self) -> list[str]:
-        """Returns all that there is to say; addresses as the record has them."""
+        """Returns the whole message, with addresses as in the record."""
         released = [f"released version {self.version}: {self.release}"] if self.release else []
-        return [*self._facts(), *map(_line, self.checks), *released]
+        return [*self._facts(), *map(_check_line, self.checks), *released]
 
     def text(self) -> str:
-        """Returns the ten lines that people are sent; addresses as a browser opens them."""
+        """Returns the message of at most ten lines that is sent, with addresses that a browser opens."""
         facts, links = self._facts(), self._links()
         room = _LINES - len(facts) - len(links)
         shown = self.checks if len(self.checks) <= room else self.checks[: room - 1]
-        return "\n".join([*facts, *map(_line, shown), *_rest(self.checks[len(shown) :]), *links])
+        return "\n".join([*facts, *map(_check_line, shown), *_count_rest(self.checks[len(shown) :]), *links])
 
     def _facts(self) -> list[str]:
         why = f"why: {'; '.join(self.why)}" if self.why else ""
@@ -81,16 +81,16 @@ class Message:
         return [plain(fact) for fact in facts if fact]
 
     def _links(self) -> list[str]:
-        release = f"released version {self.version}: {_opened(self.release, _FOLDER)}" if self.release else ""
-        report = f"report: {_opened(self.report, _OBJECT)}" if self.report else ""
+        release = f"released version {self.version}: {_link(self.release, _FOLDER)}" if self.release else ""
+        report = f"report: {_link(self.report, _OBJECT)}" if self.report else ""
         return [_printable(link) for link in (release, report) if link]
 
 
 def compose(record_uri: str, run_id: str, name: str) -> Message:
-    """Returns how a run ended and why, from what its steps and `runs.end` noted.
+    """Returns the message about a run, made from its record.
 
     Args:
-        record_uri: Where the records are.
+        record_uri: The folder of the records.
         run_id: The run.
         name: The name it releases under.
     """
@@ -105,10 +105,10 @@ def compose(record_uri: str, run_id: str, name: str) -> Message:
         run_id=run_id,
         outcome=outcome,
         error=ended["error"] if ended else "",
-        source=_source(snapshot) if snapshot else "",
+        source=_source_line(snapshot) if snapshot else "",
         why=snapshot.get("why", ()),
         accuracy=verdict["candidate"]["accuracy"] if verdict else None,
-        judged=_judged(verdict) if verdict else "",
+        judged=_judged_line(verdict) if verdict else "",
         checks=sorted(checks, key=lambda check: _ORDER.index(check.passed)),
         version=release.get("version"),
         release=release.get("uri", ""),
@@ -117,20 +117,20 @@ def compose(record_uri: str, run_id: str, name: str) -> Message:
 
 
 def summary(record_uri: str, run_id: str, name: str) -> list[str]:
-    """Returns all lines of `compose`; its arguments are the same."""
+    """Returns the lines of the message about a run; the arguments are those of `compose`."""
     return compose(record_uri, run_id, name).lines()
 
 
 def check_recorded(record_uri: str, run_id: str) -> None:
-    """Raises UsageError if there is no record of a run."""
+    """Raises UsageError if a run has no record."""
     if not storage.exists(storage.join(record_uri, run_id)):
         known = storage.list_folders(record_uri)
-        there = f"the last one there is {known[-1]}" if known else "there is none of any run"
-        raise UsageError(f"there is no record of run {run_id} under {record_uri}; {there}")
+        newest = f"the last one is {known[-1]}" if known else "it holds no records"
+        raise UsageError(f"no record of run {run_id} is in {record_uri}; {newest}")
 
 
 def plain(text: str) -> str:
-    """Returns text from outside as one line without control characters, not longer than a person reads."""
+    """Returns untrusted text as one line without control characters, cut to a readable length."""
     line = " ".join(_printable(text).split())
     return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"
 
@@ -139,30 +139,30 @@ def _printable(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def _source(snapshot: dict[str, Any]) -> str:
+def _source_line(snapshot: dict[str, Any]) -> str:
     if snapshot.get("skipped"):
         return f"{snapshot['skipped']}: {snapshot['source']}"
     return f"source: {snapshot['images']} images in {len(snapshot['classes'])} classes, {snapshot['source']}"
 
 
-def _judged(verdict: dict[str, Any]) -> str:
+def _judged_line(verdict: dict[str, Any]) -> str:
     version = verdict["baseline"].get("version")
     compared = f", compared with version {version}" if version else ""
     anyway = verdict.get("accepted_anyway")
-    by = f"; accepted by {anyway['by']}, whatever the checks say: {anyway['reason']}" if anyway else ""
+    by = f"; accepted by {anyway['by']} despite failed checks: {anyway['reason']}" if anyway else ""
     return f"accuracy {verdict['candidate']['accuracy']:.4f} on {verdict['test_images']} test images{compared}{by}"
 
 
-def _line(check: Check) -> str:
-    return plain(f"{_MARKS[check.passed]}: {check}")
+def _check_line(check: Check) -> str:
+    return plain(f"{_RESULTS[check.passed]}: {check}")
 
 
-def _rest(checks: Sequence[Check]) -> list[str]:
+def _count_rest(checks: Sequence[Check]) -> list[str]:
     if not checks:
         return []
-    counts = ((sum(check.passed is passed for check in checks), _MARKS[passed]) for passed in _ORDER)
+    counts = ((sum(check.passed is passed for check in checks), _RESULTS[passed]) for passed in _ORDER)
     return [f"and {len(checks)} more checks: {', '.join(f'{count} {mark}' for count, mark in counts if count)}"]
 
 
-def _opened(address: str, browser: str) -> str:
+def _link(address: str, browser: str) -> str:
     return browser + quote(address.removeprefix("gs://")) if address.startswith("gs://") else address

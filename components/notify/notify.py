@@ -1,4 +1,4 @@
-"""Tell people how a run ended."""
+"""Notify people how a run ended."""
 
 import logging
 from collections.abc import Callable
@@ -12,53 +12,55 @@ log = logging.getLogger(__name__)
 
 
 def notify(record_uri: str, run_id: str, name: str, settings: NotifySettings) -> None:
-    """Tells those whom the settings name; what fails is logged, and changes nothing.
+    """Sends the message about a run as the settings ask; a failure is only logged.
 
     Args:
-        record_uri: Where the records are.
+        record_uri: The folder of the records.
         run_id: The run.
         name: The name it releases under.
-        settings: Whom to tell, and when.
+        settings: Whom to notify, and of which outcomes.
     """
     if not settings.used:
         return
     try:
         message = compose(record_uri, run_id, name)
-        if message.outcome.replace(" ", "_") in settings.outcomes:
+        outcome = message.outcome.replace(" ", "_")
+        if outcome in settings.outcomes:
             send(message, settings)
         else:
-            log.info("nobody is told, since notify.outcomes leaves out %s", message.outcome.replace(" ", "_"))
+            log.info("no notification is sent, since notify.outcomes does not include %s", outcome)
     except Exception as error:
-        log.warning("not everybody was told how the run ended: %s", _words(error))
+        log.warning("notification failed: %s", _describe(error))
 
 
 def send(message: Message, settings: NotifySettings) -> None:
-    """Sends a message all the ways that are set, each whatever became of the others.
+    """Sends a message through every channel that is set, even if another one fails.
 
     Args:
         message: How a run ended.
-        settings: The ways.
+        settings: The channels.
 
     Raises:
-        PetalflowError: Naming those that failed, or if none is set.
+        PetalflowError: If a channel fails; it names each that did.
+        UsageError: If no channel is set.
     """
-    ways = [way for way, wanted in ((webhook.post, settings.webhook), (mail.send, settings.email_to)) if wanted]
-    if not ways:
-        raise UsageError("there is nobody to tell; set notify.webhook or notify.email_to")
-    problems = [problem for way in ways if (problem := _try(way, message, settings))]
+    channels = [send for send, used in ((webhook.post, settings.webhook), (mail.send, settings.email_to)) if used]
+    if not channels:
+        raise UsageError("nobody is to be notified; set notify.webhook or notify.email_to")
+    problems = [problem for channel in channels if (problem := _try(channel, message, settings))]
     if problems:
         raise PetalflowError("; ".join(problems))
 
 
-def _try(way: Callable[[Message, NotifySettings], str], message: Message, settings: NotifySettings) -> str:
+def _try(channel: Callable[[Message, NotifySettings], str], message: Message, settings: NotifySettings) -> str:
     """Returns what went wrong, or ""."""
     try:
-        log.info("told %s", way(message, settings))
+        log.info("notified %s", channel(message, settings))
         return ""
     except Exception as error:
-        return _words(error)
+        return _describe(error)
 
 
-def _words(error: Exception) -> str:
-    # Those of a defect are not ours, and may hold what is secret.
+def _describe(error: Exception) -> str:
+    # The message of an unexpected error may contain a secret.
     return str(error) if isinstance(error, PetalflowError) else f"unexpected {type(error).__name__}"

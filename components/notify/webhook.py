@@ -1,4 +1,4 @@
-"""Post how a run ended to a webhook, in the JSON that Slack and its like understand."""
+"""Post how a run ended to a webhook, as JSON that Slack and similar services understand."""
 
 import html
 import logging
@@ -20,12 +20,12 @@ from components.notify.message import Message
 from components.notify.settings import NotifySettings
 from petalflow import __version__
 
-# It tells the whole URL at the level of debugging, which somebody may have asked for.
+# At level DEBUG, which may be set, it logs the whole URL.
 logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
-# Beside all from 500 on: those that say "not now".
-_LATER = (408, 425, 429)
-# Slack says what is wrong in one word, like invalid_payload; a page of HTML may hold the URL.
+# Statuses below 500 that a later attempt may avoid.
+_TEMPORARY = (408, 425, 429)
+# Slack answers with one word, like invalid_payload; a page of HTML may contain the URL.
 _REASON = re.compile(rb"[a-z_]{1,40}")
 
 
@@ -34,13 +34,13 @@ def post(message: Message, settings: NotifySettings) -> str:
 
     Args:
         message: How the run ended.
-        settings: Where to.
+        settings: The webhook.
 
     Returns:
-        Where it went, in words without secrets.
+        A description of the webhook, without secrets.
 
     Raises:
-        PetalflowError: If it did not get there.
+        PetalflowError: If it was not delivered.
     """
     url = _url(secret.reveal("notify.webhook", settings.webhook or ""))
     where = f"the webhook at {url.netloc}"
@@ -53,7 +53,7 @@ def _url(text: str) -> Url:
         url = parse_url(text)
         if url.scheme in ("http", "https") and url.host:
             return url
-    raise Undelivered("notify.webhook leads to no URL with https:// and a host; correct what is found there")
+    raise Undelivered("notify.webhook does not refer to a URL with https:// and a host; correct the secret")
 
 
 def _body(message: Message, settings: NotifySettings) -> dict[str, Any]:
@@ -73,15 +73,15 @@ def _attempt(url: Url, body: dict[str, Any], timeout_s: float, where: str) -> No
         answer = _pool(url).request(
             "POST", url.url, json=body, headers=headers, timeout=timeout_s, retries=False, preload_content=False
         )
-        said = answer.read1(100) if answer.status >= 300 else b""  # once: a body may come in drops
+        body_start = answer.read1(100) if answer.status >= 300 else b""  # one read, since a body may trickle in
         answer.close()
     except HTTPError as error:
-        raise _explained(error, where, timeout_s) from None
-    _check(answer, said, where)
+        raise _to_error(error, where, timeout_s) from None
+    _check(answer, body_start, where)
 
 
 def _pool(url: Url) -> urllib3.PoolManager:
-    """Returns connections that go through a proxy where the environment names one."""
+    """Returns connections, through a proxy if the environment names one."""
     proxy = urllib.request.getproxies().get(str(url.scheme))
     if not proxy or urllib.request.proxy_bypass(str(url.host)):
         return urllib3.PoolManager()
@@ -89,14 +89,14 @@ def _pool(url: Url) -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy, proxy_headers=make_headers(proxy_basic_auth=unquote(auth)) if auth else None)
 
 
-def _check(answer: urllib3.BaseHTTPResponse, said: bytes, where: str) -> None:
+def _check(answer: urllib3.BaseHTTPResponse, body_start: bytes, where: str) -> None:
     status = answer.status
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
-        raise Undelivered(f"{where} answered {status}, a redirect, which is not followed; give the URL it leads to")
-    reason = f" ({said.decode()})" if _REASON.fullmatch(said) else ""
-    if status not in _LATER and status < 500:
+        raise Undelivered(f"{where} answered {status}, a redirect, which is not followed; give its target")
+    reason = f" ({body_start.decode()})" if _REASON.fullmatch(body_start) else ""
+    if status not in _TEMPORARY and status < 500:
         raise Undelivered(f"{where} answered {status}{reason}")
     after_s = 0.0
     with suppress(InvalidHeader):
@@ -104,7 +104,7 @@ def _check(answer: urllib3.BaseHTTPResponse, said: bytes, where: str) -> None:
     raise Delayed(f"{where} answered {status}{reason}", after_s)
 
 
-def _explained(error: HTTPError, where: str, timeout_s: float) -> Undelivered:
+def _to_error(error: HTTPError, where: str, timeout_s: float) -> Undelivered:
     if isinstance(error, urllib3.exceptions.ProxyError):
         where = f"the proxy before {where}"
         error = error.original_error if isinstance(error.original_error, HTTPError) else error
@@ -114,4 +114,4 @@ def _explained(error: HTTPError, where: str, timeout_s: float) -> Undelivered:
         return unreached(where, TimeoutError(), timeout_s)
     causes = (*error.args, error.__cause__, error.__context__)
     cause = next((one for one in causes if isinstance(one, OSError)), None)
-    return unreached(where, cause, timeout_s) if cause else Delayed(f"{where} gave no answer that HTTP knows")
+    return unreached(where, cause, timeout_s) if cause else Delayed(f"{where} did not answer in HTTP")

@@ -1,4 +1,4 @@
-"""The KFP face of release."""
+"""The KFP component of release."""
 
 from kfp import dsl
 

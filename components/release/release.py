@@ -1,4 +1,4 @@
-"""Publish an export as the next version in the registry, with the verdict that lets it out and its lineage."""
+"""Publish an export as the next version in the registry, with its verdict and its lineage."""
 
 import json
 import logging
@@ -35,28 +35,31 @@ def release(
     code_version: str,
     state_uri: str = "",
 ) -> Release:
-    """Releases an export; called again for the same run, it finds the release that is there.
+    """Releases an export; calling it again for the same run returns the release it made before.
 
     Args:
-        exported: What export made.
-        evaluation: What evaluate made of the same model.
-        dataset_root: The dataset that both worked on.
+        exported: The folder of the export.
+        evaluation: The folder of the evaluation of the same model.
+        dataset_root: The dataset that the model was evaluated on.
         registry_uri: The registry.
         name: The name to release under.
-        run_id: The run it belongs to.
-        source: Where its images came from.
-        dataset_uri: Where a later run finds the dataset.
-        settings: Of the steps, by section, for the lineage.
-        code_version: Of the code that made it.
-        state_uri: Where the run has its lock; "" for no run.
+        run_id: The run.
+        source: The address of its images.
+        dataset_uri: The address at which a later run finds the dataset.
+        settings: The settings of the steps by section, for the lineage.
+        code_version: The version of the steps' code.
+        state_uri: The state with the run's lock; "" outside of a run.
+
+    Returns:
+        The release.
 
     Raises:
-        PetalflowError: If one of the three is not complete, the verdict is a refusal or is about something else
-            than the export, or another run has taken the lock.
+        PetalflowError: If one of the three folders is not complete, if the verdict is a refusal or belongs to another
+            model than the export, or if another run has acquired the lock.
     """
     verdict = read_accepted(evaluation)
     dataset, export = open_dataset(dataset_root), Exported.read(exported)
-    _check_fit(verdict, export, dataset)
+    _check_same_model(verdict, export, dataset)
     metrics = storage.read_json(str(Path(evaluation) / METRICS_FILE))["candidate"]
     card = model_card(verdict, metrics, export, dataset.statistics["records"])
     lineage = {
@@ -77,44 +80,54 @@ def release(
     files = {
         VERDICT_FILE: (Path(evaluation) / VERDICT_FILE).read_bytes(),
         _MODEL_CARD_FILE: card.encode(),
-        # The next dataset is compared with it, when this one may be long gone.
         **_training_images(dataset, export.warm_started_from),
+        # The next dataset is compared with these statistics, when this dataset may no longer exist.
         DATASET_STATISTICS_FILE: json.dumps(dict(dataset.statistics), sort_keys=True, ensure_ascii=False).encode(),
     }
-    _warn_of_live(registry.live(registry_uri, name), verdict["baseline"], run_id)
+    _warn_if_not_compared(registry.live(registry_uri, name), verdict["baseline"], run_id)
     if state_uri:
-        lock.check_held(state_uri, run_id)
+        _check_lock(state_uri, run_id)
     released = registry.publish(str(exported), lineage, registry_uri, name, files)
     log.info("released %s version %d: %s", name, released.version, released.uri)
     return released
 
 
-def _training_images(dataset: Dataset, began_with: str | None) -> dict[str, bytes]:
-    """Returns the file that says which images the model knows; none if that is not known of what it began with."""
-    before = registry.training_hashes_at(began_with) if began_with else frozenset[str]()
-    if before is None:
+def _check_lock(state_uri: str, run_id: str) -> None:
+    try:
+        lock.check_held(state_uri, run_id)
+    except lock.LockLost as error:
+        raise PetalflowError(
+            f"{error}, so nothing is released; run again, with a longer snapshot.lease_minutes if the machines were "
+            "slow to start"
+        ) from None
+
+
+def _training_images(dataset: Dataset, warm_started_from: str | None) -> dict[str, bytes]:
+    """Returns the file of the images that the model was trained on; {} if those of its warm start are unknown."""
+    earlier = registry.training_hashes_at(warm_started_from) if warm_started_from else frozenset[str]()
+    if earlier is None:
         return {}
-    # Those of validation chose its epoch and its temperature.
-    mine = (entry.sha256 for split in ("train", "validation") for entry in dataset.entries(split))
-    return {TRAINING_IMAGES_FILE: write_training_hashes([*before, *mine])}
+    # The validation images count, since they determined the best epoch and the temperature.
+    used = (entry.sha256 for split in ("train", "validation") for entry in dataset.entries(split))
+    return {TRAINING_IMAGES_FILE: write_training_hashes([*earlier, *used])}
 
 
-def _warn_of_live(live: Release | None, baseline: Mapping[str, Any], run_id: str) -> None:
+def _warn_if_not_compared(live: Release | None, baseline: Mapping[str, Any], run_id: str) -> None:
     if live and live.run_id != run_id and live.version != baseline.get("version"):
         compared = f"version {baseline['version']}" if baseline.get("version") else "no release"
         log.warning("version %d is live, and the candidate was compared with %s", live.version, compared)
 
 
-def _check_fit(verdict: Mapping[str, Any], export: Exported, dataset: Dataset) -> None:
-    """Checks that what was judged is what was exported, and how."""
+def _check_same_model(verdict: Mapping[str, Any], export: Exported, dataset: Dataset) -> None:
+    """Checks that the verdict, the export and the dataset belong together."""
     judged = {
         "dataset": (verdict["fingerprint"], export.fingerprint),
         "classes": (tuple(verdict["class_names"]), export.class_names),
         "model": (verdict["candidate"]["model_sha256"], export.model_sha256),
         "temperature or abstain threshold": (Serving.of_verdict(verdict), export.serving),
     }
-    other = [what for what, (of_verdict, of_export) in judged.items() if of_verdict != of_export]
-    if other:
-        raise PetalflowError(f"the export has another {other[0]} than the model that was accepted; export that one")
+    different = [what for what, (in_verdict, in_export) in judged.items() if in_verdict != in_export]
+    if different:
+        raise PetalflowError(f"the export differs from the accepted model in {different[0]}; export the accepted model")
     if dataset.fingerprint != verdict["fingerprint"]:
-        raise PetalflowError(f"{dataset.root} is not the dataset that the verdict is about; give that one")
+        raise PetalflowError(f"{dataset.root} is not the dataset of the verdict; give the dataset that evaluate used")

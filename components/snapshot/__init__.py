@@ -1,1 +1,1 @@
-"""List the source and take its fingerprint."""
+"""List the source and compute its fingerprint."""

@@ -13,12 +13,12 @@ app = commandline.new_app(__doc__)
 @app.command()
 def snapshot(
     source: Annotated[str, typer.Argument(help="Folder or URI of the source.")],
-    out: Annotated[Path, typer.Option(help="JSON Lines file to write: an image a line.")],
+    out: Annotated[Path, typer.Option(help="JSON Lines file to write, an image per line.")],
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """List the source and take its fingerprint; how to read it are settings of convert."""
+    """List the source and print its fingerprint; the settings of convert say how to read it."""
     import json
 
     from components.snapshot.snapshot import snapshot as work

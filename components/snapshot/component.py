@@ -1,4 +1,4 @@
-"""The KFP face of snapshot."""
+"""The KFP component of snapshot."""
 
 from kfp import dsl
 

@@ -10,41 +10,42 @@ from petalflow.settings import StepSettings, TimeZone
 
 
 class SnapshotSettings(StepSettings):
-    """How a source is looked at, and when a run has nothing to do."""
+    """What a run waits for, and when it has nothing to do."""
 
     section = "snapshot"
 
-    if_changed: bool = Field(
-        False, description="do nothing when source, settings and code are those of the live release"
-    )
+    if_changed: bool = Field(False, description="do nothing if source, settings and code are those of the live release")
     timezone: TimeZone = Field("UTC", description="time zone of the dates in a source like photos/{date}")
     ready_file: str | None = Field(
         None,
         min_length=1,
-        description="file that whoever fills the source writes last, like _SUCCESS; none: no such file",
+        description="file that marks the source as complete, like _SUCCESS; none: no such file is needed",
     )
-    source_wait_minutes: float = Field(0, ge=0, description="how long to wait for a source that is not there yet")
+    source_wait_minutes: float = Field(0, ge=0, description="minutes to wait for a missing or incomplete source")
     if_missing: Literal["fail", "skip"] = Field(
-        "fail", description="what to do if the source is not there then: fail, or skip this run"
+        "fail", description="what to do if the source is still missing after that: fail, or skip the run"
     )
     overlap: Literal["wait", "leave"] = Field(
-        "wait", description="what to do while another run of the same name goes on: wait for its end, or leave"
+        "wait",
+        description="what to do while another run of the name is active: wait until it ends, or leave (skip this run)",
     )
-    overlap_wait_minutes: float = Field(1440, gt=0, description="how long to wait for another run, before failing")
+    overlap_wait_minutes: float = Field(1440, gt=0, description="minutes to wait for another run before the run fails")
     lease_minutes: float = Field(
-        60, gt=0, description="after so long without a sign of life, another run takes this one for dead"
+        60, gt=0, description="minutes without a heartbeat after which other runs consider this one dead"
     )
 
     due: str | None = Field(
         None,
-        description="cron line and zone, '0 3 * * 1 Europe/Berlin': all but the first start since then have nothing to "
-        "do; set by schedules on Kubeflow, where starts cannot wait for a time in the zone",
+        description="cron line and time zone, like '0 3 * * 1 Europe/Berlin': only the first start after it is due "
+        "does anything; set by schedules on Kubeflow, which start runs at every time that may be due",
     )
-    due_since: str | None = Field(None, description="when that schedule was made, ISO 8601; what was due then is over")
+    due_since: str | None = Field(
+        None, description="when the schedule was created, ISO 8601; earlier runs are not made up for"
+    )
 
     @field_validator("due")
     @classmethod
-    def _cron_and_zone(cls, due: str | None) -> str | None:
+    def _check_due(cls, due: str | None) -> str | None:
         if due is not None:
             expression, _, zone = due.rpartition(" ")
             try:

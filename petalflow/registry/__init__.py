@@ -1,13 +1,13 @@
-"""Releases: list them, find the live one, publish, roll back, prune.
+"""A registry of releases: list them, find the live one, publish, roll back, prune.
 
 ```
 <registry>/<name>/<version>/    saved_model.pb  variables/  ...    as TF Serving reads it
                                 release.json                        lineage
-                                dataset_statistics.json             what its dataset was like
-                                training_images.sha256              which images it was trained on
+                                dataset_statistics.json             statistics of its dataset
+                                training_images.sha256              the images it was trained on
 ```
 
-The highest version is live. Versions are only ever added, and the oldest removed.
+The highest version is live. Versions are only ever added, or removed from the oldest on.
 """
 
 from petalflow.registry.pruning import prune

@@ -1,6 +1,6 @@
-"""Removing old versions: each vanishes in one step, and none that anybody still asks about.
+"""Removing old versions, each in one step.
 
-What is removed is the oldest, so the highest number stays, and no number is ever used again.
+Only the oldest are removed, so the highest number stays and no number is used twice.
 """
 
 import itertools
@@ -10,26 +10,26 @@ import re
 from petalflow import storage
 from petalflow.registry.releases import RELEASE_FILE, VISIBLE_BY, numbers, open_release
 
-# A server of the registry does not take it for a version.
+# A server of the registry does not mistake such a folder for a version.
 _BEING_REMOVED = ".removed-"
 
 
 def prune(registry_uri: str, name: str, keep: int) -> list[int]:
-    """Removes versions beyond the newest; what an earlier call that was killed had begun to remove goes too.
+    """Removes all but the newest versions, and what an interrupted call left half removed.
 
-    Kept are the live one and, where it is a rollback, all from the version that it went back to: whoever looks for
-    something new has to know what was withdrawn (`releases.withdrawn`).
+    The live version stays and, if it is a rollback, so do all versions from the one it went back to: a run has to know
+    what was withdrawn (`releases.withdrawn`).
 
     Args:
         registry_uri: The registry.
-        name: The name.
-        keep: How many releases to keep, at least 1.
+        name: The name of the releases.
+        keep: The number of releases to keep, at least 1.
 
     Returns:
         The versions removed, the oldest first.
 
     Raises:
-        UsageError: If the live release does not say what it was made from.
+        UsageError: If the lineage of the live release is missing or incomplete.
     """
     home = storage.join(registry_uri, name)
     for folder in storage.list_folders(home):
@@ -42,7 +42,7 @@ def prune(registry_uri: str, name: str, keep: int) -> list[int]:
         return []
     back_to = open_release(storage.join(home, str(newest[0]))).lineage.get("rolled_back_from", newest[-1])
     older = [version for version in reversed(taken) if version < min(newest[-1], back_to)]
-    # On an object store that may be one that lost its first file to a removal that was killed; it had its lineage last.
+    # On an object store one may have lost files to an interrupted removal, which deletes the lineage last.
     removed = [version for version in older if storage.exists(storage.join(home, str(version), RELEASE_FILE))]
     for version in removed:
         _remove(home, version)

@@ -1,4 +1,4 @@
-"""Making a new version visible in one step."""
+"""Publishing a new version, which becomes visible in one step."""
 
 import os
 import string
@@ -12,35 +12,35 @@ from petalflow.registry.releases import RELEASE_FILE, VISIBLE_BY, Release, numbe
 from petalflow.storage.complete import MARKER
 
 _NAME_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_")
-# The lineage is written anew; the marker would list a folder that this is not.
-_LEFT_OUT = (RELEASE_FILE, MARKER)
-# Of releases looked at at once; what takes long is waiting for answers.
+# A release has a lineage of its own, and the marker lists the files of the folder it was copied from.
+_NOT_COPIED = (RELEASE_FILE, MARKER)
+# Releases read at a time; most of the time is spent waiting for the store.
 _THREADS = 16
 
 
 def publish(
     folder: str, lineage: Mapping[str, Any], registry_uri: str, name: str, files: Mapping[str, bytes] = {}
 ) -> Release:
-    """Publishes a folder as the next version; once a run, however often it is called.
+    """Publishes a folder as the next version; calling it again for the same run changes nothing.
 
     Args:
-        folder: What to publish; `saved_model.pb` at its top.
-        lineage: What release.json is to hold; "run_id" and all that tells what it was made from.
+        folder: The folder to publish, with `saved_model.pb` at its top.
+        lineage: The contents of release.json: "run_id", and what the release was made of.
         registry_uri: The registry.
         name: The name to release under.
-        files: Small files to put beside what the folder holds: name -> contents.
+        files: Small files to add to the release: name -> contents.
 
     Returns:
-        The new release, or the one that this run made before.
+        The new release, or the one that this run published before.
 
     Raises:
-        PetalflowError: If the folder is no export.
-        UsageError: If the registry cannot be written.
+        PetalflowError: If the folder is not an export.
+        UsageError: If the registry cannot be written to.
     """
-    check_name("--name", name)
-    check_name("--run-id", lineage["run_id"])
+    check_name("the name", name)
+    check_name("the run id", lineage["run_id"])
     if not storage.exists(storage.join(folder, VISIBLE_BY)):
-        raise PetalflowError(f"{folder} has no {VISIBLE_BY}, so it is no export; export again")
+        raise PetalflowError(f"{folder} is not an export, since it has no {VISIBLE_BY}; export again")
     begun = _version_of(registry_uri, name, lineage["run_id"])
     before = _visible(registry_uri, name, begun)
     if before:
@@ -57,35 +57,39 @@ def publish(
 
 
 def released_by(registry_uri: str, name: str, run_id: str) -> Release | None:
-    """Returns the release that a run made, if it is visible."""
+    """Returns the release that a run published, or None."""
     return _visible(registry_uri, name, _version_of(registry_uri, name, run_id))
 
 
 def check_name(what: str, name: str) -> None:
-    """Checks a name that becomes a folder.
+    """Checks a name that becomes a folder in a registry; object stores and TF Serving are strict about them.
+
+    Args:
+        what: What is named, for the message.
+        name: The name.
 
     Raises:
-        UsageError: If it cannot be a folder everywhere: object stores and TF Serving are strict.
+        UsageError: If it is empty or contains other characters than letters, digits, - and _.
     """
     if not name or not set(name) <= _NAME_CHARACTERS:
-        raise UsageError(f"{what} {name!r} may hold letters, digits, - and _ only")
+        raise UsageError(f"{what} {name!r} may contain only letters, digits, - and _")
 
 
 def roll_back(registry_uri: str, name: str, version: int, run_id: str) -> Release:
-    """Publishes the bytes of an earlier version as the next one.
+    """Publishes the files of an earlier version as the next one.
 
     Args:
         registry_uri: The registry.
-        name: The name.
-        version: The version to return to.
-        run_id: Names this rollback; called again with it, nothing happens.
+        name: The name of the releases.
+        version: The version to go back to.
+        run_id: The run that rolls back; calling it again for the same run changes nothing.
 
     Raises:
-        UsageError: If there is no such version.
+        UsageError: If the version does not exist.
     """
     old = open_release(storage.join(registry_uri, name, str(version)))
-    anew = {"run_id": run_id, "rolled_back_from": version, "released_at": clock.stamp()}
-    return publish(old.uri, {**old.lineage, **anew}, registry_uri, name)
+    changes = {"run_id": run_id, "rolled_back_from": version, "released_at": clock.stamp()}
+    return publish(old.uri, {**old.lineage, **changes}, registry_uri, name)
 
 
 def _visible(registry_uri: str, name: str, version: int | None) -> Release | None:
@@ -96,24 +100,24 @@ def _visible(registry_uri: str, name: str, version: int | None) -> Release | Non
 def _publish_as(
     version: int, folder: str, lineage: Mapping[str, Any], registry_uri: str, name: str, files: Mapping[str, bytes]
 ) -> str | None:
-    """Returns the new release's URI, or None if another run took its number meanwhile."""
+    """Returns the new release's address, or None if another run has taken the number in the meantime."""
     home = storage.join(registry_uri, name)
     uri = storage.join(home, str(version))
     made = {**lineage, "version": version, "name": name}
     if not storage.is_local(registry_uri):
-        # Who writes the lineage first has the number.
+        # The first run to write the lineage gets the number.
         claim = storage.join(uri, RELEASE_FILE)
         if not storage.create_json(claim, made):
             if storage.read_json(claim)["run_id"] != lineage["run_id"]:
                 return None
-            storage.write_json(claim, made)  # an upload of ours was cut off; the photos may be others by now
+            storage.write_json(claim, made)  # our own upload was interrupted; the lineage may have changed
         _write_files(uri, files)  # before what makes the release visible
-        storage.copy_tree(folder, uri, besides=_LEFT_OUT, last=VISIBLE_BY)
+        storage.copy_tree(folder, uri, besides=_NOT_COPIED, last=VISIBLE_BY)
         return uri
-    # The dot keeps TF Serving from taking it for a version; the run id, other runs from it.
+    # The dot hides it from TF Serving, and the run id keeps it apart from those of other runs.
     aside = storage.join(home, f".{lineage['run_id']}")
-    storage.remove(aside)  # left by an attempt that was killed
-    storage.copy_tree(folder, aside, besides=_LEFT_OUT)
+    storage.remove(aside)  # left by an interrupted attempt
+    storage.copy_tree(folder, aside, besides=_NOT_COPIED)
     _write_files(aside, files)
     storage.write_json(storage.join(aside, RELEASE_FILE), made)
     try:
@@ -136,7 +140,7 @@ def _next_version(registry_uri: str, name: str) -> int:
 
 
 def _version_of(registry_uri: str, name: str, run_id: str) -> int | None:
-    """Returns the version that a run has released, or has begun to upload; one look at each, many at a time."""
+    """Returns the version that a run has published or has begun to upload; reads many at a time."""
     versions = numbers(registry_uri, name)
     with ThreadPoolExecutor(_THREADS) as pool:
         run_ids = pool.map(lambda version: _run_of(storage.join(registry_uri, name, str(version))), versions)
@@ -146,5 +150,5 @@ def _version_of(registry_uri: str, name: str, run_id: str) -> int | None:
 def _run_of(uri: str) -> str | None:
     try:
         return str(storage.read_json(storage.join(uri, RELEASE_FILE))["run_id"])
-    except (FileNotFoundError, ValueError, TypeError, KeyError):  # whoever needs to know what it is says so
+    except (FileNotFoundError, ValueError, TypeError, KeyError):  # an error only for those who need the release itself
         return None

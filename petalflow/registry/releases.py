@@ -1,4 +1,4 @@
-"""What is in a registry."""
+"""Reading a registry: its releases, and the one that is live."""
 
 import itertools
 import logging
@@ -12,15 +12,15 @@ from petalflow.errors import PetalflowError, UsageError
 log = logging.getLogger(__name__)
 
 RELEASE_FILE = "release.json"
-# What the dataset was like that a release was made of, for when the dataset itself is gone.
+# The statistics of the dataset that a release was trained on, which outlive the dataset.
 DATASET_STATISTICS_FILE = "dataset_statistics.json"
-# Which images a release was trained on: later candidates are not compared with it on them.
+# The images that a release was trained on, which later candidates must not be compared with it on.
 TRAINING_IMAGES_FILE = "training_images.sha256"
-# On object stores this file is uploaded last, so a version without it is not there yet.
+# On object stores this file is uploaded last, so a version without it is not a release yet.
 VISIBLE_BY = "saved_model.pb"
 _DIGEST_BYTES = 32
-# Without these, nobody could say whether anything is new, or compare it with a candidate.
-_NEEDED = {"run_id", "class_names", "fingerprint", "settings", "code_version"}
+# Needed to decide whether anything is new, and to compare a candidate with the release.
+_REQUIRED = {"run_id", "class_names", "fingerprint", "settings", "code_version"}
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Release:
     """One released version.
 
     Attributes:
-        uri: Its folder.
+        uri: The address of its folder.
         version: Its number, from 1.
-        lineage: What release.json holds: run_id, fingerprint, settings, code_version, metrics...
+        lineage: The contents of release.json: run_id, fingerprint, settings, code_version, metrics...
     """
 
     uri: str
@@ -39,24 +39,24 @@ class Release:
 
     @property
     def run_id(self) -> str:
-        """The run that released it."""
+        """The run that published it."""
         return str(self.lineage["run_id"])
 
     def for_record(self) -> dict[str, Any]:
-        """Returns what the record of its run says of it."""
+        """Returns the entry for the record of its run."""
         return {"uri": self.uri, "version": self.version, "name": self.uri.rstrip("/").split("/")[-2]}
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Class names, in the order of its scores."""
+        """The class names, in the order of the model's scores."""
         return tuple(self.lineage["class_names"])
 
 
 def releases(registry_uri: str, name: str) -> list[Release]:
-    """Returns the releases of a name, the oldest first; empty if there is none.
+    """Returns the releases of a name, the oldest first.
 
     Raises:
-        UsageError: If one of them does not say what it was made from.
+        UsageError: If the lineage of one is missing or incomplete.
     """
     return list(_newest_first(registry_uri, name))[::-1]
 
@@ -66,17 +66,17 @@ def live(registry_uri: str, name: str, besides_run: str | None = None) -> Releas
 
     Args:
         registry_uri: The registry.
-        name: The name that is released under.
+        name: The name of the releases.
         besides_run: A run whose own release does not count.
 
     Raises:
-        UsageError: If it does not say what it was made from.
+        UsageError: If its lineage is missing or incomplete.
     """
     return next((release for release in _newest_first(registry_uri, name) if release.run_id != besides_run), None)
 
 
 def withdrawn(registry_uri: str, name: str, live: Release) -> list[Release]:
-    """Returns the releases that were rolled back, if that is what the live one does; the newest first."""
+    """Returns the releases that the live one withdrew, the newest first; empty unless it is a rollback."""
     since = live.lineage.get("rolled_back_from")
     if since is None:
         return []
@@ -85,7 +85,7 @@ def withdrawn(registry_uri: str, name: str, live: Release) -> list[Release]:
 
 
 def numbers(registry_uri: str, name: str) -> list[int]:
-    """Returns the numbers that are taken, the highest first: also by what is not a release yet."""
+    """Returns the version numbers in use, the highest first, including those of unfinished releases."""
     folders = storage.list_folders(storage.join(registry_uri, name))
     return sorted((int(version) for version in folders if version.isdecimal()), reverse=True)
 
@@ -94,13 +94,13 @@ def open_release(uri: str) -> Release:
     """Returns the release in a folder.
 
     Raises:
-        UsageError: If there is none, or it does not say what it was made from.
+        UsageError: If there is no release, or its lineage is missing or incomplete.
     """
     version = uri.rstrip("/").rsplit("/", 1)[-1]
     if not version.isdecimal() or not storage.exists(storage.join(uri, VISIBLE_BY)):
         raise UsageError(
-            f"{uri} is no release; give REGISTRY/NAME/VERSION, a folder that holds {RELEASE_FILE}, or REGISTRY/NAME "
-            "where the live one is meant"
+            f"{uri} is not a release; give REGISTRY/NAME/VERSION, a folder that holds {RELEASE_FILE}, or REGISTRY/NAME "
+            "for the live release"
         )
     return Release(uri, int(version), _read_lineage(uri))
 
@@ -109,23 +109,23 @@ def find_release(address: str) -> Release:
     """Returns the release at REGISTRY/NAME/VERSION, or the live one of REGISTRY/NAME.
 
     Raises:
-        UsageError: If there is none.
+        UsageError: If there is no such release.
     """
     registry_uri, _, name = address.rstrip("/").rpartition("/")
     return (live(registry_uri or ".", name) if name else None) or open_release(address)
 
 
 def write_training_hashes(hashes: Iterable[str]) -> bytes:
-    """Returns what a release's file holds: SHA-256 digests of 32 bytes each, ascending.
+    """Returns the contents of a release's file of training images: SHA-256 digests of 32 bytes each, ascending.
 
     Args:
-        hashes: Of the images' contents in the source, as hexadecimal digits.
+        hashes: The SHA-256 of each image file in the source, as hexadecimal digits.
     """
     return b"".join(sorted({bytes.fromhex(sha256) for sha256 in hashes}))
 
 
 def read_training_hashes(release: Release) -> frozenset[str] | None:
-    """Returns the hashes of the images that a release was trained on, None if it does not say."""
+    """Returns the hashes of the images that a release was trained on; None if they were not recorded."""
     address = storage.join(release.uri, TRAINING_IMAGES_FILE)
     if not storage.is_file(address):
         return None
@@ -134,15 +134,15 @@ def read_training_hashes(release: Release) -> frozenset[str] | None:
 
 
 def training_hashes_at(uri: str) -> frozenset[str] | None:
-    """Returns the hashes of the images that the release in a folder was trained on; None if that is not known any more.
+    """Returns the hashes of the images that the release in a folder was trained on; None if they are unknown.
 
     Args:
-        uri: Of a release that a training began with; it may be gone since.
+        uri: The address of the release that a training started from; it may have been removed since.
     """
     try:
         return read_training_hashes(open_release(uri))
     except PetalflowError as error:
-        log.warning("which images %s was trained on is not known: %s", uri, error)
+        log.warning("the training images of %s are unknown: %s", uri, error)
         return None
 
 
@@ -162,8 +162,8 @@ def _read_lineage(uri: str) -> dict[str, Any]:
     except ValueError:
         lineage, lacks = None, "its release.json is not JSON"
     else:
-        missing = sorted(_NEEDED - set(lineage)) if isinstance(lineage, dict) else sorted(_NEEDED)
+        missing = sorted(_REQUIRED - set(lineage)) if isinstance(lineage, dict) else sorted(_REQUIRED)
         lacks = f"its release.json has no {', '.join(missing)}" if missing else ""
     if lacks:
-        raise UsageError(f"{uri} does not say what it was made from ({lacks}); move it out of the registry")
+        raise UsageError(f"{uri} does not state what it was made of ({lacks}); move it out of the registry")
     return dict(lineage)

@@ -1,1 +1,1 @@
-"""A run as its steps see it: the record, the lock, which steps ran, the history of a name, and rolling back."""
+"""Runs: the record, the lock, the execution of steps, the history of a name, and rolling back."""

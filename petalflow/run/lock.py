@@ -37,6 +37,10 @@ _FILE = re.compile(r"(?P<number>[0-9]{6})(\.released|\.until-(?P<until>[0-9]{8}T
 _UNTIL = "%Y%m%dT%H%M%SZ"
 
 
+class LockLost(PetalflowError):
+    """A run no longer holds the lock."""
+
+
 @dataclass(frozen=True)
 class Holder:
     """The run that holds the lock, or held it last.
@@ -150,15 +154,12 @@ def check_held(state_uri: str, run_id: str) -> None:
     """Checks that a run still holds the lock, before it does what only one run may do.
 
     Raises:
-        PetalflowError: If another run acquired it.
+        LockLost: If another run acquired it.
     """
     holder = current_holder(state_uri)
     if holder is None or holder.run_id != run_id:
         why = f"run {holder.run_id} has acquired it" if holder else "it no longer exists"
-        raise PetalflowError(
-            f"this run has lost the lock under {state_uri} ({why}), so it releases nothing; run again, "
-            "with a longer snapshot.lease_minutes if its machines were slow to start"
-        )
+        raise LockLost(f"this run has lost the lock under {state_uri} ({why})")
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
-"""The record of a run: what its steps decided, where notify, follow and schedules read it.
+"""The record of a run: what its steps decided, for notify, for the command that follows the run, and for schedules.
 
     <record_uri>/<run id>/begin.json  snapshot.json  verdict.json  report.html  release.json  end.json
 
-An exit task learns only SUCCEEDED or FAILED, and a refused run is SUCCEEDED everywhere;
-so the steps that decide write here what they decided.
+The last step of a pipeline learns only that the others SUCCEEDED or FAILED, and every backend reports a refused run as
+SUCCEEDED. So each step that decides something writes its decision here.
 """
 
 from typing import Any
@@ -14,22 +14,24 @@ from petalflow.verdict import REPORT_FILE
 
 BEGIN, SNAPSHOT, VERDICT, RELEASE, END = "begin", "snapshot", "verdict", "release", "end"
 ACCEPTED, REFUSED, FAILED, NOTHING_NEW = "accepted", "refused", "failed", "nothing new"
-# Left without looking: another run of the name goes on, or there is no source yet.
+# The run did not read its source: another run of the name was active, or the source was missing.
 SKIPPED = "skipped"
 
 
 def begin(
     record_uri: str, run_id: str, *, source: str, trigger: str, code_version: str, has_released: bool = False
 ) -> None:
-    """Notes that a run begins; clears what an attempt of it that was killed had decided: it is decided again.
+    """Records that a run begins.
+
+    What an interrupted attempt of the run decided is removed, since it is decided again.
 
     Args:
-        record_uri: Where the records are.
+        record_uri: The folder of the records.
         run_id: The run.
-        source: As it was asked for; a date in it is not filled in.
-        trigger: Who or what asked: "by hand", "schedule flowers".
-        code_version: Of the steps.
-        has_released: Whether that attempt came to a release; then what it decided stands.
+        source: The source as requested, its date not filled in.
+        trigger: Who or what started the run: "by hand", "schedule flowers".
+        code_version: The version of the steps' code.
+        has_released: True if an earlier attempt published a release; then its decisions are kept.
     """
     for part in () if has_released else (VERDICT, RELEASE, END):
         storage.remove(_address(record_uri, run_id, part))
@@ -45,21 +47,24 @@ def note_lock_acquired(record_uri: str, run_id: str) -> None:
 
 
 def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error: str = "") -> dict[str, Any]:
-    """Notes how a run ended, and returns that: "outcome", "ended_at", "error", "steps".
+    """Records how a run ended.
 
     Args:
-        record_uri: Where the records are.
+        record_uri: The folder of the records.
         run_id: The run.
-        state_uri: Where its steps noted that they ran.
-        succeeded: What the backend says of it.
-        error: What the backend says of a failure; what the step itself said counts for more.
+        state_uri: The state shared by all runs of the name, where steps record that they ran.
+        succeeded: True if the backend reports success.
+        error: The backend's error; the error of the failed step takes precedence.
+
+    Returns:
+        What was recorded: "outcome", "ended_at", "error", "steps".
     """
     begun = read(record_uri, run_id, BEGIN)
     since = begun.get("turn_at") if begun else None
-    how = outcome(record_uri, run_id, succeeded=succeeded)
-    said = (execution.first_error(state_uri, run_id, since) or error) if how == FAILED else ""
+    result = outcome(record_uri, run_id, succeeded=succeeded)
+    cause = (execution.first_error(state_uri, run_id, since) or error) if result == FAILED else ""
     steps = execution.step_states(state_uri, run_id, since)
-    ended = {"outcome": how, "ended_at": clock.stamp(), "error": said, "steps": steps}
+    ended = {"outcome": result, "ended_at": clock.stamp(), "error": cause, "steps": steps}
     write(record_uri, run_id, END, ended)
     return ended
 
@@ -68,9 +73,9 @@ def outcome(record_uri: str, run_id: str, *, succeeded: bool) -> str:
     """Returns how a run ended: accepted, refused, failed, nothing new or skipped.
 
     Args:
-        record_uri: Where the records are.
+        record_uri: The folder of the records.
         run_id: The run.
-        succeeded: What the backend says of it; it says so of a refused run too.
+        succeeded: True if the backend reports success, as it also does for a refused run.
     """
     snapshot = read(record_uri, run_id, SNAPSHOT)
     if not succeeded or snapshot is None:
@@ -86,25 +91,25 @@ def outcome(record_uri: str, run_id: str, *, succeeded: bool) -> str:
 
 
 def write(record_uri: str, run_id: str, part: str, value: dict[str, Any]) -> None:
-    """Writes one part of a run's record, replacing what an earlier attempt of the run wrote."""
+    """Writes one part of a run's record, replacing that of an earlier attempt."""
     storage.write_json(_address(record_uri, run_id, part), value)
 
 
 def read(record_uri: str, run_id: str, part: str) -> dict[str, Any] | None:
-    """Returns one part of a run's record, or None if the run did not come so far."""
-    try:  # not asked first whether it is there: on a store that is a request more, and it may go meanwhile
+    """Returns one part of a run's record, or None if the run did not get that far."""
+    try:  # without checking that it exists: on a store that is another request, and the file may go in between
         return dict(storage.read_json(_address(record_uri, run_id, part)))
     except FileNotFoundError:
         return None
 
 
 def write_report(record_uri: str, run_id: str, html: bytes) -> None:
-    """Keeps the report of a run where whoever follows the run can read it, wherever the steps ran."""
+    """Writes a run's report to its record, where it can be read wherever the steps ran."""
     storage.write_bytes(storage.join(record_uri, run_id, REPORT_FILE), html)
 
 
 def read_report(record_uri: str, run_id: str) -> bytes:
-    """Returns the report of a run that came to a verdict."""
+    """Returns the report of a run that reached a verdict."""
     return storage.read_bytes(storage.join(record_uri, run_id, REPORT_FILE))
 
 

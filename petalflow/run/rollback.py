@@ -1,4 +1,4 @@
-"""Going back to an earlier release by hand: as one run of the name, with the lock and a record like any other."""
+"""Rolling back to an earlier release by hand, as a run of its name with the lock and a record."""
 
 import secrets
 
@@ -9,42 +9,42 @@ from petalflow.registry.releases import numbers
 from petalflow.run import lock, record
 
 TRIGGER = "rollback by hand"
-# It renews the lock; so long the next run waits for one whose process was killed.
+# Renewed while the rollback runs; the next run waits no longer than this for one whose process was killed.
 _LEASE_S = 300.0
-# Of the versions there are, so many are named to one who asks for another.
-_NAMED = 20
+# The number of earlier versions that an error message lists.
+_LISTED_VERSIONS = 20
 
 
 def roll_back(registry_uri: str, name: str, version: int, *, state_uri: str, record_uri: str, why: str = "") -> Release:
-    """Publishes the bytes of an earlier version as the next one.
+    """Publishes the files of an earlier version as the next one.
 
     Args:
         registry_uri: The registry.
-        name: The name.
-        version: The version to return to.
-        state_uri: What all runs of the name share.
-        record_uri: Where the records of its runs are.
+        name: The name of the releases.
+        version: The version to go back to.
+        state_uri: The state shared by all runs of the name.
+        record_uri: The folder of the records of its runs.
         why: The reason, for the record.
 
     Returns:
-        The release that is live then.
+        The new live release.
 
     Raises:
-        UsageError: If there is no such version, or if it is the live one.
-        PetalflowError: If a run of the name goes on.
+        UsageError: If the version does not exist, or is live.
+        PetalflowError: If a run of the name is active.
     """
-    _find(registry_uri, name, version)  # before anything is made
+    _find(registry_uri, name, version)  # before anything is written
     run_id = f"{name}-{clock.now():%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
     other = lock.acquire(state_uri, run_id, _LEASE_S)
     if other:
         raise PetalflowError(
-            f"run {other.run_id} of {name} is going on; roll back when it has ended (it is taken for dead at "
-            f"{other.until} if it gives no sign of life)"
+            f"run {other.run_id} of {name} is still active; roll back when it has ended (without a heartbeat it is "
+            f"considered dead at {other.until})"
         )
     try:
         with lock.kept_alive(state_uri, run_id):
             old = _find(registry_uri, name, version)
-            return _recorded(old, registry_uri, name, run_id, record_uri, why)
+            return _publish_and_record(old, registry_uri, name, run_id, record_uri, why)
     finally:
         lock.release(state_uri, run_id)
 
@@ -52,28 +52,27 @@ def roll_back(registry_uri: str, name: str, version: int, *, state_uri: str, rec
 def _find(registry_uri: str, name: str, version: int) -> Release:
     live = registry.live(registry_uri, name)
     if live is None:
-        raise UsageError(f"nothing is released as {name} in {registry_uri}; correct --registry or --name")
+        raise UsageError(f"nothing is released as {name} in {registry_uri}; check the name and the registry")
     if version == live.version:
-        raise UsageError(f"version {version} of {name} is the live one already")
+        raise UsageError(f"version {version} of {name} is already live")
     if version == live.lineage.get("rolled_back_from"):
-        raise UsageError(f"version {live.version} of {name}, which is live, is version {version} already")
+        raise UsageError(f"the live version {live.version} of {name} is already a rollback to version {version}")
     uri = storage.join(registry_uri, name, str(version))
     if not storage.exists(uri):
-        there = [str(number) for number in numbers(registry_uri, name) if number < live.version][:_NAMED]
-        rather = f"there are {', '.join(reversed(there))}" if there else "the live one is the only one"
-        raise UsageError(f"there is no version {version} of {name} to go back to; {rather}")
+        earlier = [str(number) for number in numbers(registry_uri, name) if number < live.version]
+        known = f"earlier versions: {', '.join(earlier[:_LISTED_VERSIONS])}" if earlier else "it has only the live one"
+        raise UsageError(f"{name} has no version {version} to go back to; {known}")
     return registry.open_release(uri)
 
 
-def _recorded(old: Release, registry_uri: str, name: str, run_id: str, record_uri: str, why: str) -> Release:
+def _publish_and_record(old: Release, registry_uri: str, name: str, run_id: str, record_uri: str, why: str) -> Release:
     source, code_version = old.lineage.get("source", ""), old.lineage["code_version"]
     record.begin(record_uri, run_id, source=source, trigger=TRIGGER, code_version=code_version)
     outcome, error = record.FAILED, ""
     try:
         made = registry.roll_back(registry_uri, name, old.version, run_id)
-        record.write(
-            record_uri, run_id, record.RELEASE, {**made.for_record(), "rolled_back_from": old.version, "why": why}
-        )
+        values = {**made.for_record(), "rolled_back_from": old.version, "why": why}
+        record.write(record_uri, run_id, record.RELEASE, values)
         outcome = record.ACCEPTED
         return made
     except BaseException as failure:

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from petalflow.printable import printable
 from petalflow.run import record as runs
-from petalflow.run.history import DID_NOT_END, GOING_ON, UNREADABLE, WAITING, RunRecord
+from petalflow.run.history import ACTIVE, INTERRUPTED, UNREADABLE, WAITING, RunRecord
 from petalflow.run.steps import CACHED, FAILED, RAN, RUNNING
 
 # Where there is no terminal, nothing is wrapped and nothing cut.
@@ -20,9 +20,9 @@ _OUTCOMES = {
     runs.ACCEPTED: "green",
     runs.REFUSED: "yellow",
     runs.FAILED: "red",
-    GOING_ON: "cyan",
+    ACTIVE: "cyan",
     WAITING: "cyan",
-    DID_NOT_END: "red",
+    INTERRUPTED: "red",
     UNREADABLE: "red",
 }
 _STEPS = {RAN: "", CACHED: "cyan", FAILED: "red", RUNNING: "yellow"}
@@ -93,7 +93,7 @@ def _result(record: RunRecord) -> Text:
         return Text(record.failed_check)
     if record.outcome == runs.FAILED:
         return Text(f"at {record.error.partition(':')[0]}" if record.error else "")
-    by = f", let out by {printable(record.accepted_by)}" if record.accepted_by else ""
+    by = f", accepted by {printable(record.accepted_by)}" if record.accepted_by else ""
     return Text(f"version {record.version}{by}" if record.version is not None else "")
 
 

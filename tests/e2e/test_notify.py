@@ -31,7 +31,7 @@ def test_a_failed_run_is_told_with_its_error_and_no_secret_is_written(place, sta
     assert title == f"digits: failed (run {place.file()['run_id']})"
     assert error in ended.errors
     log = (place.out / "run.log").read_text()
-    assert f"notify: {'told' if status == 200 else 'not everybody was told how the run ended:'} the webhook at" in log
+    assert f"notify: {'notified' if status == 200 else 'notification failed:'} the webhook at" in log
     assert "the mail server 127.0.0.1:" in log
     written = [path for path in place.out.parent.rglob("*") if path.is_file()]
     assert place.out / "run.json" in written

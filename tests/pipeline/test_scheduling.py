@@ -82,7 +82,7 @@ def a_folder_of_two_lines(spec: ScheduleSpec) -> ScheduleSpec:
 @pytest.mark.parametrize(
     ("spoilt", "words"),
     [
-        (a_release_without_lineage, "does not say what it was made from"),
+        (a_release_without_lineage, "does not state what it was made of"),
         (no_source, "does not exist"),
         (no_folder, "--out is missing"),
         (a_folder_elsewhere, "must be a folder of this machine"),

@@ -11,7 +11,7 @@ What is known of it (the sources, and their parser tried with the lines below):
 - A time that the clocks jump over in spring is not made up for, where cron on this machine does.
 
 So a schedule in another zone is translated. Where the clocks of the two do not change together, the line names the
-hours of both halves of the year, and snapshot skips the start that is not due (components/snapshot/due.py).
+hours of both halves of the year, and snapshot skips the start that is not due (components/snapshot/waiting.py).
 """
 
 from collections.abc import Collection

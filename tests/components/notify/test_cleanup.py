@@ -114,7 +114,7 @@ def test_it_says_in_a_line_what_it_removed_or_nothing(place: str, record, cleane
         release(place, version, "f1")
     cleaned_up(runs=1, states=1, releases=2)
     cleaned_up(runs=1, states=1, releases=2)
-    assert caplog.messages == ["cleared away what was old: records (2), releases (1)"]
+    assert caplog.messages == ["removed old records (2), releases (1)"]
 
 
 def test_what_fails_is_logged_and_the_rest_is_done(place: str, record, cleaned_up, caplog) -> None:
@@ -124,4 +124,4 @@ def test_what_fails_is_logged_and_the_rest_is_done(place: str, record, cleaned_u
     cleaned_up(runs=1, releases=2)
     assert below(f"{place}/records") == {"run2"}
     assert len(caplog.messages) == 1
-    assert caplog.messages[0].startswith(f"cannot clear away old releases: {place}/flowers/3 does not say")
+    assert caplog.messages[0].startswith(f"cannot remove old releases: {place}/flowers/3 does not state")

@@ -115,13 +115,15 @@ def test_greylisting_is_waited_out_and_nobody_gets_it_twice(message, logged) -> 
         send(message, settings(server.port))
     assert server.recipients == [[ANNA], [BOB]]
     assert len({letter["Message-ID"] for letter in server.letters}) == 1
-    assert "does not yet take it for bob@example.com (451 4.7.1 greylisted, come back); trying again" in logged()
+    assert "does not yet accept mail for bob@example.com (451 4.7.1 greylisted, come back); trying again" in logged()
 
 
 def test_who_is_refused_is_named_and_the_others_get_it(message, failure) -> None:
     with running_smtp() as server:
         server.answers = {ANNA: ["550 5.1.1 no such user"]}
-        assert failure(settings(server.port)).endswith("does not take it for anna@example.com (550 5.1.1 no such user)")
+        assert failure(settings(server.port)).endswith(
+            "does not accept mail for anna@example.com (550 5.1.1 no such user)"
+        )
         server.answers = {ANNA: ["550 5.1.1 no such user"], BOB: ["451 later"] * 3}
         said = failure(settings(server.port))
     assert server.recipients == [[BOB]]
@@ -132,7 +134,7 @@ def test_who_is_refused_is_named_and_the_others_get_it(message, failure) -> None
 def test_a_letter_that_is_refused_is_tried_again_only_if_that_may_pass(said, asked, failure) -> None:
     with running_smtp() as server:
         server.at_end = [said] * 3
-        assert f"localhost:{server.port} said {said}" in failure(settings(server.port))
+        assert f"localhost:{server.port} replied {said}" in failure(settings(server.port))
     assert (server.asked, server.letters) == (asked, [])
 
 
@@ -141,15 +143,15 @@ def test_a_server_that_is_not_there_is_named(failure) -> None:
     assert failure(settings(port)) == (
         f"the mail server localhost:{port} cannot be reached (Connection refused) (attempt 3 of 3)"
     )
-    assert "nowhere.invalid:25 is not found" in failure(settings(25, smtp_host="nowhere.invalid"))
+    assert "nowhere.invalid:25 was not found" in failure(settings(25, smtp_host="nowhere.invalid"))
 
 
 @pytest.mark.parametrize(
     ("greeting", "said"),
     [
         (b"", "cannot be reached (it closed the connection) (attempt 2 of 2)"),
-        (b"421 4.3.2 shutting down\r\n", "said 421 4.3.2 shutting down (attempt 2 of 2)"),
-        (b"554 5.7.1 you are on a list\r\n", "said 554 5.7.1 you are on a list"),
+        (b"421 4.3.2 shutting down\r\n", "replied 421 4.3.2 shutting down (attempt 2 of 2)"),
+        (b"554 5.7.1 you are on a list\r\n", "replied 554 5.7.1 you are on a list"),
     ],
 )
 def test_a_server_that_wants_nothing_to_do_with_us_is_quoted(greeting: bytes, said: str, failure) -> None:

@@ -48,7 +48,7 @@ def test_a_run_that_released_was_accepted(place: str) -> None:
 def test_who_accepted_what_did_not_pass_is_named(place: str) -> None:
     anyway = {"accepted": True, "accepted_anyway": {"by": "Ada", "reason": "wrong labels"}}
     record(place, snapshot=SNAPSHOT, verdict={**verdict(BAD), **anyway}, release=RELEASE)
-    said = "accuracy 0.9125 on 160 test images; accepted by Ada, whatever the checks say: wrong labels"
+    said = "accuracy 0.9125 on 160 test images; accepted by Ada despite failed checks: wrong labels"
     assert said in summary(place, "run-1", "flowers")
 
 
@@ -135,9 +135,9 @@ def test_text_from_outside_stays_on_its_line() -> None:
 
 
 def test_a_run_without_a_record_is_named_as_such(place: str) -> None:
-    with pytest.raises(UsageError, match=r"no record of run run-1 under .*there is none of any run"):
+    with pytest.raises(UsageError, match=r"no record of run run-1 is in .*; it holds no records"):
         check_recorded(place, "run-1")
     runs.write(place, "run-0", runs.RELEASE, RELEASE)
-    with pytest.raises(UsageError, match="the last one there is run-0"):
+    with pytest.raises(UsageError, match="the last one is run-0"):
         check_recorded(place, "run-1")
     check_recorded(place, "run-0")

@@ -74,7 +74,7 @@ def test_a_run_ends_the_same_whatever_becomes_of_the_message(
     done = run_python(STEP, str(home), config)
     assert done.returncode == 0, done.stderr
     assert json.loads((home / "records" / "run-1" / "end.json").read_text())["outcome"] == "refused"
-    assert done.stdout.count("notify: not everybody was told how the run ended: the webhook at 127.0.0.1") == 1
+    assert done.stdout.count("notify: notification failed: the webhook at 127.0.0.1") == 1
     assert "flowers: refused (run run-1)\n" in done.stdout
     assert "error:" not in done.stdout, "which would make the step a failed one"
     assert SECRET not in config + done.stdout + done.stderr
@@ -86,7 +86,7 @@ def test_a_message_that_arrives_is_logged_without_where(home: Path, settings, ru
     with proxy(answer=lambda request: left.pop(0)) as server:
         done = run_python(STEP, str(home), settings(server.url).to_json())
     assert done.returncode == 0
-    assert f"notify: told the webhook at {server.url.removeprefix('http://')}\n" in done.stdout
+    assert f"notify: notified the webhook at {server.url.removeprefix('http://')}\n" in done.stdout
     assert json.loads(server.requests[-1].body)["text"].startswith("flowers: refused (run run-1)\n")
     assert SECRET not in done.stdout + done.stderr
     assert not [name for name, content in written(home).items() if SECRET.encode() in content]
@@ -99,7 +99,7 @@ def test_only_what_is_asked_for_is_told(outcomes, told: bool, home: Path, settin
     with proxy(answer=lambda request: Answer(200)) as server:
         notify(f"{home}/records", "run-1", "flowers", settings(server.url, outcomes=outcomes))
     assert len(server.requests) == told
-    assert told or "nobody is told, since notify.outcomes leaves out refused" in logged()
+    assert told or "no notification is sent, since notify.outcomes does not include refused" in logged()
 
 
 def test_nothing_new_is_told_if_asked_for(home: Path, settings) -> None:
@@ -115,23 +115,23 @@ def test_one_way_that_fails_does_not_bar_the_other(home: Path, settings, logged)
         both = settings("ftp://", **mail, smtp_port=server.port, smtp_security="none")
         notify(f"{home}/records", "run-1", "flowers", both)
     assert len(server.letters) == 1
-    assert "not everybody was told how the run ended: notify.webhook leads to no URL" in logged()
+    assert "notification failed: notify.webhook does not refer to a URL" in logged()
 
 
 def test_a_secret_or_a_record_that_is_not_there_is_one_line(home: Path, settings, logged, monkeypatch) -> None:
     used = settings("http://127.0.0.1")
     monkeypatch.delenv("HOOK")
     notify(f"{home}/records", "run-1", "flowers", used)
-    assert "the environment variable HOOK is not set, where the steps run" in logged()
+    assert "the environment variable HOOK is not set where the steps run" in logged()
     (home / "records" / "run-1" / "end.json").write_text("{")
     notify(f"{home}/records", "run-1", "flowers", used)
-    assert "was told how the run ended: unexpected JSONDecodeError" in logged()
+    assert "notification failed: unexpected JSONDecodeError" in logged()
 
 
 def test_who_sends_by_hand_is_told_what_is_wrong(message, settings) -> None:
-    with pytest.raises(UsageError, match="there is nobody to tell; set notify"):
+    with pytest.raises(UsageError, match="nobody is to be notified; set notify"):
         send(message, NotifySettings())
-    with pytest.raises(PetalflowError, match="leads to no URL"):
+    with pytest.raises(PetalflowError, match="does not refer to a URL"):
         send(message, settings("ftp://"))
 
 

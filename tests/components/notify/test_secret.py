@@ -19,7 +19,7 @@ def test_a_secret_comes_from_a_file(tmp_path: Path) -> None:
 
 def test_a_secret_comes_from_a_store(store, tmp_path: Path) -> None:
     address = f"{store.new_bucket()}/hook"
-    with pytest.raises(PetalflowError, match=f"notify.webhook: cannot read {address} .it is not there"):
+    with pytest.raises(PetalflowError, match=f"notify.webhook: cannot read {address} .it does not exist"):
         secret.reveal("notify.webhook", f"file:{address}")
     storage.write_bytes(address, b"s3cr3t\n")
     assert secret.reveal("notify.webhook", f"file:{address}") == "s3cr3t"
@@ -30,12 +30,12 @@ def test_a_secret_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "empty").touch()
     (tmp_path / "picture").write_bytes(b"\xff\xd8")
     for reference, said in {
-        "env:ABSENT": "the environment variable ABSENT is not set, where the steps run",
+        "env:ABSENT": "the environment variable ABSENT is not set where the steps run",
         "env:EMPTY": "the environment variable EMPTY is not set",
         f"file:{tmp_path}/absent": "absent .No such file or directory.",
         f"file:{tmp_path}": f"cannot read {tmp_path} .Is a directory.",
         f"file:{tmp_path}/empty": "empty is empty",
-        f"file:{tmp_path}/picture": "picture is no text",
+        f"file:{tmp_path}/picture": "picture is not UTF-8 text",
     }.items():
         with pytest.raises(PetalflowError, match=f"notify.smtp_password.*{said}"):
             secret.reveal("notify.smtp_password", reference)

@@ -132,7 +132,7 @@ def test_a_host_that_is_not_there_is_named(settings, failure) -> None:
     port = free_port()
     said = failure(settings(f"http://127.0.0.1:{port}"))
     assert said == f"the webhook at 127.0.0.1:{port} cannot be reached (Connection refused) (attempt 3 of 3)"
-    assert "the webhook at nowhere.invalid is not found" in failure(settings("https://nowhere.invalid"))
+    assert "the webhook at nowhere.invalid was not found" in failure(settings("https://nowhere.invalid"))
 
 
 def test_a_server_that_does_not_answer_is_waited_for_so_long_and_no_longer(settings, failure) -> None:
@@ -147,7 +147,7 @@ def test_a_server_that_does_not_answer_is_waited_for_so_long_and_no_longer(setti
     ("words", "said"),
     [
         (b"", "cannot be reached (it closed the connection)"),
-        (b"220 smtp.example.com ESMTP\r\n", "gave no answer that HTTP knows"),
+        (b"220 smtp.example.com ESMTP\r\n", "did not answer in HTTP"),
     ],
 )
 def test_a_server_that_speaks_no_http_is_tried_again(words: bytes, said: str, settings, failure, logged) -> None:
@@ -201,4 +201,4 @@ def test_a_proxy_of_the_environment_is_gone_through(message, settings, monkeypat
 
 @pytest.mark.parametrize("url", ["hooks.slack.com/services", "ftp://hooks.slack.com", "https://", "https://[::1", "#"])
 def test_what_is_no_url_is_said_without_it(url: str, settings, failure) -> None:
-    assert failure(settings(url)).startswith("notify.webhook leads to no URL")
+    assert failure(settings(url)).startswith("notify.webhook does not refer to a URL")

@@ -34,7 +34,7 @@ def test_files_are_answered_in_order_whatever_they_are(tiny_registry, photos) ->
 def test_the_live_release_or_a_version_is_found(tiny_registry) -> None:
     name = storage.join(str(tiny_registry), "tiny")
     assert find_release(name).version == find_release(storage.join(name, "1")).version == 1
-    with pytest.raises(UsageError, match="is no release"):
+    with pytest.raises(UsageError, match="is not a release"):
         find_release(storage.join(name, "7"))
 
 

@@ -130,7 +130,7 @@ def test_a_release_that_cannot_be_read_is_an_error_and_leaves_nothing(tiny_datas
     (release / "model.keras").write_bytes((release / "model.keras").read_bytes()[:1000])
     for address, error, said in (
         (release, PetalflowError, r"model\.keras cannot be loaded"),
-        (tmp_path / "tiny" / "2", UsageError, "is no release"),
+        (tmp_path / "tiny" / "2", UsageError, "is not a release"),
     ):
         with pytest.raises(error, match=said) as caught:
             train(tiny_dataset, tmp_path / "model", TrainSettings.of(STILL), baseline=str(address))

@@ -267,7 +267,7 @@ def test_a_rollback_to_what_is_not_there_is_wrong_usage(
     place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     registry.publish(make_export(), lineage("run-1"), place, "flowers")
-    with pytest.raises(UsageError, match="is no release"):
+    with pytest.raises(UsageError, match="is not a release"):
         registry.roll_back(place, "flowers", 2, run_id="rollback-1")
     assert len(registry.releases(place, "flowers")) == 1
 

@@ -69,13 +69,13 @@ def test_a_release_knows_its_run_and_classes(place: str) -> None:
 
 def test_a_folder_without_a_number_is_no_release(place: str) -> None:
     for uri in (put(place, "flowers", "latest"), storage.join(place, "nowhere")):
-        with pytest.raises(UsageError, match="is no release"):
+        with pytest.raises(UsageError, match="is not a release"):
             registry.open_release(uri)
 
 
 def test_a_half_uploaded_version_is_no_release(place: str) -> None:
     uri = put(place, "flowers", "2", visible=False)
-    with pytest.raises(UsageError, match="is no release"):
+    with pytest.raises(UsageError, match="is not a release"):
         registry.open_release(uri)
 
 
@@ -96,7 +96,7 @@ def test_a_release_that_does_not_say_what_it_was_made_from_is_found_when_it_matt
     storage.write_bytes(storage.join(uri, "saved_model.pb"), b"graph")
     if lineage is not None:
         storage.write_bytes(storage.join(uri, RELEASE_FILE), lineage)
-    with pytest.raises(UsageError, match=rf"{uri} does not say .*{lacks}\); move it out"):
+    with pytest.raises(UsageError, match=rf"{uri} does not state .*{lacks}\); move it out"):
         registry.live(place, "flowers")
     put(place, "flowers", "3")
     assert registry.live(place, "flowers").version == 3

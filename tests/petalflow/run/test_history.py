@@ -10,7 +10,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from petalflow import clock, storage
 from petalflow.run import lock
 from petalflow.run import record as runs
-from petalflow.run.history import RunRecord, beginnings, forget, history
+from petalflow.run.history import RunRecord, delete, history, start_times
 from petalflow.verdict import check_min
 
 STEPS = {"snapshot": "ran", "convert": "cached", "train": "ran"}
@@ -80,8 +80,8 @@ def test_who_let_out_what_failed_is_named(place: str, record: Record) -> None:
     ("decided", "release", "why"),
     [
         (snapshot(nothing_new=True, why=[]), {}, ()),
-        (snapshot(why=[]), {}, ("asked for, though nothing changed",)),
-        ({"source": "/p", "skipped": "run a is going on", "nothing_new": False}, {}, ("run a is going on",)),
+        (snapshot(why=[]), {}, ("requested, though nothing changed",)),
+        ({"source": "/p", "skipped": "run a is still active", "nothing_new": False}, {}, ("run a is still active",)),
         ({}, {"version": 5, "rolled_back_from": 3, "why": "too sure"}, ("back to version 3: too sure",)),
         ({}, {"version": 5, "rolled_back_from": 3, "why": ""}, ("back to version 3",)),
     ],
@@ -105,18 +105,18 @@ def test_a_run_without_an_end_goes_on_as_long_as_it_has_the_lock(place: str, rec
     record("run-2", 2, snapshot=snapshot())
     record("run-3", 2)
     lock.acquire(state, "run-2", lease_s=3600)
-    assert [run.outcome for run in history(place, state)] == ["did not end", "going on", "waiting"]
+    assert [run.outcome for run in history(place, state)] == ["interrupted", "running", "waiting"]
     lock.release(state, "run-2")
-    assert [run.outcome for run in history(place, state)] == ["did not end"] * 3
+    assert [run.outcome for run in history(place, state)] == ["interrupted"] * 3
 
 
 @pytest.mark.parametrize(
     ("part", "content", "error"),
     [
-        ("begin", b"{torn", "begin.json is no JSON object"),
-        ("begin", b"{}", "another program wrote it: KeyError('started_at')"),
-        ("verdict", b'"text"', "verdict.json is no JSON object"),
-        ("verdict", b'{"checks": 3}', "another program wrote it: TypeError"),
+        ("begin", b"{torn", "begin.json is not a JSON object"),
+        ("begin", b"{}", "written by another program: KeyError('started_at')"),
+        ("verdict", b'"text"', "verdict.json is not a JSON object"),
+        ("verdict", b'{"checks": 3}', "written by another program: TypeError"),
     ],
 )
 def test_what_cannot_be_read_hides_no_other_run(
@@ -144,17 +144,17 @@ def test_a_record_that_is_half_forgotten_is_still_known_as_one() -> None:
     for number in range(2000):
         storage.write_bytes(storage.join(place, "run-1", f"part-{number}.json"), b"{}")
     with ThreadPoolExecutor(1) as pool:
-        forgotten, seen = pool.submit(forget, place, "run-1"), []
+        forgotten, seen = pool.submit(delete, place, "run-1"), []
         while not forgotten.done():
             seen.append({name for name in list(MemoryFileSystem.store) if name.startswith(place[len("memory:/") :])})
     assert all(any(name.endswith("begin.json") for name in names) for names in seen if names)
-    assert beginnings(place) == {}
+    assert start_times(place) == {}
 
 
 def test_a_record_is_forgotten_whole_and_alone(place: str, record: Record) -> None:
     for run_id in ("run-1", "run-11"):
         record(run_id, 2, "accepted", snapshot=snapshot())
         runs.write_report(place, run_id, b"<html>")
-    forget(place, "run-1")
-    assert list(beginnings(place)) == ["run-11"]
+    delete(place, "run-1")
+    assert list(start_times(place)) == ["run-11"]
     assert {file.name.split("/")[0] for file in storage.list_files(place)} == {"run-11"}

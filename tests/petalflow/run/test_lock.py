@@ -68,7 +68,7 @@ def test_a_run_without_a_heartbeat_loses_it(place: str) -> None:
     age(place, 60)
     assert lock.acquire(place, "run-2", HOUR) is None
     lock.check_held(place, "run-2")
-    with pytest.raises(PetalflowError, match=r"lost the lock .*run run-2 has acquired it.* run again"):
+    with pytest.raises(PetalflowError, match=r"lost the lock .*run run-2 has acquired it"):
         lock.check_held(place, "run-1")
 
 

@@ -62,7 +62,7 @@ def test_the_next_run_can_go_on(place: str, publish) -> None:
 def test_it_waits_for_nobody(place: str, publish) -> None:
     publish("f1"), publish("f2")
     lock.acquire(f"{place}/state", "run-3", lease_s=60)
-    with pytest.raises(PetalflowError, match="run run-3 of flowers is going on; roll back when it has ended"):
+    with pytest.raises(PetalflowError, match="run run-3 of flowers is still active; roll back when it has ended"):
         back(place, 1)
     assert registry.live(place, "flowers").version == 2
     assert history(f"{place}/records", f"{place}/state") == []
@@ -72,9 +72,9 @@ def test_it_waits_for_nobody(place: str, publish) -> None:
 @pytest.mark.parametrize(
     ("version", "message"),
     [
-        (3, "version 3 of flowers is the live one already"),
-        (4, "there is no version 4 of flowers to go back to; there are 1, 2$"),
-        (0, "there is no version 0 of flowers"),
+        (3, "version 3 of flowers is already live"),
+        (4, "flowers has no version 4 to go back to; earlier versions: 2, 1$"),
+        (0, "flowers has no version 0"),
     ],
 )
 def test_a_version_that_does_not_do_changes_nothing(place: str, publish, version: int, message: str) -> None:
@@ -90,7 +90,7 @@ def test_a_version_that_does_not_do_changes_nothing(place: str, publish, version
 def test_there_is_no_way_back_to_where_one_is(place: str, publish) -> None:
     publish("f1"), publish("f2")
     back(place, 1)
-    with pytest.raises(UsageError, match="version 3 of flowers, which is live, is version 1 already"):
+    with pytest.raises(UsageError, match="the live version 3 of flowers is already a rollback to version 1"):
         back(place, 1)
     assert back(place, 2).version == 4
 
@@ -99,7 +99,7 @@ def test_without_releases_there_is_nothing_to_go_back_to(place: str, publish) ->
     with pytest.raises(UsageError, match="nothing is released as flowers"):
         back(place, 1)
     publish("f1")
-    with pytest.raises(UsageError, match=r"there is no version 2 .*; the live one is the only one"):
+    with pytest.raises(UsageError, match=r"flowers has no version 2 to go back to; it has only the live one"):
         back(place, 2)
 
 

@@ -17,7 +17,7 @@ WEEKS = [
     RunRecord("r1", "accepted", TIME, TIME, "by hand", "/photos", ("photos: 2 added",), STEPS, 0.95, "", 4),
     RunRecord("r2", "refused", TIME, TIME, "schedule flowers", why=("other code",), failed_check="min_recall of rose"),
     RunRecord("r3", "failed", TIME, TIME, error="convert: [daisy] " + "a long line " * 20),
-    RunRecord("r4", "unreadable", error="begin.json is no JSON object"),
+    RunRecord("r4", "unreadable", error="begin.json is not a JSON object"),
 ]
 
 
@@ -35,7 +35,7 @@ def test_a_line_a_run_with_nothing_cut_where_there_is_no_terminal() -> None:
         f"{began} accepted 0.9500 version 4 by hand photos: 2 added snapshot convert* train",
         f"{began} refused min_recall of rose schedule flowers other code",
         f"{began} failed at convert {WEEKS[2].error.strip()}",
-        "? unreadable begin.json is no JSON object",
+        "? unreadable begin.json is not a JSON object",
     ]
     assert all(line == line.rstrip() for line in lines)
 
@@ -91,8 +91,8 @@ def test_what_is_rolled_back_shows_in_the_history(registry: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "line"),
     [
-        ("2", "version 2 of flowers is the live one already"),
-        ("7", "there is no version 7 of flowers to go back to; there are 1"),
+        ("2", "version 2 of flowers is already live"),
+        ("7", "flowers has no version 7 to go back to; earlier versions: 1"),
     ],
 )
 def test_a_rollback_to_what_does_not_do_is_one_line(registry: Path, version: str, line: str) -> None:
@@ -115,4 +115,4 @@ def test_the_records_may_be_elsewhere(tmp_path: Path) -> None:
     where = ["--registry", str(tmp_path / "models"), "--name", "flowers", "--record", elsewhere]
     listed = json.loads(petalflow("runs", *where, "--last", "2", "--json").output)
     assert [run["run_id"] for run in listed] == ["run-1", "run-2"]
-    assert {run["outcome"] for run in listed} == {"did not end"}
+    assert {run["outcome"] for run in listed} == {"interrupted"}
