@@ -93,7 +93,7 @@ class Configuration:
         return {f"{section}_config": settings.to_json() for section, settings in self.sections.items()}
 
 
-def targets_of(values: Mapping[str, Mapping[str, Any]]) -> dict[str, ContainerSettings]:
+def read_target_settings(values: Mapping[str, Mapping[str, Any]]) -> dict[str, ContainerSettings]:
     """Returns the settings of the places to run, by name; those of the steps are not looked at.
 
     Raises:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from petalflow.errors import UsageError
 from pipeline.settings import ContainerSettings
-from pipeline.targets.choice import find_target
+from pipeline.targets import find_target
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def examine(names: Sequence[str], settings: Mapping[str, ContainerSettings]) -> 
     for name in names:
         for probe in find_target(name, settings).probes():
             try:
-                yield Finding(name, probe.what, ok=True, detail=probe.look())
+                yield Finding(name, probe.what, ok=True, detail=probe.run())
             except UsageError as error:
                 yield Finding(name, probe.what, ok=False, detail=str(error))
                 break

@@ -23,7 +23,7 @@ class Home(NamedTuple):
     record_uri: str
 
 
-def home_of(registry: str, name: str, state_uri: str | None = None, record_uri: str | None = None) -> Home:
+def find_home(registry: str, name: str, state_uri: str | None = None, record_uri: str | None = None) -> Home:
     """Returns where a name lives; state and record are beside the releases if not said.
 
     Raises:
@@ -76,7 +76,7 @@ class Request:
         Raises:
             UsageError: If the name cannot be a folder everywhere.
         """
-        home = home_of(registry, name, state_uri, record_uri)
+        home = find_home(registry, name, state_uri, record_uri)
         pattern = SourcePattern(source, configuration.convert).absolute()
         configuration = replace(configuration, sections={**configuration.sections, "convert": pattern.options})
         return cls(pattern.text, name=name, configuration=configuration, **home._asdict())

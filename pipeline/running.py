@@ -65,7 +65,7 @@ def run(
     Raises:
         UsageError: If something is wrong that can be known before work starts; nothing was made then.
     """
-    if detach and not target.goes_on_alone:
+    if detach and not target.runs_detached:
         raise UsageError(f"--detach: a run on {target.name} goes on only while it is followed")
     check_out(out)
     stopped = "stopped before anything was started"
@@ -86,7 +86,7 @@ def run(
                 if detach:
                     return SUBMITTED
                 goes_on = f"the run goes on ({run_file.link or run_file.job})"
-                stopped = f"{goes_on if target.goes_on_alone else 'the run has stopped'}; {_AGAIN}"
+                stopped = f"{goes_on if target.runs_detached else 'the run has stopped'}; {_AGAIN}"
                 failure = target.follow(request, run_file, Display(run_file, console))
                 _conclude(target, request, run_file, failure)
     except KeyboardInterrupt:
@@ -143,7 +143,7 @@ def _conclude(target: Target, request: Request, run_file: RunFile, failure: Fail
             step.state = SKIPPED
     finished = failure is None and run_file.step("snapshot").state == RAN
     # Only a cluster has folders that are not seen from here; anywhere else, no record is no success.
-    unseen = target.goes_on_alone and storage.is_local(request.record_uri) and not _is_recorded_here(request, run_file)
+    unseen = target.runs_detached and storage.is_local(request.record_uri) and not _is_recorded_here(request, run_file)
     if finished and unseen:
         run_file.outcome = _outcome_by_steps(run_file)
     else:

@@ -83,11 +83,11 @@ class Schedules(Protocol):
         """Runs it once, now, and returns the outcome; "submitted" where the run goes on without us."""
 
 
-def title_of(name: str) -> str:
+def schedule_title(name: str) -> str:
     """Returns what a schedule is called where those of others are listed beside it."""
     return f"petalflow-{name}"
 
 
-def trigger_of(name: str) -> str:
+def schedule_trigger(name: str) -> str:
     """Returns what the records of a schedule's runs say started them."""
     return f"schedule {name}"

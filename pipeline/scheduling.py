@@ -14,12 +14,12 @@ from rich.table import Table
 from petalflow import clock, registry
 from petalflow.errors import UsageError
 from pipeline.compile import check_compiles
-from pipeline.configuration import targets_of
+from pipeline.configuration import read_target_settings
 from pipeline.running import check_out
 from pipeline.schedule import Schedule, Schedules, ScheduleSpec
 from pipeline.target import Target
-from pipeline.targets.choice import find_schedules, find_target
-from pipeline.targets.local.schedule_files import ScheduleFile, no_schedule
+from pipeline.targets import find_schedules, find_target
+from pipeline.targets.local.schedule_files import ScheduleFile, unknown_schedule_message
 from pipeline.targets.local.schedules import LocalSchedules
 
 Values = Mapping[str, Mapping[str, Any]]
@@ -70,10 +70,10 @@ def find(name: str, on: str, values: Values) -> tuple[Schedules, Schedule]:
     Raises:
         UsageError: If there is none of that name.
     """
-    place = find_schedules(on, targets_of(values))
+    place = find_schedules(on, read_target_settings(values))
     known = {schedule.name: schedule for schedule in place.list()}
     if name not in known:
-        raise UsageError(no_schedule(name, on, list(known)))
+        raise UsageError(unknown_schedule_message(name, on, list(known)))
     return place, known[name]
 
 
@@ -142,9 +142,9 @@ def print_table(schedules: Sequence[Schedule]) -> None:
 
 
 def _check(spec: ScheduleSpec, target: Target) -> None:
-    if target.goes_on_alone and spec.out:
+    if target.runs_detached and spec.out:
         raise UsageError(f"--out {spec.out}: runs of a schedule on {target.name} leave nothing here; leave it out")
-    if not target.goes_on_alone and not spec.out:
+    if not target.runs_detached and not spec.out:
         raise UsageError(f"--out is missing: the folder of the runs of a schedule on {target.name}")
     if spec.out:
         check_out(spec.out)

@@ -24,7 +24,7 @@ class Probe:
     """
 
     what: str
-    look: Callable[[], str]
+    run: Callable[[], str]
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,11 @@ class Target(Protocol):
 
     Attributes:
         name: What `--on` calls it.
-        goes_on_alone: Whether a run goes on when nobody follows it.
+        runs_detached: Whether a run goes on when nobody follows it.
     """
 
     name: str
-    goes_on_alone: bool
+    runs_detached: bool
 
     def probes(self) -> Sequence[Probe]:
         """Returns what the place needs, each after those that it builds on."""
@@ -100,4 +100,4 @@ class Target(Protocol):
 def check_probes(probes: Iterable[Probe]) -> None:
     """Raises the UsageError of the first probe that finds something wrong."""
     for probe in probes:
-        probe.look()
+        probe.run()

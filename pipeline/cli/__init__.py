@@ -39,7 +39,7 @@ def run(
     from pipeline import running
     from pipeline.configuration import Configuration
     from pipeline.request import Request
-    from pipeline.targets.choice import find_target
+    from pipeline.targets import find_target
 
     configuration = Configuration.of(commandline.read_settings(None, config, set))
     request = Request.of(source, registry, name, configuration, state, record)
@@ -60,9 +60,9 @@ def runs(
     """List the runs of a name, the newest last: when, what came of it, why, and what ran."""
     from petalflow.run.history import history
     from pipeline.cli.history import print_json, print_runs
-    from pipeline.request import home_of
+    from pipeline.request import find_home
 
-    home = home_of(registry, name, state, record)
+    home = find_home(registry, name, state, record)
     found = history(home.record_uri, home.state_uri, last)
     if json:
         print_json(found)
@@ -84,9 +84,9 @@ def rollback(
 ) -> None:
     """Go back to an earlier release: its files are published as the next version."""
     from petalflow.run.rollback import roll_back
-    from pipeline.request import home_of
+    from pipeline.request import find_home
 
-    home = home_of(registry, name, state, record)
+    home = find_home(registry, name, state, record)
     made = roll_back(home.registry, name, to, state_uri=home.state_uri, record_uri=home.record_uri, why=why)
     print(f"released version {made.version}, which is version {to} again: {made.uri}")
 
@@ -143,11 +143,11 @@ def compile_(
     debug: commandline.Debug = False,
 ) -> None:
     """Compile the pipeline to a YAML file that Kubeflow, Vertex AI and this command run."""
+    from pipeline.cli.build import read_build
     from pipeline.compile import compile_pipeline
-    from pipeline.targets.choice import build_for
 
     values = commandline.read_settings(None, config, set)
-    compile_pipeline(out, build_for(on, values, container_repository, tag, accelerator))
+    compile_pipeline(out, read_build(on, values, container_repository, tag, accelerator))
     print(out)
 
 
@@ -159,10 +159,10 @@ def doctor(
     debug: commandline.Debug = False,
 ) -> None:
     """Look for what is missing to run on each place: exit 0 if nothing is, on those named (or else local)."""
-    from pipeline.configuration import targets_of
+    from pipeline.configuration import read_target_settings
     from pipeline.doctor import examine, print_findings
 
-    settings = targets_of(commandline.read_settings(None, config, set))
+    settings = read_target_settings(commandline.read_settings(None, config, set))
     wrong = print_findings(examine(on or list(On), settings))
     raise typer.Exit(USAGE if wrong & {*(on or [On.LOCAL])} else ACCEPTED)
 

@@ -57,10 +57,10 @@ def list_(
 ) -> None:
     """List the schedules of a place; those of local and docker are of one place, this machine."""
     from pipeline import scheduling
-    from pipeline.configuration import targets_of
-    from pipeline.targets.choice import find_schedules
+    from pipeline.configuration import read_target_settings
+    from pipeline.targets import find_schedules
 
-    found = find_schedules(on, targets_of(commandline.read_settings(None, config, set))).list()
+    found = find_schedules(on, read_target_settings(commandline.read_settings(None, config, set))).list()
     if found:
         scheduling.print_table(found)
     else:

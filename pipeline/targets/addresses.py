@@ -16,8 +16,8 @@ def check_addresses(request: Request, out: Path) -> None:
         UsageError: Naming the first address that does not do.
     """
     _check_source(request)
-    source = source_now(request)
-    for what, place in {"--out": str(out), **places(request)}.items():
+    source = current_source(request)
+    for what, place in {"--out": str(out), **written_addresses(request)}.items():
         _check_writable(what, place)
         if source:
             _check_apart(what, place, "source", source.location)
@@ -25,18 +25,18 @@ def check_addresses(request: Request, out: Path) -> None:
     _check_apart("--out", str(out), "registry", request.registry)
 
 
-def places(request: Request) -> dict[str, str]:
+def written_addresses(request: Request) -> dict[str, str]:
     """Returns what a run writes to, beside its folder: the option -> the address."""
     return {"--registry": request.registry, "--state": request.state_uri, "--record": request.record_uri}
 
 
-def source_home(request: Request) -> dict[str, str]:
+def source_location(request: Request) -> dict[str, str]:
     """Returns the folder in which the source is, whatever the date: what names it -> the address."""
     source = request.source_pattern.fixed_part
     return {source.location_setting: source.location}
 
 
-def source_now(request: Request) -> Source | None:
+def current_source(request: Request) -> Source | None:
     """Returns the source as it is now, there or not; None if it is the latest of folders to come.
 
     Raises:
@@ -57,7 +57,7 @@ def _check_source(request: Request) -> None:
     storage.check_readable(folder)
     if pattern.is_dated:
         _check_folder(request.source, folder)
-    source = source_now(request)
+    source = current_source(request)
     if source is None:
         return
     lacks = source.why_not_ready(request.configuration.snapshot.ready_file)

@@ -23,7 +23,7 @@ from pipeline.run_file import RunFile
 from pipeline.settings import DockerSettings
 from pipeline.target import Failure, Probe, check_probes
 from pipeline.targets import kfp_local
-from pipeline.targets.addresses import check_addresses, places, source_home, source_now
+from pipeline.targets.addresses import check_addresses, current_source, source_location, written_addresses
 
 if TYPE_CHECKING:
     import docker
@@ -58,12 +58,12 @@ class Docker:
 
     settings: DockerSettings
     name = "docker"
-    goes_on_alone = False
+    runs_detached = False
 
     def probes(self) -> Sequence[Probe]:
         """The engine, and the images."""
-        images = [Probe(f"image {name}", partial(_look_at_image, name)) for name in self._images()]
-        return [Probe("engine", _look_at_engine), *images, Probe("network", self._look_at_network)]
+        images = [Probe(f"image {name}", partial(_probe_image, name)) for name in self._images()]
+        return [Probe("engine", _probe_engine), *images, Probe("network", self._probe_network)]
 
     def check(self, request: Request, out: Path) -> None:
         """Looks at the addresses, at Docker, and at the images."""
@@ -119,7 +119,7 @@ class Docker:
         compile_pipeline(out / "pipeline.yaml", build)
         return out / "pipeline.yaml"
 
-    def _look_at_network(self) -> str:
+    def _probe_network(self) -> str:
         import docker
 
         name = self.settings.network
@@ -135,8 +135,8 @@ class Docker:
         """Returns the Docker network of the steps; "none" where they need none."""
         if self.settings.network != "auto":
             return self.settings.network
-        read = (*source_home(request).values(), weights_file(request.configuration.train) or "")
-        local = all(storage.is_local(address) for address in (*read, *places(request).values()))
+        read = (*source_location(request).values(), weights_file(request.configuration.train) or "")
+        local = all(storage.is_local(address) for address in (*read, *written_addresses(request).values()))
         goes_out = downloads_weights(request.configuration.train) or request.configuration.notify.used
         return "none" if local and not goes_out else "bridge"
 
@@ -166,12 +166,12 @@ def _cause(error: Exception) -> str:
     return inner[2] if inner else " ".join(str(error).split())
 
 
-def _look_at_engine() -> str:
+def _probe_engine() -> str:
     with connected() as client:
         return f"Docker {client.version()['Version']}"
 
 
-def _look_at_image(name: str) -> str:
+def _probe_image(name: str) -> str:
     import docker
 
     with connected() as client:
@@ -228,7 +228,7 @@ def check_seen_by_steps(request: Request) -> None:
             f"prepare it first: petalflow snapshot {request.source} --out listing.jsonl --set "
             f"tfds_data_dir={visible.options.tfds_data_dir}"
         )
-    seen, source = visible.extent, source_now(request)
+    seen, source = visible.extent, current_source(request)
     if seen == "/":
         raise UsageError(f"source {request.source}: no container is given all of /; put the folders by date into one")
     if request.configuration.snapshot.source_wait_minutes and not storage.exists(seen):
@@ -266,7 +266,7 @@ def mounts(request: Request) -> list["docker.types.Mount"]:
         *secrets,
     )
     read_only = {path: True for path in _here(read) if path.is_absolute() and path.exists()}
-    mounts = read_only | dict.fromkeys(_here(places(request).values()), False)
+    mounts = read_only | dict.fromkeys(_here(written_addresses(request).values()), False)
     return [Mount(str(path), str(path), type="bind", read_only=only) for path, only in mounts.items()]
 
 

@@ -78,8 +78,8 @@ class Api:
         with self._answering():
             return self.client.healthzs.healthz_service_get_healthz(_request_timeout=_ASK_S)
 
-    def look(self) -> None:
-        """Asks for something that needs permission."""
+    def check_permission(self) -> None:
+        """Makes a request that needs permission to list runs."""
         with self._answering():
             self.client.runs.run_service_list_runs(page_size=1, _request_timeout=_ASK_S, **self._in_namespace())
 

@@ -1,6 +1,6 @@
 """Kubeflow Pipelines: uploads the compiled pipeline, starts a run of it, and asks how far it is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,16 +15,16 @@ from pipeline.compile import compile_pipeline
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile
-from pipeline.settings import KubeflowSettings
+from pipeline.settings import KubeflowSettings, Machine
 from pipeline.target import Failure, Probe, check_probes
 from pipeline.targets import cluster
-from pipeline.targets.addresses import check_addresses, places, source_home
+from pipeline.targets.addresses import check_addresses, source_location, written_addresses
 from pipeline.targets.cluster import JobStatus, Unreachable
 from pipeline.targets.kubeflow.api import Api
-from pipeline.targets.kubeflow.kubernetes import task_customizer
-from pipeline.targets.kubeflow.tasks import failed_step, pods_of, said_of, status_of, tasks_of
+from pipeline.targets.kubeflow.tasks import error_message, failed_step, find_pods, read_status, run_tasks
 
 if TYPE_CHECKING:
+    from kfp import dsl
     from kfp_server_api import V2beta1Run as Run
 
 _LOG_LINES = 50
@@ -40,15 +40,15 @@ class Kubeflow:
 
     settings: KubeflowSettings
     name = "kubeflow"
-    goes_on_alone = True
+    runs_detached = True
 
     def probes(self) -> Sequence[Probe]:
         """The package, the endpoint, what we may do there, and the volume; images only its nodes can look at."""
         return [
-            Probe("package", _look_at_package),
-            Probe("endpoint", self._look_at_endpoint),
-            Probe("permission", self._look_at_permission),
-            Probe("volume", self._look_at_volume),
+            Probe("package", _probe_package),
+            Probe("endpoint", self._probe_endpoint),
+            Probe("permission", self._probe_permission),
+            Probe("volume", self._probe_volume),
         ]
 
     def check(self, request: Request, out: Path) -> None:
@@ -65,7 +65,7 @@ class Kubeflow:
 
     def build(self, source: str = "") -> Build:
         """With the images and machines of the settings, and what only Kubernetes understands."""
-        return replace(Build.of(self.settings, source), customize=task_customizer(self.settings))
+        return replace(Build.of(self.settings, source), customize=_task_customizer(self.settings))
 
     def code_version(self) -> str:
         """Of the sources and the images' names."""
@@ -90,10 +90,10 @@ class Kubeflow:
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
         """Asks how far the run is until it has ended."""
         api = Api.connect(self.settings)
-        ended = cluster.follow(lambda: status_of(api.run(run.job)), run, display, self.settings.poll_s)
+        ended = cluster.follow(lambda: read_status(api.run(run.job)), run, display, self.settings.poll_s)
         return None if ended.succeeded else _failure(api, api.run(run.job), ended, run.link)
 
-    def _look_at_endpoint(self) -> str:
+    def _probe_endpoint(self) -> str:
         api = Api.connect(self.settings)
         try:
             several = api.health().multi_user
@@ -105,14 +105,14 @@ class Kubeflow:
             raise UsageError(f"{api.host} serves one user, who has no namespace; leave kubeflow.namespace out")
         return api.host
 
-    def _look_at_permission(self) -> str:
+    def _probe_permission(self) -> str:
         try:
-            Api.connect(self.settings).look()
+            Api.connect(self.settings).check_permission()
         except Unreachable as error:
             raise UsageError(f"{error}; try again, or look at the pods of the namespace kubeflow") from None
         return f"runs of {self.settings.namespace}" if self.settings.namespace else "runs"
 
-    def _look_at_volume(self) -> str:
+    def _probe_volume(self) -> str:
         if not self.settings.volume_path:
             return "none: every address must be a URI"
         seen = "seen from here too" if self._volume_is_here() else "not seen from here, so neither checked nor reported"
@@ -148,10 +148,10 @@ class Kubeflow:
 def _addresses(request: Request) -> dict[str, str]:
     """Returns what the steps read and write: its name -> the address."""
     file = weights_file(request.configuration.train)
-    return {**source_home(request), **places(request), **({"train.weights": file} if file else {})}
+    return {**source_location(request), **written_addresses(request), **({"train.weights": file} if file else {})}
 
 
-def _look_at_package() -> str:
+def _probe_package() -> str:
     try:
         import kfp.kubernetes  # noqa: F401
     except ImportError:
@@ -165,16 +165,49 @@ def _failure(api: Api, run: "Run", ended: JobStatus, link: str) -> Failure | Non
         return Failure("", ("the run was cancelled",), link)
     failed = failed_step(run)
     if failed is None:
-        others = {task.display_name for task in tasks_of(run) if task.state == "FAILED"}
+        others = {task.display_name for task in run_tasks(run) if task.state == "FAILED"}
         if "notify" in others:
             return None
         where = f" at {', '.join(sorted(others))}" if others else ""
         return Failure("", (ended.error or f"the run failed{where}, and Kubeflow does not say why",), link)
     step, task = failed
     if task.display_name != step:
-        said = said_of(task) or "Kubeflow could not start it (the driver failed); its log is in the UI"
+        said = error_message(task) or "Kubeflow could not start it (the driver failed); its log is in the UI"
         return Failure(step, (said,), link)
-    logs = (api.log(run.run_id, pod) for pod in pods_of(run, step))
+    logs = (api.log(run.run_id, pod) for pod in find_pods(run, step))
     log = next(filter(None, logs), None)
     lines = log.splitlines()[-_LOG_LINES:] if log else ["its log cannot be read from here"]
-    return Failure(step, (*lines, *filter(None, [said_of(task)])), link)
+    return Failure(step, (*lines, *filter(None, [error_message(task)])), link)
+
+
+def _task_customizer(settings: KubeflowSettings) -> Callable[["dsl.PipelineTask"], None] | None:
+    """Returns what adapts a step's task to the cluster, or None where the settings ask for nothing of the kind.
+
+    Args:
+        settings: Of the cluster.
+    """
+    asked = (
+        settings.volume_claim,
+        settings.secret,
+        settings.run_as_user,
+        settings.tolerations,
+        settings.node_selector,
+    )
+    return (lambda task: _customize(settings, task)) if any(asked) else None
+
+
+def _customize(settings: KubeflowSettings, task: "dsl.PipelineTask") -> None:
+    from kfp import kubernetes
+
+    if settings.volume_claim and settings.volume_path:
+        kubernetes.mount_pvc(task, settings.volume_claim, settings.volume_path)
+    if settings.secret:
+        # Optional, so that a step says which credentials it lacks; else its pod waits for the key without end.
+        kubernetes.use_secret_as_env(task, settings.secret, {key: key for key in settings.secret_keys}, optional=True)
+    if settings.run_as_user:
+        kubernetes.set_security_context(task, run_as_user=settings.run_as_user)
+    if task.name == "train" or settings.machines.get(task.name, Machine()).accelerator:
+        for toleration in settings.tolerations:
+            kubernetes.add_toleration(task, **toleration.model_dump())
+        for key, value in settings.node_selector.items():
+            kubernetes.add_node_selector(task, key, value)

@@ -38,33 +38,33 @@ _STATES = {
 _POD = "-system-container-impl-"
 
 
-def status_of(run: "Run") -> JobStatus:
+def read_status(run: "Run") -> JobStatus:
     """Returns how far a run is, step by step."""
-    steps = {step: _step(step, tasks_of(run)) for step in STEPS}
-    return JobStatus(run.state in _ENDED, run.state == "SUCCEEDED", steps, said_of(run))
+    steps = {step: _step(step, run_tasks(run)) for step in STEPS}
+    return JobStatus(run.state in _ENDED, run.state == "SUCCEEDED", steps, error_message(run))
 
 
-def tasks_of(run: "Run") -> Sequence["Task"]:
+def run_tasks(run: "Run") -> Sequence["Task"]:
     """Returns the tasks of a run; a run that has just begun has none."""
     details = run.run_details and run.run_details.task_details
     return details or ()
 
 
-def pods_of(run: "Run", step: str) -> list[str]:
+def find_pods(run: "Run", step: str) -> list[str]:
     """Returns the names that the pod of a step may have.
 
     The API gives the pod as the Argo node `<workflow>-<hash>`, or by its name, which has the template in between.
     """
     children = [
         child.pod_name
-        for task in _named(tasks_of(run), step)
+        for task in _named(run_tasks(run), step)
         for child in (task.child_tasks or ())
         if child.pod_name is not None
     ]
     return [name for child in children for name in _pod_names(child)]
 
 
-def said_of(what: "Run | Task | None") -> str:
+def error_message(what: "Run | Task | None") -> str:
     """Returns what the service says of the failure of a run or a task, or ""."""
     errors = [what.error, *(status.error for status in what.state_history or ())] if what else []
     return next((error.message for error in errors if error and error.message), "")
@@ -76,7 +76,7 @@ def failed_step(run: "Run") -> tuple[str, "Task"] | None:
     A notification that failed changes nothing of what it was to tell.
     """
     for step in STEPS:
-        for task in (*_named(tasks_of(run), step), *_named(tasks_of(run), f"{step}-driver")):
+        for task in (*_named(run_tasks(run), step), *_named(run_tasks(run), f"{step}-driver")):
             if task.state == "FAILED" and step != "notify":
                 return step, task
     return None

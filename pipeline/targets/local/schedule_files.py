@@ -118,7 +118,7 @@ def read(name: str) -> ScheduleFile:
     try:
         return ScheduleFile(**json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise UsageError(no_schedule(name, "this machine", names())) from None
+        raise UsageError(unknown_schedule_message(name, "this machine", names())) from None
     except (ValueError, TypeError):
         raise UsageError(f"{path} is no schedule's file; remove it, and create the schedule anew") from None
 
@@ -128,7 +128,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in _folder().glob("*.json"))
 
 
-def no_schedule(name: str, where: str, known: list[str]) -> str:
+def unknown_schedule_message(name: str, where: str, known: list[str]) -> str:
     """Returns the line for a name that is not there."""
     remedy = did_you_mean(name, known) if known else "there is none; petalflow schedule create makes one"
     return f"no schedule {name} on {where}: {remedy}"

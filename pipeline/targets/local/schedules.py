@@ -5,31 +5,35 @@ that could be the right one in any zone, and that looks at the clock of the sche
 the machine was off is not made up for.
 """
 
+import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from components.notify.settings import NotifySettings
+from components.snapshot.settings import SnapshotSettings
 from petalflow import clock
 from petalflow.cron import Cron
 from petalflow.errors import PetalflowError, UsageError
+from petalflow.run import record
 from pipeline import running
 from pipeline.compile import check_compiles
 from pipeline.configuration import Configuration
 from pipeline.request import Request
-from pipeline.schedule import Schedule, ScheduleSpec, trigger_of
+from pipeline.schedule import Schedule, ScheduleSpec, schedule_trigger
 from pipeline.settings import ContainerSettings
 from pipeline.target import Target, check_probes
 from pipeline.targets.local import crontab, schedule_files
-from pipeline.targets.local.overlap import when_free
 from pipeline.targets.local.schedule_files import CONFIG_HOME, ScheduleFile
 
 # The offsets of any two zones differ by a multiple of that.
 _QUARTER_MINUTES = 15
 _LOG_BYTES = 1 << 20
+_ASK_EVERY_S = 10.0
 # How the variables begin that Amazon's and Google's clients find credentials by.
 _OF_STORES = ("AWS_", "GOOGLE_")
 
@@ -103,13 +107,13 @@ class LocalSchedules:
 
     def run_now(self, name: str) -> str:
         """Runs it here and follows it to its end."""
-        return self._run(schedule_files.read(name), f"{trigger_of(name)}, now", check=True)
+        return self._run(schedule_files.read(name), f"{schedule_trigger(name)}, now", check=True)
 
     def fire(self, file: ScheduleFile) -> str:
         """Runs a schedule that is due, and returns the outcome."""
         if file.log.exists() and file.log.stat().st_size > _LOG_BYTES:
             file.log.replace(file.log.with_suffix(".old.log"))
-        trigger = trigger_of(file.name)
+        trigger = schedule_trigger(file.name)
         print(f"{clock.stamp()} {trigger}", flush=True)
         # What is wrong with source or weights then, the run is to find: it leaves a record, and tells people.
         return self._run(file, trigger, check=False)
@@ -135,7 +139,7 @@ class LocalSchedules:
         command = [str(self.program), "schedule", "fire", file.name]
         if CONFIG_HOME in os.environ:  # cron passes nothing on
             command = ["env", f"{CONFIG_HOME}={os.environ[CONFIG_HOME]}", *command]
-        return crontab.line(_minutes(file.when()), command, file.log, file.path)
+        return crontab.line(minutes_to_check(file.when()), command, file.log, file.path)
 
     def _enter(self, file: ScheduleFile) -> None:
         line = self._line(file)
@@ -155,11 +159,58 @@ class LocalSchedules:
         check_probes(target.probes())
         file.note_fired(clock.stamp())
         out = Path(file.out)
-        return when_free(
+        return run_when_free(
             out,
             configuration.snapshot,
             lambda: running.run(target, request, out, trigger=trigger, check=check),
         )
+
+
+def run_when_free(
+    out: Path, options: SnapshotSettings, work: Callable[[], str], ask_every_s: float = _ASK_EVERY_S
+) -> str:
+    """Does work that locks a folder, after another run that holds it; or leaves, if it may not wait or one waits.
+
+    Args:
+        out: The folder.
+        options: Whether to wait, and for how long.
+        work: Returns the outcome of a run.
+        ask_every_s: Seconds between looks at the folder.
+
+    Returns:
+        That outcome, or "skipped".
+
+    Raises:
+        PetalflowError: If it waited in vain.
+    """
+    patience_s, waiting_since = options.overlap_wait_minutes * 60, None
+    with contextlib.ExitStack() as queue:
+        while True:
+            with contextlib.suppress(running.Busy):
+                with running.locked(out):  # work looks at much else before it finds the folder taken
+                    queue.close()
+                return work()
+            if waiting_since is None:
+                waiting_since = time.monotonic()
+                if options.overlap == "leave" or not _is_next(queue, out):
+                    print(f"skipped: another run is going on in {out}")
+                    return record.SKIPPED
+                print(f"waiting for the run in {out}", flush=True)
+            if time.monotonic() - waiting_since > patience_s:
+                raise PetalflowError(
+                    f"another run is still going on in {out} after {options.overlap_wait_minutes:g} minutes; see what "
+                    "it does, or wait longer: snapshot.overlap_wait_minutes"
+                )
+            time.sleep(min(ask_every_s, patience_s))
+
+
+def _is_next(queue: contextlib.ExitStack, out: Path) -> bool:
+    """Tells whether we are the one who waits; a schedule that is due often must not pile up."""
+    try:
+        queue.enter_context(running.locked(out / ".next"))
+    except running.Busy:
+        return False
+    return True
 
 
 def _warnings(configuration: Configuration) -> Iterator[str]:
@@ -176,7 +227,7 @@ def _warnings(configuration: Configuration) -> Iterator[str]:
         )
 
 
-def _minutes(cron: Cron) -> set[int]:
+def minutes_to_check(cron: Cron) -> set[int]:
     """Returns the minutes of this machine's hours in which it may be due, in whatever zone and season."""
     named = cron.minutes() | {0}  # what falls into a gap of the clock is due right after it
     return {(minute + shift) % 60 for minute in named for shift in range(0, 60, _QUARTER_MINUTES)}

@@ -25,7 +25,7 @@ class Local:
     """Runs in the Python that runs this command."""
 
     name = "local"
-    goes_on_alone = False
+    runs_detached = False
 
     def probes(self) -> Sequence[Probe]:
         """TensorFlow, without which only some of the steps run."""

@@ -117,7 +117,11 @@ class Api:
         try:
             with self.answering():
                 self.jobs.create_pipeline_job(
-                    parent=self.parent, pipeline_job=job, pipeline_job_id=job_id, retry=again(), timeout=REQUEST_S
+                    parent=self.parent,
+                    pipeline_job=job,
+                    pipeline_job_id=job_id,
+                    retry=retry_unavailable(),
+                    timeout=REQUEST_S,
                 )
         except AlreadyExists:
             pass  # ours: the run's id is in its name
@@ -145,7 +149,7 @@ def pipeline_root(settings: VertexSettings, request: Request) -> str:
     return settings.pipeline_root or storage.join(request.registry, ".pipeline")
 
 
-def again() -> "Retry":
+def retry_unavailable() -> "Retry":
     """Returns how to ask a service again that is away for a moment, for what may be done twice."""
     from google.api_core.exceptions import ServiceUnavailable
     from google.api_core.retry import Retry, if_exception_type

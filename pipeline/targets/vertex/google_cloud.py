@@ -1,8 +1,9 @@
-"""Google Cloud as a target needs it: who we are there, and what its services answer, in one line."""
+"""Google Cloud as the Vertex AI target needs it: credentials, one-line errors, and the log of a failed step."""
 
 import contextlib
 import functools
 import re
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,16 @@ from pipeline.targets.cluster import Unreachable
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
+    from google.cloud.logging_v2.types import LogEntry
 
 LOG_IN = "run `gcloud auth application-default login`, or name a key file in GOOGLE_APPLICATION_CREDENTIALS"
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _TIMEOUT_S = 10
 _LONGEST_QUOTE = 400
+_LOG_LINES = 50
+_LOG_TIMEOUT_S = 20
+# Lines reach Cloud Logging some seconds after the step wrote them, often after its job has ended.
+_LOG_TRIES, _LOG_WAIT_S = 3, 5.0
 # What a permission is part of.
 _ROLES = {
     "iam.serviceAccounts.actAs": "roles/iam.serviceAccountUser on the service account",
@@ -72,6 +78,38 @@ def answering(asked: str) -> Iterator[None]:
         raise _explained(asked, error) from None
 
 
+def last_lines(credentials: "Credentials", project: str, query: str, endpoint: str | None) -> list[str]:
+    """Returns the last lines that a query finds, oldest first.
+
+    Args:
+        credentials: To read them with.
+        project: Whose logs.
+        query: In the language of Cloud Logging.
+        endpoint: Host to ask, or None for Google's.
+
+    Raises:
+        PetalflowError: If they cannot be read.
+    """
+    from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
+
+    options = {"api_endpoint": endpoint} if endpoint else {}
+    client = LoggingServiceV2Client(credentials=credentials, client_options=options)
+    request = {
+        "resource_names": [f"projects/{project}"],
+        "filter": query,
+        "order_by": "timestamp desc",
+        "page_size": _LOG_LINES,
+    }
+    for left in reversed(range(_LOG_TRIES)):
+        with answering("Cloud Logging"):
+            pager = client.list_log_entries(request=request, timeout=_LOG_TIMEOUT_S)
+            entries = list(next(iter(pager.pages)).entries)
+        if entries or not left:
+            break
+        time.sleep(_LOG_WAIT_S)
+    return [line for entry in reversed(entries) for line in _text(entry).splitlines()]
+
+
 def _explained(asked: str, error: Exception) -> PetalflowError:
     from google.api_core import exceptions
 
@@ -101,3 +139,10 @@ def _grant(said: str) -> str:
 def _one_line(error: Exception) -> str:
     message = getattr(error, "message", None) or (error.args or [error])[0]  # google.auth's have the answer behind it
     return " ".join(str(message).split())[:_LONGEST_QUOTE].rstrip(".")
+
+
+def _text(entry: "LogEntry") -> str:
+    """Returns what a container printed, which the agent keeps as text, or in JSON as the message."""
+    if "json_payload" in entry:
+        return str(entry.json_payload.get("message", ""))
+    return str(entry.text_payload)

@@ -27,7 +27,7 @@ def is_googles(host: str) -> bool:
     return bool(_GOOGLES.fullmatch(host))
 
 
-def look_at_image(image: str, credentials: "Credentials") -> str:
+def probe_image(image: str, credentials: "Credentials") -> str:
     """Looks for an image in its registry.
 
     Args:

@@ -1,29 +1,22 @@
-"""Schedules on Vertex AI: its scheduler creates a job from the one that is kept with the schedule, each time anew.
+"""Schedules on Vertex AI: its scheduler creates each job from the template that is stored with the schedule.
 
-A job of a schedule has no run id of ours, since it is the same each time: its record is under the service's own id.
+The template never changes, so its jobs cannot have a run id of our own: they are recorded under the service's id.
 """
 
 import concurrent.futures
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from components.snapshot.settings import SnapshotSettings
 from petalflow.errors import UsageError
-from pipeline.compile import compile_pipeline
-from pipeline.run_file import new_run_id
-from pipeline.running import SUBMITTED
-from pipeline.schedule import Schedule, ScheduleSpec, title_of, trigger_of
+from pipeline.schedule import Schedule, ScheduleSpec, schedule_title
 from pipeline.settings import VertexSettings
-from pipeline.targets.cluster import Unreachable
-from pipeline.targets.vertex.api import REQUEST_S, Api, again
-from pipeline.targets.vertex.target import Vertex, job_id_of
+from pipeline.targets.cluster import ClusterSchedules, Unreachable, compile_for, scheduled_arguments
+from pipeline.targets.vertex.api import REQUEST_S, Api, retry_unavailable
+from pipeline.targets.vertex.target import Vertex, vertex_job_id
 
 if TYPE_CHECKING:
     from google.cloud.aiplatform_v1 import Schedule as Message
@@ -33,143 +26,115 @@ _CRON = re.compile(r"(?:(?:CRON_)?TZ=(?P<timezone>\S+) )?(?P<expression>.+)")
 
 
 @dataclass(frozen=True)
-class VertexSchedules:
+class VertexSchedules(ClusterSchedules["Message"]):
     """The schedules of a project and location.
 
-    The service gives each schedule a name of its own and lets many have the same title, so two commands that
-    create one at the same moment both succeed: the later one says so. All that concerns a name then concerns both.
-    What a lost answer left undone is done by the same command again, which looks first at what is there.
-
     Attributes:
-        settings: Project, location, images, machines.
+        settings: Project, location, container images, machines.
     """
 
     settings: VertexSettings
 
     def check(self, spec: ScheduleSpec) -> None:
-        """Looks at the name; the service understands every time zone."""
-        if len(title_of(spec.request.name)) > _LONGEST_TITLE:
-            longest = _LONGEST_TITLE - len(title_of(""))
-            raise UsageError(f"--name {spec.request.name} is too long for a schedule of Vertex AI; {longest} will do")
-
-    def create(self, spec: ScheduleSpec) -> Schedule:
-        """Creates a schedule that holds the whole job."""
-        name, message = spec.request.name, self._message(spec)
-        before = [other.name for other in self._of(name)]
-        try:
-            with self._api.answering():
-                made = self._api.schedules.create_schedule(parent=self._api.parent, schedule=message, timeout=REQUEST_S)
-        except Unreachable:
-            there = [other for other in self._of(name) if other.name not in before]
-            if not there:
-                raise
-            made = there[0]  # only the answer was lost
-        for resource in before:
-            self._delete(resource)
-        if any(other.name != made.name for other in self._of(name)):
-            raise UsageError(f"several schedules are named {name} now; delete them (one command does), and make one")
-        return self._schedule(made)
-
-    def list(self) -> list[Schedule]:
-        """Asks the service."""
-        return sorted(map(self._schedule, self._messages()), key=attrgetter("name"))
+        """Checks the length of the name; the service understands every time zone."""
+        if len(schedule_title(spec.request.name)) > _LONGEST_TITLE:
+            longest = _LONGEST_TITLE - len(schedule_title(""))
+            raise UsageError(
+                f"--name {spec.request.name} is too long for a schedule of Vertex AI; use at most {longest} characters"
+            )
 
     def pause(self, name: str) -> None:
-        """Pauses it, unless it is."""
-        for message in self._of(name):
+        """Pauses the schedule if it is active."""
+        for message in self._named(name):
             if not _is_paused(message):
                 with self._api.answering(message.name):
                     self._api.schedules.pause_schedule(name=message.name, timeout=REQUEST_S)
 
     def resume(self, name: str) -> None:
-        """Resumes it, unless it is not paused."""
-        for message in self._of(name):
+        """Resumes the schedule if it is paused."""
+        for message in self._named(name):
             if _is_paused(message):
                 with self._api.answering(message.name):
-                    # What it missed is in the photos that the next run sees.
+                    # No catch-up: the next run sees the photos that the missed ones would have seen.
                     request = {"name": message.name, "catch_up": False}
                     self._api.schedules.resume_schedule(request=request, timeout=REQUEST_S)
-
-    def delete(self, name: str) -> None:
-        """Deletes it, and waits until it is gone."""
-        for message in self._of(name):
-            self._delete(message.name)
-
-    def run_now(self, name: str) -> str:
-        """Creates a job from the one that the schedule holds, with a run id of ours, and prints where it is."""
-        from google.cloud.aiplatform_v1 import PipelineJob
-
-        there = self._of(name)
-        if not there:
-            raise UsageError(f"there is no schedule {name} any more")
-        run_id = new_run_id(name)
-        job = PipelineJob(there[0].create_pipeline_job_request.pipeline_job)
-        job.display_name = run_id[:_LONGEST_TITLE]
-        job.runtime_config.parameter_values["run_id"] = run_id
-        job.runtime_config.parameter_values["trigger"] = f"{trigger_of(name)}, now"
-        print(self._api.link(self._api.create_job(job, job_id_of(run_id))))
-        return SUBMITTED
 
     @cached_property
     def _api(self) -> Api:
         return Api(self.settings)
 
-    def _delete(self, resource: str) -> None:
-        with self._api.answering(resource):
-            operation = self._api.schedules.delete_schedule(name=resource, timeout=REQUEST_S)
+    def _entries(self) -> "Sequence[Message]":
+        """Returns our schedules, recognized by their title and the name in their parameters."""
+        request = {"parent": self._api.parent, "filter": f'display_name:"{schedule_title("*")}"'}
+        with self._api.answering():
+            found = self._api.schedules.list_schedules(request=request, retry=retry_unavailable(), timeout=REQUEST_S)
+            return [message for message in found if message.display_name == schedule_title(_parameter(message, "name"))]
+
+    def _entry(self, spec: ScheduleSpec) -> "Message":
+        from google.cloud.aiplatform_v1 import Schedule as Message
+
+        request, target = spec.request, Vertex(self.settings)
+        title, arguments = schedule_title(request.name), scheduled_arguments(request, target)
+        job = compile_for(target, request, lambda file: self._api.job(file, request, title, arguments))
+        return Message(
+            display_name=title,
+            cron=f"TZ={spec.cron.timezone} {spec.cron.expression}",
+            # Without a job id: with one, the second job would be rejected.
+            create_pipeline_job_request={"parent": self._api.parent, "pipeline_job": job},
+            # These two govern how jobs are started, not how long they run. Whether a run waits for another or leaves
+            # is decided by the lock in the pipeline, which also covers runs started by hand and leaves a record.
+            max_concurrent_run_count=1,
+            allow_queueing=request.configuration.snapshot.overlap == "wait",
+        )
+
+    def _create(self, entry: "Message") -> "Message":
+        with self._api.answering():
+            created: Message = self._api.schedules.create_schedule(
+                parent=self._api.parent, schedule=entry, timeout=REQUEST_S
+            )
+            return created
+
+    def _delete(self, entry_id: str) -> None:
+        """Deletes a schedule and waits until it is gone."""
+        with self._api.answering(entry_id):
+            operation = self._api.schedules.delete_schedule(name=entry_id, timeout=REQUEST_S)
             try:
                 operation.result(timeout=REQUEST_S)  # type: ignore[no-untyped-call]
             except concurrent.futures.TimeoutError:
                 raise Unreachable(
-                    f"Vertex AI, {resource}: it is being deleted, which takes long; list shows when it is gone"
+                    f"Vertex AI, {entry_id}: deleting it takes long; petalflow schedule list shows when it is gone"
                 ) from None
 
-    def _message(self, spec: ScheduleSpec) -> "Message":
-        from google.cloud.aiplatform_v1 import Schedule as Message
+    def _start(self, entry: "Message", run_id: str, trigger: str) -> str:
+        from google.cloud.aiplatform_v1 import PipelineJob
 
-        request, place = spec.request, Vertex(self.settings)
-        arguments = {**request.parameters(place.code_version()), "run_id": "", "trigger": trigger_of(request.name)}
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "pipeline.yaml"
-            compile_pipeline(file, place.build(request.source))
-            job = self._api.job(file, request, title_of(request.name), arguments)
-        snapshot = cast(SnapshotSettings, request.configuration.sections["snapshot"])
-        return Message(
-            display_name=title_of(request.name),
-            cron=f"TZ={spec.cron.timezone} {spec.cron.expression}",
-            # No id for the job: with one, the second would be refused.
-            create_pipeline_job_request={"parent": self._api.parent, "pipeline_job": job},
-            # These two govern how jobs are started, not how long they go on: that one run waits for another, or
-            # leaves, is decided by the lock in the pipeline, which knows of runs by hand too and leaves a record.
-            max_concurrent_run_count=1,
-            allow_queueing=snapshot.overlap == "wait",
-        )
+        job = PipelineJob(entry.create_pipeline_job_request.pipeline_job)
+        job.display_name = run_id[:_LONGEST_TITLE]
+        job.runtime_config.parameter_values["run_id"] = run_id
+        job.runtime_config.parameter_values["trigger"] = trigger
+        return self._api.link(self._api.create_job(job, vertex_job_id(run_id)))
 
-    def _of(self, name: str) -> "Sequence[Message]":
-        return [message for message in self._messages() if message.display_name == title_of(name)]
+    def _id(self, entry: "Message") -> str:
+        return str(entry.name)
 
-    def _messages(self) -> "Sequence[Message]":
-        """Returns the schedules that are ours, by title and by what they hold."""
-        request = {"parent": self._api.parent, "filter": f'display_name:"{title_of("*")}"'}
-        with self._api.answering():
-            found = self._api.schedules.list_schedules(request=request, retry=again(), timeout=REQUEST_S)
-            return [message for message in found if message.display_name == title_of(_parameter(message, "name"))]
+    def _title(self, entry: "Message") -> str:
+        return str(entry.display_name)
 
-    def _schedule(self, message: "Message") -> Schedule:
-        cron = _CRON.fullmatch(message.cron)
-        last = message.last_scheduled_run_response.scheduled_run_time
+    def _schedule(self, entry: "Message") -> Schedule:
+        cron = _CRON.fullmatch(entry.cron)
+        last = entry.last_scheduled_run_response.scheduled_run_time
         return Schedule(
-            name=_parameter(message, "name"),
+            name=_parameter(entry, "name"),
             on="vertex",
-            cron=cron["expression"] if cron else message.cron,
+            cron=cron["expression"] if cron else entry.cron,
             timezone=(cron and cron["timezone"]) or "UTC",
-            paused=_is_paused(message),
-            next_run=None if _is_paused(message) else cast(datetime | None, message.next_run_time),
+            paused=_is_paused(entry),
+            next_run=None if _is_paused(entry) else cast(datetime | None, entry.next_run_time),
             last_run=cast(datetime | None, last),
-            source=_parameter(message, "source"),
-            registry=_parameter(message, "registry"),
-            record_uri=_parameter(message, "record_uri"),
-            link=self._api.link(message.name),
+            source=_parameter(entry, "source"),
+            registry=_parameter(entry, "registry"),
+            record_uri=_parameter(entry, "record_uri"),
+            link=self._api.link(entry.name),
         )
 
 

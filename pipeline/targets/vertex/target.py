@@ -23,11 +23,11 @@ from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, Ru
 from pipeline.settings import VertexSettings
 from pipeline.target import Failure, Probe, check_probes
 from pipeline.targets import cluster
-from pipeline.targets.addresses import check_addresses, places, source_home
+from pipeline.targets.addresses import check_addresses, source_location, written_addresses
 from pipeline.targets.cluster import JobStatus
 from pipeline.targets.vertex.api import CONSOLE, REQUEST_S, Api, pipeline_root
-from pipeline.targets.vertex.image_registry import look_at_image
-from pipeline.targets.vertex.log import last_lines
+from pipeline.targets.vertex.google_cloud import last_lines
+from pipeline.targets.vertex.image_registry import probe_image
 from pipeline.targets.vertex.tpu import on_tpu
 
 if TYPE_CHECKING:
@@ -58,16 +58,16 @@ class Vertex:
 
     settings: VertexSettings
     name = "vertex"
-    goes_on_alone = True
+    runs_detached = True
 
     def probes(self) -> Sequence[Probe]:
         """The packages, who we are, the service, and the images."""
         images = sorted({self.build().container_image(step) for step in STEPS})
         return [
-            Probe("package", _look_at_package),
-            Probe("credentials", self._look_at_credentials),
-            Probe("service", self._look_at_service),
-            *(Probe(f"image {name.rpartition('/')[2]}", partial(self._look_at_image, name)) for name in images),
+            Probe("package", _probe_package),
+            Probe("credentials", self._probe_credentials),
+            Probe("service", self._probe_service),
+            *(Probe(f"image {name.rpartition('/')[2]}", partial(self._probe_image, name)) for name in images),
         ]
 
     def check(self, request: Request, out: Path) -> None:
@@ -93,7 +93,7 @@ class Vertex:
         file = run.path.parent / "pipeline.yaml"
         compile_pipeline(file, self.build(request.source))
         job = self._api.job(file, request, run.run_id, run.arguments())
-        run.job = self._api.create_job(job, job_id_of(run.run_id))
+        run.job = self._api.create_job(job, vertex_job_id(run.run_id))
         run.link = self._api.link(run.job)
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
@@ -105,11 +105,11 @@ class Vertex:
     def _api(self) -> Api:
         return Api(self.settings)
 
-    def _look_at_credentials(self) -> str:
+    def _probe_credentials(self) -> str:
         who = getattr(self._api.credentials, "service_account_email", "a user")
         return f"{who}, project {self._api.project}"
 
-    def _look_at_service(self) -> str:
+    def _probe_service(self) -> str:
         request = {"parent": self._api.parent, "page_size": 1}
         host = self._api.jobs.api_endpoint
         try:
@@ -119,8 +119,8 @@ class Vertex:
             raise UsageError(f"{error}; check the network, vertex.location and vertex.endpoint ({host})") from None
         return f"{host}, {self._api.parent}"
 
-    def _look_at_image(self, name: str) -> str:
-        return look_at_image(name, self._api.credentials)
+    def _probe_image(self, name: str) -> str:
+        return probe_image(name, self._api.credentials)
 
     def _get(self, name: str) -> "PipelineJob":
         with self._api.answering(name):
@@ -136,12 +136,12 @@ class Vertex:
         failed = {name: task for name, task in _tasks(job) if task.state.name == "FAILED"}
         step = next((step for step in STEPS if step in failed and step != "notify"), None)
         if step:
-            return self._failure_of(step, failed[step])
+            return self._step_failure(step, failed[step])
         if "notify" in failed:
             return None
         return Failure("", (job.error.message or "the job failed, and the service does not say why",), link)
 
-    def _failure_of(self, step: str, task: "PipelineTaskDetail") -> Failure:
+    def _step_failure(self, step: str, task: "PipelineTaskDetail") -> Failure:
         jobs = _custom_jobs(task)
         since = f"{task.create_time:%Y-%m-%dT%H:%M:%SZ}"
         chosen = " OR ".join(f'"{job}"' for job in jobs)
@@ -156,7 +156,7 @@ class Vertex:
         return Failure(step, (*lines, *said), log)
 
 
-def job_id_of(run_id: str) -> str:
+def vertex_job_id(run_id: str) -> str:
     """Returns the job's name for a run: the same each time, and one that Vertex AI takes.
 
     The end is kept, since that is what tells runs apart.
@@ -164,7 +164,7 @@ def job_id_of(run_id: str) -> str:
     return f"petalflow-{re.sub('[^a-z0-9]+', '-', run_id.lower())[-100:].strip('-')}"
 
 
-def _look_at_package() -> str:
+def _probe_package() -> str:
     try:
         import google.cloud.aiplatform_v1
         import google.cloud.logging_v2  # noqa: F401
@@ -176,7 +176,7 @@ def _look_at_package() -> str:
 
 
 def _check_in_cloud(request: Request) -> None:
-    for what, address in {**source_home(request), **places(request)}.items():
+    for what, address in {**source_location(request), **written_addresses(request)}.items():
         if storage.is_local(address):
             raise UsageError(f"{what} {address} is on this machine, which Vertex AI does not see; use a gs:// address")
         if not address.startswith("gs://"):

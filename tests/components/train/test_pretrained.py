@@ -121,7 +121,7 @@ def test_what_is_kept_and_what_is_computed_anew_give_the_same(tiny_dataset, sett
     np.testing.assert_allclose(memory, anew, atol=2e-3)
 
 
-def test_features_that_fit_nowhere_are_computed_anew(tiny_dataset, settings, tmp_path, caplog) -> None:
+def test_features_that_fit_nowhere_are_computed_enabled_copy(tiny_dataset, settings, tmp_path, caplog) -> None:
     caplog.set_level(logging.INFO)
     none = changed(settings, cache_mib=0, cache_disk_mib=0, max_epochs=1)
     info = train(tiny_dataset, tmp_path / "model", none)

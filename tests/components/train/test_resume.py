@@ -312,7 +312,7 @@ def renamed(dataset: Path, copy: Path) -> Path:
     return copy
 
 
-def test_damaged_checkpoints_are_said_and_it_begins_anew(tiny_dataset, half_trained, tmp_path, caplog) -> None:
+def test_damaged_checkpoints_are_said_and_it_begins_enabled_copy(tiny_dataset, half_trained, tmp_path, caplog) -> None:
     for file in half_trained.glob("*.npz"):
         file.write_bytes(file.read_bytes()[:500])
     whole = TrainSettings.model_validate(DENSE)
@@ -323,7 +323,7 @@ def test_damaged_checkpoints_are_said_and_it_begins_anew(tiny_dataset, half_trai
     assert_same(tmp_path / "anew", tmp_path / "whole")
 
 
-def test_a_checkpoint_of_another_network_is_said_and_it_begins_anew(tiny_dataset, tmp_path, caplog) -> None:
+def test_a_checkpoint_of_another_network_is_said_and_it_begins_enabled_copy(tiny_dataset, tmp_path, caplog) -> None:
     settings = TrainSettings.model_validate(DENSE)
     state = str(tmp_path / "state")
     with checkpoint.opened(state) as checkpoints:

@@ -8,7 +8,7 @@ from petalflow import clock, storage
 from petalflow.errors import PetalflowError, UsageError
 from pipeline.configuration import Configuration
 from pipeline.request import Request
-from pipeline.targets.addresses import check_addresses, source_now
+from pipeline.targets.addresses import check_addresses, current_source
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def test_what_a_date_means_now_is_checked_as_a_source(
     fill(f"{place}/2026-11-22")
     request = checked(f"{place}/{pattern}")
     assert request.source == f"{place}/{pattern}"
-    source = source_now(request)
+    source = current_source(request)
     assert source is not None
     assert source.address == f"{place}/2026-11-22"
     fill(f"{place}/2026-11-23", classes=("roses",))
@@ -124,7 +124,7 @@ def test_a_source_may_be_a_file_and_what_says_that_it_is_whole_lies_beside(
 ) -> None:
     storage.write_bytes(f"{place}/2026-11-21.csv", b"image,label\na.jpg,cat\nb.jpg,dog\n")
     request = checked(f"{place}/{{latest}}.csv")
-    source = source_now(request)
+    source = current_source(request)
     assert source is not None
     assert source.address == f"{place}/2026-11-21.csv"
     with pytest.raises(UsageError, match="there is no _SUCCESS beside it; "):

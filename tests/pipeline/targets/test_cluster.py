@@ -71,7 +71,7 @@ def test_a_service_that_is_away_for_a_while_is_borne(run, display, output) -> No
     away = Unreachable("no answer from example:80")
     ended = cluster.follow(answers(away, away, JobStatus(True, True)), run, display, every_s=0)
     assert ended.succeeded
-    assert "no answer from example:80; asking again" in output.getvalue()
+    assert "no answer from example:80; retrying" in output.getvalue()
 
 
 def test_a_service_that_stays_away_is_given_up(run, display) -> None:

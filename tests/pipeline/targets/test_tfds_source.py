@@ -15,7 +15,7 @@ from petalflow.source import open_source
 from pipeline.configuration import Configuration
 from pipeline.request import Request
 from pipeline.settings import DockerSettings
-from pipeline.targets.addresses import check_addresses, source_home
+from pipeline.targets.addresses import check_addresses, source_location
 from pipeline.targets.docker.target import Docker, check_seen_by_steps, mounts
 
 NAME = "tfds:petalflow_dots"
@@ -83,7 +83,7 @@ def test_containers_see_what_is_prepared_here_and_cannot_prepare_it(
 
 def test_containers_go_out_to_an_object_store_for_it(asked: Callable[..., Request]) -> None:
     request = asked("gs://bucket/tfds")
-    assert source_home(request) == {"convert.tfds_data_dir": "gs://bucket/tfds/petalflow_dots"}
+    assert source_location(request) == {"convert.tfds_data_dir": "gs://bucket/tfds/petalflow_dots"}
     assert Docker(DockerSettings()).network(request) == "bridge"
     assert not [mount for mount in mounts(request) if mount["ReadOnly"]]
     check_seen_by_steps(request)

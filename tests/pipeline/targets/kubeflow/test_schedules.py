@@ -257,5 +257,5 @@ def test_where_several_are_served_each_sees_the_schedules_of_a_namespace(kubeflo
 
 
 def test_a_schedule_that_somebody_deleted_meanwhile_cannot_be_run(schedules) -> None:
-    with pytest.raises(UsageError, match="there is no schedule flowers any more"):
+    with pytest.raises(UsageError, match="schedule flowers no longer exists"):
         schedules().run_now("flowers")

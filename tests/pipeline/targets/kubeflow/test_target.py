@@ -23,7 +23,7 @@ from pipeline.settings import KubeflowSettings
 from pipeline.target import Failure
 from pipeline.targets.kubeflow.api import Api
 from pipeline.targets.kubeflow.target import Kubeflow
-from pipeline.targets.kubeflow.tasks import pods_of, status_of
+from pipeline.targets.kubeflow.tasks import find_pods, read_status
 from tests.servers.kubeflow import NAMESPACE, Fault, Play, running_kubeflow
 
 Make = Callable[..., Kubeflow]
@@ -143,7 +143,7 @@ def test_a_notification_that_fails_fails_no_run(kubeflow, target, asked, run) ->
     assert states(run)["notify"] == "failed"
 
 
-def test_a_file_is_uploaded_once_and_a_changed_one_anew(kubeflow, target, asked, run, tmp_path) -> None:
+def test_a_file_is_uploaded_once_and_a_changed_one_enabled_copy(kubeflow, target, asked, run, tmp_path) -> None:
     for out, tag in (("a", "1.0"), ("b", "1.0"), ("c", "1.1")):
         (tmp_path / out).mkdir()
         target(tag=tag).submit(asked, RunFile.begin(tmp_path / out, run.parameters, STEPS, "kubeflow"))
@@ -164,7 +164,7 @@ def test_a_service_that_is_away_for_a_while_is_asked_again(kubeflow, target, ask
     kubeflow.faults["GET /apis/v2beta1/runs/"] = Fault(502, times=2)
     failure, output = follow(target(), asked, run)
     assert failure is None
-    assert output.count("502 Bad Gateway: the service is tired); asking again") == 2
+    assert output.count("502 Bad Gateway: the service is tired); retrying") == 2
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,10 @@ def test_a_token_is_read_again_at_each_request(kubeflow, target, tmp_path) -> No
     kubeflow.token = "first"
     token = tmp_path / "token"
     with pytest.raises(UsageError, match="does not accept our credentials"):
-        target().probes()[1].look()
+        target().probes()[1].run()
     token.write_text("")
     with pytest.raises(UsageError, match="does not hold one token"):
-        target(token_file=str(token)).probes()[1].look()
+        target(token_file=str(token)).probes()[1].run()
     token.write_text("first\n")
     api = Api.connect(target(token_file=str(token)).settings)
     api.health()
@@ -201,12 +201,12 @@ def test_a_token_is_read_again_at_each_request(kubeflow, target, tmp_path) -> No
 
 def test_namespaces_are_for_several_users_only(kubeflow, target, asked, run) -> None:
     with pytest.raises(UsageError, match="serves one user"):
-        target(namespace=NAMESPACE).probes()[1].look()
+        target(namespace=NAMESPACE).probes()[1].run()
     kubeflow.multi_user = True
     with pytest.raises(UsageError, match="serves several users"):
-        target().probes()[1].look()
+        target().probes()[1].run()
     with pytest.raises(UsageError, match="kubeflow-edit in namespace team-b"):
-        target(namespace="team-b").probes()[2].look()
+        target(namespace="team-b").probes()[2].run()
     kubeflow.play = Play(fails="train", log="petalflow: train: error: no room\n")
     target(namespace=NAMESPACE).submit(asked, run)
     failure, _ = follow(target(namespace=NAMESPACE), asked, run)
@@ -215,35 +215,35 @@ def test_namespaces_are_for_several_users_only(kubeflow, target, asked, run) -> 
 
 
 def test_probes_find_all_well(kubeflow, target) -> None:
-    found = {probe.what: probe.look() for probe in target().probes()}
+    found = {probe.what: probe.run() for probe in target().probes()}
     assert found["endpoint"] == kubeflow.url
     assert found["volume"].endswith("volume, seen from here too")
 
 
 def test_a_host_where_nobody_listens_is_named(target) -> None:
     with pytest.raises(UsageError, match=r"http://127.0.0.1:9 does not answer \(.*Connection refused.*kubeflow.host"):
-        target(host="http://127.0.0.1:9").probes()[1].look()
+        target(host="http://127.0.0.1:9").probes()[1].run()
 
 
 def test_another_service_is_not_taken_for_kubeflow(kubeflow, target) -> None:
     with pytest.raises(UsageError, match="answers, but not as Kubeflow Pipelines does"):
-        target(host=f"{kubeflow.url}/elsewhere").probes()[1].look()
+        target(host=f"{kubeflow.url}/elsewhere").probes()[1].run()
 
 
 def test_a_certificate_is_trusted_if_it_is_named(google, target) -> None:
     with running_kubeflow(certificate=google.folder) as kubeflow:
         with pytest.raises(UsageError, match=r"is not trusted \(self-signed certificate.*kubeflow\.ca_file"):
-            target(host=kubeflow.url).probes()[1].look()
+            target(host=kubeflow.url).probes()[1].run()
         with pytest.raises(UsageError, match="is no file"):
-            target(host=kubeflow.url, ca_file="absent.pem").probes()[1].look()
-        assert target(host=kubeflow.url, ca_file=str(google.folder / "cert.pem")).probes()[1].look() == kubeflow.url
+            target(host=kubeflow.url, ca_file="absent.pem").probes()[1].run()
+        assert target(host=kubeflow.url, ca_file=str(google.folder / "cert.pem")).probes()[1].run() == kubeflow.url
 
 
 def test_without_a_host_a_pod_asks_its_own_cluster(target, monkeypatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
     with pytest.raises(UsageError, match=r"--set kubeflow\.host=URL"):
-        target(host=None).probes()[1].look()
+        target(host=None).probes()[1].run()
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert Api.connect(target(host=None).settings).host == "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 
@@ -331,7 +331,7 @@ def test_a_pod_is_found_by_its_node_or_by_its_name() -> None:
             display_name="train", child_tasks=[kfp_server_api.PipelineTaskDetailChildTask(pod_name=child)]
         )
         details = kfp_server_api.V2beta1RunDetails(task_details=[task])
-        return pods_of(kfp_server_api.V2beta1Run(run_details=details), "train")
+        return find_pods(kfp_server_api.V2beta1Run(run_details=details), "train")
 
     assert named("petalflow-x7k2p-42")[0] == "petalflow-x7k2p-system-container-impl-42"
     assert named("petalflow-x7k2p-system-container-impl-42") == ["petalflow-x7k2p-system-container-impl-42"]
@@ -351,7 +351,7 @@ def test_a_step_from_the_cache_is_known_among_steps_of_the_same_second() -> None
         *(task("validate", "SUCCEEDED", 0, 1), task("executor", "SKIPPED", 1, 1)),
     ]
     run = kfp_server_api.V2beta1Run(run_details=kfp_server_api.V2beta1RunDetails(task_details=tasks))
-    found = {name: step.state for name, step in status_of(run).steps.items() if step.state != "waiting"}
+    found = {name: step.state for name, step in read_status(run).steps.items() if step.state != "waiting"}
     assert found == {"snapshot": "ran", "convert": "cached", "validate": "cached"}
 
 

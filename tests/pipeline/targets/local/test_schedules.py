@@ -1,5 +1,7 @@
 import json
 import os
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,20 +10,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.snapshot.settings import SnapshotSettings
 from petalflow import clock
 from petalflow.cron import Cron
-from petalflow.errors import UsageError
+from petalflow.errors import PetalflowError, UsageError
 from pipeline.configuration import Configuration
 from pipeline.request import Request
+from pipeline.running import Busy, locked
 from pipeline.schedule import ScheduleSpec
-from pipeline.targets.choice import find_schedules, find_target
+from pipeline.targets import find_schedules, find_target
 from pipeline.targets.local import crontab as table
 from pipeline.targets.local import schedule_files
-from pipeline.targets.local.schedules import LocalSchedules, _minutes
+from pipeline.targets.local.schedules import LocalSchedules, minutes_to_check, run_when_free
 
 ZONES = st.sampled_from(
     ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"]
 )
+
+WAIT, LEAVE = SnapshotSettings(), SnapshotSettings(overlap="leave")
+IMPATIENT = SnapshotSettings(overlap_wait_minutes=0.0001)
 
 
 @pytest.fixture
@@ -192,12 +199,12 @@ def test_without_a_crontab_nothing_is_made(spec, tmp_path, monkeypatch) -> None:
 def test_the_line_calls_in_every_minute_that_is_due(cron: str, zone: str, machine: str, time: datetime) -> None:
     schedule = Cron.of(cron, zone)
     due = schedule.next_after(time).astimezone(UTC).astimezone(ZoneInfo(machine))
-    assert due.minute in _minutes(schedule)
+    assert due.minute in minutes_to_check(schedule)
 
 
 def test_the_line_calls_no_more_often_than_it_must() -> None:
-    assert _minutes(Cron.of("0 3 * * *", "UTC")) == {0, 15, 30, 45}
-    assert len(_minutes(Cron.of("7 3 * * *", "UTC"))) == 8
+    assert minutes_to_check(Cron.of("0 3 * * *", "UTC")) == {0, 15, 30, 45}
+    assert len(minutes_to_check(Cron.of("7 3 * * *", "UTC"))) == 8
 
 
 def test_the_command_is_the_one_that_runs() -> None:
@@ -205,3 +212,60 @@ def test_the_command_is_the_one_that_runs() -> None:
     assert program.is_absolute(), "cron knows another PATH"
     assert program.name == "petalflow"
     assert program.is_file()
+
+
+def work() -> str:
+    return "accepted"
+
+
+def test_a_free_folder_is_used_at_once(tmp_path) -> None:
+    assert run_when_free(tmp_path / "out", WAIT, work) == "accepted"
+    assert run_when_free(tmp_path / "out", LEAVE, work) == "accepted"
+
+
+def test_one_who_may_not_wait_leaves(tmp_path, capsys) -> None:
+    with locked(tmp_path):
+        assert run_when_free(tmp_path, LEAVE, work) == "skipped"
+    assert capsys.readouterr().out == f"skipped: another run is going on in {tmp_path}\n"
+
+
+def test_one_waits_for_the_end_of_the_other_and_a_third_leaves(tmp_path, capsys) -> None:
+    done = []
+
+    def may_another_wait_now() -> str:
+        try:
+            with locked(tmp_path / ".next"):
+                return "yes"
+        except Busy:
+            return "no"
+
+    second = threading.Thread(
+        target=lambda: done.append(run_when_free(tmp_path, WAIT, may_another_wait_now, ask_every_s=0.01))
+    )
+    with locked(tmp_path):
+        second.start()
+        while "waiting for the run" not in capsys.readouterr().out:
+            time.sleep(0.01)
+        assert run_when_free(tmp_path, IMPATIENT, work) == "skipped"
+        assert not done
+    second.join()
+    assert done == ["yes"]
+
+
+def test_waiting_in_vain_fails(tmp_path) -> None:
+    with locked(tmp_path), pytest.raises(PetalflowError, match=r"still going on.*snapshot\.overlap_wait_minutes") as no:
+        run_when_free(tmp_path, IMPATIENT, work)
+    assert no.value.exit_code == 1
+
+
+def test_a_folder_taken_between_the_look_and_the_work_is_waited_for(tmp_path: Path) -> None:
+    tries = []
+
+    def taken_once() -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise Busy("as by a run that was faster")
+        return "accepted"
+
+    assert run_when_free(tmp_path, WAIT, taken_once, ask_every_s=0.01) == "accepted"
+    assert len(tries) == 2

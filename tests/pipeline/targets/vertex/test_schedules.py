@@ -213,13 +213,13 @@ def test_a_deletion_that_takes_too_long_is_said_and_can_be_asked_for_again(verte
 
 
 def test_a_schedule_that_somebody_deleted_meanwhile_cannot_be_run(schedules) -> None:
-    with pytest.raises(UsageError, match="there is no schedule flowers any more"):
+    with pytest.raises(UsageError, match="schedule flowers no longer exists"):
         schedules().run_now("flowers")
 
 
 def test_a_name_that_the_service_has_no_room_for_is_found_before_anything_is_made(schedules, asked) -> None:
     schedules().check(asked("a" * 118))
-    with pytest.raises(UsageError, match="118 will do"):
+    with pytest.raises(UsageError, match="at most 118 characters"):
         schedules().check(asked("a" * 119))
 
 

@@ -21,7 +21,7 @@ from pipeline.request import Request
 from pipeline.run_file import RunFile
 from pipeline.settings import VertexSettings
 from pipeline.target import Failure
-from pipeline.targets.vertex.target import Vertex, job_id_of
+from pipeline.targets.vertex.target import Vertex, vertex_job_id
 from tests.servers.vertex import LOCATION, PARENT, Fault, Play
 
 Make = Callable[..., Vertex]
@@ -70,7 +70,7 @@ def states(run: RunFile) -> dict[str, str]:
 def test_a_run_is_created_and_followed_to_its_end(vertex, target, asked, run) -> None:
     vertex.play = Play(cached=("convert",))
     target().submit(asked, run)
-    assert run.job == f"{PARENT}/pipelineJobs/{job_id_of(run.run_id)}"
+    assert run.job == f"{PARENT}/pipelineJobs/{vertex_job_id(run.run_id)}"
     assert run.link.startswith(
         "https://console.cloud.google.com/vertex-ai/locations/europe-west4/pipelines/runs/petalf"
     )
@@ -124,7 +124,7 @@ def test_a_service_that_is_away_for_a_moment_is_asked_again(vertex, target, aske
     failure, output = follow(target(), asked, run)
     assert failure is None
     assert len(vertex.jobs) == 1
-    assert output.count("no answer (the service is tired); asking again") == 2
+    assert output.count("no answer (the service is tired); retrying") == 2
 
 
 def test_a_step_that_failed_is_told_with_its_own_line(vertex, target, asked, run) -> None:
@@ -223,7 +223,7 @@ def test_a_service_that_stays_away_does_not_take_the_run(vertex, target, asked, 
 
 
 def found(target: Vertex) -> list[str]:
-    return [f"{probe.what}: {probe.look()}" for probe in target.probes()]
+    return [f"{probe.what}: {probe.run()}" for probe in target.probes()]
 
 
 def test_the_probes_find_all_that_is_needed(target) -> None:

@@ -2,12 +2,12 @@ import pytest
 
 from petalflow.errors import UsageError
 from pipeline.build import Build
-from pipeline.targets.choice import build_for
+from pipeline.cli.build import read_build
 
 
 def test_what_the_command_says_wins_over_the_places_section() -> None:
     values = {"vertex": {"container_repository": "a/b", "tag": "1", "machines": {"train": {"cpu": 4}}}}
-    build = build_for(None, values, "c/d", accelerator="NVIDIA_L4")
+    build = read_build(None, values, "c/d", accelerator="NVIDIA_L4")
     assert (build.container_repository, build.tag) == ("c/d", Build().tag)
     assert build.machines["train"].cpu is None, "a file for every place takes nothing from a section"
 
@@ -15,41 +15,41 @@ def test_what_the_command_says_wins_over_the_places_section() -> None:
 @pytest.mark.parametrize("tag", ["latest", "a b", ""])
 def test_a_tag_that_names_nothing_fixed_is_refused(tag: str) -> None:
     with pytest.raises(UsageError, match="--tag"):
-        build_for(None, {}, tag=tag)
+        read_build(None, {}, tag=tag)
     with pytest.raises(UsageError, match=r"docker\.tag="):
-        build_for("docker", {"docker": {"tag": tag}})
+        read_build("docker", {"docker": {"tag": tag}})
 
 
 def test_machines_are_of_steps() -> None:
     with pytest.raises(UsageError, match="no step trian: did you mean train"):
-        build_for("vertex", {"vertex": {"machines": {"trian": {"cpu": 4}}}})
+        read_build("vertex", {"vertex": {"machines": {"trian": {"cpu": 4}}}})
     with pytest.raises(UsageError, match="cpu"):
-        build_for("vertex", {"vertex": {"machines": {"train": {"cpu": -1}}}})
+        read_build("vertex", {"vertex": {"machines": {"train": {"cpu": -1}}}})
 
 
 @pytest.mark.parametrize("repository", ["reg/UPPER case", "https://reg.example/x", ""])
 def test_what_cannot_stand_before_an_image_is_refused(repository: str) -> None:
     with pytest.raises(UsageError, match="--container-repository"):
-        build_for(None, {}, repository)
+        read_build(None, {}, repository)
     with pytest.raises(UsageError, match="it must look like registry"):
-        build_for("docker", {"docker": {"container_repository": repository}})
+        read_build("docker", {"docker": {"container_repository": repository}})
 
 
 @pytest.mark.parametrize("machines", [5, {"train": 5}])
 def test_machines_that_are_none_are_refused_before_anything_is_added_to_them(machines: object) -> None:
     with pytest.raises(UsageError, match=r"kubeflow\.machines"):
-        build_for("kubeflow", {"kubeflow": {"machines": machines}}, accelerator="nvidia.com/gpu")
+        read_build("kubeflow", {"kubeflow": {"machines": machines}}, accelerator="nvidia.com/gpu")
     with pytest.raises(UsageError, match=r"kubeflow\.machines"):
-        build_for(None, {"kubeflow": {"machines": machines}})
+        read_build(None, {"kubeflow": {"machines": machines}})
 
 
 def test_an_accelerator_is_added_to_the_machine_of_the_settings() -> None:
     values = {"kubeflow": {"machines": {"train": {"cpu": 4}, "convert": {"cpu": 2}}}}
-    machines = build_for("kubeflow", values, accelerator="nvidia.com/gpu").machines
+    machines = read_build("kubeflow", values, accelerator="nvidia.com/gpu").machines
     assert (machines["train"].cpu, machines["train"].accelerator) == (4, "nvidia.com/gpu")
     assert machines["convert"].cpu == 2
 
 
 def test_a_tpu_of_vertex_is_no_accelerator_for_every_place() -> None:
     with pytest.raises(UsageError, match="add --on vertex"):
-        build_for(None, {}, accelerator="TPU_V5_LITEPOD")
+        read_build(None, {}, accelerator="TPU_V5_LITEPOD")
