@@ -1,4 +1,4 @@
-"""What time it is: the machine's, or one that is given, so that months of a schedule can be rehearsed."""
+"""The current time: the machine's, or one set in the environment, so that months of a schedule can be rehearsed."""
 
 import difflib
 import functools
@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 
 from petalflow.errors import UsageError
 
-# ISO 8601 with an offset; every process that has it takes the time for standing still there.
+# ISO 8601 with an offset. For every process that has it, time stands still at this value.
 VARIABLE = "PETALFLOW_NOW"
 
 
 def now() -> datetime:
-    """Returns the time, in UTC.
+    """Returns the current time, in UTC.
 
     Raises:
-        UsageError: If the environment gives one that cannot be read.
+        UsageError: If the time set in the environment is invalid.
     """
     given = os.environ.get(VARIABLE)
     if given is None:
@@ -26,25 +26,25 @@ def now() -> datetime:
     except ValueError:
         time = datetime.min
     if time.tzinfo is None:
-        raise UsageError(f"{VARIABLE}={given!r} is no time with an offset, like 2026-03-02T03:00:00+01:00")
+        raise UsageError(f"{VARIABLE}={given!r} is not a time with an offset, like 2026-03-02T03:00:00+01:00")
     return time.astimezone(UTC)
 
 
 def stamp() -> str:
-    """Returns the time as it is written into files: ISO 8601, UTC, to the second; such texts sort by time."""
+    """Returns the time as written to files: ISO 8601, UTC, to the second; such strings sort by time."""
     return now().isoformat(timespec="seconds")
 
 
-@functools.cache  # looking through all names takes long
+@functools.cache  # listing all zones is slow
 def zone(name: str) -> zoneinfo.ZoneInfo:
     """Returns a time zone.
 
     Raises:
-        ValueError: If there is none of that name.
+        ValueError: If the zone is unknown.
     """
     known = zoneinfo.available_timezones()
     if name in known:
         return zoneinfo.ZoneInfo(name)
     places = [zone for zone in known if "/" in zone]
     near = difflib.get_close_matches(name, places, n=1) or ["Europe/Berlin"]
-    raise ValueError(f"there is no time zone {name!r}; it must be one like {near[0]}")
+    raise ValueError(f"unknown time zone {name!r}; use one like {near[0]}")

@@ -1,7 +1,8 @@
-"""What every command of Petalflow shares: how settings are given, and how errors are shown."""
+"""What all commands of Petalflow share: reading settings and reporting errors."""
 
+import contextlib
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,18 +18,22 @@ def _debug(value: bool) -> None:
     _show_traceback = value
 
 
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", callback=_debug, is_eager=True)]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML file of settings, a section a step.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="STEP.SETTING=VALUE", help="One setting; repeatable.")]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Show the traceback if the command fails.", callback=_debug, is_eager=True)
+]
+Config = Annotated[Path | None, typer.Option("--config", help="YAML file of settings, with one section per step.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="STEP.SETTING=VALUE", help="A single setting; can be repeated.")
+]
 
 
 def new_app(help: str, **options: Any) -> typer.Typer:
-    """Returns an app with our defaults: no completion commands, errors shown by `main`."""
+    """Returns an app with our defaults: no shell completion, errors reported by `main`."""
     return typer.Typer(help=help, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, **options)
 
 
 def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
-    """Runs an app; an error becomes one line on stderr and its exit code.
+    """Runs an app; reports an error as one line on stderr and an exit code.
 
     Raises:
         SystemExit: Always, with the exit code.
@@ -39,38 +44,52 @@ def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
         _fail(error, f"--out {error}", error.exit_code)
     except PetalflowError as error:
         _fail(error, str(error), error.exit_code)
-    except Exception as error:  # a defect: still one line, but it says how to see the rest
+    except Exception as error:  # a bug: still one line, which says how to see the rest
         first = str(error).splitlines()[0] if str(error) else ""
-        _fail(error, f"{type(error).__name__}: {first} (--debug shows where)", FAILED)
+        _fail(error, f"{type(error).__name__}: {first} (--debug shows the traceback)", FAILED)
+
+
+@contextlib.contextmanager
+def option(name: str) -> Iterator[None]:
+    """Puts the name of an option before the message of an error that its value causes in the block.
+
+    Raises:
+        UsageError: For a UsageError or ValueError in the block.
+    """
+    try:
+        yield
+    except (UsageError, ValueError) as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def run_step(step: str, work: Callable[[], object]) -> None:
-    """Runs a step's work with its log on the terminal."""
+    """Runs a step's work and shows its log on the terminal."""
     from petalflow.run.execution import log_as
 
     log_as(step)
     try:
         work()
     except KeyboardInterrupt:
-        print(f"petalflow: {step} was interrupted; nothing half-made is left, run it again", file=sys.stderr)
+        print(f"petalflow: {step} was interrupted; it left nothing incomplete, so run it again", file=sys.stderr)
         raise
 
 
 def read_settings(
     section: str | None, config: Path | None, assignments: Sequence[str] | None, groups: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Returns the settings that the user gave, unvalidated.
+    """Returns the user's settings, not validated.
 
     Args:
-        section: A step's name: its settings alone are returned, and may be set without the
-            prefix; None for all, by section.
+        section: A step's name, to return only its settings; they can then be set without the prefix. None returns
+            all settings by section.
         config: A YAML file, or None.
-        assignments: "step.setting=value" strings, which win over the file.
-        groups: The step's settings that hold settings, which may be set without the prefix too: "augment.flip=both".
+        assignments: "step.setting=value" strings, which take precedence over the file.
+        groups: The step's settings that contain settings, which can be set without the prefix too: "augment.flip=both".
 
     Raises:
         UsageError: If the file or an assignment cannot be read.
     """
+    # Not OmegaConf's dot lists: they take ${...} and a[0] in patterns for syntax, and reject a value like {label}.*
     import yaml
 
     sections = _read_config(config) if config else {}
@@ -83,19 +102,19 @@ def read_settings(
             raise UsageError(f"--set {assignment!r} must look like train.backbone=MobileNetV2")
         if section and step != section:
             raise UsageError(
-                f"--set {assignment!r} is not of {section}, which takes {section}.SETTING=VALUE; "
-                'names with values are given whole, as in SETTING={"name": 0.5}'
+                f"--set {assignment!r} is not a setting of {section}; use {section}.SETTING=VALUE, "
+                'and give a mapping as a whole: SETTING={"name": 0.5}'
             )
         try:
             read = yaml.safe_load(value)
         except yaml.YAMLError:
-            read = value  # a pattern like {label}.* is meant as it stands
+            read = value  # a pattern like {label}.* is taken literally
         _set(sections.setdefault(step, {}), setting, read)
     return dict(sections.get(section, {})) if section else sections
 
 
 def _set(settings: dict[str, Any], name: str, value: Any) -> None:
-    """Sets a setting; dots in its name lead into settings of settings, as in dataflow.region."""
+    """Sets a setting; dots in its name lead into nested settings, as in dataflow.region."""
     *above, last = name.split(".")
     for one in above:
         inner = settings.get(one)
@@ -113,13 +132,13 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
     except UnicodeDecodeError:
         raise UsageError(f"--config {path} is not UTF-8") from None
     except yaml.YAMLError as error:
-        raise UsageError(f"--config {path} is not YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"--config {path} is not valid YAML: {' '.join(str(error).split())}") from None
     if isinstance(values, dict):
         values = {section: {} if value is None else value for section, value in values.items()}
     if not isinstance(values, dict) or not all(
         isinstance(section, str) and isinstance(value, dict) for section, value in values.items()
     ):
-        raise UsageError(f"--config {path} must hold sections of settings, like 'train: {{backbone: cnn}}'")
+        raise UsageError(f"--config {path} must contain sections of settings, like 'train: {{backbone: cnn}}'")
     return values
 
 

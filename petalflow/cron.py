@@ -1,7 +1,7 @@
-"""When a schedule is due: five fields of cron in a time zone, checked when they are given.
+"""When a schedule is due: a cron expression of five fields in a time zone.
 
-A time that the clock leaves out in spring is due right after the gap, and one that comes twice in autumn is due the
-first time, as Debian's cron has it; where minute or hour begins with a star, the clock decides.
+A time that is skipped when clocks go forward is due right after the gap; a time that occurs twice when they go back is
+due the first time, as in Debian's cron. If minute or hour begins with a star, it is due whenever the clock matches.
 """
 
 import re
@@ -18,7 +18,7 @@ _FIELDS = ("minute", "hour", "day of the month", "month", "day of the week")
 _VALUE = r"(\d+|[A-Z]{3})"
 _ITEM = rf"{_VALUE}(-{_VALUE}(/\d+)?)?"
 _DAY = timedelta(days=1)
-# Last days, numbered weekdays, "any" and steps from a single number are each unknown to some place.
+# L, #, ? and steps from a single number are each unknown to some target.
 _KNOWN_EVERYWHERE = re.compile(rf"\*(/\d+)?|{_ITEM}(,{_ITEM})*", re.ASCII)
 
 
@@ -27,8 +27,8 @@ class Cron:
     """When a schedule is due.
 
     Attributes:
-        expression: Minute, hour, day of the month, month and day of the week, as every place understands them.
-        timezone: IANA name of the zone that they are meant in.
+        expression: Minute, hour, day of the month, month and day of the week, in the syntax that all targets share.
+        timezone: IANA name of the zone that they refer to.
     """
 
     expression: str
@@ -36,20 +36,20 @@ class Cron:
 
     @classmethod
     def of(cls, expression: str, timezone: str) -> "Cron":
-        """Returns it in the form that crontab, Kubeflow and Vertex AI share.
+        """Returns a schedule in the syntax that crontab, Kubeflow and Vertex AI share.
 
         Raises:
-            UsageError: If it is no cron line or never due, or there is no such zone.
+            UsageError: If the expression is invalid or never due, or the zone is unknown.
         """
         try:
             clock.zone(timezone)
         except ValueError as error:
-            raise UsageError(f"--timezone: {error}") from None
+            raise UsageError(str(error)) from None
         fields = expression.split()
         if len(fields) != len(_FIELDS):
             raise UsageError(
-                f"--cron {expression!r} has {len(fields)} fields; it must have five ({', '.join(_FIELDS)}), "
-                "like '0 3 * * 1' for Mondays at three"
+                f"{expression!r} has {len(fields)} fields; a cron expression has five ({', '.join(_FIELDS)}), "
+                "like '0 3 * * 1' for Mondays at 03:00"
             )
         _check_understood_everywhere(fields, expression)
         cron = cls(" ".join([*fields[:4], _weekdays(fields[4], expression)]), timezone)
@@ -57,21 +57,21 @@ class Cron:
         return cron
 
     def next_after(self, time: datetime) -> datetime:
-        """Returns the first time that it is due after `time`.
+        """Returns the first time after `time` at which the schedule is due.
 
         Raises:
-            UsageError: If it never is.
+            UsageError: If it is never due.
         """
-        # Compared in UTC, since Python takes a time that comes twice for unequal to any in another zone. Asked for
-        # during the second time, the library names the first, which is over.
+        # Compared in UTC, since Python considers an ambiguous time unequal to any time in another zone. When asked
+        # during the second occurrence, the library returns the first, which is over.
         due = next((due for due in self._times_after(time) if due.astimezone(UTC) > time.astimezone(UTC)), None)
         if due is None:
-            raise UsageError(f"--cron {self.expression!r} is never due: there is no such day; correct it")
+            raise UsageError(f"{self.expression!r} is never due: no such day exists; correct it")
         return due
 
     def last_until(self, time: datetime) -> datetime:
-        """Returns the last time that it was due, until `time` and including it."""
-        # Asked backwards, the library has its own ideas of hours that come twice; so a step back, and on from there.
+        """Returns the last time at or before `time` at which the schedule was due."""
+        # Iterating backwards, the library treats ambiguous hours differently; so go back, and forward from there.
         start = next(CronSim(self.expression, (time + _DAY).astimezone(clock.zone(self.timezone)), reverse=True))
         while start.astimezone(UTC) >= time.astimezone(UTC):
             start = next(CronSim(self.expression, start, reverse=True))
@@ -81,7 +81,7 @@ class Cron:
         return last
 
     def minutes(self) -> frozenset[int]:
-        """Returns the minutes of an hour that it names, 0..59."""
+        """Returns the minutes of an hour that the expression names, 0..59."""
         return frozenset(CronSim(self.expression, clock.now()).minutes)
 
     def _times_after(self, time: datetime) -> Iterator[datetime]:
@@ -89,31 +89,30 @@ class Cron:
             return CronSim(self.expression, time.astimezone(clock.zone(self.timezone)))
         except CronSimError as error:
             problem = str(error).lower()
-            never = " (there is no such day, so it is never due)" if "day-of-month" in problem else ""
-            raise UsageError(f"--cron {self.expression!r}: {problem}{never}; correct it") from None
+            never = " (no such day exists, so it is never due)" if "day-of-month" in problem else ""
+            raise UsageError(f"{self.expression!r}: {problem}{never}; correct it") from None
 
 
 def _check_understood_everywhere(fields: Sequence[str], expression: str) -> None:
     for name, field in zip(_FIELDS, fields, strict=True):
         if not _KNOWN_EVERYWHERE.fullmatch(field.upper()):
             raise UsageError(
-                f"--cron {expression!r}: the {name} {field!r} is not understood everywhere; "
-                "it must be *, */2, or a list of 5, 1-5 and 1-5/2"
+                f"{expression!r}: not all targets understand the {name} {field!r}; use *, */2 or a list of 5, 1-5, 1-5/2"
             )
     days, weekdays = fields[2], fields[4]
-    # To some, */2 is a star here, so that both must be met; to others it is a list, so that one is enough.
+    # Some treat */2 as a star here, so that both fields must match; others as a list, so that one is enough.
     if "*" not in (days, weekdays) and "*/" in days + weekdays:
         raise UsageError(
-            f"--cron {expression!r}: {days} with {weekdays} means different days to different places; list them"
+            f"{expression!r}: {days} with {weekdays} means different days on different targets; list the days"
         )
 
 
 def _weekdays(field: str, expression: str) -> str:
-    """Returns the field with Sunday as 0: Kubeflow's parser knows no 7."""
+    """Returns the field with Sunday as 0, since Kubeflow's parser does not accept 7."""
     if "7" not in field:
         return field
     try:
         days = CronSim(f"0 0 * * {field}", clock.now()).weekdays
     except CronSimError:
-        raise UsageError(f"--cron {expression!r}: bad day of the week {field!r}; 0 to 6 or SUN to SAT") from None
+        raise UsageError(f"{expression!r}: bad day of the week {field!r}; use 0 to 6 or SUN to SAT") from None
     return ",".join(str(day) for day in sorted({day % 7 for day in days if isinstance(day, int)}))

@@ -1,4 +1,4 @@
-"""What goes wrong, said in one line: what, where, how to mend it."""
+"""Errors that a person can act on: one line that says what is wrong, where, and how to fix it."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,21 +7,21 @@ ACCEPTED = 0  # also "nothing new"
 FAILED = 1
 USAGE = 2
 REFUSED = 3
-INTERRUPTED = 130  # as shells say it of SIGINT
+INTERRUPTED = 130  # 128 + SIGINT, as in shells
 
 
 class PetalflowError(Exception):
     """A failure whose message is meant for a person: one line, no traceback.
 
     Attributes:
-        exit_code: What the process ends with when this reaches the top.
+        exit_code: The exit code of the process if nothing handles the error.
     """
 
     exit_code = FAILED
 
 
 class UsageError(PetalflowError):
-    """Wrong usage or configuration, found before any work was done."""
+    """Wrong usage or configuration, detected before any work was done."""
 
     exit_code = USAGE
 
@@ -31,21 +31,21 @@ class UnusableOutput(UsageError):
 
 
 class Interrupted(PetalflowError):
-    """The user pressed Ctrl-C; the message says how to go on."""
+    """The user pressed Ctrl-C; the message says how to continue."""
 
     exit_code = INTERRUPTED
 
 
 def did_you_mean(wrong: str, known: Iterable[str]) -> str:
-    """Returns a remedy for a mistyped name: the nearest known names, or else all of them.
+    """Returns a suggestion for a mistyped name: the nearest known names, or all of them if none is near.
 
     >>> did_you_mean("MobileNetv2", ["MobileNetV2", "VGG16"])
     'did you mean MobileNetV2?'
     """
     known = sorted(known)
-    # Case is the commonest slip, so compare without it.
+    # Wrong case is the most common mistake, so ignore it.
     by_lower = {name.lower(): name for name in known}
     near = [by_lower[name] for name in difflib.get_close_matches(wrong.lower(), by_lower, n=3)]
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"known are {', '.join(known)}"
+    return f"choose one of {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""The base of every step's settings: frozen, validated, and errors that a person can act on."""
+"""The base class of all settings: frozen and validated, with errors that a person can act on."""
 
 import json
 from collections.abc import Mapping
@@ -15,12 +15,12 @@ def _known_zone(name: str) -> str:
     return name
 
 
-# A setting that names a time zone; one that is not there is refused, with the nearest that is.
+# A setting that names a time zone; an unknown one is rejected, and the error suggests the nearest known one.
 TimeZone = Annotated[str, pydantic.AfterValidator(_known_zone)]
 
 
 class StepSettings(pydantic.BaseModel):
-    """Settings of one step; every field carries a description with its unit.
+    """Settings of one step; every field has a description with its unit.
 
     Attributes:
         section: The step's name, which is also the section's name in a configuration.
@@ -34,7 +34,7 @@ class StepSettings(pydantic.BaseModel):
         """Returns validated settings.
 
         Raises:
-            UsageError: If a setting is unknown or out of range; one line that names each.
+            UsageError: If a setting is unknown or out of range; the message is one line and names each.
         """
         try:
             return cls.model_validate(dict(values))
@@ -43,49 +43,49 @@ class StepSettings(pydantic.BaseModel):
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Returns the settings that `to_json` wrote; how a compiled pipeline hands them over.
+        """Returns settings from the output of `to_json`, which is how a compiled pipeline passes them.
 
         Raises:
-            UsageError: If `text` is not a JSON object of this section's settings.
+            UsageError: If `text` is not a JSON object with this section's settings.
         """
         try:
             values = json.loads(text)
         except json.JSONDecodeError as error:
-            raise UsageError(f"{cls.section}_config is not JSON ({error}); it was {text[:80]!r}") from None
+            raise UsageError(f"{cls.section}_config is not valid JSON ({error}): {text[:80]!r}") from None
         if not isinstance(values, dict):
             raise UsageError(f"{cls.section}_config must be a JSON object, not {text[:80]!r}")
         return cls.of(values)
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
-    def _is_no_switch(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+    def _reject_boolean_for_number(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
         kinds = {annotation, *get_args(annotation)}
         if isinstance(value, bool) and kinds <= {int, float, type(None), annotation} and {int, float} & kinds:
-            raise ValueError("a number is asked for, not true or false")
+            raise ValueError("it must be a number, not true or false")
         return value
 
     @classmethod
     def groups(cls) -> list[str]:
-        """Returns the names of the settings that hold settings."""
+        """Returns the names of the settings that contain settings."""
         return [name for name, field in cls.model_fields.items() if _is_group(field.annotation)]
 
     def to_json(self) -> str:
-        """Returns the settings as canonical JSON, so that equal settings are equal strings."""
+        """Returns the settings as canonical JSON: equal settings give equal strings."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 
 def sections(**configs: str) -> dict[str, Any]:
-    """Returns the settings of several steps by section, from their JSON; what a release keeps as lineage."""
+    """Returns the settings of several steps by section, from their JSON; a release stores them as lineage."""
     return {section: json.loads(config) for section, config in configs.items()}
 
 
 def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Returns settings by their whole names, as in augment.rotation_degrees; settings of settings come in their place.
+    """Returns settings by their full names, as in augment.rotation_degrees, with nested settings flattened.
 
     Args:
         settings: Name -> value.
-        above: What stands before every name.
+        above: Prefix of every name.
     """
     named: dict[str, Any] = {}
     for name, value in settings.items():
@@ -107,7 +107,7 @@ def _sentence(cls: type[StepSettings], problem: Mapping[str, Any]) -> str:
 
 
 def _fields_at(cls: type[pydantic.BaseModel], path: tuple[str | int, ...]) -> list[str]:
-    """Returns the names of the settings at a path into settings of settings."""
+    """Returns the names of the settings at a path into nested settings."""
     for part in path:
         inner = cls.model_fields[str(part)].annotation if str(part) in cls.model_fields else None
         if not _is_group(inner):

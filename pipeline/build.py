@@ -1,4 +1,4 @@
-"""How the one definition is fitted to a place: its images, its machines."""
+"""How the pipeline is compiled for a target: container images, machines, and what only this target understands."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 TRAIN = "train"
 _WITH_TENSORFLOW = (TRAIN, "evaluate", "export")
-_LISTING = ("snapshot", "convert")  # whichever lists a data set of TFDS first has it prepared
+_LISTING = ("snapshot", "convert")  # the first of them to list a TFDS data set prepares it
 
 
 @dataclass(frozen=True)
 class Build:
-    """How the one definition is fitted to a place.
+    """How the pipeline is compiled for a target.
 
     Attributes:
         container_repository: Where the container images are: REGISTRY/PREFIX.
         tag: Tag of the container images.
-        machines: What steps ask of their machine.
-        tfds: Whether the source is a TFDS data set, which only an image with TensorFlow can prepare.
+        machines: What each step requests of its machine.
+        tfds: True if the source is a TFDS data set, which only an image with TensorFlow can prepare.
         customize: Applies to each step's task what only one target understands; this adds a second YAML document.
-        components: Functions that make stand-ins for steps, by the step's name: on Vertex AI for train, where a
-            plain step cannot ask for the machine. A stand-in brings its image and its machine with it, and need
+        components: Functions that make replacements for steps, by the step's name: on Vertex AI for train, since an
+            ordinary step cannot request every machine. A replacement includes its own image and machine, and need
             not run on every target.
-        note: What whoever reads the file must know of it.
+        note: What a reader of the compiled file must know.
     """
 
     container_repository: str = DEFAULT_REPOSITORY
@@ -45,12 +45,12 @@ class Build:
 
     @classmethod
     def of(cls, settings: ContainerSettings, source: str = "") -> "Build":
-        """Returns the build for a place, and for a source if there is one already."""
+        """Returns the build for a target, and for a source if it is known."""
         machines = settings.machines if isinstance(settings, ClusterSettings) else {}
         return cls(settings.container_repository, settings.tag, machines, source.startswith("tfds:"))
 
     def container_image(self, step: str) -> str:
-        """Returns the image that a step runs in."""
+        """Returns the name of the container image that a step runs in."""
         accelerator = self.machines.get(step, Machine()).accelerator
         if accelerator:
             variant = "tpu" if "tpu" in accelerator.lower() else "gpu"
@@ -59,11 +59,11 @@ class Build:
         return container_image(variant, self.container_repository, self.tag)
 
     def code_version(self) -> str:
-        """Returns a hash of the code in the images: of the sources they should hold, and of their names."""
+        """Returns a hash of the container images' code: of the sources they should contain, and of their names."""
         return hashlib.sha256(f"{source_hash()} {self.container_repository} {self.tag}".encode()).hexdigest()[:16]
 
-    def dress(self, task: "dsl.PipelineTask") -> None:
-        """Gives the task of a step its image and its machine."""
+    def apply(self, task: "dsl.PipelineTask") -> None:
+        """Sets the container image and the machine of a step's task."""
         machine = self.machines.get(task.name, Machine())
         if machine.retries:
             task.set_retry(machine.retries)

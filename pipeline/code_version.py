@@ -1,27 +1,27 @@
-"""A hash of the code that runs in the steps, so that caches know when it changed."""
+"""A hash of the code that the steps run, so that a change of it invalidates caches."""
 
 import hashlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-# What decides the bytes that the steps write, beside our own sources.
-_DECISIVE = ("apache-beam", "keras", "numpy", "pillow", "tensorflow", "tensorflow-cpu", "tensorflow-datasets")
+# Libraries that determine the bytes that the steps write, besides our own sources.
+_DETERMINING = ("apache-beam", "keras", "numpy", "pillow", "tensorflow", "tensorflow-cpu", "tensorflow-datasets")
 _PACKAGES = ("components", "petalflow")
 
 
 def code_version() -> str:
-    """Returns a hash of the sources of the steps and the versions of the libraries that decide their output."""
+    """Returns a hash of the steps' sources and the versions of the libraries that determine their output."""
     digest = hashlib.sha256(source_hash().encode())
-    for name in _DECISIVE:
+    for name in _DETERMINING:
         try:
             digest.update(f"{name}=={version(name)}\0".encode())
         except PackageNotFoundError:
-            continue  # one TensorFlow an environment
+            continue  # each environment has one of the TensorFlow packages
     return digest.hexdigest()[:16]
 
 
 def source_hash() -> str:
-    """Returns a hash of the sources of the steps alone; the images carry it as the label petalflow.source-hash."""
+    """Returns a hash of the steps' sources alone, which container images carry as the label petalflow.source-hash."""
     root = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256()
     for package in _PACKAGES:

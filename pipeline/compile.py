@@ -1,4 +1,4 @@
-"""The compiled pipeline: how it is made, and where the one that runs is."""
+"""Compiling the pipeline, and finding the compiled file."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _HERE = Path(__file__).resolve().parent
 
 
 def pipeline_file() -> Path:
-    """Returns the compiled pipeline: of the checkout, or the one that was installed with the package."""
+    """Returns the path of the compiled pipeline: in the checkout, or installed with the package."""
     installed = _HERE / "pipeline.yaml"
     return installed if installed.exists() else _HERE.parent / "pipeline.yaml"
 
@@ -17,8 +17,8 @@ def compile_pipeline(out: Path, build: Build | None = None) -> None:
     """Writes the compiled pipeline to a file.
 
     Args:
-        out: The file; replaced only by one that obeys the rules of every backend.
-        build: How to fit it to a place; None for the one that is committed.
+        out: The file; replaced only if the new one obeys the rules of every backend.
+        build: How to compile it for a target; None for the committed pipeline.yaml.
 
     Raises:
         PetalflowError: If the pipeline breaks a rule of `pipeline.portable`.
@@ -34,20 +34,20 @@ def compile_pipeline(out: Path, build: Build | None = None) -> None:
 
     build = build or Build()
     with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-        warnings.simplefilter("ignore", FutureWarning)  # kfp's, about its own next version
-        aside = Path(folder) / "pipeline.yaml"
+        warnings.simplefilter("ignore", FutureWarning)  # kfp warns about its own next version
+        compiled = Path(folder) / "pipeline.yaml"
         components = {step: make() for step, make in build.components.items()}
-        compiler.Compiler().compile(build_pipeline(build.dress, components, build.note), str(aside))
-        text = aside.read_text()
+        compiler.Compiler().compile(build_pipeline(build.apply, components, build.note), str(compiled))
+        text = compiled.read_text()
     check_portable(text, documents=2 if build.customize else 1, googles_only=build.components)
     storage.write_bytes(str(out), text.encode())
 
 
 def check_compiles(build: Build) -> None:
-    """Compiles the pipeline to nowhere.
+    """Checks that the pipeline compiles, without keeping the result.
 
     Raises:
-        UsageError: If it cannot be compiled, whatever Python says of that.
+        UsageError: If it does not compile, for any reason.
     """
     import tempfile
 
@@ -56,8 +56,8 @@ def check_compiles(build: Build) -> None:
     with tempfile.TemporaryDirectory() as folder:
         try:
             compile_pipeline(Path(folder) / "pipeline.yaml", build)
-        except Exception as error:  # of kfp, or of a definition that somebody has changed
-            said = " ".join(str(error).split())[:300]
+        except Exception as error:  # from kfp, or from a definition that was changed
+            message = " ".join(str(error).split())[:300]
             raise UsageError(
-                f"the pipeline does not compile ({type(error).__name__}: {said}); `petalflow compile` shows more"
+                f"the pipeline does not compile ({type(error).__name__}: {message}); `petalflow compile` shows more"
             ) from error

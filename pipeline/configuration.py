@@ -1,4 +1,4 @@
-"""The user's one configuration: the settings of every step, and of the places to run."""
+"""The user's configuration: the settings of every step and of every target."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +16,7 @@ from components.train.settings import TrainSettings
 from components.validate.settings import ValidateSettings
 from petalflow.errors import UsageError, did_you_mean
 from petalflow.settings import StepSettings
-from pipeline.settings import SETTINGS as TARGETS
-from pipeline.settings import ContainerSettings
+from pipeline.settings import TARGET_SETTINGS, ContainerSettings
 
 SECTIONS: dict[str, type[StepSettings]] = {
     cls.section: cls
@@ -40,7 +39,7 @@ class Configuration:
 
     Attributes:
         sections: A step's name -> its settings.
-        targets: The name of a place to run -> its settings; no parameters of the pipeline.
+        targets: A target's name -> its settings, which are not parameters of the pipeline.
     """
 
     sections: Mapping[str, StepSettings]
@@ -48,12 +47,12 @@ class Configuration:
 
     @classmethod
     def of(cls, values: Mapping[str, Mapping[str, Any]]) -> "Configuration":
-        """Returns the configuration; what is not given has its default.
+        """Returns the configuration with defaults filled in.
 
         Raises:
-            UsageError: Naming every setting that is unknown or out of range.
+            UsageError: If settings are unknown or out of range; the message names each.
         """
-        known = {**SECTIONS, **TARGETS}
+        known = {**SECTIONS, **TARGET_SETTINGS}
         problems = [
             f"unknown section {section}: {did_you_mean(section, known)}" for section in values if section not in known
         ]
@@ -66,7 +65,7 @@ class Configuration:
         if problems:
             raise UsageError("; ".join(problems))
         valid["train"] = pinned(valid["train"])
-        return cls({section: valid[section] for section in SECTIONS}, {name: valid[name] for name in TARGETS})
+        return cls({section: valid[section] for section in SECTIONS}, {name: valid[name] for name in TARGET_SETTINGS})
 
     @property
     def snapshot(self) -> SnapshotSettings:
@@ -94,23 +93,23 @@ class Configuration:
 
 
 def read_target_settings(values: Mapping[str, Mapping[str, Any]]) -> dict[str, ContainerSettings]:
-    """Returns the settings of the places to run, by name; those of the steps are not looked at.
+    """Returns the settings of the targets, by name, without validating those of the steps.
 
     Raises:
-        UsageError: Naming a setting that is unknown or out of range.
+        UsageError: If a setting is unknown or out of range.
     """
-    return {name: settings.of(values.get(name, {})) for name, settings in TARGETS.items()}
+    return {name: settings.of(values.get(name, {})) for name, settings in TARGET_SETTINGS.items()}
 
 
 def describe(section: str | None) -> str:
     """Returns a table of settings: name, default, meaning.
 
     Raises:
-        UsageError: If there is no such section.
+        UsageError: If the section is unknown.
     """
-    known: dict[str, type[StepSettings]] = {**SECTIONS, **TARGETS}
+    known: dict[str, type[StepSettings]] = {**SECTIONS, **TARGET_SETTINGS}
     if section is not None and section not in known:
-        raise UsageError(f"no settings for {section}: {did_you_mean(section, known)}")
+        raise UsageError(f"unknown section {section}: {did_you_mean(section, known)}")
     chosen = [known[section]] if section else list(known.values())
     rows = [row for cls in chosen for row in _rows(cls.section, cls)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -119,7 +118,7 @@ def describe(section: str | None) -> str:
 
 def _rows(prefix: str, cls: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
     for name, field in cls.model_fields.items():
-        if isinstance(field.default, BaseModel):  # settings of settings
+        if isinstance(field.default, BaseModel):  # nested settings
             yield from _rows(f"{prefix}.{name}", type(field.default))
         else:
             yield f"{prefix}.{name}", "none" if field.default is None else str(field.default), field.description or ""

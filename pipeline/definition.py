@@ -24,16 +24,16 @@ NAME = "petalflow"
 _STEPS: Mapping[str, BaseComponent] = {
     step.name: step for step in (snapshot, convert, validate, train, evaluate, export, release, notify)
 }
-# What decides is decided in every run.
+# All other steps run every time, because their result depends on more than their arguments.
 _CACHED = ("convert", "train", "export")
-# kfp's name for what a component returns beside its artifacts.
+# kfp's name for the return value of a component.
 _RETURNED = "Output"
-# What snapshot says beside it, for train: the release to begin with, or "".
+# Another output of snapshot, for train: the release to start from, or "".
 _BASELINE = "baseline"
 
 
 class _Run(NamedTuple):
-    """What identifies a run: the id that was fixed before it, or else the backend's own."""
+    """What identifies a run: an id that was fixed beforehand, or else the backend's own."""
 
     run_id: str
     job_id: str = dsl.PIPELINE_JOB_ID_PLACEHOLDER
@@ -49,8 +49,8 @@ def build_pipeline(
     Args:
         customize: Adapts the task of each step to the target it will run on: its container image, its machine.
             The chain of steps is the same everywhere.
-        components: Stand-ins for steps, by the step's name; each has the step's name, inputs and outputs.
-        note: What to say of the pipeline beside what it does.
+        components: Replacements for steps, by the step's name; each has the step's name, inputs and outputs.
+        note: Added to the pipeline's description.
     """
     steps = {**_STEPS, **(components or {})}
     description = f"Retrain an image classifier; release it only if it is good. {note}".strip()
@@ -81,15 +81,15 @@ def build_pipeline(
         run_id: str = "",
         trigger: str = "by hand",
     ) -> None:
-        """Chains the steps.
+        """Connects the steps.
 
         Args:
             source: Where the labelled images are; snapshot fills in a date.
-            registry: Where releases go.
-            name: The name to release under.
-            state_uri: What must survive a run, the same for all runs of a name.
-            record_uri: Where the records of runs go.
-            code_version: Hash of the steps' code, so that a change of code is not answered from a cache.
+            registry: The model registry.
+            name: Name of the model to release.
+            state_uri: State that outlives a run; the same for all runs of a name.
+            record_uri: Records of the runs.
+            code_version: Hash of the steps' code, so that a change of it invalidates caches.
             evaluate_config: Settings of evaluate as JSON; thresholds have no default.
             snapshot_config: Settings of snapshot as JSON.
             convert_config: Settings of convert as JSON.
@@ -97,9 +97,9 @@ def build_pipeline(
             train_config: Settings of train as JSON.
             export_config: Settings of export as JSON.
             notify_config: Settings of notify as JSON.
-            keep_config: What to keep of what piles up, as JSON.
-            run_id: Names the run; "" takes the backend's id.
-            trigger: Who or what asked for the run, for its record.
+            keep_config: How much to keep of what accumulates, as JSON.
+            run_id: The run's id; "" takes the backend's.
+            trigger: Who or what started the run, for its record.
         """
         run = _Run(run_id)._asdict()
         settings = {

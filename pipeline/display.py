@@ -1,4 +1,4 @@
-"""A run on the terminal: a live table of the steps, or plain lines where there is no terminal."""
+"""A run on the terminal: a live table of the steps, or plain lines if the output is not a terminal."""
 
 import time
 from typing import Self
@@ -24,7 +24,7 @@ _MARKS = {
 
 
 class Display:
-    """Shows a run while it goes on.
+    """Shows a run while it is running.
 
     Attributes:
         console: Where it is shown.
@@ -35,7 +35,7 @@ class Display:
         self._run = run
         self._progress: dict[str, Progress] = {}
         self._since: dict[str, float] = {}
-        # Live would take over stdout, which the target has taken over already.
+        # Live would redirect stdout, which the target has already redirected.
         live = Live(self, console=console, refresh_per_second=4, redirect_stdout=False, redirect_stderr=False)
         self._live = live if console.is_terminal else None
 
@@ -49,19 +49,19 @@ class Display:
             self._live.stop()
 
     def started(self, step: str, seconds_ago: float = 0) -> None:
-        """A step has begun."""
+        """Shows that a step has begun."""
         self._since[step] = time.monotonic() - seconds_ago
         if not self._live:
             self.console.print(f"{step} ...", highlight=False)
 
     def finished(self, step: str) -> None:
-        """A step has ended; its state is in the run."""
+        """Shows that a step has ended; its state is in the run's file."""
         state = self._run.step(step)
         if not self._live:
             self.console.print(f"{step} {state.state}, {state.seconds:.1f} s", highlight=False)
 
     def line(self, line: str) -> None:
-        """A step has printed a line of its log."""
+        """Shows a line that a step has logged, or its progress."""
         progress = Progress.parse(line)
         if progress:
             self._progress[progress.step] = progress
@@ -69,7 +69,7 @@ class Display:
             self.console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Says something about the run that is of no step."""
+        """Shows a message about the run as a whole."""
         self.console.print(text, style="dim", highlight=False, soft_wrap=True, markup=False)
 
     def __rich__(self) -> Group:

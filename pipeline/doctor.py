@@ -1,4 +1,4 @@
-"""What a machine lacks to run on each place, found by looking at all of it."""
+"""What is missing to run on each target, found by running all its probes."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from pipeline.targets import find_target
 
 @dataclass(frozen=True)
 class Finding:
-    """What one look found.
+    """The result of one probe.
 
     Attributes:
-        target: The place.
-        what: What was looked at.
-        ok: Whether it does.
-        detail: What was found, or what is wrong and how to mend it.
+        target: The target.
+        what: What was checked.
+        ok: True if it is as required.
+        detail: What was found, or what is wrong and how to fix it.
     """
 
     target: str
@@ -26,7 +26,7 @@ class Finding:
 
 
 def examine(names: Sequence[str], settings: Mapping[str, ContainerSettings]) -> Iterator[Finding]:
-    """Yields what is found at each place; at the first thing wrong with a place it goes on to the next."""
+    """Yields the findings of each target; stops at the first problem of a target and continues with the next."""
     for name in names:
         for probe in find_target(name, settings).probes():
             try:
@@ -37,7 +37,7 @@ def examine(names: Sequence[str], settings: Mapping[str, ContainerSettings]) -> 
 
 
 def print_findings(findings: Iterator[Finding]) -> set[str]:
-    """Prints a table, a line as soon as it is known; returns the places where something is wrong."""
+    """Prints each finding as soon as it is known; returns the targets that have a problem."""
     from rich.console import Console
     from rich.text import Text
 

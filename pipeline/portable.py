@@ -1,4 +1,4 @@
-"""What a compiled pipeline must obey so that Kubeflow, Vertex AI and kfp.local all run the same file."""
+"""The rules that a compiled pipeline must obey so that Kubeflow, Vertex AI and kfp.local all run the same file."""
 
 import re
 from collections.abc import Collection, Iterator
@@ -9,11 +9,11 @@ import yaml
 from petalflow.errors import PetalflowError
 
 _SCHEMA = "2.1.0"
-# YAML 1.1, which Kubeflow reads, takes these bare words for booleans.
+# In YAML 1.1, which Kubeflow reads, these words are booleans.
 _BOOLEANS = ("n", "y", "no", "yes", "on", "off")
-# kfp.local cannot fill these in.
+# kfp.local cannot resolve these.
 _PLACEHOLDERS = ("pipeline_job_create_time_utc", "pipeline_job_schedule_time_utc", "pipeline_job_resource_name")
-# How kfp starts a function of ours; anything else does not run without a container.
+# How kfp starts a lightweight component; nothing else runs without a container.
 _LIGHTWEIGHT = "kfp.dsl.executor_main"
 _RETURNED = "Output"
 _CHANNEL = re.compile(r"inputs\.parameter_values\['([^']+)'\]")
@@ -26,11 +26,11 @@ def check_portable(text: str, documents: int = 1, googles_only: Collection[str] 
 
     Args:
         text: The YAML.
-        documents: How many it may have: settings that only Kubernetes understands are a second one.
-        googles_only: Steps that only Google's backend need run.
+        documents: Number of YAML documents; Kubernetes' own settings are in a second one.
+        googles_only: Steps that only Vertex AI needs to run.
 
     Raises:
-        PetalflowError: Naming every rule that is broken, and where.
+        PetalflowError: If a rule is broken; the message names each, and where.
     """
     found = list(yaml.safe_load_all(text))
     problems = [] if len(found) == documents else [f"it has {len(found)} YAML documents, not {documents}"]
@@ -48,7 +48,7 @@ def _parameters(spec: Spec) -> Iterator[str]:
     for where, component in components.items():
         for name in component.get("inputDefinitions", {}).get("parameters", {}):
             if name.lower() in _BOOLEANS:
-                yield f"{where} has a parameter named {name}, which YAML takes for a boolean"
+                yield f"{where} has a parameter named {name}, which is a boolean in YAML"
 
 
 def _executors(spec: Spec, googles_only: Collection[str]) -> Iterator[str]:
@@ -57,22 +57,22 @@ def _executors(spec: Spec, googles_only: Collection[str]) -> Iterator[str]:
         if label.removeprefix("exec-") in googles_only:
             continue
         if container is None:
-            yield f"{label} is a {', '.join(executor)}, which only Google's backend runs"
+            yield f"{label} is a {', '.join(executor)}, which only Vertex AI runs"
             continue
         _, _, tag = container["image"].rpartition(":")
-        if "/" in tag or tag == "latest":  # no colon behind the last slash: no tag
-            yield f"{label} runs in {container['image']}, which names no fixed version"
+        if "/" in tag or tag == "latest":  # no colon after the last slash means no tag
+            yield f"{label} runs in {container['image']}, which is not a fixed version"
         command = " ".join([*container.get("command", []), *container.get("args", [])])
         if _LIGHTWEIGHT not in command:
-            yield f"{label} is no lightweight component, so it does not run without a container"
+            yield f"{label} is not a lightweight component, so it needs a container"
         if "pip install" in command.replace("pip3", "pip").partition("def ")[0]:
-            yield f"{label} installs packages when it starts; they belong into its image"
+            yield f"{label} installs packages when it starts; they belong in its container image"
         if container.get("env"):
             yield f"{label} sets environment variables, which kfp.local does not merge with the runner's"
 
 
 def _conditions(spec: Spec) -> Iterator[str]:
-    """kfp.local takes a condition on anything but a single unnamed output for false, and succeeds."""
+    """Yields conditions on named outputs, which kfp.local treats as false without failing."""
     for component in (spec["root"], *spec["components"].values()):
         for name, task in component.get("dag", {}).get("tasks", {}).items():
             condition = task.get("triggerPolicy", {}).get("condition", "")

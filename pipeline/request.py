@@ -1,4 +1,4 @@
-"""What is asked for: one run of the pipeline, on whatever target."""
+"""A request for one run of the pipeline, independent of the target."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -10,12 +10,12 @@ from pipeline.configuration import Configuration
 
 
 class Home(NamedTuple):
-    """Where a name lives: absolute addresses.
+    """Where everything about one model is stored, as absolute addresses.
 
     Attributes:
-        registry: Where releases go.
-        state_uri: What must survive a run.
-        record_uri: Where the records of runs go.
+        registry: The model registry.
+        state_uri: State that outlives a run.
+        record_uri: Records of the runs.
     """
 
     registry: str
@@ -24,14 +24,14 @@ class Home(NamedTuple):
 
 
 def find_home(registry: str, name: str, state_uri: str | None = None, record_uri: str | None = None) -> Home:
-    """Returns where a name lives; state and record are beside the releases if not said.
+    """Returns the addresses for a model; by default, state and records are stored in the registry.
 
     Raises:
-        UsageError: If the name cannot be a folder everywhere.
+        UsageError: If the name is not a valid folder name on every storage.
     """
     check_name("--name", name)
     registry = storage.absolute(registry)
-    # Dot folders, which a server of the registry does not take for models.
+    # In dot folders, which a model server does not mistake for models.
     return Home(
         registry,
         state_uri=storage.absolute(state_uri or storage.join(registry, ".state", name)),
@@ -41,16 +41,16 @@ def find_home(registry: str, name: str, state_uri: str | None = None, record_uri
 
 @dataclass(frozen=True)
 class Request:
-    """One run that is asked for.
+    """A request for one run.
 
     Attributes:
-        source: Where the labelled images are; a date in it is not filled in.
-        registry: Where releases go.
-        name: The name to release under.
-        configuration: Settings of the steps.
-        state_uri: What must survive a run.
-        record_uri: Where the records of runs go.
-        later: Whether it runs later, and not now: the folder of a source like photos/{date} need not be there yet.
+        source: Where the labelled images are; a date in it is not filled in yet.
+        registry: The model registry.
+        name: Name of the model to release.
+        configuration: Settings of the steps and targets.
+        state_uri: State that outlives a run.
+        record_uri: Records of the runs.
+        later: True if it runs later: the folder of a source like photos/{date} need not exist yet.
     """
 
     source: str
@@ -71,10 +71,10 @@ class Request:
         state_uri: str | None = None,
         record_uri: str | None = None,
     ) -> "Request":
-        """Returns a request with absolute addresses; state and record go beside the releases if not said.
+        """Returns a request with absolute addresses; by default, state and records are stored in the registry.
 
         Raises:
-            UsageError: If the name cannot be a folder everywhere.
+            UsageError: If the name is not a valid folder name on every storage.
         """
         home = find_home(registry, name, state_uri, record_uri)
         pattern = SourcePattern(source, configuration.convert).absolute()
@@ -87,10 +87,10 @@ class Request:
         return SourcePattern(self.source, self.configuration.convert)
 
     def parameters(self, code_version: str) -> dict[str, str]:
-        """Returns the pipeline's parameters, all but the run's id.
+        """Returns the pipeline's parameters except for the run's id.
 
         Args:
-            code_version: Of the code that the steps run, where they run.
+            code_version: Hash of the code that the steps run on the target.
         """
         return {
             "source": self.source,

@@ -1,4 +1,4 @@
-"""run.json: what a run is, how far it came, and how it ended."""
+"""run.json: what a run was asked to do, how far it has come, and how it ended."""
 
 import secrets
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ _FILE = "run.json"
 
 @dataclass
 class StepState:
-    """How far a step is.
+    """The state of a step.
 
     Attributes:
         name: The step.
         state: waiting, running, ran, cached, skipped or failed.
-        seconds: How long it took, its process's start included; 0 where it did not run.
+        seconds: How long it took, including the start of its process; 0 if it did not run.
     """
 
     name: str
@@ -34,21 +34,21 @@ class StepState:
 
 @dataclass
 class RunFile:
-    """A run's file in `--out`, written at each change.
+    """The file of a run in its folder, written at each change.
 
     Attributes:
         path: The file.
-        run_id: Names the run; fixed before work starts.
-        parameters: Of the pipeline.
-        steps: In the order of the pipeline.
-        on: The place it runs on.
-        job: Its name there, once it was handed over; "" where a run has no name of its own.
-        link: Where it can be looked at there, or "".
-        trigger: Who or what asked for it.
-        resumed: Whether an earlier process began this run.
+        run_id: The run's id; fixed before work starts.
+        parameters: The pipeline's parameters.
+        steps: The steps' states, in the order of the pipeline.
+        on: The target it runs on.
+        job: Its name on the target, once it is submitted; "" if the target has no names for runs.
+        link: Where it can be looked at on the target, or "".
+        trigger: Who or what started it.
+        resumed: True if an earlier process began this run.
         started_at: ISO 8601, UTC.
         outcome: accepted, refused, failed, nothing new or skipped; None until the run has ended.
-        results: Addresses of verdict, report and release, where there are any; the error of a failed run.
+        results: Addresses of verdict, report and release, if they exist; the error of a failed run.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class RunFile:
     def begin(
         cls, out: Path, parameters: Mapping[str, str], steps: tuple[str, ...], on: str = "local", trigger: str = BY_HAND
     ) -> "RunFile":
-        """Begins a run in a folder, or resumes the unfinished one of the same parameters and place there."""
+        """Begins a run in a folder, or resumes an unfinished one with the same parameters and target."""
         path = out / _FILE
         name = parameters["name"]
         run = cls(path, new_run_id(name), parameters, [StepState(step) for step in steps], on, trigger=trigger)
@@ -82,7 +82,7 @@ class RunFile:
         return run
 
     def arguments(self) -> dict[str, str]:
-        """Returns what the pipeline is called with."""
+        """Returns the arguments of the pipeline."""
         return {**self.parameters, "run_id": self.run_id, "trigger": self.trigger}
 
     def step(self, name: str) -> StepState:
@@ -90,29 +90,29 @@ class RunFile:
         return next(step for step in self.steps if step.name == name)
 
     def note(self, name: str, state: str, seconds: float) -> None:
-        """Notes how far a step is, and writes the file."""
+        """Records the state of a step, and writes the file."""
         entry = self.step(name)
         entry.state, entry.seconds = state, round(seconds, 2)
         self.write()
 
     def write(self) -> None:
-        """Writes the file, whole."""
+        """Writes the file as a whole."""
         values = asdict(self)
         del values["path"]
         storage.write_json(str(self.path), values)
 
 
 def new_run_id(name: str) -> str:
-    """Returns an id for a run of a name: no other has it, and the later one comes later in a list."""
+    """Returns a new id for a run of a name; it is unique, and ids sort by time."""
     return f"{name}-{clock.now():%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def _read(path: Path) -> dict[str, Any]:
-    wanted = {"run_id", "started_at", "outcome", "parameters"}
+    required = {"run_id", "started_at", "outcome", "parameters"}
     try:
         values = storage.read_json(str(path))
     except ValueError:
         values = None
-    if not isinstance(values, dict) or not wanted <= set(values):
-        raise UsageError(f"{path} is not a run's file; remove it or choose another --out")
+    if not isinstance(values, dict) or not required <= set(values):
+        raise UsageError(f"{path} is not the file of a run; remove it or choose another --out")
     return values

@@ -1,4 +1,4 @@
-"""One run from the command line: checked, resumed if need be, handed over, followed, and summed up."""
+"""Running the pipeline from the command line: check, submit or resume, follow, and report the outcome."""
 
 import contextlib
 import fcntl
@@ -22,7 +22,7 @@ from pipeline.run_file import BY_HAND, CACHED, RAN, RUNNING, SKIPPED, WAITING, R
 from pipeline.target import Failure, Target
 
 SUBMITTED = "submitted"
-# What a command ends with after each outcome.
+# The exit code of a command for each outcome.
 EXIT_CODES = {
     record.ACCEPTED: errors.ACCEPTED,
     record.NOTHING_NEW: errors.ACCEPTED,
@@ -31,13 +31,13 @@ EXIT_CODES = {
     record.REFUSED: errors.REFUSED,
     record.FAILED: errors.FAILED,
 }
-_AGAIN = "the same command takes it up again"
-# As pathlib leaves one: gs:/bucket/folder.
+_RESUME = "run the same command again to resume it"
+# What pathlib turns a URI into: gs:/bucket/folder.
 _URI = re.compile(r"(^|/)(gs|gcs|s3|memory|https?):/")
 
 
 class Busy(UsageError):
-    """Another run holds the folder."""
+    """Another run is using the folder."""
 
 
 def run(
@@ -49,46 +49,46 @@ def run(
     trigger: str = BY_HAND,
     check: bool = True,
 ) -> str:
-    """Runs the pipeline and prints how it ended.
+    """Runs the pipeline and prints the outcome.
 
     Args:
         target: Where to run.
         request: What to run.
         out: Folder of the run.
-        trigger: Who or what asks for it.
-        check: Whether to look first at all that can be known; else the run itself finds it, and tells people.
-        detach: Whether to leave when the run is handed over; the same call without it follows that run.
+        detach: Return once the run is submitted; the same call without it follows that run.
+        trigger: Who or what starts the run.
+        check: Check first everything that can be checked; else the run itself finds problems, and notifies people.
 
     Returns:
-        The outcome: "accepted", "refused", "failed", "nothing new" or "skipped"; "submitted" if it was left.
+        The outcome: "accepted", "refused", "failed", "nothing new" or "skipped"; "submitted" if detached.
 
     Raises:
-        UsageError: If something is wrong that can be known before work starts; nothing was made then.
+        UsageError: If a problem is found before work starts; nothing is created then.
     """
     if detach and not target.runs_detached:
-        raise UsageError(f"--detach: a run on {target.name} goes on only while it is followed")
+        raise UsageError(f"--detach is not available on {target.name}, where a run stops with its command; omit it")
     check_out(out)
-    stopped = "stopped before anything was started"
+    stopped = "stopped before the run started"
     try:
         with _terminated_as_interrupted():
             if check:
                 target.check(request, out)
-            console = Console(file=sys.stdout)  # by object: the name is taken over while kfp.local works
+            console = Console(file=sys.stdout)  # the object, since sys.stdout is redirected while kfp.local runs
             with locked(out):
                 run_file = RunFile.begin(out, request.parameters(target.code_version()), STEPS, target.name, trigger)
                 console.print(f"{'resuming' if run_file.resumed else 'run'} {run_file.run_id}", highlight=False)
                 if not run_file.job:
-                    stopped = f"the run may have started; {_AGAIN}"
+                    stopped = f"the run may have started; {_RESUME}"
                     target.submit(request, run_file)
                     run_file.write()
                 if run_file.link:
                     console.print(run_file.link, highlight=False, soft_wrap=True)
                 if detach:
                     return SUBMITTED
-                goes_on = f"the run goes on ({run_file.link or run_file.job})"
-                stopped = f"{goes_on if target.runs_detached else 'the run has stopped'}; {_AGAIN}"
+                continues = f"the run continues ({run_file.link or run_file.job})"
+                stopped = f"{continues if target.runs_detached else 'the run has stopped'}; {_RESUME}"
                 failure = target.follow(request, run_file, Display(run_file, console))
-                _conclude(target, request, run_file, failure)
+                conclude(target, request, run_file, failure)
     except KeyboardInterrupt:
         raise Interrupted(stopped) from None
     _print_outcome(request, run_file)
@@ -97,7 +97,7 @@ def run(
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Lets SIGTERM, which `timeout`, systemd and CI send, do what Ctrl-C does."""
+    """Treats SIGTERM, which `timeout`, systemd and CI send, like Ctrl-C."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -110,53 +110,53 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def check_out(out: Path) -> None:
-    """Raises UsageError if the folder of a run is no folder of this machine."""
+    """Raises UsageError if the folder of a run is not on this machine."""
     if _URI.search(str(out)):
-        raise UsageError(f"--out {out} must be a folder of this machine; all other addresses may be URIs")
+        raise UsageError(f"--out {out} must be a folder on this machine; only the other addresses can be URIs")
 
 
 @contextlib.contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Holds a folder for one run at a time.
+    """Locks a folder, for one run at a time.
 
     Raises:
-        Busy: If another run holds it.
-        UsageError: If it cannot be made.
+        Busy: If another run has locked it.
+        UsageError: If it cannot be created.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(f"--out {out} cannot be made: {error.strerror}; choose another") from None
+        raise UsageError(f"--out {out} cannot be created: {error.strerror}; choose another folder") from None
     with (out / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"another run is going on in {out}; wait for it or choose another --out") from None
+            raise Busy(f"another run is using {out}; wait for it or choose another --out") from None
         yield
 
 
-def _conclude(target: Target, request: Request, run_file: RunFile, failure: Failure | None) -> None:
-    """Says in the run's file how it ended, from the steps' states and the record."""
+def conclude(target: Target, request: Request, run_file: RunFile, failure: Failure | None) -> None:
+    """Writes the outcome of a run to its file, from the steps' states and the record."""
     out = run_file.path.parent
     for step in run_file.steps:
         if step.state in (WAITING, RUNNING):
             step.state = SKIPPED
     finished = failure is None and run_file.step("snapshot").state == RAN
-    # Only a cluster has folders that are not seen from here; anywhere else, no record is no success.
-    unseen = target.runs_detached and storage.is_local(request.record_uri) and not _is_recorded_here(request, run_file)
+    # Only a cluster has folders that this machine cannot see; elsewhere, a run without a record has not succeeded.
+    unseen = target.runs_detached and storage.is_local(request.record_uri) and not _is_record_visible(request, run_file)
     if finished and unseen:
         run_file.outcome = _outcome_by_steps(run_file)
     else:
         run_file.outcome = record.outcome(request.record_uri, run_file.run_id, succeeded=finished)
     verdict = record.read(request.record_uri, run_file.run_id, record.VERDICT)
-    # Of a run that was cut off after its release, an earlier attempt evaluated.
+    # If a run was interrupted after its release, an earlier attempt did the evaluation.
     if verdict and (run_file.step("evaluate").state == RAN or run_file.outcome == record.ACCEPTED):
         storage.write_json(str(out / VERDICT_FILE), verdict)
         storage.write_bytes(str(out / REPORT_FILE), record.read_report(request.record_uri, run_file.run_id))
         run_file.results |= {"verdict": str(out / VERDICT_FILE), "report": str(out / REPORT_FILE)}
         run_file.results["failed_checks"] = [check for check in verdict["checks"] if check["passed"] is False]
     if run_file.outcome == record.FAILED:
-        failure = failure or Failure("", ("the run left no verdict and no error",), run_file.link or str(out))
+        failure = failure or Failure("", ("the run left neither a verdict nor an error",), run_file.link or str(out))
         run_file.results |= {"error": str(failure), "log": failure.log}
     release = record.read(request.record_uri, run_file.run_id, record.RELEASE)
     if run_file.outcome == record.ACCEPTED and release:
@@ -164,13 +164,13 @@ def _conclude(target: Target, request: Request, run_file: RunFile, failure: Fail
     run_file.write()
 
 
-def _is_recorded_here(request: Request, run_file: RunFile) -> bool:
-    """Tells whether this run's record can be read; a volume of a cluster need not be seen from this machine."""
+def _is_record_visible(request: Request, run_file: RunFile) -> bool:
+    """Returns True if this run's record can be read; this machine may not see a cluster's volume."""
     return record.read(request.record_uri, run_file.run_id, record.SNAPSHOT) is not None
 
 
 def _outcome_by_steps(run_file: RunFile) -> str:
-    """Returns the outcome of a run that ended well, by the last step that its conditions let run."""
+    """Returns the outcome of a run that succeeded, derived from the last step that its conditions allowed."""
     for step, outcome in (("release", record.ACCEPTED), ("evaluate", record.REFUSED), ("convert", record.FAILED)):
         if run_file.step(step).state in (RAN, CACHED):
             return outcome
@@ -180,9 +180,9 @@ def _outcome_by_steps(run_file: RunFile) -> str:
 def _print_outcome(request: Request, run_file: RunFile) -> None:
     if run_file.outcome == record.FAILED:
         print(f"petalflow: error: {run_file.results['error']}\nlog: {run_file.results['log']}", file=sys.stderr)
-    elif not _is_recorded_here(request, run_file):
+    elif not _is_record_visible(request, run_file):
         print(f"{request.name}: {run_file.outcome} (run {run_file.run_id})")
-        print(f"why is in {request.record_uri}, which cannot be read from here")
+        print(f"the reason is recorded in {request.record_uri}, which this machine cannot read")
     else:
         print("\n".join(summary(request.record_uri, run_file.run_id, request.name)))
     for what in ("release", "report"):

@@ -1,4 +1,4 @@
-"""What the schedules of all places have in common."""
+"""What the schedules of all targets have in common."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from pipeline.request import Request
 
 @dataclass(frozen=True)
 class ScheduleSpec:
-    """A schedule that is asked for.
+    """A schedule to create.
 
     Attributes:
-        request: What to run each time; its name is the schedule's.
-        cron: When.
-        out: Folder of the runs, where they are followed from this machine; None elsewhere.
-        settings: What the user gave, by section, unvalidated: a run that is started from here takes them again.
+        request: What to run each time; the schedule has its name.
+        cron: When to run it.
+        out: Folder of the runs, for targets whose runs are followed from this machine; else None.
+        settings: The user's settings by section, not validated, for runs that are started from this machine.
     """
 
     request: Request
@@ -29,19 +29,19 @@ class ScheduleSpec:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A schedule that is there.
+    """An existing schedule.
 
     Attributes:
-        name: Its own, which is what it releases under.
-        on: The place that runs it.
-        cron: Five fields.
-        timezone: The zone they are meant in.
-        paused: Whether it does nothing until it is resumed.
-        next_run: When it is due next, if the place says so and it is not paused.
-        last_run: When it ran last, if the place says so.
+        name: The schedule's name, which is also the name of the model that it releases.
+        on: The target that runs it.
+        cron: Cron expression of five fields.
+        timezone: The time zone of the expression.
+        paused: True if it starts no runs until it is resumed.
+        next_run: When it is due next; None if the target does not report it, or it is paused.
+        last_run: When it ran last; None if the target does not report it.
         source: Where the images are.
-        registry: Where releases go.
-        record_uri: Where the records of its runs are.
+        registry: The model registry.
+        record_uri: Where its runs are recorded.
         link: Where a person can look at it, or "".
     """
 
@@ -59,35 +59,35 @@ class Schedule:
 
 
 class Schedules(Protocol):
-    """The schedules of one place; names were looked up before, except by `create`."""
+    """The schedules of one target. Except for `create`, callers check first that the name exists."""
 
     def check(self, spec: ScheduleSpec) -> None:
-        """Raises UsageError for what this place cannot do, before anything is made or replaced."""
+        """Raises UsageError if this target cannot run the schedule, before anything is created or replaced."""
 
     def create(self, spec: ScheduleSpec) -> Schedule:
-        """Makes a schedule; one of the same name is removed when that has succeeded."""
+        """Creates a schedule, then removes another of the same name if there is one."""
 
     def list(self) -> list[Schedule]:
-        """Returns all that are ours, sorted by name."""
+        """Returns all schedules that Petalflow created, sorted by name."""
 
     def pause(self, name: str) -> None:
-        """Keeps a schedule from running until it is resumed."""
+        """Pauses a schedule."""
 
     def resume(self, name: str) -> None:
-        """Lets a schedule run again; what it missed meanwhile is not made up for."""
+        """Resumes a schedule; runs missed in the meantime are not made up for."""
 
     def delete(self, name: str) -> None:
-        """Removes a schedule; a run of it that is going on is not touched."""
+        """Deletes a schedule; a run that it started continues."""
 
     def run_now(self, name: str) -> str:
-        """Runs it once, now, and returns the outcome; "submitted" where the run goes on without us."""
+        """Runs a schedule once, now, and returns the outcome; "submitted" if the run continues without us."""
 
 
 def schedule_title(name: str) -> str:
-    """Returns what a schedule is called where those of others are listed beside it."""
+    """Returns the name of a schedule where it is listed among those of others."""
     return f"petalflow-{name}"
 
 
 def schedule_trigger(name: str) -> str:
-    """Returns what the records of a schedule's runs say started them."""
+    """Returns the trigger that is recorded for a schedule's runs."""
     return f"schedule {name}"

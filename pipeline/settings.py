@@ -1,4 +1,4 @@
-"""Settings of the places to run: sections of the one configuration, beside those of the steps."""
+"""Settings of the targets: sections of the configuration, next to those of the steps."""
 
 import re
 from collections.abc import Mapping
@@ -16,30 +16,30 @@ from petalflow.settings import StepSettings, TimeZone
 
 
 class Machine(pydantic.BaseModel):
-    """What one step asks of the machine it runs on; None takes what the place gives."""
+    """What one step requests of the machine it runs on; None takes the target's default."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
-    cpu: float | None = Field(default=None, gt=0, description="Cores.")
+    cpu: float | None = Field(default=None, gt=0, description="CPU cores.")
     memory_gb: float | None = Field(default=None, gt=0, description="Memory, in 10^9 bytes.")
     accelerator: str | None = Field(
         default=None,
-        description="Its kind: nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 ... on Vertex.",
+        description="Kind of accelerator: nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 ... on Vertex AI.",
     )
-    accelerators: int = Field(default=1, ge=1, description="How many of them.")
+    accelerators: int = Field(default=1, ge=1, description="Number of accelerators.")
     retries: int = Field(
-        default=0, ge=0, description="How often a step is started again; training goes on from its last checkpoint."
+        default=0, ge=0, description="How often a failed step is retried; training resumes from its last checkpoint."
     )
 
 
 class ContainerSettings(StepSettings):
-    """What every place that runs containers must know."""
+    """Settings of every target that runs containers."""
 
     container_repository: str = Field(
         DEFAULT_REPOSITORY,
-        description="Registry and path of the container images, REGISTRY/PREFIX; /base, /cpu ... is appended.",
+        description="Registry and path of the container images: REGISTRY/PREFIX, to which /base, /cpu ... is appended.",
     )
-    tag: str = Field(__version__, description="Tag of the container images; never latest.")
+    tag: str = Field(__version__, description="Tag of the container images; latest is not accepted.")
 
     @field_validator("container_repository")
     @classmethod
@@ -53,20 +53,20 @@ class ContainerSettings(StepSettings):
 
 
 class ClusterSettings(ContainerSettings):
-    """What a place with many machines must know."""
+    """Settings of every target that has many machines."""
 
     machines: Mapping[str, Machine] = Field(
         {},
-        description="Machines by step: {train: {cpu: 8, memory_gb: 32, accelerator: KIND, accelerators: 1, retries: 2"
-        "}}; KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 or TPU_V5_LITEPOD ... on Vertex AI.",
+        description="Machines by step, like {train: {cpu: 8, memory_gb: 32, accelerator: KIND, accelerators: 1, "
+        "retries: 2}}; KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 or TPU_V5_LITEPOD ... on Vertex AI.",
     )
 
     @field_validator("machines")
     @classmethod
-    def _of_steps(cls, machines: Mapping[str, Machine]) -> Mapping[str, Machine]:
+    def _check_steps(cls, machines: Mapping[str, Machine]) -> Mapping[str, Machine]:
         for step in machines:
             if step not in STEPS:
-                raise ValueError(f"no step {step}: {did_you_mean(step, STEPS)}")
+                raise ValueError(f"unknown step {step}: {did_you_mean(step, STEPS)}")
         return machines
 
 
@@ -75,11 +75,11 @@ class DockerSettings(ContainerSettings):
 
     section: ClassVar[str] = "docker"
 
-    network: str = Field("auto", description="Docker network of the steps; auto: none where every address is local.")
+    network: str = Field("auto", description="Docker network of the steps; auto: no network if every address is local.")
 
 
 class Toleration(pydantic.BaseModel):
-    """A taint that a pod may run in spite of, as Kubernetes words it."""
+    """A taint that pods tolerate, with the fields that Kubernetes gives it."""
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
@@ -90,16 +90,16 @@ class Toleration(pydantic.BaseModel):
 
 
 def check_host(host: str) -> None:
-    """Raises ValueError unless `host` is the URL of a server, without a password, which would be shown and stored."""
+    """Raises ValueError unless `host` is a URL of a server, without a password, which would be displayed and stored."""
     try:
         url = urlsplit(host)
-        sound = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
+        valid = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
     except ValueError:
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise ValueError("it must be a URL like http://localhost:8080")
     if url.username or url.password:
-        raise ValueError("no password belongs into it; put a token into a file, and set kubeflow.token_file")
+        raise ValueError("it must not contain a password; write a token to a file and set kubeflow.token_file")
 
 
 class KubeflowSettings(ClusterSettings):
@@ -109,61 +109,61 @@ class KubeflowSettings(ClusterSettings):
 
     host: str | None = Field(
         None,
-        description="URL of the UI or the API; none: KF_PIPELINES_ENDPOINT, or in the cluster.",
+        description="URL of the UI or the API; default: $KF_PIPELINES_ENDPOINT, or the service inside the cluster.",
     )
-    namespace: str | None = Field(None, description="Namespace of the runs, where Kubeflow serves several users.")
+    namespace: str | None = Field(None, description="Namespace of the runs, if Kubeflow serves several users.")
     experiment: str = Field("petalflow", description="Experiment that the runs are listed under.")
-    token_file: str | None = Field(None, description="File that holds a bearer token; read when needed, never stored.")
-    ca_file: str | None = Field(None, description="Certificates to trust, for https.")
+    token_file: str | None = Field(None, description="File with a bearer token; read when needed, never stored.")
+    ca_file: str | None = Field(None, description="CA certificates to trust for https.")
     service_account: str | None = Field(None, description="Kubernetes service account of the steps.")
     cron_timezone: TimeZone = Field(
         "UTC",
-        description="Zone that the cluster reads schedules in: cronScheduleTimezone of its pipeline-install-config.",
+        description="Time zone of schedules in the cluster: cronScheduleTimezone in its pipeline-install-config.",
     )
-    run_as_user: int | None = Field(None, ge=1, description="User id of the steps; none: that of the images, 65532.")
+    run_as_user: int | None = Field(None, ge=1, description="User id of the steps; default: that of the images, 65532.")
     volume_claim: str | None = Field(
-        None, description="PersistentVolumeClaim that holds source, registry and state; mounted at volume_path."
+        None, description="PersistentVolumeClaim with source, registry and state; mounted at volume_path."
     )
     volume_path: str | None = Field(
         None,
         pattern="^/.",
-        description="Where the claim is mounted in every step: the folder's own path on this machine.",
+        description="Path at which the claim is mounted in every step: the same as the folder's path on this machine.",
     )
     secret: str | None = Field(
         None, description="Kubernetes secret whose keys become environment variables of every step (S3 credentials)."
     )
     secret_keys: tuple[str, ...] = Field(
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"), description="The keys to take from it."
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"), description="Keys to take from the secret."
     )
     tolerations: tuple[Toleration, ...] = Field(
         (),
-        description="Taints that train, and what asks for an accelerator, tolerates: "
+        description="Taints tolerated by train and by every step with an accelerator: "
         "[{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}].",
     )
-    node_selector: Mapping[str, str] = Field({}, description="Labels of the nodes that the same steps run on.")
-    poll_s: float = Field(5, gt=0, description="Seconds between questions how far a run is.")
+    node_selector: Mapping[str, str] = Field({}, description="Labels of the nodes that these steps run on.")
+    poll_s: float = Field(5, gt=0, description="Seconds between requests for the status of a run.")
 
     @field_validator("host")
     @classmethod
-    def _an_address(cls, host: str | None) -> str | None:
+    def _check_host(cls, host: str | None) -> str | None:
         if host is not None:
             check_host(host)
         return host
 
     @field_validator("machines")
     @classmethod
-    def _on_kubernetes(cls, machines: Mapping[str, Machine]) -> Mapping[str, Machine]:
+    def _check_accelerators(cls, machines: Mapping[str, Machine]) -> Mapping[str, Machine]:
         for step, machine in machines.items():
             if machine.accelerator and "/" not in machine.accelerator:
                 raise ValueError(
-                    f"{step}: no accelerator {machine.accelerator} here; Kubernetes has nvidia.com/gpu ..."
+                    f"{step}: Kubernetes has no accelerator {machine.accelerator}; use nvidia.com/gpu or google.com/tpu"
                 )
         return machines
 
     @model_validator(mode="after")
-    def _whole_volume(self) -> Self:
+    def _check_volume(self) -> Self:
         if (self.volume_claim is None) != (self.volume_path is None):
-            raise ValueError("volume_claim and volume_path go together; set both or none")
+            raise ValueError("volume_claim and volume_path belong together; set both or neither")
         return self
 
 
@@ -172,10 +172,10 @@ class VertexSettings(ClusterSettings):
 
     section: ClassVar[str] = "vertex"
 
-    project: str | None = Field(None, description="Google Cloud project, by id; none: that of the credentials.")
+    project: str | None = Field(None, description="Google Cloud project id; default: the project of the credentials.")
     location: str = Field("us-central1", pattern=r"^[a-z]+-[a-z]+[0-9]+$", description="Region, like europe-west4.")
     pipeline_root: str | None = Field(
-        None, pattern="^gs://.", description="gs:// folder for what the steps hand on; none: REGISTRY/.pipeline."
+        None, pattern="^gs://.", description="gs:// folder for the artifacts of the steps; default: REGISTRY/.pipeline."
     )
     service_account: str | None = Field(None, description="E-mail of the service account that the steps run as.")
     network: str | None = Field(
@@ -183,34 +183,34 @@ class VertexSettings(ClusterSettings):
         pattern="^projects/[0-9]+/global/networks/[^/]+$",
         description="VPC to peer with: projects/NUMBER/global/networks/NAME.",
     )
-    labels: Mapping[str, str] = Field({}, description="Labels of the job, for search and billing.")
+    labels: Mapping[str, str] = Field({}, description="Labels of the job, for searching and billing.")
     kms_key: str | None = Field(
         None, description="Cloud KMS key to encrypt with: projects/P/locations/L/keyRings/R/cryptoKeys/K."
     )
-    caching: bool = Field(True, description="Whether steps that may be answered from the cache are.")
-    poll_s: float = Field(10, gt=0, description="Seconds between questions how far a run is.")
-    endpoint: str | None = Field(None, description="Host of the service; none: LOCATION-aiplatform.googleapis.com.")
-    logging_endpoint: str | None = Field(None, description="Host of Cloud Logging; none: logging.googleapis.com.")
+    caching: bool = Field(True, description="Use cached results of the steps that allow it.")
+    poll_s: float = Field(10, gt=0, description="Seconds between requests for the status of a run.")
+    endpoint: str | None = Field(None, description="Host of the service; default: LOCATION-aiplatform.googleapis.com.")
+    logging_endpoint: str | None = Field(None, description="Host of Cloud Logging; default: logging.googleapis.com.")
 
     @field_validator("machines")
     @classmethod
-    def _on_vertex(cls, machines: Mapping[str, Machine]) -> Mapping[str, Machine]:
+    def _check_accelerators(cls, machines: Mapping[str, Machine]) -> Mapping[str, Machine]:
         for step, machine in machines.items():
             if machine.accelerator and not machine.accelerator.startswith(("NVIDIA_", "TPU_")):
                 raise ValueError(
-                    f"{step}: no accelerator {machine.accelerator} here; Vertex AI has NVIDIA_L4, TPU_V6E ..."
+                    f"{step}: Vertex AI has no accelerator {machine.accelerator}; use one like NVIDIA_L4 or TPU_V6E"
                 )
         return machines
 
     @field_validator("labels")
     @classmethod
-    def _plain(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
+    def _check_labels(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
         for word in (*labels, *labels.values()):
             if not re.fullmatch(r"[a-z0-9_-]{0,63}", word):
-                raise ValueError(f"{word!r} is no label: up to 63 of a-z, 0-9, '_' and '-'")
+                raise ValueError(f"{word!r} is not a valid label; use up to 63 characters of a-z, 0-9, '_' and '-'")
         return labels
 
 
-SETTINGS: dict[str, type[ContainerSettings]] = {
+TARGET_SETTINGS: dict[str, type[ContainerSettings]] = {
     cls.section: cls for cls in (DockerSettings, KubeflowSettings, VertexSettings)
 }

@@ -1,4 +1,4 @@
-"""What every place to run has in common: four verbs, and how it says that something failed."""
+"""What all targets have in common: check, build, submit and follow a run, and describe a failure."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _TAIL_LINES = 15
 
 @dataclass(frozen=True)
 class Probe:
-    """One thing that a place needs, whatever is run there.
+    """A check of one thing that a target needs for every run.
 
     Attributes:
-        what: The thing: "engine", "image petalflow/cpu:0.1.0".
-        look: Returns what was found, in a few words; raises UsageError, with the remedy, if it does not do.
+        what: What is checked: "engine", "image petalflow/cpu:0.1.0".
+        run: Returns what was found, in a few words; raises UsageError, with the remedy, if it is not as required.
     """
 
     what: str
@@ -29,12 +29,12 @@ class Probe:
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed in a run.
+    """The failure of a run.
 
     Attributes:
-        step: The step, or "" if the run failed outside of any.
-        lines: What it printed last, or what the place says of it.
-        log: Where the full log is: a path or a link.
+        step: The step that failed, or "" if the run failed outside the steps.
+        lines: The last lines that the step printed, or the target's message.
+        log: Path or link of the full log.
     """
 
     step: str
@@ -42,62 +42,62 @@ class Failure:
     log: str
 
     def __str__(self) -> str:
-        """Its one line, or else its last lines."""
-        said = last_error("\n".join(self.lines))
-        if said:
-            return said
+        """The error line that the step printed, or else its last lines."""
+        error = last_error("\n".join(self.lines))
+        if error:
+            return error
         if not self.step:
             return "\n".join(self.lines)
-        # Python would have said something; what is killed from outside does not.
-        why = "" if any("Error" in line for line in self.lines) else " without a word, as if killed (out of memory?)"
-        return "\n".join([f"{self.step} failed{why}; its last lines:", *self.lines[-_TAIL_LINES:]])
+        # Python would have printed an error; a process killed from outside does not.
+        why = "" if any("Error" in line for line in self.lines) else " without an error (killed? out of memory?)"
+        return "\n".join([f"{self.step} failed{why}; last lines:", *self.lines[-_TAIL_LINES:]])
 
 
 class Target(Protocol):
-    """A place to run.
+    """Where a run can be executed.
 
     Attributes:
-        name: What `--on` calls it.
-        runs_detached: Whether a run goes on when nobody follows it.
+        name: Its name for `--on`.
+        runs_detached: True if a run continues when no command follows it.
     """
 
     name: str
     runs_detached: bool
 
     def probes(self) -> Sequence[Probe]:
-        """Returns what the place needs, each after those that it builds on."""
+        """Returns the probes of what the target needs, each after those it depends on."""
 
     def check(self, request: Request, out: Path) -> None:
-        """Checks all that can be known before anything is made or submitted.
+        """Checks everything that can be checked before anything is created or submitted.
 
         Raises:
-            UsageError: Saying what is wrong, and how to mend it.
+            UsageError: If a problem is found; the message says how to fix it.
         """
 
     def build(self, source: str = "") -> Build:
-        """Returns how the pipeline is fitted to the place, and to a source if there is one already."""
+        """Returns how to compile the pipeline for this target, and for a source if it is known."""
 
     def code_version(self) -> str:
-        """Returns a hash of the code that the steps run there, so that caches notice a change of it."""
+        """Returns a hash of the code that the steps run on this target, so that a change invalidates caches."""
 
     def submit(self, request: Request, run: RunFile) -> None:
-        """Hands a run over; `run.job` is its name there then.
+        """Submits a run and stores its name on the target in `run.job`.
 
-        Called again after a run that was handed over and not noted, it finds that one.
+        If the run was submitted before but not recorded, finds that one instead.
 
         Raises:
-            PetalflowError: If the place does not take it.
+            PetalflowError: If the target rejects it.
         """
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
-        """Shows a run until it has ended, and notes the states of its steps in `run`.
+        """Shows a run until it has ended, and records the states of its steps in `run`.
 
         Returns:
-            What failed, or None.
+            The failure, or None.
         """
 
 
 def check_probes(probes: Iterable[Probe]) -> None:
-    """Raises the UsageError of the first probe that finds something wrong."""
+    """Runs probes; raises the UsageError of the first one that fails."""
     for probe in probes:
         probe.run()

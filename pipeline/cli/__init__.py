@@ -1,4 +1,4 @@
-"""The `petalflow` command: it reads arguments and calls; it decides nothing."""
+"""The `petalflow` command: reads arguments and calls the code that does the work."""
 
 import importlib
 from pathlib import Path
@@ -9,14 +9,14 @@ import typer
 from petalflow import commandline
 from petalflow.errors import ACCEPTED, USAGE
 from petalflow.run.steps import STEPS
-from pipeline.cli.options import On, Record, State
+from pipeline.cli.options import On, Record, Registry, State
 from pipeline.cli.schedule import app as schedule_app
 
-app = commandline.new_app("Retrain image classifiers and let only good ones out.")
+app = commandline.new_app("Retrain image classifiers, and release only those that pass your checks.")
 app.add_typer(schedule_app, name="schedule")
 
 for _step in (*STEPS, "predict"):
-    # The same function as `python -m components.<step>`; it imports its work only when called.
+    # The same function as `python -m components.<step>`, which imports its heavy modules only when called.
     _module = importlib.import_module(f"components.{_step}.__main__")
     app.command(_step, rich_help_panel="Single steps" if _step != "predict" else None)(getattr(_module, _step))
 
@@ -24,18 +24,23 @@ for _step in (*STEPS, "predict"):
 @app.command()
 def run(
     source: Annotated[str, typer.Argument(help="Folder or URI of the labelled images.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; an unfinished run in it is resumed.")],
-    registry: Annotated[str, typer.Option(help="Folder or URI that releases go to.")],
-    name: Annotated[str, typer.Option(help="Name to release under.")],
-    on: Annotated[On, typer.Option(help="Where to run; `petalflow settings PLACE` lists what each takes.")] = On.LOCAL,
+    out: Annotated[Path, typer.Option(help="Folder for this run; an unfinished run in it is resumed.")],
+    registry: Registry,
+    name: Annotated[str, typer.Option(help="Name of the model to release.")],
+    on: Annotated[
+        On, typer.Option(help="Target to run on; `petalflow settings TARGET` lists its settings.")
+    ] = On.LOCAL,
     config: commandline.Config = None,
     set: commandline.Set = None,
-    detach: Annotated[bool, typer.Option("--detach", help="Submit and leave; without it, the same follows.")] = False,
+    detach: Annotated[
+        bool,
+        typer.Option("--detach", help="Submit the run and exit; run the same command without --detach to follow it."),
+    ] = False,
     state: State = None,
     record: Record = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Run the whole pipeline: exit 0 accepted or nothing new, 3 refused, 2 wrong usage, 1 failed."""
+    """Run the whole pipeline; exit code 0: accepted or nothing new, 3: refused, 2: wrong usage, 1: failed."""
     from pipeline import running
     from pipeline.configuration import Configuration
     from pipeline.request import Request
@@ -49,15 +54,15 @@ def run(
 
 @app.command()
 def runs(
-    registry: Annotated[str, typer.Option(help="Folder or URI that releases go to.")],
-    name: Annotated[str, typer.Option(help="Name that is released under.")],
-    last: Annotated[int, typer.Option(min=1, help="How many, the newest.")] = 20,
-    json: Annotated[bool, typer.Option("--json", help="A JSON array with all that is known; times are UTC.")] = False,
+    registry: Registry,
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    last: Annotated[int, typer.Option(min=1, help="How many runs to list, counted from the newest.")] = 20,
+    json: Annotated[bool, typer.Option("--json", help="Print all details as a JSON array; times are in UTC.")] = False,
     state: State = None,
     record: Record = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """List the runs of a name, the newest last: when, what came of it, why, and what ran."""
+    """List the runs of a model, newest last: start, outcome, reason and steps."""
     from petalflow.run.history import history
     from pipeline.cli.history import print_json, print_runs
     from pipeline.request import find_home
@@ -69,35 +74,35 @@ def runs(
     elif found:
         print_runs(found)
     else:
-        print(f"no runs of {name} are recorded in {home.record_uri}")
+        print(f"no runs of {name} recorded in {home.record_uri}")
 
 
 @app.command()
 def rollback(
-    registry: Annotated[str, typer.Option(help="Folder or URI that releases go to.")],
-    name: Annotated[str, typer.Option(help="Name that is released under.")],
-    to: Annotated[int, typer.Option(help="Version to go back to.")],
-    why: Annotated[str, typer.Option(help="The reason, for the record.")] = "",
+    registry: Registry,
+    name: Annotated[str, typer.Option(help="Name of the model.")],
+    to: Annotated[int, typer.Option(help="Version to restore.")],
+    why: Annotated[str, typer.Option(help="Reason for the rollback, kept in the record.")] = "",
     state: State = None,
     record: Record = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Go back to an earlier release: its files are published as the next version."""
+    """Restore an earlier release by publishing its files as the next version."""
     from petalflow.run.rollback import roll_back
     from pipeline.request import find_home
 
     home = find_home(registry, name, state, record)
     made = roll_back(home.registry, name, to, state_uri=home.state_uri, record_uri=home.record_uri, why=why)
-    print(f"released version {made.version}, which is version {to} again: {made.uri}")
+    print(f"released version {made.version}, a copy of version {to}: {made.uri}")
 
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="Folder of a run or of an evaluation: what was given as --out.")],
-    open: Annotated[bool, typer.Option("--open", help="Open it in the browser too.")] = False,
+    run: Annotated[str, typer.Argument(help="Folder of a run or an evaluation (its --out).")],
+    open: Annotated[bool, typer.Option("--open", help="Also open it in the browser.")] = False,
     debug: commandline.Debug = False,
 ) -> None:
-    """Print where the report of a run is."""
+    """Print the path of a run's report."""
     from pipeline.comparison.judged import find_judged
 
     found = find_judged(run).report
@@ -110,17 +115,15 @@ def report(
 
 @app.command()
 def compare(
-    a: Annotated[
-        str, typer.Argument(metavar="A", help="Folder of a run or of an evaluation: what was given as --out.")
+    a: Annotated[str, typer.Argument(metavar="A", help="Folder of a run or an evaluation (its --out).")],
+    b: Annotated[
+        str, typer.Argument(metavar="B", help="The run or evaluation to compare with A; differences are B minus A.")
     ],
-    b: Annotated[str, typer.Argument(metavar="B", help="The other, told as the change from A.")],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("comparison.html"),
-    dataset: Annotated[
-        Path | None, typer.Option(help="Dataset with the pictures, if it is not where the two were made.")
-    ] = None,
+    out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("comparison.html"),
+    dataset: Annotated[Path | None, typer.Option(help="Dataset to take the pictures from, if it has moved.")] = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Compare two runs: figures, settings, and the images whose answer changed."""
+    """Compare two runs: metrics, settings, and the images that they classify differently."""
     from pipeline.cli.comparison import compare_judged
     from pipeline.comparison.judged import find_judged
 
@@ -130,19 +133,22 @@ def compare(
 @app.command("compile")
 def compile_(
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write.")] = Path("pipeline.yaml"),
-    on: Annotated[On | None, typer.Option(help="Fit it to one place, with its settings; else it runs on all.")] = None,
+    on: Annotated[
+        On | None,
+        typer.Option(help="Target to compile for, with its settings; default: a file that runs on every target."),
+    ] = None,
     container_repository: Annotated[
         str | None, typer.Option(help="Registry and path of the container images: REGISTRY/PREFIX.")
     ] = None,
     tag: Annotated[str | None, typer.Option(help="Tag of the container images; latest is not accepted.")] = None,
     accelerator: Annotated[
-        str | None, typer.Option(help="Kind for train: nvidia.com/gpu, google.com/tpu, NVIDIA_L4 ...")
+        str | None, typer.Option(help="Accelerator for train: nvidia.com/gpu, google.com/tpu, NVIDIA_L4 ...")
     ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Compile the pipeline to a YAML file that Kubeflow, Vertex AI and this command run."""
+    """Compile the pipeline to a YAML file that Kubeflow Pipelines and Vertex AI can run."""
     from pipeline.cli.build import read_build
     from pipeline.compile import compile_pipeline
 
@@ -153,12 +159,12 @@ def compile_(
 
 @app.command()
 def doctor(
-    on: Annotated[list[On] | None, typer.Argument(help="Places to examine; all if not said.")] = None,
+    on: Annotated[list[On] | None, typer.Argument(help="Targets to check; default: all.")] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Look for what is missing to run on each place: exit 0 if nothing is, on those named (or else local)."""
+    """Check what is missing to run on each target; exit code 0 if the named ones (default: local) are ready."""
     from pipeline.configuration import read_target_settings
     from pipeline.doctor import examine, print_findings
 
@@ -169,13 +175,13 @@ def doctor(
 
 @app.command()
 def settings(
-    step: Annotated[str | None, typer.Argument(help="A step; all if not said.")] = None,
+    section: Annotated[str | None, typer.Argument(help="A step or a target; default: all.")] = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """List the settings, what they mean and their defaults."""
+    """List the settings with their defaults and meaning."""
     from pipeline.configuration import describe
 
-    print(describe(step))
+    print(describe(section))
 
 
 def main() -> None:

@@ -1,16 +1,17 @@
-"""Options that several commands take."""
+"""Options that several commands have in common."""
 
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
-State = Annotated[str | None, typer.Option(help="Where state goes; default REGISTRY/.state/NAME.")]
-Record = Annotated[str | None, typer.Option(help="Where records go; default REGISTRY/.records/NAME.")]
+Registry = Annotated[str, typer.Option(help="Folder or URI of the model registry.")]
+State = Annotated[str | None, typer.Option(help="Folder or URI for state; default: REGISTRY/.state/NAME.")]
+Record = Annotated[str | None, typer.Option(help="Folder or URI for run records; default: REGISTRY/.records/NAME.")]
 
 
 class On(StrEnum):
-    """The places to run."""
+    """The targets."""
 
     LOCAL = "local"
     DOCKER = "docker"

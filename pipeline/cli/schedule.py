@@ -1,37 +1,45 @@
-"""`petalflow schedule`: it reads arguments and calls; it decides nothing."""
+"""The `petalflow schedule` commands: read arguments, call the code that does the work, print schedules."""
 
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from petalflow import clock, commandline
-from pipeline.cli.options import On, Record, State
+from pipeline.cli.options import On, Record, Registry, State
 
-app = commandline.new_app("Run the pipeline again and again: on this machine by its crontab, elsewhere by the place.")
-Name = Annotated[str, typer.Argument(help="Of the schedule, which is what it releases under.")]
-Where = Annotated[On, typer.Option(help="The place that runs it.")]
+if TYPE_CHECKING:
+    from pipeline.schedule import Schedule
+
+app = commandline.new_app("Run the pipeline on a schedule: by this machine's crontab, or by the cluster itself.")
+Name = Annotated[str, typer.Argument(help="Name of the schedule.")]
+Where = Annotated[On, typer.Option(help="Target that runs the schedule.")]
+
+_NO_TERMINAL_COLUMNS = 200
 
 
 @app.command()
 def create(
     source: Annotated[str, typer.Argument(help="Folder or URI of the labelled images.")],
     cron: Annotated[str, typer.Option(help="Minute, hour, day of the month, month, day of the week: '0 3 * * 1'.")],
-    registry: Annotated[str, typer.Option(help="Folder or URI that releases go to.")],
-    name: Annotated[str, typer.Option(help="Name to release under, and of the schedule.")],
-    timezone: Annotated[str, typer.Option(help="Zone of --cron, like Europe/Berlin.")] = "UTC",
+    registry: Registry,
+    name: Annotated[str, typer.Option(help="Name of the schedule, and of the model to release.")],
+    timezone: Annotated[str, typer.Option(help="Time zone of --cron, like Europe/Berlin.")] = "UTC",
     on: Where = On.LOCAL,
-    out: Annotated[Path | None, typer.Option(help="Folder of the runs; on local and docker only.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the runs; only for local and docker.")] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     state: State = None,
     record: Record = None,
-    replace: Annotated[bool, typer.Option("--replace", help="In place of one of the same name.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a schedule of the same name.")] = False,
     debug: commandline.Debug = False,
 ) -> None:
-    """Make a schedule, after checking all that can be.
+    """Create a schedule, after checking everything that can be checked now.
 
-    It sets snapshot.if_changed to true and snapshot.timezone to --timezone unless you set them.
+    Unless you set them, snapshot.if_changed becomes true and snapshot.timezone becomes the value of --timezone.
     """
     from petalflow.cron import Cron
     from pipeline import scheduling
@@ -40,11 +48,14 @@ def create(
     from pipeline.schedule import ScheduleSpec
 
     values = commandline.read_settings(None, config, set)
-    when = Cron.of(cron, timezone)
+    with commandline.option("--timezone"):
+        clock.zone(timezone)
+    with commandline.option("--cron"):
+        when = Cron.of(cron, timezone)
     settings = scheduling.with_defaults(values, timezone)
     request = Request.of(source, registry, name, Configuration.of(settings), state, record)
     spec = ScheduleSpec(request, when, out.absolute() if out else None, settings)
-    for line in scheduling.made(scheduling.create(on, spec, replace=replace), values):
+    for line in describe_created(scheduling.create(on, spec, replace=replace), values):
         print(line)
 
 
@@ -55,14 +66,13 @@ def list_(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """List the schedules of a place; those of local and docker are of one place, this machine."""
-    from pipeline import scheduling
+    """List the schedules of a target; local and docker share those of this machine."""
     from pipeline.configuration import read_target_settings
     from pipeline.targets import find_schedules
 
     found = find_schedules(on, read_target_settings(commandline.read_settings(None, config, set))).list()
     if found:
-        scheduling.print_table(found)
+        print_table(found)
     else:
         print(f"no schedules on {on}")
 
@@ -75,11 +85,11 @@ def show(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Say all that is known of a schedule."""
+    """Print the details of a schedule."""
     from pipeline import scheduling
 
     _, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
-    for line in scheduling.shown(schedule):
+    for line in describe(schedule):
         print(line)
 
 
@@ -91,10 +101,15 @@ def pause(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Keep a schedule from running until it is resumed."""
+    """Pause a schedule."""
     from pipeline import scheduling
 
-    print(scheduling.pause(*scheduling.find(name, on, commandline.read_settings(None, config, set))))
+    schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
+    if schedule.paused:
+        print(f"{name} is already paused")
+    else:
+        schedules.pause(name)
+        print(f"{name} is paused")
 
 
 @app.command()
@@ -105,10 +120,15 @@ def resume(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Let a schedule run again; what was due meanwhile is not made up for."""
+    """Resume a paused schedule; runs that it missed are not made up for."""
     from pipeline import scheduling
 
-    print(scheduling.resume(*scheduling.find(name, on, commandline.read_settings(None, config, set))))
+    schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
+    if schedule.paused:
+        schedule = scheduling.resume(schedules, schedule)
+        print(f"{name} is resumed; next run {_local_time(schedule.next_run, schedule)}")
+    else:
+        print(f"{name} is not paused; next run {_local_time(schedule.next_run, schedule)}")
 
 
 @app.command()
@@ -119,12 +139,12 @@ def delete(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Remove a schedule; its releases and records stay, and so does a run that is going on."""
+    """Delete a schedule; its releases and records are kept, and a run in progress continues."""
     from pipeline import scheduling
 
-    place, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
-    place.delete(schedule.name)
-    print(f"{schedule.name} is deleted; its releases and records stay")
+    schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
+    schedules.delete(schedule.name)
+    print(f"{schedule.name} is deleted; its releases and records are kept")
 
 
 @app.command("run-now")
@@ -135,21 +155,84 @@ def run_now(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Run a schedule once, now, paused or not; exit codes are those of `petalflow run`, 0 where it is submitted."""
+    """Run a schedule once, now, even if it is paused; exit codes as for `petalflow run`, 0 if only submitted."""
     from pipeline import running, scheduling
 
-    place, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
-    raise typer.Exit(running.EXIT_CODES[place.run_now(schedule.name)])
+    schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
+    raise typer.Exit(running.EXIT_CODES[schedules.run_now(schedule.name)])
 
 
 @app.command(hidden=True)
 def fire(name: Name, debug: commandline.Debug = False) -> None:
-    """Run a schedule of this machine if it is due this minute; the crontab calls it."""
+    """Run a schedule of this machine if it is due this minute; called by the crontab."""
     from pipeline.targets.local import schedule_files
 
     file = schedule_files.read(name)
     if not file.is_due(clock.now()):
-        return  # and so it is most of the times, before anything heavy was imported
+        return  # as in most calls, and nothing slow has been imported yet
     from pipeline import running, scheduling
 
     raise typer.Exit(running.EXIT_CODES[scheduling.fire(file)])
+
+
+def describe_created(schedule: "Schedule", values: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yields the lines to print about a schedule that was just created.
+
+    Args:
+        schedule: The schedule.
+        values: The user's settings, by section.
+    """
+    when = f"{schedule.cron} {schedule.timezone}"
+    next_run = _local_time(schedule.next_run, schedule)
+    yield f"{schedule.name} is scheduled on {schedule.on}, {when}; next run {next_run}"
+    given = values.get("snapshot", {})
+    if "if_changed" not in given:
+        yield "set by default: snapshot.if_changed=true (no run if the source has not changed)"
+    if "timezone" not in given:
+        yield f"set by default: snapshot.timezone={schedule.timezone} (for dates in the source)"
+    if schedule.link:
+        yield schedule.link
+
+
+def describe(schedule: "Schedule") -> Iterator[str]:
+    """Yields the details of a schedule, one line each."""
+    known = {
+        **_row(schedule),
+        "source": schedule.source,
+        "registry": schedule.registry,
+        "records": schedule.record_uri,
+        "link": schedule.link,
+    }
+    return (f"{label:9} {value}" for label, value in known.items() if value)
+
+
+def print_table(schedules: Sequence["Schedule"]) -> None:
+    """Prints schedules, one per row."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    rows = [_row(schedule) for schedule in schedules]
+    for column in rows[0]:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row.values())
+    width = None if sys.stdout.isatty() else _NO_TERMINAL_COLUMNS
+    Console(width=width, markup=False, highlight=False).print(table)
+
+
+def _row(schedule: "Schedule") -> dict[str, str]:
+    return {
+        "name": schedule.name,
+        "on": schedule.on,
+        "cron": schedule.cron,
+        "zone": schedule.timezone,
+        "next run": _local_time(schedule.next_run, schedule),
+        "last run": _local_time(schedule.last_run, schedule),
+        "state": "paused" if schedule.paused else "active",
+    }
+
+
+def _local_time(time: datetime | None, schedule: "Schedule") -> str:
+    """Returns a time as shown by a clock in the schedule's time zone; "-" for None."""
+    return f"{time.astimezone(clock.zone(schedule.timezone)):%Y-%m-%d %H:%M}" if time else "-"

@@ -55,14 +55,14 @@ def test_bad_input_is_one_line_and_makes_nothing(cluster) -> None:
     assert cluster.schedule(*MONDAYS).code == 0
     second = cluster.schedule("--cron", "0 4 * * *")
     assert (second.code, len(second.errors.strip().splitlines())) == (2, 1)
-    assert "there is a schedule flowers on kubeflow already (0 3 * * 1, UTC); add --replace" in second.errors
+    assert "schedule flowers already exists on kubeflow (0 3 * * 1, UTC); add --replace" in second.errors
     zone = cluster.schedule(*FIRSTS, "--replace")
     assert zone.code == 2
     assert cluster.service.recurring.one.trigger.cron_schedule.cron == "0 0 3 * * 1", "the old one is still there"
 
     unknown = cluster.of_schedule("resume", "flower")
     assert (unknown.code, unknown.output) == (2, "")
-    assert "no schedule flower on kubeflow: did you mean flowers?" in unknown.errors
+    assert "no schedule on kubeflow is named flower: did you mean flowers?" in unknown.errors
 
 
 def test_a_lost_answer_is_looked_after(cluster) -> None:

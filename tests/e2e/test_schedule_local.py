@@ -89,7 +89,7 @@ def test_a_schedule_from_its_making_to_its_end(home) -> None:
     shown = petalflow("schedule", "show", "digits").output
     assert str(home.source) in shown
     assert f"{home.out}/schedule.log" in shown
-    assert petalflow("schedule", "delete", "digits").output == "digits is deleted; its releases and records stay\n"
+    assert petalflow("schedule", "delete", "digits").output == "digits is deleted; its releases and records are kept\n"
     assert home.lines() == []
     assert petalflow("schedule", "list").output == "no schedules on local\n"
 
@@ -148,7 +148,7 @@ def test_a_pipeline_that_no_longer_compiles_is_said_in_one_line(home, tmp_path) 
     ("more", "words"),
     [
         (("--cron", "0 3 30 2 *"), ("--cron '0 3 30 2 *'", "never due")),
-        (("--timezone", "Europe/Berln"), ("no time zone 'Europe/Berln'", "Europe/Berlin")),
+        (("--timezone", "Europe/Berln"), ("--timezone: unknown time zone 'Europe/Berln'", "Europe/Berlin")),
         (("--set", "evaluate.min_acuracy=1"), ("unknown setting evaluate.min_acuracy", "did you mean min_accuracy")),
         (("--set", "notify.webhook=env:NOT_SET_HERE", "--out", "gs://b/out"), ("must be a folder of this machine",)),
         (("--on", "vertex"), ("--out", "leave it out")),
@@ -169,11 +169,11 @@ def test_two_of_one_name_and_none_of_a_name(home) -> None:
     assert home.create().code == 0
     again = home.create(cron="0 4 * * 1")
     assert again.code == 2
-    assert "there is a schedule digits on local already" in again.errors
+    assert "schedule digits already exists on local" in again.errors
     assert home.create("--replace", cron="0 4 * * 1").code == 0
     assert len(home.lines()) == 1
     for verb in ("show", "pause", "resume", "delete", "run-now", "fire"):
         ended = petalflow("schedule", verb, "digit")
         assert ended.code == 2
-        assert ended.errors.startswith("petalflow: error: no schedule digit on ")
+        assert ended.errors.startswith("petalflow: error: no schedule on ")
         assert ended.errors.endswith("did you mean digits?\n")

@@ -54,14 +54,14 @@ def test_bad_input_is_one_line_and_makes_nothing(cloud) -> None:
     assert cloud.schedule(*MONDAYS).code == 0
     second = cloud.schedule("--cron", "0 4 * * *")
     assert (second.code, len(second.errors.strip().splitlines())) == (2, 1)
-    assert "there is a schedule flowers on vertex already (0 3 * * MON, Europe/Berlin); add --replace" in second.errors
+    assert "schedule flowers already exists on vertex (0 3 * * MON, Europe/Berlin); add --replace" in second.errors
     assert len(cloud.service.scheduler.known) == 1
     assert cloud.schedule("--cron", "0 4 * * *", "--replace").code == 0
     assert cloud.service.scheduler.one.cron == "TZ=UTC 0 4 * * *"
 
     unknown = cloud.of_schedule("pause", "flower")
     assert (unknown.code, unknown.output) == (2, "")
-    assert "no schedule flower on vertex: did you mean flowers?" in unknown.errors
+    assert "no schedule on vertex is named flower: did you mean flowers?" in unknown.errors
 
 
 def test_a_lost_answer_is_looked_after(cloud) -> None:

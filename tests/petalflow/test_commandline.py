@@ -57,7 +57,7 @@ def test_a_folder_that_cannot_be_written_is_named_by_its_option(capsys: pytest.C
 
 def test_a_defect_is_one_line_that_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
     exit_code("bake", "defect")
-    assert capsys.readouterr().err == "petalflow: error: ValueError: first line (--debug shows where)\n"
+    assert capsys.readouterr().err == "petalflow: error: ValueError: first line (--debug shows the traceback)\n"
 
 
 def test_an_interrupted_step_says_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +66,9 @@ def test_an_interrupted_step_says_so(capsys: pytest.CaptureFixture[str]) -> None
 
     with pytest.raises(KeyboardInterrupt):
         commandline.run_step("convert", interrupted)
-    assert capsys.readouterr().err == "petalflow: convert was interrupted; nothing half-made is left, run it again\n"
+    assert (
+        capsys.readouterr().err == "petalflow: convert was interrupted; it left nothing incomplete, so run it again\n"
+    )
 
 
 def test_debug_shows_the_traceback_and_the_next_call_does_not(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,7 +119,7 @@ def test_a_step_may_leave_its_name_out() -> None:
 def test_settings_of_settings_are_set_with_and_without_the_steps_name(assignment: str) -> None:
     found = commandline.read_settings("train", None, [assignment, "augment.variants=3"], groups=["augment"])
     assert found == {"augment": {"flip": "both", "variants": 3}}
-    with pytest.raises(UsageError, match=r"export\.litert=false.*is not of train, which"):
+    with pytest.raises(UsageError, match=r"export\.litert=false.*is not a setting of train"):
         commandline.read_settings("train", None, ["export.litert=false"], groups=["augment"])
 
 

@@ -30,4 +30,4 @@ def test_several_near_names_are_all_offered() -> None:
 
 
 def test_a_name_like_no_other_lists_all_that_are_known() -> None:
-    assert did_you_mean("zzz", ["tulip", "daisy"]) == "known are daisy, tulip"
+    assert did_you_mean("zzz", ["tulip", "daisy"]) == "choose one of daisy, tulip"

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,19 +8,10 @@ from petalflow.errors import UsageError
 from pipeline import scheduling
 from pipeline.build import Build
 from pipeline.compile import check_compiles
-from pipeline.configuration import Configuration
-from pipeline.request import Request
 from pipeline.schedule import ScheduleSpec
 from pipeline.targets.local import schedule_files
 
 VALUES = {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
-
-
-@pytest.fixture
-def spec(crontab, make_flowers, tmp_path) -> ScheduleSpec:
-    source, registry = make_flowers(tmp_path / "photos", each=1), tmp_path / "models"
-    request = Request.of(str(source), str(registry), "flowers", Configuration.of(VALUES))
-    return ScheduleSpec(request, Cron.of("0 3 * * 1", "Europe/Berlin"), tmp_path / "out", VALUES)
 
 
 def test_a_schedule_looks_for_what_is_new_in_its_zone_unless_the_user_says_otherwise() -> None:
@@ -34,18 +24,9 @@ def test_a_schedule_looks_for_what_is_new_in_its_zone_unless_the_user_says_other
     }  # fmt: skip
 
 
-def test_what_was_set_for_the_user_is_said(spec) -> None:
-    made = scheduling.create("local", spec)
-    said = list(scheduling.made(made, VALUES))
-    assert said[0].startswith("flowers is scheduled on local, 0 3 * * 1 Europe/Berlin; next run 20")
-    assert "snapshot.if_changed=true" in said[1]
-    assert "snapshot.timezone=Europe/Berlin" in said[2]
-    assert "set for it" not in "".join(scheduling.made(made, {"snapshot": {"if_changed": False, "timezone": "UTC"}}))
-
-
 def test_there_is_one_of_a_name(spec) -> None:
     scheduling.create("local", spec)
-    with pytest.raises(UsageError, match=r"flowers on local already \(0 3 \* \* 1, Europe/Berlin\); add --replace"):
+    with pytest.raises(UsageError, match=r"already exists on local \(0 3 \* \* 1, Europe/Berlin\); add --replace"):
         scheduling.create("local", replace(spec, cron=Cron.of("0 4 * * 1", "UTC")))
     scheduling.create("local", replace(spec, cron=Cron.of("0 5 * * 1", "UTC")), replace=True)
     _, schedule = scheduling.find("flowers", "local", {})
@@ -84,10 +65,10 @@ def a_folder_of_two_lines(spec: ScheduleSpec) -> ScheduleSpec:
     [
         (a_release_without_lineage, "does not state what it was made of"),
         (no_source, "does not exist"),
-        (no_folder, "--out is missing"),
+        (no_folder, "--out is required"),
         (a_folder_elsewhere, "must be a folder of this machine"),
         (a_folder_in_the_source, "lies in the source"),
-        (a_folder_of_two_lines, "holds a line break"),
+        (a_folder_of_two_lines, "contains a line break"),
     ],
 )
 def test_what_is_wrong_is_said_before_the_old_one_makes_room(spec, tmp_path, spoilt, words: str) -> None:
@@ -106,40 +87,10 @@ def test_a_pipeline_that_does_not_compile_is_said_in_one_line() -> None:
 
 
 def test_an_unknown_name_gets_the_nearest_named(spec) -> None:
-    with pytest.raises(UsageError, match="no schedule flower on local: there is none; petalflow schedule create"):
+    with pytest.raises(UsageError, match="is named flower: create it with petalflow schedule create"):
         scheduling.find("flower", "local", {})
     scheduling.create("local", spec)
-    with pytest.raises(UsageError, match=r"no schedule flower on local: did you mean flowers\?"):
+    with pytest.raises(UsageError, match=r"no schedule on local is named flower: did you mean flowers\?"):
         scheduling.find("flower", "local", {})
-    with pytest.raises(UsageError, match=r"no schedule flower on this machine: did you mean flowers\?"):
+    with pytest.raises(UsageError, match=r"no schedule on this machine is named flower: did you mean flowers\?"):
         schedule_files.read("flower")
-
-
-def test_pausing_and_resuming_twice_is_said(spec) -> None:
-    scheduling.create("local", spec)
-
-    def found() -> tuple:
-        return scheduling.find("flowers", "local", {})
-
-    assert scheduling.resume(*found()).startswith("flowers is not paused; next run 20")
-    assert scheduling.pause(*found()) == "flowers is paused"
-    assert scheduling.pause(*found()) == "flowers is paused already"
-    assert scheduling.resume(*found()).startswith("flowers is resumed; next run 20")
-
-
-def test_schedules_are_shown_in_their_own_time(spec, capsys) -> None:
-    made = replace(
-        scheduling.create("local", spec),
-        next_run=datetime.fromisoformat("2026-03-02T02:00:00+00:00"),
-        last_run=datetime.fromisoformat("2026-02-23T02:00:07+00:00"),
-    )
-    capsys.readouterr()
-    scheduling.print_table([made, replace(made, name="x" * 40, paused=True, next_run=None)])
-    head, first, second = (" ".join(line.split()) for line in capsys.readouterr().out.splitlines())
-    assert head == "name on cron zone next run last run state"
-    assert first == "flowers local 0 3 * * 1 Europe/Berlin 2026-03-02 03:00 2026-02-23 03:00 active"
-    assert second.startswith("x" * 40 + " "), "no name is cut where there is no terminal"
-    assert second.endswith("paused")
-    lines = dict(line.split(maxsplit=1) for line in scheduling.shown(made) if " run " not in line)
-    assert lines["source"] == spec.request.source
-    assert lines["records"] == spec.request.record_uri

@@ -129,9 +129,9 @@ def names() -> list[str]:
 
 
 def unknown_schedule_message(name: str, where: str, known: list[str]) -> str:
-    """Returns the line for a name that is not there."""
-    remedy = did_you_mean(name, known) if known else "there is none; petalflow schedule create makes one"
-    return f"no schedule {name} on {where}: {remedy}"
+    """Returns the message for a name that no schedule has."""
+    remedy = did_you_mean(name, known) if known else "create it with petalflow schedule create"
+    return f"no schedule on {where} is named {name}: {remedy}"
 
 
 def _path(name: str) -> Path:

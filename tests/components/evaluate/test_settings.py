@@ -65,7 +65,7 @@ def test_pairs_of_slices_are_pairs(given: object) -> None:
 
 
 def test_a_number_is_neither_a_switch_nor_without_end() -> None:
-    with pytest.raises(UsageError, match=r"evaluate\.min_accuracy=True: a number is asked for"):
+    with pytest.raises(UsageError, match=r"evaluate\.min_accuracy=True: it must be a number"):
         EvaluateSettings.of({"min_accuracy": True})
     with pytest.raises(UsageError, match=r"evaluate\.max_log_loss=inf: input should be a finite number"):
         EvaluateSettings.of({"max_log_loss": float("inf")})

@@ -21,7 +21,7 @@ def test_a_tag_that_names_nothing_fixed_is_refused(tag: str) -> None:
 
 
 def test_machines_are_of_steps() -> None:
-    with pytest.raises(UsageError, match="no step trian: did you mean train"):
+    with pytest.raises(UsageError, match="unknown step trian: did you mean train"):
         read_build("vertex", {"vertex": {"machines": {"trian": {"cpu": 4}}}})
     with pytest.raises(UsageError, match="cpu"):
         read_build("vertex", {"vertex": {"machines": {"train": {"cpu": -1}}}})

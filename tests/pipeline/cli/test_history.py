@@ -79,7 +79,7 @@ def test_what_is_rolled_back_shows_in_the_history(registry: Path) -> None:
     now = {"PETALFLOW_NOW": "2026-03-02T03:00:00Z"}
     done = petalflow("rollback", *where, "--to", "1", "--why", "too sure", env=now)
     assert (done.code, done.errors) == (0, "")
-    assert done.output == f"released version 3, which is version 1 again: {registry}/flowers/3\n"
+    assert done.output == f"released version 3, a copy of version 1: {registry}/flowers/3\n"
     listed = petalflow("runs", *where, env={"TZ": "Europe/Berlin"})
     assert (listed.code, listed.errors) == (0, "")
     assert [line.split("  ")[0] for line in listed.output.splitlines()] == ["began", "2026-03-02 04:00"]
@@ -104,7 +104,7 @@ def test_no_history_is_one_line_and_no_error(tmp_path: Path) -> None:
     where = ["--registry", str(tmp_path / "models"), "--name", "flowers"]
     done = petalflow("runs", *where)
     records = tmp_path / "models" / ".records" / "flowers"
-    assert (done.code, done.output, done.errors) == (0, f"no runs of flowers are recorded in {records}\n", "")
+    assert (done.code, done.output, done.errors) == (0, f"no runs of flowers recorded in {records}\n", "")
     assert json.loads(petalflow("runs", *where, "--json").output) == []
 
 

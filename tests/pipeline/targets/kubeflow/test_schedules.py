@@ -113,7 +113,7 @@ def test_a_line_that_the_cluster_cannot_keep_is_found_before_anything_is_made(ku
     made = schedules(cron_timezone="Europe/Berlin").create(spec)
     assert (made.timezone, kubeflow.recurring.one.trigger.cron_schedule.cron) == ("Europe/Berlin", "0 30 0 1 * *")
     assert snapshot_settings(given_to(kubeflow.recurring.one)).due is None
-    with pytest.raises(UsageError, match="there is no time zone 'Europe/Berlin2'"):
+    with pytest.raises(UsageError, match="unknown time zone 'Europe/Berlin2'"):
         schedules(cron_timezone="Europe/Berlin2")
 
 

@@ -253,7 +253,7 @@ def test_without_a_host_a_pod_asks_its_own_cluster(target, monkeypatch) -> None:
     [
         ({"host": "localhost:8080"}, "kubeflow.host"),
         ({"volume_claim": None}, "volume_claim and volume_path go together"),
-        ({"machines": {"train": {"accelerator": "NVIDIA_L4"}}}, "no accelerator NVIDIA_L4 here"),
+        ({"machines": {"train": {"accelerator": "NVIDIA_L4"}}}, "Kubernetes has no accelerator NVIDIA_L4"),
         ({"tolerations": [{"keyy": "gpu"}]}, "kubeflow.tolerations.0.keyy"),
         ({"run_as_user": 0}, "kubeflow.run_as_user"),
     ],
