@@ -97,7 +97,8 @@ def _check_understood_everywhere(fields: Sequence[str], expression: str) -> None
     for name, field in zip(_FIELDS, fields, strict=True):
         if not _KNOWN_EVERYWHERE.fullmatch(field.upper()):
             raise UsageError(
-                f"{expression!r}: not all targets understand the {name} {field!r}; use *, */2 or a list of 5, 1-5, 1-5/2"
+                f"{expression!r}: not all targets understand the {name} {field!r}; "
+                "use *, */2, or a list of 5, 1-5 and 1-5/2"
             )
     days, weekdays = fields[2], fields[4]
     # Some treat */2 as a star here, so that both fields must match; others as a list, so that one is enough.

@@ -58,7 +58,7 @@ class ClusterSettings(ContainerSettings):
     machines: Mapping[str, Machine] = Field(
         {},
         description="Machines by step, like {train: {cpu: 8, memory_gb: 32, accelerator: KIND, accelerators: 1, "
-        "retries: 2}}; KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 or TPU_V5_LITEPOD ... on Vertex AI.",
+        "retries: 2}}; KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4, TPU_V6E ... on Vertex AI.",
     )
 
     @field_validator("machines")

@@ -19,17 +19,17 @@ def read_build(
     tag: str | None = None,
     accelerator: str | None = None,
 ) -> Build:
-    """Returns how to compile for a place.
+    """Returns the build for a target.
 
     Args:
-        on: The place; None for a file that every place runs.
-        values: The user's settings by section; that of the place counts.
-        repository: Of the container images; wins over the place's setting.
-        tag: Wins over the place's setting.
-        accelerator: Of the machine that trains; wins over the place's setting.
+        on: The target; None for a file that runs on every target.
+        values: The user's settings by section; only the target's are used.
+        repository: Repository of the container images; overrides the target's setting.
+        tag: Tag of the container images; overrides the target's setting.
+        accelerator: Accelerator for train; overrides the target's setting.
 
     Raises:
-        UsageError: If a setting does not do.
+        UsageError: If an option or setting is invalid.
     """
     for option, value, check in (
         ("--container-repository", repository, check_repository),
@@ -43,7 +43,7 @@ def read_build(
     settings = read_target_settings(values)
     if on is None or on == "local":
         if accelerator and accelerator.startswith("TPU_"):
-            raise UsageError(f"--accelerator {accelerator} is Vertex AI's alone; add --on vertex")
+            raise UsageError(f"--accelerator {accelerator} exists only on Vertex AI; add --on vertex")
         machines = {TRAIN: Machine(accelerator=accelerator)} if accelerator else {}
         return Build(repository or DEFAULT_REPOSITORY, tag or __version__, machines)
     given = settings[on].model_dump()

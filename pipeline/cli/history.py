@@ -1,4 +1,4 @@
-"""The history of a name on the terminal: a line a run, the newest last, like a log."""
+"""The history of a model on the terminal: one line per run, newest last, like a log."""
 
 import json
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from petalflow.run import record as runs
 from petalflow.run.history import ACTIVE, INTERRUPTED, UNREADABLE, WAITING, RunRecord
 from petalflow.run.steps import CACHED, FAILED, RAN, RUNNING
 
-# Where there is no terminal, nothing is wrapped and nothing cut.
-_ENDLESS = 100_000
+# Without a terminal, nothing is wrapped or cut.
+_UNLIMITED = 100_000
 _OUTCOMES = {
     runs.ACCEPTED: "green",
     runs.REFUSED: "yellow",
@@ -29,12 +29,12 @@ _STEPS = {RAN: "", CACHED: "cyan", FAILED: "red", RUNNING: "yellow"}
 
 
 def print_runs(records: Sequence[RunRecord], console: Console | None = None) -> None:
-    """Prints runs, a line each, or a few where that is too long for the terminal; times are of this machine's zone."""
+    """Prints runs, one line each, or a few if it is too long for the terminal; times are in this machine's zone."""
     console = console or Console()
     if not console.is_terminal:
-        console = Console(file=console.file, width=_ENDLESS)
+        console = Console(file=console.file, width=_UNLIMITED)
     table = _table(records)
-    needed = console.measure(table, options=console.options.update(width=_ENDLESS)).maximum
+    needed = console.measure(table, options=console.options.update(width=_UNLIMITED)).maximum
     with console.capture() as printed:
         console.print(table if needed <= console.width else _blocks(records))
     for line in printed.get().splitlines():
@@ -42,7 +42,7 @@ def print_runs(records: Sequence[RunRecord], console: Console | None = None) -> 
 
 
 def print_json(records: Sequence[RunRecord]) -> None:
-    """Prints runs as a JSON array; times are UTC."""
+    """Prints runs as a JSON array; times are in UTC."""
     print(json.dumps([asdict(record) for record in records], indent=2, ensure_ascii=False, default=_to_json))
 
 
@@ -64,7 +64,7 @@ def _table(records: Sequence[RunRecord]) -> Table:
 
 
 def _blocks(records: Sequence[RunRecord]) -> Table:
-    """Returns the same with all that is known of a run below each other."""
+    """Returns a table with the details of each run below each other."""
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -98,7 +98,7 @@ def _result(record: RunRecord) -> Text:
 
 
 def _ran(record: RunRecord) -> Text:
-    """Returns the steps that did something, and those that the cache answered for, with a star."""
+    """Returns the steps that ran, and those whose result came from the cache, with a star."""
     shown = {step: state for step, state in record.steps.items() if state in _STEPS}
     marked = [Text(step + "*" * (state == CACHED), _STEPS[state]) for step, state in shown.items()]
     return Text(" ").join(marked)

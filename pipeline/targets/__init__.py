@@ -9,13 +9,13 @@ from pipeline.target import Target
 
 
 def find_target(name: str, settings: Mapping[str, ContainerSettings]) -> Target:
-    """Returns a place to run.
+    """Returns a target.
 
     Args:
         name: local, docker, kubeflow or vertex.
-        settings: Of the places, by name.
+        settings: The targets' settings, by name.
     """
-    # Each imports the client library of its place.
+    # Imported here, since each target imports its own client library.
     if name == "docker":
         from pipeline.targets.docker.target import Docker
 
@@ -34,11 +34,11 @@ def find_target(name: str, settings: Mapping[str, ContainerSettings]) -> Target:
 
 
 def find_schedules(name: str, settings: Mapping[str, ContainerSettings]) -> Schedules:
-    """Returns the schedules of a place; local and docker share those of this machine.
+    """Returns the schedules of a target; local and docker share those of this machine.
 
     Args:
         name: local, docker, kubeflow or vertex.
-        settings: Of the places, by name.
+        settings: The targets' settings, by name.
     """
     if name == "kubeflow":
         from pipeline.targets.kubeflow.schedules import KubeflowSchedules

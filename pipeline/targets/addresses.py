@@ -1,4 +1,4 @@
-"""The addresses of a run, checked before it starts from where the command stands."""
+"""Checking the addresses of a run, from this machine, before it starts."""
 
 import os
 from pathlib import Path
@@ -10,37 +10,37 @@ from pipeline.request import Request
 
 
 def check_addresses(request: Request, out: Path) -> None:
-    """Checks that the source can be read, and that all else can be written and lies apart from it.
+    """Checks that the source can be read, and that all other addresses can be written and lie outside it.
 
     Raises:
-        UsageError: Naming the first address that does not do.
+        UsageError: If an address is unsuitable; the message names the first.
     """
     _check_source(request)
     source = current_source(request)
-    for what, place in {"--out": str(out), **written_addresses(request)}.items():
-        _check_writable(what, place)
+    for what, address in {"--out": str(out), **written_addresses(request)}.items():
+        _check_writable(what, address)
         if source:
-            _check_apart(what, place, "source", source.location)
-    # A model server watches the registry, and would find a run's work among the versions.
+            _check_apart(what, address, "source", source.location)
+    # A model server watches the registry, and would find a run's files among the versions.
     _check_apart("--out", str(out), "registry", request.registry)
 
 
 def written_addresses(request: Request) -> dict[str, str]:
-    """Returns what a run writes to, beside its folder: the option -> the address."""
+    """Returns the addresses that a run writes to besides its folder: the option -> the address."""
     return {"--registry": request.registry, "--state": request.state_uri, "--record": request.record_uri}
 
 
 def source_location(request: Request) -> dict[str, str]:
-    """Returns the folder in which the source is, whatever the date: what names it -> the address."""
+    """Returns the folder that contains the source on any date: the option or setting -> the address."""
     source = request.source_pattern.fixed_part
     return {source.location_setting: source.location}
 
 
 def current_source(request: Request) -> Source | None:
-    """Returns the source as it is now, there or not; None if it is the latest of folders to come.
+    """Returns the source as of now, which need not exist; None if it is the latest of folders that do not exist yet.
 
     Raises:
-        UsageError: If the address is wrong, or there is no folder to be the latest and the run does not wait for one.
+        UsageError: If the address is invalid, or no folder exists yet and the run would not wait for one.
     """
     try:
         return request.source_pattern.at(clock.now(), request.configuration.snapshot.timezone)
@@ -51,7 +51,7 @@ def current_source(request: Request) -> Source | None:
 
 
 def _check_source(request: Request) -> None:
-    """Checks a source as far as it is there; one that may come later needs a folder to come to."""
+    """Checks the source if it exists; one that may arrive later needs a folder to arrive in."""
     pattern = request.source_pattern
     folder = pattern.fixed_part.location
     storage.check_readable(folder)
@@ -64,10 +64,12 @@ def _check_source(request: Request) -> None:
     if lacks and (_may_be_missing(request) or (request.later and pattern.is_daily)):
         return
     if lacks and pattern.is_dated:
-        raise UsageError(f"{lacks}; wait for it: snapshot.source_wait_minutes, or do without: snapshot.if_missing=skip")
+        raise UsageError(
+            f"{lacks}; set snapshot.source_wait_minutes to wait for it, or snapshot.if_missing=skip to skip the run"
+        )
     source.check()
     if lacks:
-        raise UsageError(f"{lacks}; let whoever fills it write that file, or correct snapshot.ready_file")
+        raise UsageError(f"{lacks}; have that file written once the source is complete, or correct snapshot.ready_file")
 
 
 def _check_folder(address: str, folder: str) -> None:
@@ -76,7 +78,7 @@ def _check_folder(address: str, folder: str) -> None:
     path = storage.local_path(folder)
     if not (path.is_dir() and os.access(path, os.R_OK | os.X_OK)):
         raise UsageError(
-            f"source {address}: there is no folder {folder} that can be read; make it, or correct the path"
+            f"source {address}: the folder {folder} does not exist or cannot be read; create it, or correct the path"
         )
 
 
@@ -95,8 +97,8 @@ def _check_writable(what: str, address: str) -> None:
 def _check_apart(what: str, address: str, outer_what: str, outer_address: str) -> None:
     if not (storage.is_local(address) and storage.is_local(outer_address)):
         return
-    inner, outer = (storage.local_path(place).resolve() for place in (address, outer_address))
+    inner, outer = (storage.local_path(each).resolve() for each in (address, outer_address))
     if inner.is_relative_to(outer):
         raise UsageError(
-            f"{what} {address} lies in the {outer_what} {outer_address}, and would be read as part of it; move it"
+            f"{what} {address} is inside the {outer_what} {outer_address} and would be read as part of it; move it"
         )

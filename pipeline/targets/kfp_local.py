@@ -1,4 +1,4 @@
-"""This machine: kfp.local runs the compiled pipeline, and what it prints is turned into states."""
+"""Running the compiled pipeline on this machine with kfp.local, whose output is turned into states of the steps."""
 
 import contextlib
 import io
@@ -22,27 +22,27 @@ from pipeline.targets.work import forget_incomplete, forget_old, note_used
 _LOG = "run.log"
 WORK = "steps"
 CACHE = ".cache"
-# Nothing of ours uses it, but unless it is told of one kfp leaves a temporary folder behind at each run.
+# We do not use it, but without it kfp leaves a temporary folder behind in each run.
 WORKSPACE = ".workspace"
-# How kfp.local says what it does (kfp 2.17), once its colours are taken away.
-_COLOUR = re.compile(r"\x1b\[\d+m")
-_STARTED = re.compile(r"Executing task '(?P<step>[a-z-]+)'")
-_FINISHED = re.compile(r"Task '(?P<step>[a-z-]+)' finished with status (?P<status>[A-Z]+)")
-_CACHE_HIT = re.compile(r"Task (?P<step>[a-z-]+) cache hit \(key=(?P<key>[0-9a-f]+)\)")
+# What kfp.local prints (kfp 2.17), without colours; tests/canaries/test_kfp.py notices if that changes.
+COLOUR = re.compile(r"\x1b\[\d+m")
+STARTED = re.compile(r"Executing task '(?P<step>[a-z-]+)'")
+FINISHED = re.compile(r"Task '(?P<step>[a-z-]+)' finished with status (?P<status>[A-Z]+)")
+CACHE_HIT = re.compile(r"Task (?P<step>[a-z-]+) cache hit \(key=(?P<key>[0-9a-f]+)\)")
 
 
 def execute(runner: Any, pipeline: Path, out: Path, run: RunFile, display: Display) -> Failure | None:
-    """Runs a compiled pipeline to its end.
+    """Runs a compiled pipeline until it has ended.
 
     Args:
-        runner: Of kfp.local.
+        runner: A runner of kfp.local.
         pipeline: The compiled pipeline.
-        out: Folder of the run: its log, the steps' work, and the cache.
-        run: Its state, kept up to date.
-        display: Where it is shown.
+        out: Folder of the run, with its log, the steps' work, and the cache.
+        run: The run's file, kept up to date.
+        display: Where the run is shown.
 
     Returns:
-        The step that failed, if one did.
+        The failure, or None.
     """
     follower = Follower(run, display, out / _LOG)
     try:
@@ -59,7 +59,7 @@ def execute(runner: Any, pipeline: Path, out: Path, run: RunFile, display: Displ
 def _run(runner: Any, pipeline: Path, parameters: Mapping[str, str], out: Path) -> None:
     from kfp import components, local
 
-    # Said to root, since kfp does; its own handler comes and goes with each task.
+    # Logs to root, as kfp does; its own handler comes and goes with each task.
     logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s", force=True)
     warnings.filterwarnings("ignore", message="You may be attemp", category=RuntimeWarning)
     forget_incomplete(out / CACHE)
@@ -79,7 +79,7 @@ def _run(runner: Any, pipeline: Path, parameters: Mapping[str, str], out: Path) 
 
 
 def _tidy(out: Path, run: RunFile, display: Display) -> None:
-    """Removes what old runs left in the folder, as far as the settings of this one go."""
+    """Removes the work of old runs from the folder, as the settings of this run ask."""
     keep = KeepSettings.from_json(run.parameters["keep_config"]).work
     if keep is None:
         return
@@ -87,14 +87,14 @@ def _tidy(out: Path, run: RunFile, display: Display) -> None:
     try:
         forget_old(out / WORK, out / CACHE, keep, besides=last)
     except OSError as error:
-        display.note(f"cannot clear away old work in {out}: {error}")
+        display.note(f"cannot remove old work in {out}: {error}")
 
 
 class Follower(io.TextIOBase):
-    """Stands in for stdout while kfp.local works: logs every line and notes what happens to the steps.
+    """Replaces stdout while kfp.local works: logs every line and records the states of the steps.
 
     Attributes:
-        cache_hits: What the names begin with of the cache's entries that steps were answered with.
+        cache_hits: Prefixes of the names of the cache entries that were used.
     """
 
     def __init__(self, run: RunFile, display: Display, log: Path) -> None:
@@ -107,33 +107,33 @@ class Follower(io.TextIOBase):
         self.cache_hits: list[str] = []
 
     def write(self, text: str) -> int:
-        """Takes what is printed, in whatever pieces."""
+        """Takes printed text, in pieces of any size."""
         *lines, self._part = (self._part + text).split("\n")
         for line in lines:
-            self._take(_COLOUR.sub("", line))
+            self._take(COLOUR.sub("", line))
         return len(text)
 
     def close(self) -> None:
-        """Ends the log."""
+        """Closes the log."""
         self._log.close()
 
     def failure(self) -> Failure | None:
-        """Returns the first step that failed; a notification that failed changes nothing of what it was to tell."""
+        """Returns the failure of the first step that failed; a failed notification does not make the run fail."""
         failed = [step.name for step in self._run.steps if step.state == FAILED and step.name != "notify"]
         return Failure(failed[0], tuple(self._lines.get(failed[0], ())), str(self._path)) if failed else None
 
     def _take(self, line: str) -> None:
         self._log.write(line + "\n")
         self._log.flush()
-        if match := _STARTED.search(line):
+        if match := STARTED.search(line):
             self._started(match["step"])
-        elif match := _FINISHED.search(line):
+        elif match := FINISHED.search(line):
             self._finished(match["step"], RAN if match["status"] == "SUCCESS" else FAILED)
-        elif match := _CACHE_HIT.search(line):
+        elif match := CACHE_HIT.search(line):
             self.cache_hits.append(match["key"])
             self._finished(match["step"], CACHED)
         else:
-            self._said(line.strip())
+            self._take_step_line(line.strip())
 
     def _started(self, step: str) -> None:
         self._since[step] = time.monotonic()
@@ -141,17 +141,17 @@ class Follower(io.TextIOBase):
         self._display.started(step)
 
     def _finished(self, step: str, state: str) -> None:
-        # A container that removes itself is sometimes gone before kfp asked how it ended, and
-        # then passes for a success; the step's own last word does not.
+        # A container that removes itself is sometimes gone before kfp asks how it ended, and is then reported as a
+        # success; the step's own error line tells the truth.
         if state == RAN and last_error("\n".join(self._lines.get(step, ()))):
             state = FAILED
         self._run.note(step, state, time.monotonic() - self._since[step] if step in self._since else 0)
         self._display.finished(step)
 
-    def _said(self, line: str) -> None:
+    def _take_step_line(self, line: str) -> None:
         running = next((step.name for step in self._run.steps if step.state == RUNNING), None)
         if not running or not line:
             return
         self._lines.setdefault(running, []).append(line)
-        if line.startswith(f"{running}: "):  # a step's own words, not kfp's about it
+        if line.startswith(f"{running}: "):  # printed by the step, not by kfp about it
             self._display.line(line)

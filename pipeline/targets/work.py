@@ -1,7 +1,7 @@
-"""What kfp.local leaves in the folder of a run: the steps' work, and a cache that refers to it.
+"""The files that kfp.local leaves in the folder of a run: the steps' work, and a cache that refers to it.
 
 ```
-<out>/steps/petalflow-2026-03-02-03-00-00-000000/convert/dataset/ ...     a folder a run, a folder a step in it
+<out>/steps/petalflow-2026-03-02-03-00-00-000000/convert/dataset/ ...     a folder per run, with a folder per step
 <out>/.cache/<key>.json                                                   the outputs of one step, as addresses
 ```
 """
@@ -13,16 +13,16 @@ from pathlib import Path
 
 from petalflow import storage
 
-# The artifacts of cached steps that are folders with a marker.
+# Artifacts of cached steps that are folders with a completeness marker.
 _MARKED = ("dataset", "model", "exported")
-# As kfp.local names a run, with the time here; nothing else is ours to remove.
-_RUN = "petalflow-%Y-%m-%d-%H-%M-%S-%f"
-# The steps of a run that had nothing to do.
+# How kfp.local names the folder of a run, with the local time; nothing else is removed.
+RUN_FOLDER = "petalflow-%Y-%m-%d-%H-%M-%S-%f"
+# The steps of a run that found nothing new.
 _IDLE = {"snapshot", "notify"}
 
 
 def forget_incomplete(cache: Path) -> None:
-    """Removes cached results that lost a file, so that kfp, which looks at names only, makes them again."""
+    """Removes cached results that lack a file, so that kfp, which only compares names, computes them again."""
     for entry in cache.glob("*.json"):
         try:
             outputs = storage.read_json(str(entry))
@@ -34,30 +34,30 @@ def forget_incomplete(cache: Path) -> None:
 
 
 def note_used(cache: Path, key: str) -> None:
-    """Notes that a run was answered from the cache, which kfp does not, in the time of the entry's file.
+    """Records the use of a cache entry in the modification time of its file, since kfp does not.
 
     Args:
         cache: The folder of the cache.
-        key: What the name of the entry begins with.
+        key: Prefix of the entry's name.
     """
     for entry in cache.glob(f"{key}*.json"):
         os.utime(entry)
 
 
 def forget_old(steps: Path, cache: Path, keep: int, besides: str = "") -> None:
-    """Removes the work of old runs, and what the cache has of it.
+    """Removes the work of old runs, and the cache entries that refer to it.
 
-    Kept are the newest runs that came further than their snapshot, what the cache answered them with, and as many that
-    did not: weeks with nothing new push out nothing that the run after them can use.
+    Keeps the newest runs that went beyond their snapshot, with the cached results they used, and the same number of
+    runs that did not: weeks with nothing new do not displace what the next run can use.
 
     Args:
         steps: The folder of the steps' work.
         cache: The folder of the cache.
         keep: How many runs of each kind.
-        besides: Address of what is kept in any case, with all of its run; "" for nothing.
+        besides: Address whose run is always kept; "" for none.
 
     Raises:
-        OSError: If something cannot be removed.
+        OSError: If a folder cannot be removed.
     """
     began = {run: time for run in steps.iterdir() if (time := _began(run)) is not None}
     newest = sorted(began, key=lambda run: began[run], reverse=True)
@@ -75,9 +75,9 @@ def forget_old(steps: Path, cache: Path, keep: int, besides: str = "") -> None:
 
 
 def _began(run: Path) -> float | None:
-    """Returns when a run began, in seconds since 1970, as its folder's name says; None if that is no run's."""
+    """Returns when a run began, in seconds since 1970, from its folder's name; None for any other folder."""
     try:
-        return datetime.strptime(run.name, _RUN).timestamp()
+        return datetime.strptime(run.name, RUN_FOLDER).timestamp()
     except ValueError:
         return None
 
@@ -85,6 +85,6 @@ def _began(run: Path) -> float | None:
 def _uris(entry: Path) -> list[str]:
     try:
         outputs = storage.read_json(str(entry))
-    except ValueError:  # forgotten when the next run begins
+    except ValueError:  # removed when the next run begins
         return []
     return [output["uri"] for output in outputs.values() if isinstance(output, dict)]

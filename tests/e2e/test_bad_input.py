@@ -73,7 +73,7 @@ def test_an_output_inside_the_source(place) -> None:
         ended = inside.run(*ENOUGH)
         assert ended.code == 2
         assert f"{what} {place.source}" in ended.errors
-        assert "lies in the source" in ended.errors
+        assert "is inside the source" in ended.errors
     assert sorted(path.name for path in place.source.iterdir()) == ["cats", "dogs"]
 
 

@@ -132,7 +132,7 @@ def test_no_engine_is_said_in_one_line(digits, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        (("docker.network=nonsense",), "there is no Docker network nonsense"),
+        (("docker.network=nonsense",), "Docker network nonsense not found"),
         (("docker.container_repository=UPPER case",), "it must look like registry.example.com/petalflow"),
     ],
 )

@@ -142,7 +142,7 @@ def test_an_interruption_stops_cleanly(digits, tmp_path, number: signal.Signals,
             process.send_signal(number)
         output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == "petalflow: error: the run has stopped; the same command takes it up again\n"
+    assert errors == "petalflow: error: the run has stopped; run the same command again to resume it\n"
     assert "Traceback" not in output
     deadline = time.monotonic() + 20
     while steps_alive(place) and time.monotonic() < deadline:

@@ -66,7 +66,7 @@ def test_ctrl_c_leaves_the_run_going(cluster) -> None:
         _, errors = left.communicate()
     assert left.returncode == 130
     (said,) = errors.strip().splitlines()
-    assert f"the run goes on ({cluster.service.url}/#/runs/details/" in said
+    assert f"the run continues ({cluster.service.url}/#/runs/details/" in said
     assert cluster.service.run.state == "RUNNING"
 
 
@@ -77,7 +77,7 @@ def test_a_record_that_only_the_cluster_sees(cluster, outcome, code) -> None:
     ended = cluster.run()
     assert ended.code == code, ended.errors
     assert f"flowers: {outcome}" in ended.output
-    assert "cannot be read from here" in ended.output
+    assert "which this machine cannot read" in ended.output
     assert not cluster.volume.exists()
 
 
@@ -99,7 +99,7 @@ def test_a_folder_that_happens_to_be_here_is_not_taken_for_the_record(cluster) -
     cluster.service.play = Play(outcome="accepted", records=False)
     ended = cluster.run()
     assert ended.code == 0, ended.errors
-    assert "cannot be read from here" in ended.output
+    assert "which this machine cannot read" in ended.output
 
 
 def test_a_setting_of_train_is_checked_though_the_volume_is_not_here(cluster) -> None:

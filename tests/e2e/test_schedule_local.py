@@ -147,10 +147,10 @@ def test_a_pipeline_that_no_longer_compiles_is_said_in_one_line(home, tmp_path) 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (("--cron", "0 3 30 2 *"), ("--cron '0 3 30 2 *'", "never due")),
+        (("--cron", "0 3 30 2 *"), ("--cron: '0 3 30 2 *'", "never due")),
         (("--timezone", "Europe/Berln"), ("--timezone: unknown time zone 'Europe/Berln'", "Europe/Berlin")),
         (("--set", "evaluate.min_acuracy=1"), ("unknown setting evaluate.min_acuracy", "did you mean min_accuracy")),
-        (("--set", "notify.webhook=env:NOT_SET_HERE", "--out", "gs://b/out"), ("must be a folder of this machine",)),
+        (("--set", "notify.webhook=env:NOT_SET_HERE", "--out", "gs://b/out"), ("must be a folder on this machine",)),
         (("--on", "vertex"), ("--out", "leave it out")),
         (("--name", "di gits"), ("--name 'di gits'",)),
     ],

@@ -77,7 +77,7 @@ def test_ctrl_c_leaves_the_run_going(cloud) -> None:
         _, errors = left.communicate()
     assert left.returncode == 130
     (said,) = errors.strip().splitlines()
-    assert "the run goes on (https://console.cloud.google.com/" in said
+    assert "the run continues (https://console.cloud.google.com/" in said
     assert cloud.service.job.state.name == "PIPELINE_STATE_RUNNING"
 
 

@@ -70,13 +70,13 @@ def ask_for_the_time(spec: Spec) -> None:
 
 
 BREAKS: list[tuple[Callable[[Spec], None], str]] = [
-    (name_a_parameter_y, "named y, which YAML takes for a boolean"),
+    (name_a_parameter_y, "named y, which is a boolean in YAML"),
     (use_an_older_schema, "schema is 2.0.0"),
     (import_an_artifact, "exec-train is a importer"),
     (run_a_custom_job, "exec-train is a customJob"),
-    (name_no_tag, "names no fixed version"),
-    (name_latest, "names no fixed version"),
-    (run_a_container_component, "no lightweight component"),
+    (name_no_tag, "is not a fixed version"),
+    (name_latest, "is not a fixed version"),
+    (run_a_container_component, "not a lightweight component"),
     (install_at_start, "installs packages"),
     (set_the_environment, "sets environment variables"),
     (read_a_named_output, "depends on the output accepted"),

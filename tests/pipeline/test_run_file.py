@@ -41,6 +41,6 @@ def test_another_command_is_another_run(tmp_path) -> None:
 @pytest.mark.parametrize("text", ["notes", "{}", "[1]"])
 def test_what_is_no_run_file_is_not_overwritten(tmp_path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(UsageError, match="not a run's file"):
+    with pytest.raises(UsageError, match="not the file of a run"):
         RunFile.begin(tmp_path, PARAMETERS, STEPS)
     assert (tmp_path / "run.json").read_text() == text

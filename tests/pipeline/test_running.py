@@ -24,7 +24,7 @@ def request_(make_flowers, tmp_path) -> Request:
 
 def test_a_folder_is_held_by_one_run_at_a_time(tmp_path) -> None:
     with running.locked(tmp_path / "out"):
-        with pytest.raises(UsageError, match="another run is going on"), running.locked(tmp_path / "out"):
+        with pytest.raises(UsageError, match="another run is using"), running.locked(tmp_path / "out"):
             pass
         with running.locked(tmp_path / "other"):
             pass
@@ -33,13 +33,13 @@ def test_a_folder_is_held_by_one_run_at_a_time(tmp_path) -> None:
 
 
 def test_a_folder_of_a_run_is_on_this_machine(request_, target) -> None:
-    with pytest.raises(UsageError, match="must be a folder of this machine"):
+    with pytest.raises(UsageError, match="must be a folder on this machine"):
         running.run(target, request_, Path("gs://bucket/out").absolute())
 
 
 def test_a_folder_of_a_run_lies_apart_from_the_registry(request_, target) -> None:
     inside = Path(request_.registry) / "digits"
-    with pytest.raises(UsageError, match="lies in the registry"):
+    with pytest.raises(UsageError, match="is inside the registry"):
         running.run(target, request_, inside)
     assert not inside.exists()
 
@@ -48,6 +48,6 @@ def test_a_run_on_this_machine_that_left_no_record_has_failed(request_, target, 
     # As kfp shows one whose container was gone before it could be asked how it ended.
     run_file = RunFile.begin(tmp_path, {"name": "x"}, STEPS)
     run_file.note("snapshot", RAN, 1)
-    running._conclude(target, request_, run_file, None)
+    running.conclude(target, request_, run_file, None)
     assert run_file.outcome == "failed"
-    assert "left no verdict and no error" in run_file.results["error"]
+    assert "left neither a verdict nor an error" in run_file.results["error"]

@@ -66,8 +66,8 @@ def a_folder_of_two_lines(spec: ScheduleSpec) -> ScheduleSpec:
         (a_release_without_lineage, "does not state what it was made of"),
         (no_source, "does not exist"),
         (no_folder, "--out is required"),
-        (a_folder_elsewhere, "must be a folder of this machine"),
-        (a_folder_in_the_source, "lies in the source"),
+        (a_folder_elsewhere, "must be a folder on this machine"),
+        (a_folder_in_the_source, "is inside the source"),
         (a_folder_of_two_lines, "contains a line break"),
     ],
 )

@@ -18,7 +18,7 @@ def test_what_is_no_url_is_refused(host: str) -> None:
 
 
 def test_a_password_is_not_taken_since_it_would_be_stored() -> None:
-    with pytest.raises(UsageError, match="no password belongs into it"):
+    with pytest.raises(UsageError, match="it must not contain a password"):
         KubeflowSettings.of({"host": "http://user:hunter2@localhost:8080"})
 
 

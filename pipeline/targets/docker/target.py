@@ -1,4 +1,4 @@
-"""Containers on this machine: kfp.local runs the compiled pipeline, each step in its image."""
+"""Docker on this machine: kfp.local runs the compiled pipeline, each step in a container."""
 
 import contextlib
 import os
@@ -28,14 +28,14 @@ from pipeline.targets.addresses import check_addresses, current_source, source_l
 if TYPE_CHECKING:
     import docker
 
-# Who the steps are when the command is run by root: nobody in particular.
+# User id of the steps if root runs the command: an unprivileged one.
 _NOBODY = 65532
-# The folder of the run, which is locked while a command follows a run in it.
+# Labels containers with the folder of their run, which is locked while a command follows a run in it.
 _OUT_LABEL = "petalflow.out"
 _SOURCE_LABEL = "petalflow.source-hash"
-# What a step in a container needs of our environment to reach an object store; notify may need more.
+# Variables that a step in a container needs to reach an object store; notify may need more.
 _CREDENTIALS = "GOOGLE_APPLICATION_CREDENTIALS"
-_PASSED_ON = (
+_FORWARDED = (
     _CREDENTIALS,
     "AWS_ACCESS_KEY_ID",
     "AWS_DEFAULT_REGION",
@@ -50,10 +50,10 @@ _PASSED_ON = (
 
 @dataclass(frozen=True)
 class Docker:
-    """Runs in containers: not as root, without capabilities, the source and the root file system read-only.
+    """Runs steps in containers: not as root, without capabilities, with source and root file system read-only.
 
     Attributes:
-        settings: Images and network.
+        settings: Container images and network.
     """
 
     settings: DockerSettings
@@ -61,58 +61,58 @@ class Docker:
     runs_detached = False
 
     def probes(self) -> Sequence[Probe]:
-        """The engine, and the images."""
+        """Returns probes of the engine, the container images and the network."""
         images = [Probe(f"image {name}", partial(_probe_image, name)) for name in self._images()]
         return [Probe("engine", _probe_engine), *images, Probe("network", self._probe_network)]
 
     def check(self, request: Request, out: Path) -> None:
-        """Looks at the addresses, at Docker, and at the images."""
+        """Checks the addresses, Docker, the container images, and train's settings."""
         check_probes(self.probes())
         check_addresses(request, out)
         if ":" in str(out):
-            raise UsageError(f"--out {out} has a ':' in it, which Docker cannot mount; choose another")
-        check_seen_by_steps(request)
+            raise UsageError(f"--out {out} contains a ':', so Docker cannot mount it; choose another folder")
+        check_visible_to_steps(request)
         check_settings(request.configuration.train)
 
     def build(self, source: str = "") -> Build:
-        """With the images of the settings."""
+        """Returns a build with the container images of the settings."""
         return Build.of(self.settings, source)
 
     def code_version(self) -> str:
-        """Of the images themselves."""
+        """Returns the ids of the container images, which change with their code."""
         with connected() as client:
             return "-".join(client.images.get(image).id.partition(":")[2][:12] for image in self._images())
 
     def submit(self, request: Request, run: RunFile) -> None:
-        """Nothing to hand over: a run on this machine goes on while it is followed."""
+        """Does nothing: a run on this machine exists only while it is followed."""
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
-        """Runs the pipeline to its end."""
+        """Runs the pipeline until it has ended."""
         from kfp import local
 
         out = run.path.parent
         user, group = _user(out)
         for folder in _written(request, out):
-            _give(folder, user, group)
+            _make_writable(folder, user, group)
         runner = local.DockerRunner(
             user=f"{user}:{group}",
             mounts=mounts(request),
             network_mode=self.network(request),
-            environment=passed_on(request),
+            environment=forwarded_environment(request),
             read_only=True,
             tmpfs={"/tmp": ""},  # noqa: S108  (in the container)
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
             labels={_OUT_LABEL: str(out)},
         )
-        with _none_left(out):
+        with _cleaned_up(out):
             return kfp_local.execute(runner, self._pipeline(request.source, out), out, run, display)
 
     def _images(self) -> list[str]:
         return sorted({self.build().container_image(step) for step in STEPS})
 
     def _pipeline(self, source: str, out: Path) -> Path:
-        """Returns the committed pipeline, or one that names other images."""
+        """Returns the committed pipeline, or one compiled with other container images."""
         build = self.build(source)
         if build == Build():
             return pipeline_file()
@@ -128,11 +128,11 @@ class Docker:
                 try:
                     client.networks.get(name)
                 except docker.errors.APIError:
-                    raise UsageError(f"there is no Docker network {name}; correct docker.network") from None
+                    raise UsageError(f"Docker network {name} not found; correct docker.network") from None
         return name
 
     def network(self, request: Request) -> str:
-        """Returns the Docker network of the steps; "none" where they need none."""
+        """Returns the Docker network of the steps; "none" if they need none."""
         if self.settings.network != "auto":
             return self.settings.network
         read = (*source_location(request).values(), weights_file(request.configuration.train) or "")
@@ -143,15 +143,15 @@ class Docker:
 
 @contextlib.contextmanager
 def connected() -> Iterator["docker.DockerClient"]:
-    """Gives a client of the Docker engine.
+    """Provides a client of the Docker engine.
 
     Raises:
-        UsageError: If there is none that answers.
+        UsageError: If no engine answers.
     """
     try:
         import docker
     except ImportError:
-        raise UsageError("--on docker needs a package more: pip install '.[docker]' in the checkout") from None
+        raise UsageError("--on docker needs the package docker: pip install '.[docker]' in the checkout") from None
     try:
         client = docker.from_env()
     except docker.errors.DockerException as error:
@@ -161,7 +161,7 @@ def connected() -> Iterator["docker.DockerClient"]:
 
 
 def _cause(error: Exception) -> str:
-    """Returns what the system said, without the layers of libraries around it."""
+    """Returns the system's error message, without the layers of libraries around it."""
     inner = re.search(r"(PermissionError|FileNotFoundError|ConnectionRefusedError)\(\d+, '([^']+)'\)", str(error))
     return inner[2] if inner else " ".join(str(error).split())
 
@@ -188,7 +188,7 @@ def _probe_image(name: str) -> str:
 
 
 def _user(out: Path) -> tuple[int, int]:
-    """Returns who the steps are: the owner of the run's folder, but never root."""
+    """Returns the user and group id of the steps: the owner of the run's folder, but never root."""
     owner = out.stat()
     return (owner.st_uid, owner.st_gid) if owner.st_uid else (_NOBODY, _NOBODY)
 
@@ -196,16 +196,16 @@ def _user(out: Path) -> tuple[int, int]:
 def _written(request: Request, out: Path) -> list[Path]:
     """Returns the folders on this machine that steps write to."""
     addresses = (storage.join(request.registry, request.name), request.state_uri, request.record_uri)
-    return [out / kfp_local.WORK, *_here(addresses)]
+    return [out / kfp_local.WORK, *_local_paths(addresses)]
 
 
-def _here(addresses: Iterable[str]) -> list[Path]:
-    """Returns the paths of those addresses that are on this machine."""
+def _local_paths(addresses: Iterable[str]) -> list[Path]:
+    """Returns the local addresses as paths."""
     return [storage.local_path(address) for address in addresses if storage.is_local(address)]
 
 
-def _give(folder: Path, user: int, group: int) -> None:
-    """Makes a folder; what root made is given to the user."""
+def _make_writable(folder: Path, user: int, group: int) -> None:
+    """Creates a folder; changes the owner of what root created to the user."""
     folder.mkdir(parents=True, exist_ok=True)
     if os.getuid() == 0:
         for path in (folder, *folder.rglob("*")):
@@ -213,49 +213,51 @@ def _give(folder: Path, user: int, group: int) -> None:
                 os.chown(path, user, group, follow_symlinks=False)
 
 
-def check_seen_by_steps(request: Request) -> None:
-    """Checks that containers will see the source: what lies in its fixed part, if that is there at their start.
+def check_visible_to_steps(request: Request) -> None:
+    """Checks that containers will see the source: its fixed part must exist when they start.
 
     Raises:
-        UsageError: If they will not.
+        UsageError: If they will not see it.
     """
     visible = request.source_pattern.fixed_part
     if visible.is_remote:
         return
     if visible.needs_preparing:
         raise UsageError(
-            f"{request.source} is not prepared in {visible.options.tfds_data_dir}, to which containers cannot add it; "
+            f"{request.source} is not prepared in {visible.options.tfds_data_dir}, where containers cannot write; "
             f"prepare it first: petalflow snapshot {request.source} --out listing.jsonl --set "
             f"tfds_data_dir={visible.options.tfds_data_dir}"
         )
     seen, source = visible.extent, current_source(request)
     if seen == "/":
-        raise UsageError(f"source {request.source}: no container is given all of /; put the folders by date into one")
+        raise UsageError(
+            f"source {request.source}: containers do not get to see all of /; move the dated folders into one folder"
+        )
     if request.configuration.snapshot.source_wait_minutes and not storage.exists(seen):
         raise UsageError(
-            f"source {seen} is not there, and containers see no folder that is made after their start; make it, and "
-            "it is waited for until it holds files"
+            f"source {seen} does not exist, and containers do not see folders created after they start; create it, and "
+            "the run waits until it contains files"
         )
     if source is not None:
         _check_no_link_leads_out(storage.local_path(source.extent), storage.local_path(seen).resolve())
 
 
 def _check_no_link_leads_out(source: Path, seen: Path) -> None:
-    """Containers see nothing beside `seen`, so a link that leads out of it leads nowhere there."""
+    """Checks that no link leads out of `seen`, the only part of the source that containers see."""
     inside = (Path(folder, name) for folder, folders, files in os.walk(source) for name in (*folders, *files))
     for path in chain([source], filter(Path.is_symlink, inside)):
         if not path.resolve().is_relative_to(seen):
             raise UsageError(f"{path} links to {path.resolve()}, outside the source, unseen by containers; copy it")
 
 
-def passed_on(request: Request) -> dict[str, str]:
-    """Returns what the steps get of our environment."""
-    names = (*_PASSED_ON, *request.configuration.notify.secret_variables)
+def forwarded_environment(request: Request) -> dict[str, str]:
+    """Returns the environment variables that the steps receive from us."""
+    names = (*_FORWARDED, *request.configuration.notify.secret_variables)
     return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def mounts(request: Request) -> list["docker.types.Mount"]:
-    """Returns what the steps see, each at its own path; the folder of the run is mounted by kfp."""
+    """Returns the mounts of the steps, each at its own path; kfp mounts the folder of the run."""
     from docker.types import Mount
 
     train, secrets = request.configuration.train, request.configuration.notify.secret_files
@@ -265,14 +267,14 @@ def mounts(request: Request) -> list["docker.types.Mount"]:
         os.environ.get(_CREDENTIALS, ""),
         *secrets,
     )
-    read_only = {path: True for path in _here(read) if path.is_absolute() and path.exists()}
-    mounts = read_only | dict.fromkeys(_here(written_addresses(request).values()), False)
+    read_only = {path: True for path in _local_paths(read) if path.is_absolute() and path.exists()}
+    mounts = read_only | dict.fromkeys(_local_paths(written_addresses(request).values()), False)
     return [Mount(str(path), str(path), type="bind", read_only=only) for path, only in mounts.items()]
 
 
 @contextlib.contextmanager
-def _none_left(out: Path) -> Iterator[None]:
-    """Removes the containers of a folder's runs before the block, which a killed command left, and after it."""
+def _cleaned_up(out: Path) -> Iterator[None]:
+    """Removes the containers of a folder's runs: before the block, those that a killed command left; and after it."""
     _remove_containers(out)
     try:
         yield
@@ -285,5 +287,5 @@ def _remove_containers(out: Path) -> None:
 
     with connected() as client:
         for container in client.containers.list(filters={"label": f"{_OUT_LABEL}={out}"}):
-            with contextlib.suppress(docker.errors.APIError):  # it is being removed already
+            with contextlib.suppress(docker.errors.APIError):  # already being removed
                 container.remove(force=True)

@@ -1,6 +1,6 @@
-"""The API of Kubeflow Pipelines through kfp.Client: what a run needs of it, each call bounded in time.
+"""The API of Kubeflow Pipelines through kfp.Client, with a time limit on every call.
 
-The client's own methods print links and wait without end; its groups of generated calls (`client.runs`,
+The client's own methods print links and wait without limit; its generated API objects (`client.runs`,
 `client.pipelines` ...) do neither.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kfp_server_api import V2beta1RecurringRun as RecurringRun
     from kfp_server_api import V2beta1Run as Run
 
-# To connect and to answer; urllib3 asks four times, except where that would do something twice.
+# Seconds to connect and to answer; urllib3 tries four times unless that could do something twice.
 _ASK_S, _DO_S = (4, 5), (4, 60)
 _IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 429, 500
@@ -40,9 +40,9 @@ class Api:
     """A connection to Kubeflow Pipelines.
 
     Attributes:
-        host: URL that it was made with.
-        namespace: Of the runs; None where there is one user.
-        client: kfp's.
+        host: URL of the UI or the API.
+        namespace: Namespace of the runs; None if Kubeflow serves one user.
+        client: kfp's client.
     """
 
     host: str
@@ -51,30 +51,30 @@ class Api:
 
     @classmethod
     def connect(cls, settings: KubeflowSettings) -> "Api":
-        """Returns a connection; nothing is sent yet.
+        """Returns a connection, without sending anything yet.
 
         Raises:
-            UsageError: If there is no address, or a file of the settings cannot be read.
+            UsageError: If no host is set, or a file named in the settings cannot be read.
         """
         from kfp import Client
 
-        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it warns at each attempt
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # it logs a warning at each attempt
         host = _host(settings)
         if settings.ca_file and not Path(settings.ca_file).is_file():
-            raise UsageError(f"kubeflow.ca_file={settings.ca_file!r} is no file; name one that holds certificates")
+            raise UsageError(f"kubeflow.ca_file={settings.ca_file!r} is not a file; name one with certificates")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # that it talks to version 2
+            warnings.simplefilter("ignore", FutureWarning)  # about its use of version 2
             client = Client(
                 host=host,
                 credentials=_credentials(settings, host),
                 ssl_ca_cert=settings.ca_file,
-                # Any but its default, for which it would ask the server, five times over; ours goes with each call.
+                # Anything but its default, which it would request from the server five times; calls pass our own.
                 namespace=settings.namespace or "none",
             )
         return cls(host, settings.namespace, client)
 
     def health(self) -> Any:
-        """Returns what the server says of itself."""
+        """Returns the server's health and version."""
         with self._answering():
             return self.client.healthzs.healthz_service_get_healthz(_request_timeout=_ASK_S)
 
@@ -84,7 +84,7 @@ class Api:
             self.client.runs.run_service_list_runs(page_size=1, _request_timeout=_ASK_S, **self._in_namespace())
 
     def experiment(self, name: str) -> str:
-        """Returns the id of an experiment, made if it is not there."""
+        """Returns the id of an experiment, creating it if necessary."""
         from kfp_server_api import V2beta1Experiment
 
         with self._answering():
@@ -99,7 +99,7 @@ class Api:
             return str(made.experiment_id)
 
     def version(self, file: Path) -> tuple[str, str]:
-        """Returns the ids of our pipeline and of the version that is this file, uploaded if it is not there."""
+        """Returns the ids of our pipeline and of this file's version, uploading it if necessary."""
         name = f"{NAME}-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
         with self._answering():
             pipeline = self._pipeline()
@@ -114,7 +114,7 @@ class Api:
             return pipeline, str(made.pipeline_version_id)
 
     def find_run(self, experiment: str, name: str) -> "Run | None":
-        """Returns the run of a name, if there is one."""
+        """Returns the run of a name, or None."""
         with self._answering():
             listed = self.client.runs.run_service_list_runs(
                 experiment_id=experiment, filter=_named(name), _request_timeout=_ASK_S
@@ -129,7 +129,7 @@ class Api:
         parameters: Mapping[str, str],
         service_account: str | None,
     ) -> "Run":
-        """Starts a run of a pipeline's version and returns it."""
+        """Starts a run of a pipeline version and returns it."""
         from kfp_server_api import V2beta1PipelineVersionReference, V2beta1Run, V2beta1RuntimeConfig
 
         wanted = V2beta1Run(
@@ -143,12 +143,12 @@ class Api:
             return self.client.runs.run_service_create_run(run=wanted, _request_timeout=_DO_S)
 
     def run(self, run_id: str) -> "Run":
-        """Returns a run as it is now."""
+        """Returns the current state of a run."""
         with self._answering():
             return self.client.runs.run_service_get_run(run_id=run_id, _request_timeout=_ASK_S)
 
     def recurring_runs(self) -> "list[RecurringRun]":
-        """Returns all recurring runs, whosever they are."""
+        """Returns all recurring runs, including those of others."""
         found: list[RecurringRun] = []
         token = ""
         while True:
@@ -162,45 +162,45 @@ class Api:
                 return found
 
     def create_recurring_run(self, wanted: "RecurringRun") -> "RecurringRun":
-        """Makes a recurring run and returns it."""
+        """Creates a recurring run and returns it."""
         with self._answering():
             return self.client.recurring_runs.recurring_run_service_create_recurring_run(
                 recurring_run=wanted, _request_timeout=_DO_S
             )
 
     def disable_recurring_run(self, recurring_run_id: str) -> None:
-        """Keeps a recurring run from starting runs; once more changes nothing."""
+        """Disables a recurring run, or leaves it disabled."""
         with self._answering():
             self.client.recurring_runs.recurring_run_service_disable_recurring_run(
                 recurring_run_id=recurring_run_id, _request_timeout=_DO_S
             )
 
     def delete_recurring_run(self, recurring_run_id: str) -> None:
-        """Removes a recurring run; the runs that it started stay."""
+        """Deletes a recurring run; the runs that it started remain."""
         with self._answering():
             self.client.recurring_runs.recurring_run_service_delete_recurring_run(
                 recurring_run_id=recurring_run_id, _request_timeout=_DO_S
             )
 
     def log(self, run_id: str, pod: str) -> str | None:
-        """Returns what a pod of a run has printed, or None if nobody gives it.
+        """Returns the log of a pod of a run, or None if it is not available.
 
-        The UI has a route for it (frontend/server/app.ts), and the API server one that its definition does not
-        name (backend/src/apiserver/main.go); `host` may be either.
+        The UI has a route for it (frontend/server/app.ts), and the API server an undocumented one
+        (backend/src/apiserver/main.go); `host` may be either.
         """
         namespace = {"podnamespace": self.namespace} if self.namespace else {}
-        ways: tuple[tuple[str, dict[str, str]], ...] = (
+        routes: tuple[tuple[str, dict[str, str]], ...] = (
             ("/k8s/pod/logs", {"podname": pod, "runid": run_id, **namespace}),
             (f"/apis/v1alpha1/runs/{quote(run_id)}/nodes/{quote(pod)}/log", {}),
         )
-        return next(filter(None, (self._text(*way) for way in ways)), None)
+        return next(filter(None, (self._text(*route) for route in routes)), None)
 
     def link(self, run_id: str) -> str:
-        """Returns where a person can look at a run."""
+        """Returns the web page of a run."""
         return self._page(f"runs/details/{run_id}")
 
     def recurring_run_link(self, recurring_run_id: str) -> str:
-        """Returns where a person can look at a recurring run."""
+        """Returns the web page of a recurring run."""
         return self._page(f"recurringrun/details/{recurring_run_id}")
 
     def _page(self, path: str) -> str:
@@ -239,11 +239,14 @@ class Api:
 
     @property
     def _calls(self) -> Any:
-        """What makes the calls, with our connection, certificates and credentials; all groups share it."""
+        """The object that makes all calls, with our connection, certificates and credentials.
+
+        A private attribute of kfp's client; tests/canaries/test_kfp.py notices if it changes.
+        """
         return self.client._run_api.api_client
 
     def _in_namespace(self) -> dict[str, str]:
-        """Where Kubeflow serves one user, a request that names a namespace is refused."""
+        """Returns the namespace argument; if Kubeflow serves one user, it rejects requests that have one."""
         return {"namespace": self.namespace} if self.namespace else {}
 
     @contextlib.contextmanager
@@ -258,49 +261,49 @@ class Api:
         except urllib3.exceptions.HTTPError as error:
             if isinstance(getattr(error, "reason", None), urllib3.exceptions.SSLError):
                 raise UsageError(
-                    f"{self.host} is not trusted ({_cause(error)}); name the certificates to trust in kubeflow.ca_file"
+                    f"{self.host} is not trusted ({_cause(error)}); set kubeflow.ca_file to the certificates to trust"
                 ) from None
             raise Unreachable(f"{self.host} does not answer ({_cause(error)})") from None
-        # The generated code takes a page of HTML for an object with nothing in it.
+        # The generated code parses an HTML page as an empty object.
         if "json" not in (self._calls.last_response.getheader("content-type") or ""):
             raise UsageError(
-                f"{self.host} answers, but not as Kubeflow Pipelines does: a page to log in, or another service; "
+                f"{self.host} answers, but not as Kubeflow Pipelines does (a login page, or another service?); "
                 "check kubeflow.host and kubeflow.token_file"
             )
 
     def _explained(self, status: int, line: str, message: str) -> PetalflowError:
-        said = f"{line}: {message}" if message else line
+        answer = f"{line}: {message}" if message else line
         if status == _UNAUTHENTICATED:
             return UsageError(
-                f"{self.host} does not accept our credentials ({said}); put a token that is valid now into a file, "
+                f"{self.host} does not accept our credentials ({answer}); write a valid token to a file, "
                 "and --set kubeflow.token_file=FILE"
             )
         if status == _FORBIDDEN:
             where = f"namespace {self.namespace}" if self.namespace else "the namespace of the runs"
-            return UsageError(f"{self.host} does not permit this ({said}); ask for the role kubeflow-edit in {where}")
+            return UsageError(f"{self.host} does not permit this ({answer}); ask for the role kubeflow-edit in {where}")
         if status == _NOT_FOUND:
             return UsageError(
-                f"{self.host} knows nothing of this ({said}); check kubeflow.host, "
+                f"{self.host} did not find this ({answer}); check kubeflow.host, "
                 "or choose another --out if the run was deleted there"
             )
         if status == _TOO_MANY or status >= _SERVER_ERROR:
-            return Unreachable(f"{self.host} cannot answer now ({said})")
-        return PetalflowError(f"{self.host} refuses the request ({said})")
+            return Unreachable(f"{self.host} cannot answer now ({answer})")
+        return PetalflowError(f"{self.host} rejected the request ({answer})")
 
 
 def _host(settings: KubeflowSettings) -> str:
     host = settings.host or os.environ.get("KF_PIPELINES_ENDPOINT")
     if host:
         return host
-    if "KUBERNETES_SERVICE_HOST" in os.environ:  # a pod, which has this of its node
+    if "KUBERNETES_SERVICE_HOST" in os.environ:  # set in every pod
         return _IN_CLUSTER
     raise UsageError(
-        "no Kubeflow Pipelines is named; --set kubeflow.host=URL, like http://localhost:8080 (docker/kind/port-forward)"
+        "kubeflow.host is not set; --set kubeflow.host=URL, like http://localhost:8080 (docker/kind/port-forward)"
     )
 
 
 def _credentials(settings: KubeflowSettings, host: str) -> "TokenCredentialsBase | None":
-    """Returns what reads the token anew for each request, so that one that is replaced is noticed."""
+    """Returns credentials that read the token for each request, so that a new one takes effect."""
     from kfp import client
     from kfp.client import ServiceAccountTokenVolumeCredentials
 
@@ -315,24 +318,24 @@ def _credentials(settings: KubeflowSettings, host: str) -> "TokenCredentialsBase
     except (OSError, UnicodeDecodeError):
         words = []
     if len(words) != 1:
-        raise UsageError(f"kubeflow.token_file={file!r} does not hold one token; write it there, and nothing else")
+        raise UsageError(f"kubeflow.token_file={file!r} does not contain exactly one token; write only the token to it")
     return ServiceAccountTokenVolumeCredentials(file)
 
 
 def _named(name: str) -> str:
-    """Returns a filter of the API."""
+    """Returns a filter by display name, in the API's syntax."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "string_value": name}]})
 
 
 def _message(body: str | bytes | None) -> str:
     text = body.decode(errors="replace") if isinstance(body, bytes) else body or ""
     with contextlib.suppress(ValueError):
-        said = json.loads(text)
-        text = str(said.get("message") or said.get("error") or "") if isinstance(said, dict) else text
+        parsed = json.loads(text)
+        text = str(parsed.get("message") or parsed.get("error") or "") if isinstance(parsed, dict) else text
     return " ".join(text.split())[:_LONGEST_QUOTE]
 
 
 def _cause(error: BaseException) -> str:
-    """Returns what the system said, without the layers of urllib3 around it."""
+    """Returns the system's error message, without the layers of urllib3 around it."""
     cause = getattr(error, "reason", None) or error
     return " ".join(str(cause).rpartition(": ")[2].split())[:_LONGEST_QUOTE] or type(error).__name__

@@ -1,17 +1,17 @@
-"""When a schedule is due, in the words of Kubeflow Pipelines, which reads all schedules in one time zone.
+"""Translating a schedule for Kubeflow Pipelines, which reads all schedules in one time zone.
 
-What is known of it (the sources, and their parser tried with the lines below):
+What is known about it, from its sources, and from trying its parser with the expressions below:
 
-- The API server, when it takes a recurring run, and the controller, when it looks for the next time, both parse it with
-  robfig/cron 1.2.0: five or six fields, seconds first, names or 0 to 6 for days of the week, L and # unknown.
-- "TZ=Europe/Berlin 0 0 3 * * 1" is refused, "Expected 5 to 6 fields, found 7": time zones before the fields came with
-  version 3 of that parser. "0 3 * * 1" is taken, for the third minute of every hour in January.
+- The API server, when it accepts a recurring run, and the controller, when it computes the next time, parse it with
+  robfig/cron 1.2.0: five or six fields, seconds first, names or 0 to 6 for days of the week, without L and #.
+- "TZ=Europe/Berlin 0 0 3 * * 1" is rejected, "Expected 5 to 6 fields, found 7": time zones before the fields came with
+  version 3 of that parser. "0 3 * * 1" is accepted, as the third minute of every hour in January.
 - The controller computes in the zone of its variable CRON_SCHEDULE_TIMEZONE, for the whole cluster; manifests set it
-  from cronScheduleTimezone of the config map pipeline-install-config, to UTC. No API tells which it is.
-- A time that the clocks jump over in spring is not made up for, where cron on this machine does.
+  from cronScheduleTimezone in the config map pipeline-install-config, to UTC. No API reports it.
+- A time skipped when clocks go forward is not made up for; cron on this machine does so.
 
-So a schedule in another zone is translated. Where the clocks of the two do not change together, the line names the
-hours of both halves of the year, and snapshot skips the start that is not due (components/snapshot/waiting.py).
+So a schedule in another zone is translated. If the clocks of the two zones do not change together, the expression names
+the hours of both halves of the year, and snapshot skips the starts that are not due.
 """
 
 from collections.abc import Collection
@@ -25,42 +25,41 @@ from petalflow.cron import Cron
 from petalflow.errors import UsageError
 
 _DAY = 24 * 60
-# Laws on time change, but nobody knows them further ahead.
+# Laws about daylight saving time change; nobody knows them further ahead.
 _YEARS = 5
 
 
 def six_fields(cron: Cron, cluster_zone: str) -> tuple[str, bool]:
-    """Returns fields by which a cluster starts a run whenever a schedule is due, and whether it starts others too.
+    """Returns the fields for a cluster to start a run whenever a schedule is due, and True if it starts extra runs.
 
     Args:
-        cron: When it is due.
+        cron: When the schedule is due.
         cluster_zone: IANA name of the zone that the cluster reads schedules in.
 
     Raises:
-        UsageError: If no fields do.
+        UsageError: If no such fields exist.
     """
     distances = _distances_minutes(cron.timezone, cluster_zone)
     lines = {cron.expression if distance == 0 else _moved(cron, distance) for distance in distances}
     whole = {line for line in lines if line}
     if len(whole) < len(lines):
         raise UsageError(
-            f"--cron {cron.expression!r} in {cron.timezone} is no single line in {cluster_zone}, the zone that "
-            f"Kubeflow Pipelines reads it in; choose times that are, with --timezone {cluster_zone}, or give the "
-            "cluster that zone (cronScheduleTimezone in its pipeline-install-config) and --set "
-            f"kubeflow.cron_timezone={cron.timezone}"
+            f"the schedule {cron.expression!r} in {cron.timezone} has no single expression in {cluster_zone}, "
+            f"the zone of Kubeflow Pipelines; give the times in {cluster_zone}, or change the cluster's zone "
+            f"(cronScheduleTimezone in its pipeline-install-config) and set kubeflow.cron_timezone={cron.timezone}"
         )
     return f"0 {_all_of(whole)}", len(whole) > 1
 
 
 def _distances_minutes(zone: str, cluster_zone: str) -> set[int]:
-    """Returns how far a cluster's clocks are ahead of a zone's in the years to come."""
+    """Returns by how much a cluster's clocks are ahead of a zone's in the coming years."""
     here, there = clock.zone(zone), clock.zone(cluster_zone)
     days = (clock.now() + timedelta(days=day) for day in range(365 * _YEARS))
     return {(_offset(time.astimezone(there)) - _offset(time.astimezone(here))) // timedelta(minutes=1) for time in days}
 
 
 def _all_of(lines: Collection[str]) -> str:
-    """Returns five fields that name every minute, hour and weekday that one of the lines does."""
+    """Returns five fields that name every minute, hour and weekday of any of the lines."""
     if len(lines) == 1:
         return next(iter(lines))
     parsed = [CronSim(line, clock.now()) for line in lines]
@@ -76,7 +75,7 @@ def _offset(time: datetime) -> timedelta:
 
 
 def _moved(cron: Cron, minutes: int) -> str | None:
-    """Returns five fields that are due so much later, or None if there are none."""
+    """Returns five fields that are due `minutes` later, or None if no such fields exist."""
     parsed = CronSim(cron.expression, clock.now())
     _, _, day, month, weekday = cron.expression.split()
     times = [hour * 60 + minute + minutes for hour, minute in product(parsed.hours, parsed.minutes)]

@@ -1,4 +1,4 @@
-"""Kubeflow Pipelines: uploads the compiled pipeline, starts a run of it, and asks how far it is."""
+"""Kubeflow Pipelines: uploads the compiled pipeline, starts a run of it, and polls its status."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -32,10 +32,10 @@ _LOG_LINES = 50
 
 @dataclass(frozen=True)
 class Kubeflow:
-    """Runs on Kubeflow Pipelines 2, wherever that is.
+    """Runs on Kubeflow Pipelines 2, in any cluster.
 
     Attributes:
-        settings: Address, credentials, images, volume.
+        settings: Address, credentials, container images, volume.
     """
 
     settings: KubeflowSettings
@@ -43,7 +43,7 @@ class Kubeflow:
     runs_detached = True
 
     def probes(self) -> Sequence[Probe]:
-        """The package, the endpoint, what we may do there, and the volume; images only its nodes can look at."""
+        """Returns probes of the package, the endpoint, our permissions and the volume; only nodes see images."""
         return [
             Probe("package", _probe_package),
             Probe("endpoint", self._probe_endpoint),
@@ -52,32 +52,32 @@ class Kubeflow:
         ]
 
     def check(self, request: Request, out: Path) -> None:
-        """Looks at the addresses, at the endpoint, and at what is read and written as far as it is seen from here."""
-        self._check_seen_by_steps(request)
+        """Checks the endpoint, and the addresses and settings as far as this machine can see them."""
+        self._check_visible_to_steps(request)
         self._check_secrets(request.configuration.notify)
         check_probes(self.probes())
         train = request.configuration.train
-        if self._volume_is_here() or not any(storage.is_local(address) for address in _addresses(request).values()):
+        if self._is_volume_visible() or not any(storage.is_local(address) for address in _addresses(request).values()):
             check_addresses(request, out)
             check_settings(train)
         elif weights_file(train) is None:
             check_settings(train)
 
     def build(self, source: str = "") -> Build:
-        """With the images and machines of the settings, and what only Kubernetes understands."""
+        """Returns a build with the images and machines of the settings, and what only Kubernetes understands."""
         return replace(Build.of(self.settings, source), customize=_task_customizer(self.settings))
 
     def code_version(self) -> str:
-        """Of the sources and the images' names."""
+        """Returns a hash of the sources and the container images' names."""
         return self.build().code_version()
 
     def submit(self, request: Request, run: RunFile) -> None:
-        """Uploads the pipeline if this very file is not there yet, and starts a run that is named as ours."""
+        """Uploads the pipeline unless this exact file is there already, and starts a run named by our run id."""
         file = run.path.parent / "pipeline.yaml"
         compile_pipeline(file, self.build(request.source))
         api = Api.connect(self.settings)
         experiment = api.experiment(self.settings.experiment)
-        # There already if an earlier command was killed before it could note it.
+        # It exists if an earlier command was killed before it could record it.
         started = api.find_run(experiment, run.run_id) or api.create_run(
             experiment,
             run.run_id,
@@ -88,7 +88,7 @@ class Kubeflow:
         run.job, run.link = started.run_id, api.link(started.run_id)
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
-        """Asks how far the run is until it has ended."""
+        """Polls the run until it has ended."""
         api = Api.connect(self.settings)
         ended = cluster.follow(lambda: read_status(api.run(run.job)), run, display, self.settings.poll_s)
         return None if ended.succeeded else _failure(api, api.run(run.job), ended, run.link)
@@ -98,55 +98,55 @@ class Kubeflow:
         try:
             several = api.health().multi_user
         except Unreachable as error:
-            raise UsageError(f"{error}; see that it is up, and that kubeflow.host is its address") from None
+            raise UsageError(f"{error}; check that it is running and that kubeflow.host is its address") from None
         if several and not self.settings.namespace:
             raise UsageError(f"{api.host} serves several users; --set kubeflow.namespace=YOURS")
         if several is False and self.settings.namespace:
-            raise UsageError(f"{api.host} serves one user, who has no namespace; leave kubeflow.namespace out")
+            raise UsageError(f"{api.host} serves one user, without namespaces; remove kubeflow.namespace")
         return api.host
 
     def _probe_permission(self) -> str:
         try:
             Api.connect(self.settings).check_permission()
         except Unreachable as error:
-            raise UsageError(f"{error}; try again, or look at the pods of the namespace kubeflow") from None
+            raise UsageError(f"{error}; try again, or check the pods in the namespace kubeflow") from None
         return f"runs of {self.settings.namespace}" if self.settings.namespace else "runs"
 
     def _probe_volume(self) -> str:
         if not self.settings.volume_path:
             return "none: every address must be a URI"
-        seen = "seen from here too" if self._volume_is_here() else "not seen from here, so neither checked nor reported"
+        seen = "visible from here" if self._is_volume_visible() else "not visible from here: no checks, no report"
         return f"{self.settings.volume_path}, {seen}"
 
-    def _volume_is_here(self) -> bool:
+    def _is_volume_visible(self) -> bool:
         return self.settings.volume_path is not None and Path(self.settings.volume_path).is_dir()
 
-    def _check_seen_by_steps(self, request: Request) -> None:
+    def _check_visible_to_steps(self, request: Request) -> None:
         for what, address in _addresses(request).items():
             if not storage.is_local(address):
                 continue
             if not self.settings.volume_path:
                 raise UsageError(
-                    f"{what} {address} is on this machine, which the cluster does not see; use a URI, "
+                    f"{what} {address} is on this machine, which the cluster cannot see; use a URI, "
                     "or a volume: --set kubeflow.volume_claim=NAME --set kubeflow.volume_path=FOLDER"
                 )
             if not storage.local_path(address).is_relative_to(self.settings.volume_path):
                 raise UsageError(
-                    f"{what} {address} is not below kubeflow.volume_path={self.settings.volume_path!r}, all that "
-                    "the cluster sees; move it there"
+                    f"{what} {address} is not inside kubeflow.volume_path={self.settings.volume_path!r}, "
+                    "the only part that the cluster can see; move it there"
                 )
 
     def _check_secrets(self, notify: NotifySettings) -> None:
         for name in notify.secret_variables:
             if not self.settings.secret or name not in self.settings.secret_keys:
                 raise UsageError(
-                    f"the notify settings name env:{name}, which the steps do not have; put it into a Kubernetes "
+                    f"the notify settings use env:{name}, which is not set in the steps; put it into a Kubernetes "
                     f"secret, set kubeflow.secret to its name, and add {name} to kubeflow.secret_keys"
                 )
 
 
 def _addresses(request: Request) -> dict[str, str]:
-    """Returns what the steps read and write: its name -> the address."""
+    """Returns the addresses that the steps read and write: option or setting -> address."""
     file = weights_file(request.configuration.train)
     return {**source_location(request), **written_addresses(request), **({"train.weights": file} if file else {})}
 
@@ -155,12 +155,12 @@ def _probe_package() -> str:
     try:
         import kfp.kubernetes  # noqa: F401
     except ImportError:
-        raise UsageError("--on kubeflow needs a package more: pip install '.[kubeflow]' in the checkout") from None
+        raise UsageError("--on kubeflow needs kfp-kubernetes: pip install '.[kubeflow]' in the checkout") from None
     return f"kfp {version('kfp')}, kfp-kubernetes {version('kfp-kubernetes')}"
 
 
 def _failure(api: Api, run: "Run", ended: JobStatus, link: str) -> Failure | None:
-    """Returns what failed, with its last words."""
+    """Returns the failure with the last lines of the log; None if only the notification failed."""
     if run.state == "CANCELED":
         return Failure("", ("the run was cancelled",), link)
     failed = failed_step(run)
@@ -169,11 +169,11 @@ def _failure(api: Api, run: "Run", ended: JobStatus, link: str) -> Failure | Non
         if "notify" in others:
             return None
         where = f" at {', '.join(sorted(others))}" if others else ""
-        return Failure("", (ended.error or f"the run failed{where}, and Kubeflow does not say why",), link)
+        return Failure("", (ended.error or f"the run failed{where}, and Kubeflow gives no reason",), link)
     step, task = failed
     if task.display_name != step:
-        said = error_message(task) or "Kubeflow could not start it (the driver failed); its log is in the UI"
-        return Failure(step, (said,), link)
+        message = error_message(task) or "Kubeflow could not start it (the driver failed); the UI shows its log"
+        return Failure(step, (message,), link)
     logs = (api.log(run.run_id, pod) for pod in find_pods(run, step))
     log = next(filter(None, logs), None)
     lines = log.splitlines()[-_LOG_LINES:] if log else ["its log cannot be read from here"]
@@ -181,19 +181,21 @@ def _failure(api: Api, run: "Run", ended: JobStatus, link: str) -> Failure | Non
 
 
 def _task_customizer(settings: KubeflowSettings) -> Callable[["dsl.PipelineTask"], None] | None:
-    """Returns what adapts a step's task to the cluster, or None where the settings ask for nothing of the kind.
+    """Returns a function that adapts a step's task to the cluster, or None if the settings need none.
+
+    kfp writes these adaptations to a second YAML document.
 
     Args:
-        settings: Of the cluster.
+        settings: The cluster's settings.
     """
-    asked = (
+    adaptations = (
         settings.volume_claim,
         settings.secret,
         settings.run_as_user,
         settings.tolerations,
         settings.node_selector,
     )
-    return (lambda task: _customize(settings, task)) if any(asked) else None
+    return (lambda task: _customize(settings, task)) if any(adaptations) else None
 
 
 def _customize(settings: KubeflowSettings, task: "dsl.PipelineTask") -> None:
@@ -202,7 +204,7 @@ def _customize(settings: KubeflowSettings, task: "dsl.PipelineTask") -> None:
     if settings.volume_claim and settings.volume_path:
         kubernetes.mount_pvc(task, settings.volume_claim, settings.volume_path)
     if settings.secret:
-        # Optional, so that a step says which credentials it lacks; else its pod waits for the key without end.
+        # Optional, so that a step reports missing credentials; else its pod would wait for the key forever.
         kubernetes.use_secret_as_env(task, settings.secret, {key: key for key in settings.secret_keys}, optional=True)
     if settings.run_as_user:
         kubernetes.set_security_context(task, run_as_user=settings.run_as_user)

@@ -1,14 +1,14 @@
-"""What the tasks of a Kubeflow run say of our steps.
+"""The states of our steps, derived from the tasks of a Kubeflow run.
 
-The API server (2.x) lists the nodes of the Argo workflow that the pipeline became, by their display names.
-The step `train` is three of them (backend/src/v2/compiler/argocompiler/container.go and dag.go):
+The API server (2.x) lists the nodes of the pipeline's Argo workflow, by their display names.
+The step `train` consists of three (backend/src/v2/compiler/argocompiler/container.go and dag.go):
 
-    train-driver    resolves the inputs and looks into the cache
-    train           the step; omitted if its driver failed, and not there if a condition let nothing run
-    executor        the pod of the step, its child; SKIPPED if the cache had the answer
+    train-driver    resolves the inputs and queries the cache
+    train           the step; omitted if its driver failed, absent if a condition was not met
+    executor        the pod of the step, a child of it; SKIPPED if the cache had the result
 
-Conditions, the exit handler and `root` are pairs of driver and task too. What Argo omits or has not begun is
-RUNTIME_STATE_UNSPECIFIED (backend/src/apiserver/model/run.go); errors of tasks are left empty as a rule.
+Conditions, the exit handler and `root` are pairs of driver and task too. What Argo omits or has not started is
+RUNTIME_STATE_UNSPECIFIED (backend/src/apiserver/model/run.go); errors of tasks are usually empty.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kfp_server_api import V2beta1PipelineTaskDetail as Task
     from kfp_server_api import V2beta1Run as Run
 
-# A run that is cancelled is CANCELING until its pods are gone.
+# A cancelled run is CANCELING until its pods are gone.
 _ENDED = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 _STATES = {
     "SUCCEEDED": RAN,
@@ -39,21 +39,21 @@ _POD = "-system-container-impl-"
 
 
 def read_status(run: "Run") -> JobStatus:
-    """Returns how far a run is, step by step."""
+    """Returns the status of a run and its steps."""
     steps = {step: _step(step, run_tasks(run)) for step in STEPS}
     return JobStatus(run.state in _ENDED, run.state == "SUCCEEDED", steps, error_message(run))
 
 
 def run_tasks(run: "Run") -> Sequence["Task"]:
-    """Returns the tasks of a run; a run that has just begun has none."""
+    """Returns the tasks of a run; none if it has just started."""
     details = run.run_details and run.run_details.task_details
     return details or ()
 
 
 def find_pods(run: "Run", step: str) -> list[str]:
-    """Returns the names that the pod of a step may have.
+    """Returns the possible names of a step's pod.
 
-    The API gives the pod as the Argo node `<workflow>-<hash>`, or by its name, which has the template in between.
+    The API gives the Argo node `<workflow>-<hash>`, or the pod's name, which has the template in between.
     """
     children = [
         child.pod_name
@@ -65,15 +65,15 @@ def find_pods(run: "Run", step: str) -> list[str]:
 
 
 def error_message(what: "Run | Task | None") -> str:
-    """Returns what the service says of the failure of a run or a task, or ""."""
+    """Returns the service's error message about a run or a task, or ""."""
     errors = [what.error, *(status.error for status in what.state_history or ())] if what else []
     return next((error.message for error in errors if error and error.message), "")
 
 
 def failed_step(run: "Run") -> tuple[str, "Task"] | None:
-    """Returns the first step that failed, and the task that says so: its own, or that of its driver.
+    """Returns the first step that failed and its failed task: the step's own, or its driver's.
 
-    A notification that failed changes nothing of what it was to tell.
+    A failed notification does not make the run fail.
     """
     for step in STEPS:
         for task in (*_named(run_tasks(run), step), *_named(run_tasks(run), f"{step}-driver")):
@@ -95,7 +95,7 @@ def _step(step: str, tasks: Sequence["Task"]) -> StepState:
 
 
 def _came_from_cache(step: "Task", tasks: Iterable["Task"]) -> bool:
-    """Tells whether the executor was skipped; tasks do not name their parents, so it is found by its time."""
+    """Returns True if the executor was skipped; tasks do not name their parents, so it is found by its time."""
     within = [
         task
         for task in _named(tasks, "executor")
@@ -111,7 +111,7 @@ def _named(tasks: Iterable["Task"], name: str) -> list["Task"]:
 def _seconds(task: "Task") -> float:
     if task.start_time is None:
         return 0.0
-    # One that goes on has no end, or one in the year 1.
+    # A task in progress has no end, or one in the year 1.
     ended = task.end_time if task.end_time and task.end_time > task.start_time else None
     if ended is None and task.state in _ENDED:
         return 0.0

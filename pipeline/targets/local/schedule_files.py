@@ -1,4 +1,4 @@
-"""The schedules of this machine, a file each: all that a run needs, and when; light to import.
+"""The schedules of this machine, one file each, with all that a run needs; quick to import.
 
 $XDG_CONFIG_HOME/petalflow/schedules/<name>.json
 """
@@ -15,9 +15,9 @@ from typing import Any
 from petalflow.cron import Cron
 from petalflow.errors import UsageError, did_you_mean
 
-# Where the user keeps what programs are to remember.
+# The folder for configuration files.
 CONFIG_HOME = "XDG_CONFIG_HOME"
-# cron calls us every quarter of an hour at least.
+# cron calls us at least every quarter of an hour.
 _LATE = timedelta(minutes=15)
 
 
@@ -26,19 +26,19 @@ class ScheduleFile:
     """A schedule of this machine.
 
     Attributes:
-        name: Its own, and what it releases under.
+        name: The schedule's name, and that of the model to release.
         on: local or docker.
         source: Where the images are.
-        registry: Where releases go.
-        state_uri: What must survive a run.
-        record_uri: Where the records of its runs are.
+        registry: The model registry.
+        state_uri: State that outlives a run.
+        record_uri: Records of its runs.
         out: Folder of its runs.
-        folder: Where the user stood; relative paths in the settings are meant from there.
-        settings: What the user gave, by section.
-        cron: Five fields.
-        timezone: The zone they are meant in.
-        paused: Whether it does nothing until it is resumed.
-        active_since: When it was made, or resumed last, ISO 8601; what was due until then is over.
+        folder: The working directory of the user, to which paths in the settings are relative.
+        settings: The user's settings, by section.
+        cron: Cron expression of five fields.
+        timezone: The time zone of the expression.
+        paused: True if it starts no runs until it is resumed.
+        active_since: When it was created or last resumed, ISO 8601; earlier runs are not made up for.
     """
 
     name: str
@@ -57,42 +57,42 @@ class ScheduleFile:
 
     @property
     def path(self) -> Path:
-        """Its file."""
+        """The schedule's file."""
         return _path(self.name)
 
     @property
     def log(self) -> Path:
-        """What its runs print when cron calls them."""
+        """The file for the output of runs that cron starts."""
         return Path(self.out) / "schedule.log"
 
     def when(self) -> Cron:
-        """Returns when it is due."""
+        """Returns when the schedule is due."""
         return Cron(self.cron, self.timezone)
 
     @property
     def last_fired(self) -> datetime | None:
-        """When it ran last."""
+        """The time of the last run, or None."""
         try:
             return datetime.fromisoformat(self._fired.read_text())
         except FileNotFoundError:
             return None
 
     def is_due(self, time: datetime) -> bool:
-        """Tells whether it is to run at a time: it is due, or was a moment ago and has not run since.
+        """Returns True if a run should start at a time: it is due, or was due shortly before and has not run since.
 
-        A machine may be too busy to start us in the very minute; but what was missed for longer is not made up for.
+        A busy machine may start us late; runs missed by more than a quarter of an hour are not made up for.
         """
         due, fired = self.when().last_until(time), self.last_fired
         is_new = due > datetime.fromisoformat(self.active_since) and not (fired and due <= fired)
         return not self.paused and is_new and time - due < _LATE
 
     def note_fired(self, time: str) -> None:
-        """Notes when it ran last, in a file of its own: this one may be changed or removed meanwhile."""
+        """Records the time of the last run, in a separate file since this one may be changed or removed meanwhile."""
         if self.path.exists():
             self._fired.write_text(time)
 
     def remove(self) -> None:
-        """Removes it."""
+        """Removes the schedule's files."""
         self.path.unlink(missing_ok=True)
         self._fired.unlink(missing_ok=True)
 
@@ -101,7 +101,7 @@ class ScheduleFile:
         return self.path.with_suffix(".fired")
 
     def write(self) -> None:
-        """Writes the file whole, for the user's eyes only: settings may name what is nobody else's business."""
+        """Writes the whole file, readable only by the user, since settings may be confidential."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self.path.parent, prefix=".", delete=False) as aside:  # mode 0600
             aside.write(json.dumps(asdict(self), indent=2, sort_keys=True) + "\n")
@@ -112,7 +112,7 @@ def read(name: str) -> ScheduleFile:
     """Returns a schedule.
 
     Raises:
-        UsageError: If there is none of that name, or its file is damaged.
+        UsageError: If no schedule has this name, or its file is damaged.
     """
     path = _path(name)
     try:
@@ -120,7 +120,7 @@ def read(name: str) -> ScheduleFile:
     except FileNotFoundError:
         raise UsageError(unknown_schedule_message(name, "this machine", names())) from None
     except (ValueError, TypeError):
-        raise UsageError(f"{path} is no schedule's file; remove it, and create the schedule anew") from None
+        raise UsageError(f"{path} is not a valid schedule file; remove it, and create the schedule again") from None
 
 
 def names() -> list[str]:

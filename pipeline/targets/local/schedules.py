@@ -1,8 +1,8 @@
-"""Schedules of this machine: a file each says what to run, a line in the user's crontab when to look.
+"""Schedules of this machine: a file says what to run, and a line in the user's crontab calls us.
 
-Debian's cron knows no zone but the machine's. So the line calls `petalflow schedule fire NAME` in every minute
-that could be the right one in any zone, and that looks at the clock of the schedule's own zone. What was due while
-the machine was off is not made up for.
+Debian's cron only knows the machine's time zone. So the line calls `petalflow schedule fire NAME` in every minute in
+which the schedule could be due in any zone, and the command checks the time in the schedule's own zone. Runs that were
+due while the machine was off are not made up for.
 """
 
 import contextlib
@@ -30,27 +30,27 @@ from pipeline.target import Target, check_probes
 from pipeline.targets.local import crontab, schedule_files
 from pipeline.targets.local.schedule_files import CONFIG_HOME, ScheduleFile
 
-# The offsets of any two zones differ by a multiple of that.
+# The offsets of any two zones differ by a multiple of this.
 _QUARTER_MINUTES = 15
 _LOG_BYTES = 1 << 20
 _ASK_EVERY_S = 10.0
-# How the variables begin that Amazon's and Google's clients find credentials by.
-_OF_STORES = ("AWS_", "GOOGLE_")
+# Prefixes of the variables with credentials for Amazon's and Google's clients.
+_STORE_PREFIXES = ("AWS_", "GOOGLE_")
 
 
 def _program() -> Path:
-    """Returns the command that runs now, or the one beside this Python where something else runs us."""
+    """Returns the running command, or the one next to this Python if another program runs us."""
     script = Path(sys.argv[0]).absolute()
     return script if script.name == "petalflow" else Path(sys.executable).with_name("petalflow")
 
 
 @dataclass(frozen=True)
 class LocalSchedules:
-    """The schedules of this machine, whether their runs are processes or containers.
+    """The schedules of this machine, for runs in processes or containers.
 
     Attributes:
-        on: What those that are created run on: local or docker.
-        find_target: Gives a place to run by its name, with the settings of all.
+        on: Target of newly created schedules: local or docker.
+        find_target: Returns a target by its name, from the settings of all.
         program: The command that cron calls.
     """
 
@@ -59,18 +59,18 @@ class LocalSchedules:
     program: Path = field(default_factory=_program)
 
     def check(self, spec: ScheduleSpec) -> None:
-        """Looks whether there is a crontab that we may read, and whether our line can stand in it."""
+        """Checks that the crontab can be read, and that our line is allowed in it."""
         crontab.read()
         self._line(self._schedule_file(spec))
 
     def create(self, spec: ScheduleSpec) -> Schedule:
-        """Writes the file and the crontab's line, in the place of what one of the same name has."""
+        """Writes the file and the crontab line, replacing those of a schedule with the same name."""
         file = self._schedule_file(spec)
         before = file.path.read_bytes() if file.path.exists() else None
-        file.log.parent.mkdir(parents=True, exist_ok=True)  # the shell opens the log before we are called
+        file.log.parent.mkdir(parents=True, exist_ok=True)  # the shell opens the log before it calls us
         file.write()
         try:
-            self._enter(file)
+            self._add_to_crontab(file)
         except PetalflowError:
             if before is None:
                 file.remove()
@@ -82,31 +82,31 @@ class LocalSchedules:
         return _schedule(file, entered=True)
 
     def list(self) -> list[Schedule]:
-        """Reads the files; one whose line somebody took out of the crontab counts as paused."""
+        """Returns the schedules; one whose line was removed from the crontab counts as paused."""
         files = [schedule_files.read(name) for name in schedule_files.names()]
         table = crontab.read() if files else ""
-        return [_schedule(file, crontab.has(table, file.path)) for file in files]
+        return [_schedule(file, crontab.has_line(table, file.path)) for file in files]
 
     def pause(self, name: str) -> None:
-        """Takes the line out."""
+        """Removes the crontab line."""
         file = schedule_files.read(name)
         replace(file, paused=True).write()
-        crontab.change(lambda table: crontab.without(table, file.path))
+        crontab.change(lambda table: crontab.remove_lines(table, file.path))
 
     def resume(self, name: str) -> None:
-        """Puts the line in again."""
+        """Adds the crontab line again."""
         file = schedule_files.read(name)
-        self._enter(file)
+        self._add_to_crontab(file)
         replace(file, paused=False, active_since=clock.stamp()).write()
 
     def delete(self, name: str) -> None:
-        """Removes line and file; what the runs left stays."""
+        """Removes the crontab line and the file; the files of the runs are kept."""
         file = schedule_files.read(name)
-        crontab.change(lambda table: crontab.without(table, file.path))
+        crontab.change(lambda table: crontab.remove_lines(table, file.path))
         file.remove()
 
     def run_now(self, name: str) -> str:
-        """Runs it here and follows it to its end."""
+        """Runs it here and follows it until it has ended."""
         return self._run(schedule_files.read(name), f"{schedule_trigger(name)}, now", check=True)
 
     def fire(self, file: ScheduleFile) -> str:
@@ -115,7 +115,7 @@ class LocalSchedules:
             file.log.replace(file.log.with_suffix(".old.log"))
         trigger = schedule_trigger(file.name)
         print(f"{clock.stamp()} {trigger}", flush=True)
-        # What is wrong with source or weights then, the run is to find: it leaves a record, and tells people.
+        # Without checks: problems with the source or weights are left to the run, which records and reports them.
         return self._run(file, trigger, check=False)
 
     def _schedule_file(self, spec: ScheduleSpec) -> ScheduleFile:
@@ -137,20 +137,20 @@ class LocalSchedules:
 
     def _line(self, file: ScheduleFile) -> str:
         command = [str(self.program), "schedule", "fire", file.name]
-        if CONFIG_HOME in os.environ:  # cron passes nothing on
+        if CONFIG_HOME in os.environ:  # cron does not pass it on
             command = ["env", f"{CONFIG_HOME}={os.environ[CONFIG_HOME]}", *command]
         return crontab.line(minutes_to_check(file.when()), command, file.log, file.path)
 
-    def _enter(self, file: ScheduleFile) -> None:
+    def _add_to_crontab(self, file: ScheduleFile) -> None:
         line = self._line(file)
-        crontab.change(lambda table: crontab.with_line(crontab.without(table, file.path), line))
+        crontab.change(lambda table: crontab.add_line(crontab.remove_lines(table, file.path), line))
 
     def _run(self, file: ScheduleFile, trigger: str, *, check: bool) -> str:
         try:
             os.chdir(file.folder)
         except OSError as error:
             raise UsageError(
-                f"{file.folder}, where schedule {file.name} was created: {error.strerror}; create it anew elsewhere"
+                f"{file.folder}, where schedule {file.name} was created: {error.strerror}; create it again elsewhere"
             ) from None
         configuration = Configuration.of(file.settings)
         request = Request.of(file.source, file.registry, file.name, configuration, file.state_uri, file.record_uri)
@@ -169,43 +169,44 @@ class LocalSchedules:
 def run_when_free(
     out: Path, options: SnapshotSettings, work: Callable[[], str], ask_every_s: float = _ASK_EVERY_S
 ) -> str:
-    """Does work that locks a folder, after another run that holds it; or leaves, if it may not wait or one waits.
+    """Does work that locks a folder once no other run uses it; skips it if it may not wait or another one is waiting.
 
     Args:
         out: The folder.
         options: Whether to wait, and for how long.
         work: Returns the outcome of a run.
-        ask_every_s: Seconds between looks at the folder.
+        ask_every_s: Seconds between attempts.
 
     Returns:
-        That outcome, or "skipped".
+        The outcome, or "skipped".
 
     Raises:
-        PetalflowError: If it waited in vain.
+        PetalflowError: If the folder is still in use after the time to wait.
     """
+    # Not tenacity: a second waiter must leave, and the queue is held only while waiting.
     patience_s, waiting_since = options.overlap_wait_minutes * 60, None
     with contextlib.ExitStack() as queue:
         while True:
             with contextlib.suppress(running.Busy):
-                with running.locked(out):  # work looks at much else before it finds the folder taken
+                with running.locked(out):  # work checks much else before it finds the folder in use
                     queue.close()
                 return work()
             if waiting_since is None:
                 waiting_since = time.monotonic()
                 if options.overlap == "leave" or not _is_next(queue, out):
-                    print(f"skipped: another run is going on in {out}")
+                    print(f"skipped: another run is using {out}")
                     return record.SKIPPED
                 print(f"waiting for the run in {out}", flush=True)
             if time.monotonic() - waiting_since > patience_s:
                 raise PetalflowError(
-                    f"another run is still going on in {out} after {options.overlap_wait_minutes:g} minutes; see what "
-                    "it does, or wait longer: snapshot.overlap_wait_minutes"
+                    f"another run is still using {out} after {options.overlap_wait_minutes:g} minutes; check it, or "
+                    "increase snapshot.overlap_wait_minutes"
                 )
             time.sleep(min(ask_every_s, patience_s))
 
 
 def _is_next(queue: contextlib.ExitStack, out: Path) -> bool:
-    """Tells whether we are the one who waits; a schedule that is due often must not pile up."""
+    """Returns True if no other run is waiting; runs of a frequent schedule must not pile up."""
     try:
         queue.enter_context(running.locked(out / ".next"))
     except running.Busy:
@@ -214,22 +215,22 @@ def _is_next(queue: contextlib.ExitStack, out: Path) -> bool:
 
 
 def _warnings(configuration: Configuration) -> Iterator[str]:
-    """Yields what may keep a schedule from doing what `petalflow run` does here."""
-    if not crontab.a_daemon_runs():
-        yield "no cron daemon seems to run here, and without one nothing starts"
+    """Yields reasons why a schedule may behave differently from `petalflow run` in this shell."""
+    if not crontab.is_daemon_running():
+        yield "no cron daemon seems to be running, so no run will start"
     secrets = cast(NotifySettings, configuration.sections["notify"]).secret_variables
-    of_stores = [name for name in os.environ if name.startswith(_OF_STORES)]
-    unknown = [name for name in sorted({*secrets, *of_stores}) if not crontab.sets(crontab.read(), name)]
+    store_variables = [name for name in os.environ if name.startswith(_STORE_PREFIXES)]
+    unknown = [name for name in sorted({*secrets, *store_variables}) if not crontab.sets_variable(crontab.read(), name)]
     if unknown:
         yield (
-            f"cron does not know what is set in this shell; if the runs need {', '.join(unknown)}, write "
-            "NAME=VALUE lines at the top of the crontab (crontab -e)"
+            f"cron does not pass on this shell's variables; if the runs need {', '.join(unknown)}, add NAME=VALUE "
+            "lines at the top of the crontab (crontab -e)"
         )
 
 
 def minutes_to_check(cron: Cron) -> set[int]:
-    """Returns the minutes of this machine's hours in which it may be due, in whatever zone and season."""
-    named = cron.minutes() | {0}  # what falls into a gap of the clock is due right after it
+    """Returns the minutes of this machine's hours in which a schedule can be due, in any zone and season."""
+    named = cron.minutes() | {0}  # a time skipped by the clock is due right after the gap
     return {(minute + shift) % 60 for minute in named for shift in range(0, 60, _QUARTER_MINUTES)}
 
 

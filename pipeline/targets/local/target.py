@@ -1,4 +1,4 @@
-"""The user's own Python: kfp.local runs the compiled pipeline, each step in a process of its own."""
+"""The user's own Python: kfp.local runs the compiled pipeline, each step in its own process."""
 
 import contextlib
 import os
@@ -22,17 +22,17 @@ from pipeline.targets.addresses import check_addresses
 
 @dataclass(frozen=True)
 class Local:
-    """Runs in the Python that runs this command."""
+    """Runs steps in the Python environment of this command."""
 
     name = "local"
     runs_detached = False
 
     def probes(self) -> Sequence[Probe]:
-        """TensorFlow, without which only some of the steps run."""
-        return [Probe("TensorFlow", _tensorflow)]
+        """Returns a probe of TensorFlow, which some of the steps need."""
+        return [Probe("TensorFlow", _probe_tensorflow)]
 
     def check(self, request: Request, out: Path) -> None:
-        """Looks at the source, the places to write to, and the weights."""
+        """Checks the addresses and train's settings, and loads the weights."""
         from components.train.check import check_settings
 
         check_probes(self.probes())
@@ -40,18 +40,18 @@ class Local:
         check_settings(request.configuration.train, try_weights=True)
 
     def build(self, source: str = "") -> Build:
-        """As it is committed."""
+        """Returns the build of the committed pipeline."""
         return Build()
 
     def code_version(self) -> str:
-        """Of the installed sources and libraries."""
+        """Returns a hash of the installed sources and libraries."""
         return code_version()
 
     def submit(self, request: Request, run: RunFile) -> None:
-        """Nothing to hand over: a run on this machine goes on while it is followed."""
+        """Does nothing: a run on this machine exists only while it is followed."""
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
-        """Runs the pipeline to its end."""
+        """Runs the pipeline until it has ended."""
         from kfp import local
 
         with _environment():
@@ -60,19 +60,19 @@ class Local:
             )
 
 
-def _tensorflow() -> str:
+def _probe_tensorflow() -> str:
     for name in ("tensorflow", "tensorflow-cpu", "tensorflow-tpu"):
         with contextlib.suppress(PackageNotFoundError):
             return version(name)  # without importing it, which takes seconds
-    raise UsageError("TensorFlow is not installed here: pip install '.[cpu]' in the checkout, or run --on docker")
+    raise UsageError("TensorFlow is not installed: pip install '.[cpu]' in the checkout, or run --on docker")
 
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-    """Sets what the steps' processes inherit, for the block's time."""
+    """Sets environment variables for the steps' processes within the block."""
     values = {
         RUNNER_PID: str(os.getpid()),
-        # A folder named `components` where the user stands must not hide ours.
+        # A folder named `components` in the working directory must not hide ours.
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",

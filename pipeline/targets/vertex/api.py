@@ -1,8 +1,8 @@
-"""The API of Vertex AI Pipelines: who we are there, what a job is, and where a person can look at it.
+"""The API of Vertex AI Pipelines: identity, jobs and their web pages.
 
-Through the clients generated from the service's definition, which `aiplatform.PipelineJob` and
-`aiplatform.PipelineJobSchedule` are built on too. What those add is in the way here: they make buckets, log
-tracebacks of what fails then, set the caching of all steps at once, and poll in loops of their own.
+Uses the generated clients on which `aiplatform.PipelineJob` and `aiplatform.PipelineJobSchedule` are built too. Those
+classes also create buckets, log tracebacks when that fails, set the caching of all steps at once, and poll in loops of
+their own.
 """
 
 import json
@@ -33,14 +33,14 @@ class Api:
     """A connection to Vertex AI.
 
     Attributes:
-        settings: Project, location, and what every job has.
+        settings: Project, location, and the properties of all jobs.
     """
 
     settings: VertexSettings
 
     @property
     def credentials(self) -> "Credentials":
-        """Who we are."""
+        """The credentials in use."""
         return self._identity[0]
 
     @property
@@ -48,7 +48,7 @@ class Api:
         """The project's id.
 
         Raises:
-            UsageError: If nothing names one.
+            UsageError: If neither the settings nor the credentials name one.
         """
         project = self.settings.project or self._identity[1]
         if not project:
@@ -57,25 +57,25 @@ class Api:
 
     @property
     def parent(self) -> str:
-        """What the names of all resources begin with."""
+        """The prefix of all resource names."""
         return f"projects/{self.project}/locations/{self.settings.location}"
 
     @cached_property
     def jobs(self) -> "PipelineServiceClient":
-        """The service that runs pipelines."""
+        """The client of the service that runs pipelines."""
         from google.cloud.aiplatform_v1 import PipelineServiceClient
 
         return PipelineServiceClient(credentials=self.credentials, client_options={"api_endpoint": self._host})
 
     @cached_property
     def schedules(self) -> "ScheduleServiceClient":
-        """The service that has them run again and again."""
+        """The client of the service that runs them on a schedule."""
         from google.cloud.aiplatform_v1 import ScheduleServiceClient
 
         return ScheduleServiceClient(credentials=self.credentials, client_options={"api_endpoint": self._host})
 
     def answering(self, resource: str = "") -> AbstractContextManager[None]:
-        """Turns what the service answers within the block to errors of ours."""
+        """Turns the service's errors in the block into our own."""
         return google_cloud.answering(f"Vertex AI, {resource or self.parent}")
 
     def job(self, file: Path, request: Request, name: str, arguments: Mapping[str, str]) -> "PipelineJob":
@@ -83,9 +83,9 @@ class Api:
 
         Args:
             file: The compiled pipeline.
-            request: What it is asked for.
-            name: What people read.
-            arguments: What the pipeline is called with.
+            request: The request for the run.
+            name: The display name.
+            arguments: The pipeline's arguments.
         """
         from google.cloud.aiplatform_v1 import PipelineJob
 
@@ -106,11 +106,11 @@ class Api:
         return job
 
     def create_job(self, job: "PipelineJob", job_id: str) -> str:
-        """Creates a job, once however often it is asked for, and returns its resource name.
+        """Creates a job unless it exists already, and returns its resource name.
 
         Args:
-            job: Its message.
-            job_id: What it is found again by; one of that id is taken for ours.
+            job: The message of the job.
+            job_id: The job's id; an existing job with this id is considered ours.
         """
         from google.api_core.exceptions import AlreadyExists
 
@@ -144,13 +144,13 @@ class Api:
 
 
 def pipeline_root(settings: VertexSettings, request: Request) -> str:
-    """Returns the folder for what the steps hand on."""
-    # A dot folder, which a server of the registry does not take for a model.
+    """Returns the folder for the artifacts of the steps."""
+    # A dot folder, which a model server does not mistake for a model.
     return settings.pipeline_root or storage.join(request.registry, ".pipeline")
 
 
 def retry_unavailable() -> "Retry":
-    """Returns how to ask a service again that is away for a moment, for what may be done twice."""
+    """Returns a retry policy for an unavailable service, for calls that may safely be repeated."""
     from google.api_core.exceptions import ServiceUnavailable
     from google.api_core.retry import Retry, if_exception_type
 

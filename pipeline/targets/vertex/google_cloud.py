@@ -22,7 +22,7 @@ _LOG_LINES = 50
 _LOG_TIMEOUT_S = 20
 # Lines reach Cloud Logging some seconds after the step wrote them, often after its job has ended.
 _LOG_TRIES, _LOG_WAIT_S = 3, 5.0
-# What a permission is part of.
+# Permission, or its prefix -> the role that includes it.
 _ROLES = {
     "iam.serviceAccounts.actAs": "roles/iam.serviceAccountUser on the service account",
     "logging.": "roles/logging.viewer",
@@ -31,10 +31,10 @@ _ROLES = {
 
 
 def find_credentials() -> tuple["Credentials", str | None]:
-    """Returns credentials that Google accepts, and the project that they name, if they do.
+    """Returns credentials that Google accepts, and the project that they name, if any.
 
     Raises:
-        UsageError: If there are none, or they are not accepted.
+        UsageError: If no credentials are found, or they are not accepted.
     """
     import google.auth
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
@@ -43,13 +43,13 @@ def find_credentials() -> tuple["Credentials", str | None]:
     try:
         credentials, project = google.auth.default(scopes=[_SCOPE])
     except DefaultCredentialsError as error:
-        # Google's own remedy names the same two ways in a paragraph; a key file that is broken is worth its words.
+        # Google's own message names the same two remedies at length; but it is kept for a broken key file.
         found = "no Google credentials were found" if "were not found" in str(error) else _one_line(error)
         raise UsageError(f"{found}; {LOG_IN}") from None
     try:
         credentials.refresh(functools.partial(Request(), timeout=_TIMEOUT_S))  # type: ignore[no-untyped-call]
     except TransportError as error:
-        raise UsageError(f"Google, for tokens, cannot be reached ({_one_line(error)}); check the network") from None
+        raise UsageError(f"Google cannot be reached to get a token ({_one_line(error)}); check the network") from None
     except GoogleAuthError as error:
         raise UsageError(f"the Google credentials are not accepted ({_one_line(error)}); {LOG_IN}") from None
     return credentials, project
@@ -57,14 +57,14 @@ def find_credentials() -> tuple["Credentials", str | None]:
 
 @contextlib.contextmanager
 def answering(asked: str) -> Iterator[None]:
-    """Turns what a service of Google's answers within the block to an error of ours.
+    """Turns the errors of a Google service in the block into our own.
 
     Args:
-        asked: What was asked of it, and where: "Vertex AI, projects/p/locations/l".
+        asked: The service and resource: "Vertex AI, projects/p/locations/l".
 
     Raises:
-        Unreachable: If the same may work later.
-        UsageError: If something must be mended first.
+        Unreachable: If the same request may succeed later.
+        UsageError: If something must be fixed first.
     """
     from google.api_core import exceptions
 
@@ -82,13 +82,13 @@ def last_lines(credentials: "Credentials", project: str, query: str, endpoint: s
     """Returns the last lines that a query finds, oldest first.
 
     Args:
-        credentials: To read them with.
-        project: Whose logs.
-        query: In the language of Cloud Logging.
-        endpoint: Host to ask, or None for Google's.
+        credentials: Credentials to read logs with.
+        project: The project that the logs belong to.
+        query: A query in the language of Cloud Logging.
+        endpoint: Host of the service; None for Google's.
 
     Raises:
-        PetalflowError: If they cannot be read.
+        PetalflowError: If the logs cannot be read.
     """
     from google.cloud.logging_v2.services.logging_service_v2 import LoggingServiceV2Client
 
@@ -100,6 +100,7 @@ def last_lines(credentials: "Credentials", project: str, query: str, endpoint: s
         "order_by": "timestamp desc",
         "page_size": _LOG_LINES,
     }
+    # Not tenacity: an empty answer after the last try is a result, not an error.
     for left in reversed(range(_LOG_TRIES)):
         with answering("Cloud Logging"):
             pager = client.list_log_entries(request=request, timeout=_LOG_TIMEOUT_S)
@@ -113,36 +114,38 @@ def last_lines(credentials: "Credentials", project: str, query: str, endpoint: s
 def _explained(asked: str, error: Exception) -> PetalflowError:
     from google.api_core import exceptions
 
-    said = _one_line(error)
-    # gRPC takes credentials that cannot be renewed for a service that cannot be reached.
-    if isinstance(error, exceptions.Unauthenticated) or "metadata from plugin failed" in said:
-        return UsageError(f"{asked}: the credentials are not accepted ({said}); {LOG_IN}")
+    message = _one_line(error)
+    # gRPC reports credentials that cannot be renewed as an unreachable service.
+    if isinstance(error, exceptions.Unauthenticated) or "metadata from plugin failed" in message:
+        return UsageError(f"{asked}: the credentials are not accepted ({message}); {LOG_IN}")
     if isinstance(error, exceptions.PermissionDenied):
-        return UsageError(f"{asked}: permission denied ({said}); {_grant(said)}")
+        return UsageError(f"{asked}: permission denied ({message}); {_grant(message)}")
     if isinstance(error, exceptions.NotFound):
-        return UsageError(f"{asked}: not found ({said}); check vertex.project and vertex.location")
+        return UsageError(f"{asked}: not found ({message}); check vertex.project and vertex.location")
     if isinstance(error, exceptions.ResourceExhausted):
-        return UsageError(f"{asked}: the quota is used up ({said}); wait, or ask for more under IAM & Admin > Quotas")
+        return UsageError(f"{asked}: quota exhausted ({message}); wait, or request more under IAM & Admin > Quotas")
     if isinstance(error, (exceptions.ServerError, exceptions.Aborted, exceptions.Cancelled)):
-        return Unreachable(f"{asked}: no answer ({said})")
-    return UsageError(f"{asked}: the request is refused ({said}); correct the settings that it names")
+        return Unreachable(f"{asked}: no answer ({message})")
+    return UsageError(f"{asked}: the request was rejected ({message}); correct the settings that it names")
 
 
-def _grant(said: str) -> str:
-    disabled = re.search(r"\b([a-z]+\.googleapis\.com)", said)
-    if disabled and ("has not been used" in said or "disabled" in said):
+def _grant(message: str) -> str:
+    disabled = re.search(r"\b([a-z]+\.googleapis\.com)", message)
+    if disabled and ("has not been used" in message or "disabled" in message):
         return f"run `gcloud services enable {disabled[1]}`"
-    role = next((role for permission, role in _ROLES.items() if permission in said), _ROLES["aiplatform."])
-    return f"check the project's name and grant {role}"
+    role = next((role for permission, role in _ROLES.items() if permission in message), _ROLES["aiplatform."])
+    return f"check the project id, and grant {role}"
 
 
 def _one_line(error: Exception) -> str:
-    message = getattr(error, "message", None) or (error.args or [error])[0]  # google.auth's have the answer behind it
+    message = (
+        getattr(error, "message", None) or (error.args or [error])[0]
+    )  # google.auth's errors have the response as a second argument
     return " ".join(str(message).split())[:_LONGEST_QUOTE].rstrip(".")
 
 
 def _text(entry: "LogEntry") -> str:
-    """Returns what a container printed, which the agent keeps as text, or in JSON as the message."""
+    """Returns what a container printed, which the agent stores as text or as the message in JSON."""
     if "json_payload" in entry:
         return str(entry.json_payload.get("message", ""))
     return str(entry.text_payload)

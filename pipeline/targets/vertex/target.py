@@ -1,4 +1,4 @@
-"""Vertex AI Pipelines: a job of Google's runs the compiled pipeline, and is asked how far it is."""
+"""Vertex AI Pipelines: creates a job from the compiled pipeline and polls its status."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _PROBE_S = 15
 _ENDED = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
-# How Vertex AI says how far a task is. SKIPPED is a hit of the cache; what no condition let run is NOT_TRIGGERED.
+# Task states of Vertex AI. SKIPPED means a cache hit; a task whose condition was not met is NOT_TRIGGERED.
 _STATES = {
     "SUCCEEDED": RAN,
     "SKIPPED": CACHED,
@@ -53,7 +53,7 @@ class Vertex:
     """Runs on Vertex AI Pipelines.
 
     Attributes:
-        settings: Project, location, images, machines.
+        settings: Project, location, container images, machines.
     """
 
     settings: VertexSettings
@@ -61,7 +61,7 @@ class Vertex:
     runs_detached = True
 
     def probes(self) -> Sequence[Probe]:
-        """The packages, who we are, the service, and the images."""
+        """Returns probes of the packages, the credentials, the service and the container images."""
         images = sorted({self.build().container_image(step) for step in STEPS})
         return [
             Probe("package", _probe_package),
@@ -71,7 +71,7 @@ class Vertex:
         ]
 
     def check(self, request: Request, out: Path) -> None:
-        """Looks at the settings and the addresses, at the service, and at what the run reads and writes."""
+        """Checks the settings, the service, and the addresses that the run reads and writes."""
         self.build(request.source)
         _check_in_cloud(request)
         _check_weights(request.configuration.train)
@@ -81,15 +81,15 @@ class Vertex:
         storage.check_writable(pipeline_root(self.settings, request))
 
     def build(self, source: str = "") -> Build:
-        """With the images and machines of the settings."""
+        """Returns a build with the container images and machines of the settings."""
         return on_tpu(Build.of(self.settings, source), self.settings)
 
     def code_version(self) -> str:
-        """Of the sources and the images' names."""
+        """Returns a hash of the sources and the container images' names."""
         return self.build().code_version()
 
     def submit(self, request: Request, run: RunFile) -> None:
-        """Creates the job, whose name follows from the run's id."""
+        """Creates the job, whose id is derived from the run's id."""
         file = run.path.parent / "pipeline.yaml"
         compile_pipeline(file, self.build(request.source))
         job = self._api.job(file, request, run.run_id, run.arguments())
@@ -97,7 +97,7 @@ class Vertex:
         run.link = self._api.link(run.job)
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
-        """Asks how far the job is until it has ended."""
+        """Polls the job until it has ended."""
         cluster.follow(lambda: _status(self._get(run.job)), run, display, self.settings.poll_s)
         return self._failure(self._get(run.job), run.link)
 
@@ -128,7 +128,7 @@ class Vertex:
             return job
 
     def _failure(self, job: "PipelineJob", link: str) -> Failure | None:
-        """Returns what failed; a notification that did changes nothing of what it was to tell."""
+        """Returns the failure; a failed notification does not make the run fail."""
         if job.state.name == "PIPELINE_STATE_SUCCEEDED":
             return None
         if job.state.name == "PIPELINE_STATE_CANCELLED":
@@ -139,27 +139,27 @@ class Vertex:
             return self._step_failure(step, failed[step])
         if "notify" in failed:
             return None
-        return Failure("", (job.error.message or "the job failed, and the service does not say why",), link)
+        return Failure("", (job.error.message or "the job failed, and the service gives no reason",), link)
 
     def _step_failure(self, step: str, task: "PipelineTaskDetail") -> Failure:
         jobs = _custom_jobs(task)
         since = f"{task.create_time:%Y-%m-%dT%H:%M:%SZ}"
         chosen = " OR ".join(f'"{job}"' for job in jobs)
         query = f'resource.type="ml_job" AND resource.labels.job_id=({chosen}) AND timestamp>="{since}"'
-        said = (task.error.message,) if task.error.message else ()
+        message = (task.error.message,) if task.error.message else ()
         try:
             endpoint = self.settings.logging_endpoint
             lines = last_lines(self._api.credentials, self._api.project, query, endpoint) if jobs else []
         except PetalflowError as error:
-            lines = [f"its log cannot be read from here: {error}"]
+            lines = [f"its log cannot be read: {error}"]
         log = f"{CONSOLE}/logs/query;query={quote(query, safe='')}?project={self._api.project}"
-        return Failure(step, (*lines, *said), log)
+        return Failure(step, (*lines, *message), log)
 
 
 def vertex_job_id(run_id: str) -> str:
-    """Returns the job's name for a run: the same each time, and one that Vertex AI takes.
+    """Returns the id of a run's job: always the same, in the characters that Vertex AI accepts.
 
-    The end is kept, since that is what tells runs apart.
+    Keeps the end of the run id, which distinguishes runs.
     """
     return f"petalflow-{re.sub('[^a-z0-9]+', '-', run_id.lower())[-100:].strip('-')}"
 
@@ -169,7 +169,7 @@ def _probe_package() -> str:
         import google.cloud.aiplatform_v1
         import google.cloud.logging_v2  # noqa: F401
     except ImportError:
-        raise UsageError("--on vertex needs packages more: pip install '.[vertex]' in the checkout") from None
+        raise UsageError("--on vertex needs more packages: pip install '.[vertex]' in the checkout") from None
     from importlib.metadata import version
 
     return f"google-cloud-aiplatform {version('google-cloud-aiplatform')}"
@@ -178,16 +178,16 @@ def _probe_package() -> str:
 def _check_in_cloud(request: Request) -> None:
     for what, address in {**source_location(request), **written_addresses(request)}.items():
         if storage.is_local(address):
-            raise UsageError(f"{what} {address} is on this machine, which Vertex AI does not see; use a gs:// address")
+            raise UsageError(f"{what} {address} is on this machine, which Vertex AI cannot see; use a gs:// address")
         if not address.startswith("gs://"):
-            raise UsageError(f"{what} {address} is not on Cloud Storage; on Vertex AI use a gs:// address")
+            raise UsageError(f"{what} {address} is not on Cloud Storage; Vertex AI needs a gs:// address")
 
 
 def _check_weights(train: TrainSettings) -> None:
     file = weights_file(train)
     if file and storage.is_local(file):
         raise UsageError(
-            f"train.weights={file!r} is a file on this machine, unseen by Vertex AI; copy it to a gs:// address"
+            f"train.weights={file!r} is a file on this machine, which Vertex AI cannot see; copy it to gs://"
         )
     check_settings(train)
 
@@ -195,11 +195,11 @@ def _check_weights(train: TrainSettings) -> None:
 def _check_secrets(notify: NotifySettings) -> None:
     here = [address for address in notify.secret_files if storage.is_local(address) and not address.startswith("/gcs/")]
     for what in (*(f"env:{name}" for name in notify.secret_variables), *(f"file:{address}" for address in here)):
-        raise UsageError(f"the notify settings name {what}, which steps on Vertex AI do not have; use file:gs://...")
+        raise UsageError(f"the notify settings use {what}, which steps on Vertex AI do not have; use file:gs://...")
 
 
 def _tasks(job: "PipelineJob") -> Iterator[tuple[str, "PipelineTaskDetail"]]:
-    """Yields the tasks that are steps; conditions and the exit handler are tasks too."""
+    """Yields the tasks that are steps, leaving out conditions and the exit handler."""
     return ((task.task_name, task) for task in job.job_detail.task_details if task.task_name in STEPS)
 
 
@@ -219,7 +219,7 @@ def _seconds(task: "PipelineTaskDetail") -> float:
 
 
 def _custom_jobs(task: "PipelineTaskDetail") -> list[str]:
-    """Returns the ids of the custom jobs that a task ran in: its own, and what that started (a TPU's)."""
+    """Returns the ids of the custom jobs that a task ran in: its own, and one that it started for a TPU."""
     own = task.executor_detail.container_detail.main_job or task.executor_detail.custom_job_detail.job
     started = str(task.execution.metadata.get("output:gcp_resources", "")) if "execution" in task else ""
     return [*re.findall(r"customJobs/(\d+)", f"{own} {started}")]

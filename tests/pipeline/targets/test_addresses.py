@@ -85,7 +85,7 @@ def test_for_a_run_that_comes_later_the_folder_of_its_day_need_not_be_there(
 def test_the_place_that_it_comes_to_must_be_there(
     store, tmp_path: Path, checked: Callable[..., Request], excuse: dict[str, object]
 ) -> None:
-    with pytest.raises(UsageError, match=r"there is no folder .*/phtos that can be read"):
+    with pytest.raises(UsageError, match=r"the folder .*/phtos does not exist or cannot be read"):
         checked(f"{tmp_path}/phtos/{{date}}", **excuse)
     with pytest.raises(PetalflowError, match="bucket no-such-bucket does not exist"):
         checked(f"{store.scheme}://no-such-bucket/{{date}}", **excuse)
@@ -115,7 +115,7 @@ def test_a_registry_may_lie_beside_the_folder_of_the_day_but_not_in_it(
     fill(f"{tmp_path}/2026-11-22")
     request = checked(f"{tmp_path}/{{date}}")
     within = replace(request, registry=f"{tmp_path}/2026-11-22/models")
-    with pytest.raises(UsageError, match=r"--registry .* lies in the source .*/2026-11-22, "):
+    with pytest.raises(UsageError, match=r"--registry .* is inside the source .*/2026-11-22, "):
         check_addresses(within, tmp_path / "out")
 
 

@@ -16,7 +16,7 @@ from pipeline.configuration import Configuration
 from pipeline.request import Request
 from pipeline.settings import DockerSettings
 from pipeline.targets.addresses import check_addresses, source_location
-from pipeline.targets.docker.target import Docker, check_seen_by_steps, mounts
+from pipeline.targets.docker.target import Docker, check_visible_to_steps, mounts
 
 NAME = "tfds:petalflow_dots"
 
@@ -73,9 +73,9 @@ def test_containers_see_what_is_prepared_here_and_cannot_prepare_it(
 ) -> None:
     request = asked(str(tmp_path / "kept"))
     with pytest.raises(UsageError, match=f"prepare it first: petalflow snapshot {NAME} --out"):
-        check_seen_by_steps(request)
+        check_visible_to_steps(request)
     open_source(NAME, request.configuration.convert).list()
-    check_seen_by_steps(request)
+    check_visible_to_steps(request)
     home = str(tmp_path / "kept" / "petalflow_dots")
     assert [mount["Target"] for mount in mounts(request) if mount["ReadOnly"]] == [home]
     assert Docker(DockerSettings()).network(request) == "none"
@@ -86,4 +86,4 @@ def test_containers_go_out_to_an_object_store_for_it(asked: Callable[..., Reques
     assert source_location(request) == {"convert.tfds_data_dir": "gs://bucket/tfds/petalflow_dots"}
     assert Docker(DockerSettings()).network(request) == "bridge"
     assert not [mount for mount in mounts(request) if mount["ReadOnly"]]
-    check_seen_by_steps(request)
+    check_visible_to_steps(request)

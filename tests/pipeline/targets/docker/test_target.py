@@ -8,7 +8,7 @@ from petalflow.errors import UsageError
 from pipeline.configuration import Configuration
 from pipeline.request import Request
 from pipeline.settings import DockerSettings
-from pipeline.targets.docker.target import Docker, check_seen_by_steps, mounts, passed_on
+from pipeline.targets.docker.target import Docker, check_visible_to_steps, forwarded_environment, mounts
 
 Check = Callable[..., None]
 
@@ -19,7 +19,7 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
 
     def check(source: object, **snapshot: object) -> None:
         configuration = Configuration.of({"evaluate": {"min_accuracy": 0.5}, "snapshot": snapshot})
-        check_seen_by_steps(Request.of(str(source), str(tmp_path / "models"), "flowers", configuration))
+        check_visible_to_steps(Request.of(str(source), str(tmp_path / "models"), "flowers", configuration))
 
     return check
 
@@ -52,12 +52,12 @@ def test_a_day_that_is_itself_a_link_out_is_refused(check: Check, day: Path) -> 
 def test_what_is_made_after_the_start_is_not_waited_for_in_vain(check: Check, day: Path) -> None:
     for fine in (day.parent / "{date:%Y/%m/%d}", day):
         check(fine, source_wait_minutes=5)
-    with pytest.raises(UsageError, match="containers see no folder that is made after their start; make it"):
+    with pytest.raises(UsageError, match="containers do not see folders created after they start; create it"):
         check(day.parent / "new", source_wait_minutes=5)
 
 
 def test_the_whole_file_system_is_given_to_no_container(check: Check) -> None:
-    with pytest.raises(UsageError, match="no container is given all of /"):
+    with pytest.raises(UsageError, match="containers cannot be given all of /"):
         check("/{date}")
 
 
@@ -78,7 +78,11 @@ def test_notify_gets_its_secrets_and_a_network_and_nothing_else_does(tmp_path: P
     target = Docker(DockerSettings())
     quiet, posts, mails = asked(), asked(webhook="env:HOOK"), asked(**mail, **login)
     assert [target.network(request) for request in (quiet, posts, mails)] == ["none", "bridge", "bridge"]
-    assert [passed_on(request).get("HOOK", "")[:5] for request in (quiet, posts, mails)] == ["", "https", ""]
+    assert [forwarded_environment(request).get("HOOK", "")[:5] for request in (quiet, posts, mails)] == [
+        "",
+        "https",
+        "",
+    ]
     seen = [{mount["Source"]: mount["ReadOnly"] for mount in mounts(request)} for request in (posts, mails)]
     assert [files.get(f"{tmp_path}/password") for files in seen] == [None, True]
 

@@ -125,5 +125,5 @@ def test_a_cluster_does_not_start_more_than_it_must(cron: str, cluster_zone: str
 
 @pytest.mark.parametrize("cron", ["0 3 1 * *", "0 0,12 * * 1", "0,45 3 * * *"])
 def test_what_no_single_line_says_is_refused(cron) -> None:
-    with pytest.raises(UsageError, match=r"is no single line in UTC.*choose times that are, with --timezone UTC"):
+    with pytest.raises(UsageError, match=r"has no single expression in UTC.*give the times in UTC"):
         six_fields(Cron.of(cron, "Asia/Kolkata"), "UTC")

@@ -116,7 +116,7 @@ def test_a_log_that_nobody_gives_is_said_to_be_missing(kubeflow, target, asked, 
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
     assert failure is not None
-    assert "its log cannot be read from here" in str(failure)
+    assert "its log cannot be read" in str(failure)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_token_is_read_again_at_each_request(kubeflow, target, tmp_path) -> No
     with pytest.raises(UsageError, match="does not accept our credentials"):
         target().probes()[1].run()
     token.write_text("")
-    with pytest.raises(UsageError, match="does not hold one token"):
+    with pytest.raises(UsageError, match="does not contain exactly one token"):
         target(token_file=str(token)).probes()[1].run()
     token.write_text("first\n")
     api = Api.connect(target(token_file=str(token)).settings)
@@ -217,7 +217,7 @@ def test_namespaces_are_for_several_users_only(kubeflow, target, asked, run) -> 
 def test_probes_find_all_well(kubeflow, target) -> None:
     found = {probe.what: probe.run() for probe in target().probes()}
     assert found["endpoint"] == kubeflow.url
-    assert found["volume"].endswith("volume, seen from here too")
+    assert found["volume"].endswith("volume, visible from here")
 
 
 def test_a_host_where_nobody_listens_is_named(target) -> None:
@@ -234,7 +234,7 @@ def test_a_certificate_is_trusted_if_it_is_named(google, target) -> None:
     with running_kubeflow(certificate=google.folder) as kubeflow:
         with pytest.raises(UsageError, match=r"is not trusted \(self-signed certificate.*kubeflow\.ca_file"):
             target(host=kubeflow.url).probes()[1].run()
-        with pytest.raises(UsageError, match="is no file"):
+        with pytest.raises(UsageError, match="is not a file"):
             target(host=kubeflow.url, ca_file="absent.pem").probes()[1].run()
         assert target(host=kubeflow.url, ca_file=str(google.folder / "cert.pem")).probes()[1].run() == kubeflow.url
 
@@ -267,9 +267,9 @@ def test_addresses_must_be_seen_by_the_cluster(target, asked, make_flowers, tmp_
     make_flowers(Path(asked.source))
     target().check(asked, tmp_path / "out")
     elsewhere = Request.of(asked.source, str(tmp_path / "models"), "flowers", asked.configuration)
-    with pytest.raises(UsageError, match=r"--registry .*/models is not below kubeflow\.volume_path"):
+    with pytest.raises(UsageError, match=r"--registry .*/models is not inside kubeflow\.volume_path"):
         target().check(elsewhere, tmp_path / "out")
-    with pytest.raises(UsageError, match=r"source .*/photos is on this machine, which the cluster does not see"):
+    with pytest.raises(UsageError, match=r"source .*/photos is on this machine, which the cluster cannot see"):
         target(volume_claim=None, volume_path=None).check(asked, tmp_path / "out")
 
 
@@ -373,6 +373,6 @@ def test_a_secret_that_the_steps_do_not_get_is_refused(asked, target, make_flowe
     notify = {"notify": {"webhook": "env:HOOK"}, "train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
     wrong = replace(asked, configuration=Configuration.of(notify))
     for settings in ({}, {"secret_keys": ["HOOK"]}, {"secret": "petalflow"}):
-        with pytest.raises(UsageError, match="name env:HOOK, which the steps do not have; put it into a Kubernetes"):
+        with pytest.raises(UsageError, match="use env:HOOK, which is not set in the steps; put it into a Kubernetes"):
             target(**settings).check(wrong, tmp_path)
     target(**{"secret": "petalflow", "secret_keys": ["HOOK"]}).check(wrong, tmp_path)

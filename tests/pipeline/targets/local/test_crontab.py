@@ -33,20 +33,20 @@ def entry(owner: Path) -> str:
 
 @given(TABLES)
 def test_what_is_put_in_and_taken_out_leaves_no_trace(table: str) -> None:
-    added = crontab.with_line(table, entry(OWNER))
-    assert crontab.has(added, OWNER)
-    assert not crontab.has(table, OWNER)
-    taken = crontab.without(added, OWNER)
+    added = crontab.add_line(table, entry(OWNER))
+    assert crontab.has_line(added, OWNER)
+    assert not crontab.has_line(table, OWNER)
+    taken = crontab.remove_lines(added, OWNER)
     # Cron itself reads no last line that does not end.
     assert taken == (table if table.endswith("\n") or not table else table + "\n")
-    assert crontab.without(table, OWNER) == table
+    assert crontab.remove_lines(table, OWNER) == table
 
 
 @given(TABLES)
 def test_each_is_taken_out_alone(table: str) -> None:
-    both = crontab.with_line(crontab.with_line(table, entry(OWNER)), entry(OTHER))
-    assert crontab.without(both, OWNER) == crontab.with_line(table, "").removesuffix("\n") + entry(OTHER) + "\n"
-    assert crontab.has(crontab.without(both, OWNER), OTHER)
+    both = crontab.add_line(crontab.add_line(table, entry(OWNER)), entry(OTHER))
+    assert crontab.remove_lines(both, OWNER) == crontab.add_line(table, "").removesuffix("\n") + entry(OTHER) + "\n"
+    assert crontab.has_line(crontab.remove_lines(both, OWNER), OTHER)
 
 
 @given(PATHS, PATHS, PATHS)
@@ -65,22 +65,22 @@ def test_the_minutes_stand_in_order_and_all_of_them_are_a_star() -> None:
 
 
 def test_a_line_break_is_refused() -> None:
-    with pytest.raises(UsageError, match="holds a line break"):
+    with pytest.raises(UsageError, match="contains a line break"):
         crontab.line([0], ["x"], Path("runs\nlog"), OWNER)
 
 
 def test_the_users_own_crontab_keeps_all_else(crontab, tmp_path) -> None:
-    from pipeline.targets.local.crontab import change, has, read, with_line, without
+    from pipeline.targets.local.crontab import add_line, change, has_line, read, remove_lines
 
     owner = tmp_path / "100% flowers.json"
     somebodys = f"# {tmp_path}/\r\nA={tmp_path}/\n0 0 1 1 * true \\% {tmp_path}/x\n"
     change(lambda table: table + somebodys)
-    change(lambda table: with_line(table, entry(owner)))
-    assert has(read(), owner)
+    change(lambda table: add_line(table, entry(owner)))
+    assert has_line(read(), owner)
     assert somebodys in read()
     assert r"true \% " in subprocess.check_output(["crontab", "-l"], text=True)
-    change(lambda table: without(table, owner))
-    assert not has(read(), owner)
+    change(lambda table: remove_lines(table, owner))
+    assert not has_line(read(), owner)
     assert somebodys in read(), "Debian's crontab -l shows a carriage return as two characters"
 
 
@@ -96,11 +96,11 @@ def test_what_cron_does_not_take_is_said_in_one_line(crontab, tmp_path) -> None:
 
 def test_no_crontab_is_said_with_the_remedy(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="no crontab here: install cron"):
+    with pytest.raises(UsageError, match="crontab is missing: install cron"):
         crontab.read()
 
 
 def test_a_variable_is_found_where_it_is_set() -> None:
     table = "# KEY=1\n OTHER = 2\n0 0 * * * KEY=1 x\n"
-    assert crontab.sets(table, "OTHER")
-    assert not crontab.sets(table, "KEY")
+    assert crontab.sets_variable(table, "OTHER")
+    assert not crontab.sets_variable(table, "KEY")

@@ -120,7 +120,7 @@ def test_deleting_leaves_nothing(place, spec, tmp_path) -> None:
 
 def test_a_line_that_somebody_took_out_counts_as_paused(place, spec, tmp_path) -> None:
     place.create(spec)
-    table.change(lambda text: table.without(text, schedule_files.read("flowers").path))
+    table.change(lambda text: table.remove_lines(text, schedule_files.read("flowers").path))
     assert place.list()[0].paused
     place.resume("flowers")
     assert not place.list()[0].paused
@@ -148,7 +148,7 @@ def test_a_damaged_file_is_named(place, spec) -> None:
     path = schedule_files.read("flowers").path
     for text in ("{", "[]", '{"name": "flowers"}'):
         path.write_text(text)
-        with pytest.raises(UsageError, match="is no schedule's file; remove it"):
+        with pytest.raises(UsageError, match="is not a valid schedule file; remove it"):
             place.list()
 
 
@@ -183,7 +183,7 @@ def test_what_cron_does_not_know_is_said(place, spec, monkeypatch, capsys, varia
 def test_without_a_crontab_nothing_is_made(spec, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    with pytest.raises(UsageError, match="no crontab here"):
+    with pytest.raises(UsageError, match="crontab is missing"):
         find_schedules("local", {}).check(spec)
     assert list(tmp_path.iterdir()) == []
 
@@ -226,7 +226,7 @@ def test_a_free_folder_is_used_at_once(tmp_path) -> None:
 def test_one_who_may_not_wait_leaves(tmp_path, capsys) -> None:
     with locked(tmp_path):
         assert run_when_free(tmp_path, LEAVE, work) == "skipped"
-    assert capsys.readouterr().out == f"skipped: another run is going on in {tmp_path}\n"
+    assert capsys.readouterr().out == f"skipped: another run is using {tmp_path}\n"
 
 
 def test_one_waits_for_the_end_of_the_other_and_a_third_leaves(tmp_path, capsys) -> None:
@@ -253,7 +253,7 @@ def test_one_waits_for_the_end_of_the_other_and_a_third_leaves(tmp_path, capsys)
 
 
 def test_waiting_in_vain_fails(tmp_path) -> None:
-    with locked(tmp_path), pytest.raises(PetalflowError, match=r"still going on.*snapshot\.overlap_wait_minutes") as no:
+    with locked(tmp_path), pytest.raises(PetalflowError, match=r"still using.*snapshot\.overlap_wait_minutes") as no:
         run_when_free(tmp_path, IMPATIENT, work)
     assert no.value.exit_code == 1
 

@@ -154,7 +154,7 @@ def test_where_the_log_may_not_be_read_the_services_own_words_are_told(vertex, t
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
     assert "exited with a non-zero status of 137" in str(failure)
-    assert "its log cannot be read from here" in str(failure)
+    assert "its log cannot be read" in str(failure)
     assert "roles/logging.viewer" in str(failure)
 
 
@@ -201,7 +201,7 @@ def test_a_cancelled_job_is_a_failure_of_that_name(vertex, target, asked, run) -
         ("PERMISSION_DENIED", "lacks iam.serviceAccounts.actAs", "grant roles/iam.serviceAccountUser"),
         ("PERMISSION_DENIED", "aiplatform.googleapis.com has not been used in project 1", "gcloud services enable aip"),
         ("UNAUTHENTICATED", "token expired", "gcloud auth application-default login"),
-        ("RESOURCE_EXHAUSTED", "Quota exceeded", "the quota is used up"),
+        ("RESOURCE_EXHAUSTED", "Quota exceeded", "quota exhausted"),
         ("INVALID_ARGUMENT", "labels are invalid", "correct the settings"),
     ],
 )
@@ -230,8 +230,8 @@ def test_the_probes_find_all_that_is_needed(target) -> None:
     assert found(target())[1:] == [
         "credentials: runner@flowers-prod.iam.gserviceaccount.com, project flowers-prod",
         f"service: {target().settings.endpoint}, {PARENT}",
-        "image base:0.1.0: in its registry",
-        "image cpu:0.1.0: in its registry",
+        "image base:0.1.0: found in its registry",
+        "image cpu:0.1.0: found in its registry",
     ]
 
 
@@ -245,7 +245,7 @@ def test_the_probes_find_all_that_is_needed(target) -> None:
             r"no answer .*check .* vertex.location and vertex.endpoint \(localhost:1\)",
         ),
         ({"tag": "0.0.9"}, "container image .*/base:0.0.9 not found; docker push it"),
-        ({"container_repository": "petalflow"}, "names no registry .*docker.pkg.dev"),
+        ({"container_repository": "petalflow"}, "does not name a registry .*docker.pkg.dev"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_is_submitted(vertex, target, settings, told) -> None:
@@ -306,7 +306,7 @@ def test_a_tpu_trains_in_a_custom_job(vertex, target, asked, run, accelerator, a
     )
     vertex.google.container_images.add("petalflow/tpu:0.1.0")
     tpu.submit(asked, run)  # the server checks how the steps are wired
-    assert "not tried on real hardware" in vertex.spec["pipelineInfo"]["description"]
+    assert "not tested on real hardware" in vertex.spec["pipelineInfo"]["description"]
     inputs = vertex.spec["components"]["comp-train"]["inputDefinitions"]
     assert set(inputs["artifacts"]) == {"dataset"}
     assert {"state_uri", "train_config", "code_version"} <= set(inputs["parameters"])
@@ -314,16 +314,16 @@ def test_a_tpu_trains_in_a_custom_job(vertex, target, asked, run, accelerator, a
     (pool,) = inputs["parameters"]["worker_pool_specs"]["defaultValue"]
     assert pool["machine_spec"] == machine
     assert WorkerPoolSpec.from_json(json.dumps(pool)).container_spec.image_uri == f"{vertex.google.registry}/tpu:0.1.0"
-    assert "image tpu:0.1.0: in its registry" in found(tpu)
+    assert "image tpu:0.1.0: found in its registry" in found(tpu)
 
 
 @pytest.mark.parametrize(
     ("machines", "told"),
     [
         ({"train": {"accelerator": "TPU_V3"}}, "TPU_V3 comes in 8, not 1"),
-        ({"train": {"accelerator": "TPU_V5"}}, "there is no TPU_V5 to train on"),
+        ({"train": {"accelerator": "TPU_V5"}}, "unknown kind of TPU TPU_V5"),
         ({"evaluate": {"accelerator": "TPU_V6E"}}, "evaluate cannot run on a TPU"),
-        ({"train": {"accelerator": "TPU_V6E", "cpu": 8}}, "has its own cores"),
+        ({"train": {"accelerator": "TPU_V6E", "cpu": 8}}, "are fixed; remove cpu"),
     ],
 )
 def test_a_tpu_that_there_is_not_is_said(target, machines, told) -> None:
@@ -341,7 +341,7 @@ def test_a_weights_file_must_lie_where_vertex_sees_it(target, asked, tmp_path) -
     (tmp_path / "w.h5").write_bytes(b"weights")
     train = {"backbone": "MobileNetV2", "weights": str(tmp_path / "w.h5")}
     configuration = Configuration.of({"train": train, "evaluate": {"min_accuracy": 0.8}})
-    with pytest.raises(UsageError, match="unseen by Vertex AI; copy it to a gs:// address"):
+    with pytest.raises(UsageError, match="which Vertex AI cannot see; copy it to gs://"):
         target().check(dataclasses.replace(asked, configuration=configuration), tmp_path)
 
 
@@ -349,5 +349,5 @@ def test_a_weights_file_must_lie_where_vertex_sees_it(target, asked, tmp_path) -
 def test_a_secret_that_vertex_does_not_see_is_refused(found, asked, target, tmp_path) -> None:
     notify = {"notify": {"webhook": found}, "evaluate": {"min_accuracy": 0.8}}
     wrong = dataclasses.replace(asked, configuration=Configuration.of(notify))
-    with pytest.raises(UsageError, match=f"name {found}, which steps on Vertex AI do not have; use file:gs://"):
+    with pytest.raises(UsageError, match=f"use {found}, which steps on Vertex AI do not have; use file:gs://"):
         target().check(wrong, tmp_path)
