@@ -45,6 +45,6 @@ def zone(name: str) -> zoneinfo.ZoneInfo:
     known = zoneinfo.available_timezones()
     if name in known:
         return zoneinfo.ZoneInfo(name)
-    places = [zone for zone in known if "/" in zone]
-    near = difflib.get_close_matches(name, places, n=1) or ["Europe/Berlin"]
+    regional = [zone for zone in known if "/" in zone]
+    near = difflib.get_close_matches(name, regional, n=1) or ["Europe/Berlin"]
     raise ValueError(f"unknown time zone {name!r}; use one like {near[0]}")

@@ -2,7 +2,7 @@
 
 source --> snapshot --[something new]--> convert --> validate --> train --> evaluate
                                                                                |
-notify, whatever happens                       release <-- export <--[accepted]+
+notify, in any case                            release <-- export <--[accepted]+
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""The build that `petalflow compile` was asked for: a target's settings, with the options given on top."""
+"""The build for `petalflow compile`: a target's settings, overridden by options."""
 
 from collections.abc import Mapping
 from typing import Any

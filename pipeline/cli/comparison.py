@@ -1,4 +1,4 @@
-"""Two evaluations compared: a page, and on the terminal a short table and what it comes to."""
+"""Comparing two evaluations: an HTML page, and a summary on the terminal."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,27 +14,27 @@ from petalflow.printable import printable
 from pipeline.comparison import Comparison, compare, read_evaluation, write_page
 from pipeline.comparison.judged import Judged
 
-# Where there is no terminal, nothing is wrapped and nothing cut.
-_ENDLESS = 100_000
-# The page has the others.
-_FIGURES = (("proportions", "accuracy"), ("figures", "macro_f1"), ("figures", "log_loss"), ("figures", "ece"))
+# Without a terminal, nothing is wrapped or cut.
+_UNLIMITED = 100_000
+# The main metrics; the page shows all of them.
+_METRICS = (("proportions", "accuracy"), ("figures", "macro_f1"), ("figures", "log_loss"), ("figures", "ece"))
 
 
 def compare_judged(a: Judged, b: Judged, out: Path, dataset: Path | None = None) -> None:
-    """Writes the page of a comparison, and prints what it comes to.
+    """Writes the page of a comparison, and prints a summary.
 
     Args:
-        a: What was first.
-        b: What is told as the change from it.
+        a: The first evaluation.
+        b: The evaluation to compare with it; differences are B minus A.
         out: The page to write.
-        dataset: The pictures' dataset, if it is not where the two were made.
+        dataset: Dataset to take the pictures from, if it has moved.
 
     Raises:
-        UsageError: If the page is there already, or an evaluation is not.
-        PetalflowError: If the dataset is not complete.
+        UsageError: If the page exists already, or an evaluation does not exist.
+        PetalflowError: If the dataset is incomplete.
     """
     if out.exists():
-        raise UsageError(f"{out} is already there; remove it or choose another --out")
+        raise UsageError(f"{out} already exists; remove it or choose another --out")
     pictures = open_dataset(dataset) if dataset else None
     first, second = (read_evaluation(one.evaluation, one.name, one.train_settings) for one in (a, b))
     comparison = compare(first, second)
@@ -44,10 +44,10 @@ def compare_judged(a: Judged, b: Judged, out: Path, dataset: Path | None = None)
 
 
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
-    """Prints the main figures with their 95 % intervals, the settings that differ, and how many answers changed."""
+    """Prints the main metrics with 95 % intervals, the settings that differ, and how many predictions changed."""
     console = console or Console()
     if not console.is_terminal:
-        console = Console(file=console.file, width=_ENDLESS)
+        console = Console(file=console.file, width=_UNLIMITED)
     with console.capture() as printed:
         console.print(_table(comparison))
         for line in _sentences(comparison):
@@ -61,37 +61,37 @@ def _table(comparison: Comparison) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("", "A", "B"):
         table.add_column(column, overflow="fold")
-    table.add_row("named", *(Text(printable(one.name)) for one in both))
+    table.add_row("name", *(Text(printable(one.name)) for one in both))
     table.add_row("verdict", *("accepted" if one.verdict["accepted"] else "refused" for one in both))
-    for kind, name in _FIGURES:
-        table.add_row(name, *(_figure(one.metrics[kind].get(name)) for one in both))
+    for kind, name in _METRICS:
+        table.add_row(name, *(_metric(one.metrics[kind].get(name)) for one in both))
     for name, values in (comparison.settings or {}).items():
         table.add_row(name, *(Text(printable(value)) for value in values))
     return table
 
 
-def _figure(figure: Mapping[str, Any] | None) -> str:
-    if figure is None or figure["value"] is None:
+def _metric(metric: Mapping[str, Any] | None) -> str:
+    if metric is None or metric["value"] is None:
         return "–"
-    interval = "" if figure["low"] is None else f" ({figure['low']:.4f} to {figure['high']:.4f})"
-    return f"{figure['value']:.4f}{interval}"
+    interval = "" if metric["low"] is None else f" ({metric['low']:.4f} to {metric['high']:.4f})"
+    return f"{metric['value']:.4f}{interval}"
 
 
 def _sentences(comparison: Comparison) -> list[str]:
     all = comparison.all
     lines = [
-        f"{all.images} images tested by both: B alone is right on {all.better}, A alone on {all.worse}; "
-        f"both wrong, each in its own way, on {len(comparison.otherwise)}"
+        f"{all.images} images were tested by both: only B is correct on {all.better}, only A on {all.worse}; "
+        f"both are wrong with different predictions on {len(comparison.otherwise)}"
     ]
     if comparison.only_first or comparison.only_second or comparison.relabelled:
         lines.append(
-            f"{comparison.only_first} images tested by A alone, {comparison.only_second} by B alone; "
-            f"{comparison.relabelled} with other labels, left out of what follows"
+            f"{comparison.only_first} images were tested only by A, {comparison.only_second} only by B; "
+            f"{comparison.relabelled} have different labels and are left out below"
         )
     if comparison.settings is None:
-        lines.append("how the two were trained is not known: the model of one is not beside its evaluation")
+        lines.append("the training settings are unknown: the model of one of the two is not next to its evaluation")
     if all.difference is None:
         return [*lines, all.conclusion]
     low, high = all.interval
-    lines.append(f"accuracy of B less that of A: {all.difference:+.4f} (95 % interval {low:+.4f} to {high:+.4f})")
+    lines.append(f"accuracy of B minus A: {all.difference:+.4f} (95 % interval {low:+.4f} to {high:+.4f})")
     return [*lines, f"McNemar's exact p {all.p:.2g}: {all.conclusion}"]

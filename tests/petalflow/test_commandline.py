@@ -39,7 +39,7 @@ def exit_code(*arguments: str) -> int:
     ("how", "code"),
     [("well", 0), ("failed", 1), ("usage", 2), ("refused", 3), ("defect", 1), ("silent", 1), ("interrupted", 130)],
 )
-def test_each_way_to_end_has_its_exit_code(how: str, code: int) -> None:
+def test_every_outcome_has_its_exit_code(how: str, code: int) -> None:
     assert exit_code("bake", how) == code
 
 
@@ -55,12 +55,12 @@ def test_a_folder_that_cannot_be_written_is_named_by_its_option(capsys: pytest.C
     assert capsys.readouterr().err == f"petalflow: error: {error}\n"
 
 
-def test_a_defect_is_one_line_that_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_bug_is_one_line_that_says_how_to_see_more(capsys: pytest.CaptureFixture[str]) -> None:
     exit_code("bake", "defect")
     assert capsys.readouterr().err == "petalflow: error: ValueError: first line (--debug shows the traceback)\n"
 
 
-def test_an_interrupted_step_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_interrupted_step_reports_it(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
@@ -99,7 +99,7 @@ def test_a_file_gives_all_sections(tmp_path: Path) -> None:
     assert commandline.read_settings(None, path, None) == {"convert": {"threads": 2}, "train": {"backbone": "cnn"}}
 
 
-def test_a_step_gets_its_own_section_alone(tmp_path: Path) -> None:
+def test_a_step_gets_only_its_own_section(tmp_path: Path) -> None:
     path = config(tmp_path, "convert: {threads: 2}\ntrain: {backbone: cnn}\n")
     assert commandline.read_settings("train", path, None) == {"backbone": "cnn"}
     assert commandline.read_settings("export", path, None) == {}
@@ -111,12 +111,12 @@ def test_assignments_win_over_the_file(tmp_path: Path) -> None:
     assert found == {"threads": 4, "shard_mib": 8}
 
 
-def test_a_step_may_leave_its_name_out() -> None:
+def test_a_steps_name_can_be_omitted() -> None:
     assert commandline.read_settings("convert", None, ["threads=4"]) == {"threads": 4}
 
 
 @pytest.mark.parametrize("assignment", ["augment.flip=both", "train.augment.flip=both"])
-def test_settings_of_settings_are_set_with_and_without_the_steps_name(assignment: str) -> None:
+def test_nested_settings_are_set_with_and_without_the_steps_name(assignment: str) -> None:
     found = commandline.read_settings("train", None, [assignment, "augment.variants=3"], groups=["augment"])
     assert found == {"augment": {"flip": "both", "variants": 3}}
     with pytest.raises(UsageError, match=r"export\.litert=false.*is not a setting of train"):
@@ -132,12 +132,12 @@ def test_values_are_yaml(value: str, meant: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["{label}.*", "*_{label}", "[1", "a: b: c"])
-def test_what_is_no_yaml_is_meant_as_it_stands(value: str) -> None:
+def test_a_value_that_is_not_yaml_is_taken_literally(value: str) -> None:
     assert commandline.read_settings(None, None, [f"train.x={value}"]) == {"train": {"x": value}}
 
 
 @pytest.mark.parametrize("assignment", ["threads", "threads=4", "=4", "convert.=4", ""])
-def test_an_assignment_of_another_form_is_wrong_usage(assignment: str) -> None:
+def test_a_malformed_assignment_is_wrong_usage(assignment: str) -> None:
     with pytest.raises(UsageError, match="--set"):
         commandline.read_settings(None, None, [assignment])
 
@@ -150,14 +150,14 @@ def test_a_file_without_sections_is_wrong_usage(tmp_path: Path, text: str) -> No
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"train: {note: caf\xe9}"], ids=["binary", "latin-1"])
-def test_a_file_that_is_no_text_is_wrong_usage(tmp_path: Path, data: bytes) -> None:
+def test_a_binary_file_is_wrong_usage(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "settings.yaml"
     path.write_bytes(data)
     with pytest.raises(UsageError, match=r"settings\.yaml"):
         commandline.read_settings(None, path, None)
 
 
-def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"nowhere\.yaml: No such file"):
         commandline.read_settings(None, tmp_path / "nowhere.yaml", None)
 

@@ -38,7 +38,9 @@ def accepted(expression: str, timezone: str) -> Cron | None:
 
 
 @given(EXPRESSIONS, ZONES, TIMES)
-def test_whatever_is_accepted_is_due_again_and_only_then(expression: str, timezone: str, time: datetime) -> None:
+def test_every_accepted_expression_is_due_exactly_when_it_matches(
+    expression: str, timezone: str, time: datetime
+) -> None:
     cron = accepted(expression, timezone)
     if cron:
         due = cron.next_after(time)
@@ -59,14 +61,14 @@ def test_the_last_time_is_the_one_before_the_next(expression: str, timezone: str
 
 
 @given(EXPRESSIONS)
-def test_nothing_sound_is_refused(expression: str) -> None:
+def test_no_valid_expression_is_rejected(expression: str) -> None:
     if not accepted(expression, "UTC"):
         with pytest.raises(UsageError, match=r"never due|different days"):
             Cron.of(expression, "UTC")
 
 
 @given(EXPRESSIONS, ZONES)
-def test_what_was_accepted_is_accepted_again_as_it_is(expression: str, timezone: str) -> None:
+def test_an_accepted_expression_is_accepted_again_unchanged(expression: str, timezone: str) -> None:
     cron = accepted(expression, timezone)
     assert cron is None or Cron.of(cron.expression, cron.timezone) == cron
 
@@ -77,7 +79,7 @@ def due_minutes(cron: Cron, since: datetime, hours: int) -> list[str]:
     return [f"{minute:%H:%M}" for minute in minutes if is_due(cron, minute)]
 
 
-def test_a_schedule_is_meant_in_its_zone() -> None:
+def test_a_schedule_follows_its_own_zone() -> None:
     cron = Cron.of("0 3 * * 1", "Europe/Berlin")
     assert due_minutes(cron, datetime(2026, 3, 2, tzinfo=UTC), 24) == ["02:00"]
     assert due_minutes(cron, datetime(2026, 3, 30, tzinfo=UTC), 24) == ["01:00"]
@@ -91,11 +93,11 @@ def test_a_schedule_is_meant_in_its_zone() -> None:
         (datetime(2026, 10, 24, 12, tzinfo=UTC), ["00:30"]),  # half past two comes twice: the first time
     ],
 )
-def test_where_the_clock_changes_a_schedule_is_due_once(day: datetime, due: list[str]) -> None:
+def test_a_schedule_is_due_once_when_the_clock_changes(day: datetime, due: list[str]) -> None:
     assert due_minutes(Cron.of("30 2 * * *", "Europe/Berlin"), day, 24) == due
 
 
-def test_what_is_due_every_hour_follows_the_clock() -> None:
+def test_an_hourly_schedule_follows_the_clock() -> None:
     cron = Cron.of("30 * * * *", "Europe/Berlin")
     assert due_minutes(cron, datetime(2026, 10, 25, tzinfo=UTC), 3) == ["00:30", "01:30", "02:30"]
 
@@ -114,7 +116,7 @@ def test_after_the_first_of_two_times_the_next_is_tomorrow() -> None:
         ("  0  3 1 JUL mon-fri/2 ", "0 3 1 JUL mon-fri/2"),
     ],
 )
-def test_sunday_is_0_since_not_every_place_knows_7(given: str, kept: str) -> None:
+def test_sunday_is_0_since_not_every_target_accepts_7(given: str, kept: str) -> None:
     assert Cron.of(given, "UTC").expression == kept
 
 
@@ -138,13 +140,13 @@ def test_sunday_is_0_since_not_every_place_knows_7(given: str, kept: str) -> Non
         ("0 3 1 * */2", "1 with */2 means different days"),
     ],
 )
-def test_a_line_that_never_fires_or_not_everywhere_the_same_is_refused(expression: str, words: str) -> None:
+def test_an_expression_that_is_never_due_or_is_ambiguous_is_rejected(expression: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         Cron.of(expression, "UTC")
     assert words in str(caught.value)
     assert repr(expression) in str(caught.value)
 
 
-def test_a_zone_that_does_not_exist_is_refused() -> None:
+def test_an_unknown_zone_is_rejected() -> None:
     with pytest.raises(UsageError, match=r"unknown time zone 'Europe/Berln'.*Europe/Berlin"):
         Cron.of("0 3 * * 1", "Europe/Berln")

@@ -18,7 +18,7 @@ def test_wrong_usage_is_a_failure_too() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["MobileNetv2", "mobilenetv2", "MobilNetV2"])
-def test_a_slip_names_the_nearest(wrong: str) -> None:
+def test_a_typo_gets_the_nearest_name(wrong: str) -> None:
     assert did_you_mean(wrong, ["VGG16", "MobileNetV2"]) == "did you mean MobileNetV2?"
 
 
@@ -29,5 +29,5 @@ def test_several_near_names_are_all_offered() -> None:
     )
 
 
-def test_a_name_like_no_other_lists_all_that_are_known() -> None:
+def test_a_name_unlike_any_other_lists_all_known_names() -> None:
     assert did_you_mean("zzz", ["tulip", "daisy"]) == "choose one of daisy, tulip"

@@ -38,7 +38,7 @@ def test_every_wrong_setting_is_named_in_one_line() -> None:
     assert "\n" not in message
 
 
-def test_a_setting_whose_name_is_no_word_is_wrong_usage() -> None:
+def test_a_setting_whose_name_is_not_a_string_is_wrong_usage() -> None:
     # YAML reads `on: 3` as the key True.
     with pytest.raises(UsageError, match="True"):
         BakeSettings.of({True: 3})
@@ -60,19 +60,19 @@ def test_json_and_back_gives_the_same_settings(heat: int, glaze: str | None, lay
     assert BakeSettings.from_json(settings.to_json()) == settings
 
 
-def test_equal_settings_are_equal_strings_whatever_their_order() -> None:
+def test_equal_settings_are_equal_strings_in_any_order() -> None:
     one, other = {"glaze": "sugar", "heat_celsius": 200}, {"heat_celsius": 200, "glaze": "sugar"}
     assert BakeSettings.of(one).to_json() == BakeSettings.of(other).to_json()
     assert BakeSettings().to_json() == '{"glaze":null,"heat_celsius":180,"layers":[]}'
 
 
 @pytest.mark.parametrize("text", ["{", "", "[1]", "3", "null"])
-def test_what_is_no_json_object_is_said_to_be_none(text: str) -> None:
+def test_anything_but_a_json_object_is_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="bake_config"):
         BakeSettings.from_json(text)
 
 
-def test_sections_holds_what_each_json_says() -> None:
+def test_sections_contains_the_settings_of_each_json() -> None:
     assert sections(bake=BakeSettings().to_json(), serve='{"warm": true}') == {
         "bake": {"glaze": None, "heat_celsius": 180, "layers": []},
         "serve": {"warm": True},

@@ -12,12 +12,12 @@ def test_a_tfds_source_is_listed_and_converted_where_tensorflow_is() -> None:
     assert Build(tfds=True).container_image("validate").startswith("petalflow/base:")
 
 
-def test_other_images_are_other_code() -> None:
+def test_other_container_images_are_other_code() -> None:
     versions = {build.code_version() for build in (Build(), Build("a/b"), Build("a/b", "2"), Build("a/b", "2"))}
     assert len(versions) == 3
 
 
-def test_a_step_whose_machine_may_be_taken_away_is_started_again(tmp_path) -> None:
+def test_a_step_on_a_preemptible_machine_is_retried(tmp_path) -> None:
     compile_pipeline(tmp_path / "pipeline.yaml", Build(machines={"train": Machine(retries=2)}))
     spec = yaml.safe_load((tmp_path / "pipeline.yaml").read_text())
     tasks = {

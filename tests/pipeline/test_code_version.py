@@ -13,7 +13,7 @@ def version_in(folder: Path) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_it_changes_with_the_steps_code_and_with_nothing_else(tmp_path) -> None:
+def test_the_code_version_changes_only_with_the_steps_code(tmp_path) -> None:
     for package in ("petalflow", "components", "pipeline"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     before = version_in(tmp_path)

@@ -37,7 +37,7 @@ def test_an_accelerator_brings_its_image_and_its_machine(tmp_path, kind: str, ta
     assert "resources" not in found["evaluate"]
 
 
-def test_nothing_half_written_is_left(tmp_path) -> None:
+def test_a_failed_compilation_leaves_nothing_behind(tmp_path) -> None:
     target = tmp_path / "p.yaml"
     target.write_text("before")
     with pytest.raises(UsageError):

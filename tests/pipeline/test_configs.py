@@ -44,7 +44,7 @@ def test_its_settings_exist_and_fit_together(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_its_head_names_its_command_and_where_its_figures_come_from(path: Path) -> None:
+def test_its_head_names_its_command_and_the_origin_of_its_numbers(path: Path) -> None:
     lines = head(path)
     commands = [shlex.split(line.removeprefix("#")) for line in lines if line.startswith("#   petalflow ")]
     assert commands

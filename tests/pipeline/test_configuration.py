@@ -16,13 +16,13 @@ def test_parameters_are_canonical() -> None:
     assert set(one) == {f"{section}_config" for section in SECTIONS}
 
 
-def test_a_training_setting_changes_trains_parameter_alone() -> None:
+def test_a_training_setting_changes_only_trains_parameter() -> None:
     one = Configuration.of(LEAST).parameters()
     other = Configuration.of({**LEAST, "train": {"seed": 5}}).parameters()
     assert {name for name in one if one[name] != other[name]} == {"train_config"}
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_all_invalid_settings_are_reported_at_once() -> None:
     with pytest.raises(UsageError) as caught:
         Configuration.of({"trian": {}, "train": {"bakbone": "cnn", "dropout": 2}, "evaluate": {}})
     message = str(caught.value)

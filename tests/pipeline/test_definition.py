@@ -35,7 +35,7 @@ def test_it_has_every_step_and_explicit_images(spec) -> None:
         assert not image.endswith(":latest")
 
 
-def test_what_decides_is_never_cached_and_what_works_is(spec) -> None:
+def test_only_the_steps_that_compute_are_cached(spec) -> None:
     cached = {}
     for component in [spec["root"], *spec["components"].values()]:
         for task in component.get("dag", {}).get("tasks", {}).values():
@@ -43,7 +43,7 @@ def test_what_decides_is_never_cached_and_what_works_is(spec) -> None:
     assert {step for step in STEPS if cached[step]} == {"convert", "train", "export"}
 
 
-def test_release_stands_behind_the_verdict_and_all_behind_the_exit_handler(spec) -> None:
+def test_release_depends_on_the_verdict_and_all_steps_are_in_the_exit_handler(spec) -> None:
     tasks = {name: component["dag"]["tasks"] for name, component in spec["components"].items() if "dag" in component}
     (accepted,) = [name for name, inner in tasks.items() if "release" in inner]
     assert set(tasks[accepted]) == {"export", "release"}
@@ -54,21 +54,21 @@ def test_release_stands_behind_the_verdict_and_all_behind_the_exit_handler(spec)
     assert notify["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
-def test_cached_steps_see_the_code_version_but_no_run_id(spec) -> None:
+def test_cached_steps_depend_on_the_code_version_but_not_on_the_run_id(spec) -> None:
     for step in ("convert", "train", "export"):
         parameters = spec["components"][f"comp-{step}"]["inputDefinitions"]["parameters"]
         assert "code_version" in parameters
         assert not {"run_id", "job_id"} & set(parameters), "it would defeat the cache"
 
 
-def test_train_gets_the_release_to_begin_with_from_snapshot_and_nothing_of_the_registry(spec) -> None:
+def test_train_gets_the_release_to_start_from_through_snapshot(spec) -> None:
     tasks = [component["dag"]["tasks"] for component in spec["components"].values() if "dag" in component]
     (inputs,) = [inner["train"]["inputs"]["parameters"] for inner in tasks if "train" in inner]
     assert inputs["baseline"]["componentInputParameter"] == "pipelinechannel--snapshot-baseline"
     assert not {"registry", "name"} & set(spec["components"]["comp-train"]["inputDefinitions"]["parameters"])
 
 
-def test_settings_travel_as_strings(spec) -> None:
+def test_settings_are_passed_as_strings(spec) -> None:
     for section in SECTIONS:
         parameter = spec["root"]["inputDefinitions"]["parameters"][f"{section}_config"]
         assert parameter["parameterType"] == "STRING"

@@ -28,7 +28,7 @@ def test_a_terminal_gets_a_table_with_progress() -> None:
     assert "·  train" in text
 
 
-def test_elsewhere_plain_lines_are_printed() -> None:
+def test_without_a_terminal_plain_lines_are_printed() -> None:
     console = Console(file=io.StringIO(), width=200)
     display = Display(run_of(StepState("convert", RAN, 2.0)), console)
     with display:

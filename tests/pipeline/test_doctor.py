@@ -7,7 +7,7 @@ def test_this_environment_can_run_locally() -> None:
     assert "✓ local     TensorFlow" in ended.output
 
 
-def test_what_is_wrong_is_said_with_its_remedy_and_the_rest_goes_on() -> None:
+def test_a_problem_is_reported_with_its_remedy_and_the_rest_is_checked() -> None:
     ended = petalflow("doctor", "docker", "local", "--set", "docker.container_repository=nowhere.invalid/petalflow")
     assert ended.code == 2
     first, *rest = ended.output.splitlines()
@@ -17,5 +17,5 @@ def test_what_is_wrong_is_said_with_its_remedy_and_the_rest_goes_on() -> None:
     assert rest[-1].startswith("✓ local"), "one place that is not ready does not hide another"
 
 
-def test_only_the_places_that_were_named_decide() -> None:
+def test_only_the_named_targets_decide_the_exit_code() -> None:
     assert petalflow("doctor", "--set", "docker.container_repository=nowhere.invalid/petalflow").code == 0

@@ -7,7 +7,7 @@ from pipeline.request import Request
 CONFIGURATION = Configuration.of({"evaluate": {"min_accuracy": 0.5}})
 
 
-def test_addresses_hold_wherever_a_step_runs(tmp_path, monkeypatch) -> None:
+def test_addresses_are_absolute(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     request = Request.of("photos/../photos", "models", "flowers", CONFIGURATION)
     assert request.source == str(tmp_path / "photos")
@@ -16,14 +16,14 @@ def test_addresses_hold_wherever_a_step_runs(tmp_path, monkeypatch) -> None:
     assert request.record_uri == str(tmp_path / "models" / ".records" / "flowers")
 
 
-def test_uris_stay_as_they_are() -> None:
+def test_uris_are_unchanged() -> None:
     request = Request.of("gs://bucket/photos", "gs://bucket/models", "flowers", CONFIGURATION, record_uri="s3://b/r")
     assert request.source == "gs://bucket/photos"
     assert request.state_uri == "gs://bucket/models/.state/flowers"
     assert request.record_uri == "s3://b/r"
 
 
-def test_the_name_of_a_tfds_data_set_is_no_path_and_steps_are_told_where_it_is(tmp_path, monkeypatch) -> None:
+def test_a_tfds_name_is_not_a_path_and_its_data_folder_is_passed_to_the_steps(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", "kept")
     by_default = Request.of("tfds:mnist", "models", "digits", CONFIGURATION)
@@ -34,7 +34,7 @@ def test_the_name_of_a_tfds_data_set_is_no_path_and_steps_are_told_where_it_is(t
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "blumen é", ".hidden"])
-def test_a_name_that_is_no_folder_everywhere_is_refused(name: str) -> None:
+def test_a_name_that_is_not_a_folder_name_everywhere_is_rejected(name: str) -> None:
     with pytest.raises(UsageError, match="--name"):
         Request.of("photos", "models", name, CONFIGURATION)
 

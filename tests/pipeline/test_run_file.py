@@ -33,13 +33,13 @@ def test_a_finished_run_is_followed_by_a_new_one(tmp_path, outcome: str) -> None
     assert RunFile.begin(tmp_path, PARAMETERS, STEPS).run_id != first.run_id
 
 
-def test_another_command_is_another_run(tmp_path) -> None:
+def test_other_parameters_start_another_run(tmp_path) -> None:
     first = RunFile.begin(tmp_path, PARAMETERS, STEPS)
     assert RunFile.begin(tmp_path, {**PARAMETERS, "source": "/others"}, STEPS).run_id != first.run_id
 
 
 @pytest.mark.parametrize("text", ["notes", "{}", "[1]"])
-def test_what_is_no_run_file_is_not_overwritten(tmp_path, text: str) -> None:
+def test_a_file_that_is_not_a_run_file_is_not_overwritten(tmp_path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(UsageError, match="not the file of a run"):
         RunFile.begin(tmp_path, PARAMETERS, STEPS)

@@ -14,7 +14,7 @@ from pipeline.targets.local import schedule_files
 VALUES = {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
 
 
-def test_a_schedule_looks_for_what_is_new_in_its_zone_unless_the_user_says_otherwise() -> None:
+def test_a_schedule_has_defaults_that_the_user_can_override() -> None:
     assert scheduling.with_defaults(VALUES, "Asia/Tokyo") == {
         **VALUES, "snapshot": {"if_changed": True, "timezone": "Asia/Tokyo"}
     }  # fmt: skip
@@ -24,7 +24,7 @@ def test_a_schedule_looks_for_what_is_new_in_its_zone_unless_the_user_says_other
     }  # fmt: skip
 
 
-def test_there_is_one_of_a_name(spec) -> None:
+def test_a_name_has_one_schedule(spec) -> None:
     scheduling.create("local", spec)
     with pytest.raises(UsageError, match=r"already exists on local \(0 3 \* \* 1, Europe/Berlin\); add --replace"):
         scheduling.create("local", replace(spec, cron=Cron.of("0 4 * * 1", "UTC")))
@@ -71,7 +71,7 @@ def a_folder_of_two_lines(spec: ScheduleSpec) -> ScheduleSpec:
         (a_folder_of_two_lines, "contains a line break"),
     ],
 )
-def test_what_is_wrong_is_said_before_the_old_one_makes_room(spec, tmp_path, spoilt, words: str) -> None:
+def test_problems_are_reported_before_the_old_schedule_is_replaced(spec, tmp_path, spoilt, words: str) -> None:
     before = scheduling.create("local", spec)
     (tmp_path / "out").rmdir()
     with pytest.raises(UsageError, match=words):
@@ -80,13 +80,13 @@ def test_what_is_wrong_is_said_before_the_old_one_makes_room(spec, tmp_path, spo
     assert not (tmp_path / "out").exists()
 
 
-def test_a_pipeline_that_does_not_compile_is_said_in_one_line() -> None:
+def test_a_pipeline_that_does_not_compile_is_reported_in_one_line() -> None:
     with pytest.raises(UsageError, match=r"the pipeline does not compile \(PetalflowError: .*latest.*") as caught:
         check_compiles(Build(tag="latest"))
     assert "\n" not in str(caught.value)
 
 
-def test_an_unknown_name_gets_the_nearest_named(spec) -> None:
+def test_for_an_unknown_name_the_nearest_is_suggested(spec) -> None:
     with pytest.raises(UsageError, match="is named flower: create it with petalflow schedule create"):
         scheduling.find("flower", "local", {})
     scheduling.create("local", spec)

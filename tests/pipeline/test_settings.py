@@ -12,16 +12,16 @@ def test_a_host_is_a_url(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["localhost:8080", "http://", "http://a:notaport/", "http://[::1", "ftp://a", "https:///x"]
 )
-def test_what_is_no_url_is_refused(host: str) -> None:
+def test_a_malformed_url_is_rejected(host: str) -> None:
     with pytest.raises(UsageError, match="it must be a URL like http"):
         KubeflowSettings.of({"host": host})
 
 
-def test_a_password_is_not_taken_since_it_would_be_stored() -> None:
+def test_a_password_is_rejected_since_it_would_be_stored() -> None:
     with pytest.raises(UsageError, match="it must not contain a password"):
         KubeflowSettings.of({"host": "http://user:hunter2@localhost:8080"})
 
 
-def test_a_number_for_a_text_is_refused_with_how_to_write_it() -> None:
+def test_a_number_for_a_text_is_rejected_with_the_correct_syntax() -> None:
     with pytest.raises(UsageError, match=r"""--set 'docker\.tag="0\.2"'"""):
         DockerSettings.of({"tag": 0.2})

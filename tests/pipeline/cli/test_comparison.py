@@ -28,24 +28,24 @@ def test_two_evaluations_are_compared_in_a_table_and_a_page(home: Path, tmp_path
     shown = [f"{one['value']:.4f} ({one['low']:.4f} to {one['high']:.4f})" for one in accuracies]
     assert f"accuracy {' '.join(shown)}" in lines
     assert comparison.only_first > 0
-    assert any(line.startswith(f"{comparison.all.images} images tested by both") for line in lines)
-    assert any(line.startswith(f"{comparison.only_first} images tested by A alone, 0 by B alone") for line in lines)
+    assert any(line.startswith(f"{comparison.all.images} images were tested by both") for line in lines)
+    assert any(line.startswith(f"{comparison.only_first} images were tested only by A, 0 only by B") for line in lines)
     assert lines[-1] == "page: comparison.html"
     assert "<h1>A and B compared</h1>" in (tmp_path / "comparison.html").read_text()
 
 
-def test_a_page_that_is_there_is_not_overwritten(home: Path, tmp_path: Path) -> None:
+def test_an_existing_page_is_not_overwritten(home: Path, tmp_path: Path) -> None:
     page = tmp_path / "comparison.html"
     page.write_text("mine")
     folder = str(home / "all" / "evaluation")
     ended = petalflow("compare", folder, folder, cwd=tmp_path)
     assert (ended.code, ended.output) == (2, "")
-    assert ended.errors == "petalflow: error: comparison.html is already there; remove it or choose another --out\n"
+    assert ended.errors == "petalflow: error: comparison.html already exists; remove it or choose another --out\n"
     assert page.read_text() == "mine"
     assert petalflow("compare", folder, folder, "--out", str(tmp_path / "other" / "page.html")).code == 0
 
 
-def test_what_is_no_evaluation_is_one_line(home: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_an_evaluation_is_one_line(home: Path, tmp_path: Path) -> None:
     ended = petalflow("compare", str(home / "all" / "evaluation"), str(home / "all" / "model"), cwd=tmp_path)
     assert ended.code == 2
     assert ended.errors.startswith(f"petalflow: error: there is no report in {home}/all/model; give the --out of")

@@ -27,7 +27,7 @@ def shown(records: list[RunRecord], **terminal: object) -> list[str]:
     return out.getvalue().splitlines()
 
 
-def test_a_line_a_run_with_nothing_cut_where_there_is_no_terminal() -> None:
+def test_without_a_terminal_each_run_is_one_line_and_nothing_is_cut() -> None:
     header, *lines = shown(WEEKS, width=40)
     assert " ".join(header.split()) == "began outcome accuracy result trigger why ran (* from the cache) error"
     began = f"{TIME.astimezone():%Y-%m-%d %H:%M}"
@@ -74,7 +74,7 @@ def registry(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_what_is_rolled_back_shows_in_the_history(registry: Path) -> None:
+def test_a_rollback_shows_in_the_history(registry: Path) -> None:
     where = ["--registry", str(registry), "--name", "flowers"]
     now = {"PETALFLOW_NOW": "2026-03-02T03:00:00Z"}
     done = petalflow("rollback", *where, "--to", "1", "--why", "too sure", env=now)
@@ -95,12 +95,12 @@ def test_what_is_rolled_back_shows_in_the_history(registry: Path) -> None:
         ("7", "flowers has no version 7 to go back to; earlier versions: 1"),
     ],
 )
-def test_a_rollback_to_what_does_not_do_is_one_line(registry: Path, version: str, line: str) -> None:
+def test_an_impossible_rollback_is_one_line(registry: Path, version: str, line: str) -> None:
     done = petalflow("rollback", "--registry", str(registry), "--name", "flowers", "--to", version)
     assert (done.code, done.output, done.errors) == (2, "", f"petalflow: error: {line}\n")
 
 
-def test_no_history_is_one_line_and_no_error(tmp_path: Path) -> None:
+def test_an_empty_history_is_one_line_and_not_an_error(tmp_path: Path) -> None:
     where = ["--registry", str(tmp_path / "models"), "--name", "flowers"]
     done = petalflow("runs", *where)
     records = tmp_path / "models" / ".records" / "flowers"
@@ -108,7 +108,7 @@ def test_no_history_is_one_line_and_no_error(tmp_path: Path) -> None:
     assert json.loads(petalflow("runs", *where, "--json").output) == []
 
 
-def test_the_records_may_be_elsewhere(tmp_path: Path) -> None:
+def test_the_records_can_be_stored_elsewhere(tmp_path: Path) -> None:
     elsewhere = str(tmp_path / "elsewhere")
     for number in range(3):
         record.begin(elsewhere, f"run-{number}", source="/photos", trigger="by hand", code_version="c1")

@@ -35,7 +35,7 @@ def test_pausing_and_resuming_twice_is_reported(spec, capsys) -> None:
     assert printed("resume").startswith("flowers is resumed; next run 20")
 
 
-def test_schedules_are_shown_in_their_own_time(spec, capsys) -> None:
+def test_schedules_are_shown_in_their_own_time_zone(spec, capsys) -> None:
     created = replace(
         scheduling.create("local", spec),
         next_run=datetime.fromisoformat("2026-03-02T02:00:00+00:00"),

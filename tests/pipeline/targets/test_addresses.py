@@ -35,7 +35,7 @@ def fill(address: str, classes: tuple[str, ...] = ("roses", "tulips")) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["{date}", "{latest}", "2026-11-22"])
-def test_what_a_date_means_now_is_checked_as_a_source(
+def test_the_current_folder_of_a_dated_source_is_checked(
     place: str, checked: Callable[..., Request], pattern: str
 ) -> None:
     fill(f"{place}/2026-11-22")
@@ -62,7 +62,7 @@ EXCUSES = ({"source_wait_minutes": 0.1}, {"if_missing": "skip"})
         ("new", "not exist"),
     ],
 )
-def test_a_source_that_is_not_there_must_be_awaited(
+def test_a_missing_source_must_be_waited_for(
     place: str, checked: Callable[..., Request], pattern: str, said: str
 ) -> None:
     storage.write_bytes(f"{place}/README", b"there")
@@ -72,9 +72,7 @@ def test_a_source_that_is_not_there_must_be_awaited(
         checked(f"{place}/{pattern}", **excuse)
 
 
-def test_for_a_run_that_comes_later_the_folder_of_its_day_need_not_be_there(
-    tmp_path: Path, checked: Callable[..., Request]
-) -> None:
+def test_a_later_run_does_not_need_the_folder_of_its_day_yet(tmp_path: Path, checked: Callable[..., Request]) -> None:
     checked(f"{tmp_path}/{{date}}", later=True)
     for pattern in ("{latest}", "new"):
         with pytest.raises(UsageError, match="source"):
@@ -82,7 +80,7 @@ def test_for_a_run_that_comes_later_the_folder_of_its_day_need_not_be_there(
 
 
 @pytest.mark.parametrize("excuse", [*EXCUSES, {"later": True}])
-def test_the_place_that_it_comes_to_must_be_there(
+def test_the_folder_that_a_source_arrives_in_must_exist(
     store, tmp_path: Path, checked: Callable[..., Request], excuse: dict[str, object]
 ) -> None:
     with pytest.raises(UsageError, match=r"the folder .*/phtos does not exist or cannot be read"):
@@ -91,7 +89,7 @@ def test_the_place_that_it_comes_to_must_be_there(
         checked(f"{store.scheme}://no-such-bucket/{{date}}", **excuse)
 
 
-def test_a_source_without_its_last_file_is_not_there_yet(tmp_path: Path, checked: Callable[..., Request]) -> None:
+def test_a_source_without_its_ready_file_is_not_complete(tmp_path: Path, checked: Callable[..., Request]) -> None:
     fill(f"{tmp_path}/2026-11-22")
     ready = {"ready_file": "_SUCCESS"}
     with pytest.raises(UsageError, match="there is no _SUCCESS in it; "):
@@ -101,15 +99,13 @@ def test_a_source_without_its_last_file_is_not_there_yet(tmp_path: Path, checked
     checked(f"{tmp_path}/{{latest}}", **ready)
 
 
-def test_a_pattern_that_is_wrong_is_said_whatever_else_is_excused(
-    tmp_path: Path, checked: Callable[..., Request]
-) -> None:
+def test_an_invalid_pattern_is_always_reported(tmp_path: Path, checked: Callable[..., Request]) -> None:
     for excuse in (*EXCUSES, {"later": True}):
         with pytest.raises(UsageError, match=r"{datum} stands for nothing"):
             checked(f"{tmp_path}/{{datum}}", **excuse)
 
 
-def test_a_registry_may_lie_beside_the_folder_of_the_day_but_not_in_it(
+def test_a_registry_may_be_next_to_the_dated_folder_but_not_in_it(
     tmp_path: Path, checked: Callable[..., Request]
 ) -> None:
     fill(f"{tmp_path}/2026-11-22")
@@ -119,9 +115,7 @@ def test_a_registry_may_lie_beside_the_folder_of_the_day_but_not_in_it(
         check_addresses(within, tmp_path / "out")
 
 
-def test_a_source_may_be_a_file_and_what_says_that_it_is_whole_lies_beside(
-    place: str, checked: Callable[..., Request]
-) -> None:
+def test_the_ready_file_of_a_source_file_is_next_to_it(place: str, checked: Callable[..., Request]) -> None:
     storage.write_bytes(f"{place}/2026-11-21.csv", b"image,label\na.jpg,cat\nb.jpg,dog\n")
     request = checked(f"{place}/{{latest}}.csv")
     source = current_source(request)

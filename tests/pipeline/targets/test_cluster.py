@@ -41,7 +41,7 @@ def going(*steps: StepState) -> JobStatus:
     return JobStatus(ended=False, succeeded=False, steps={step.name: step for step in steps})
 
 
-def test_states_are_shown_as_they_change_and_noted(run, display, output) -> None:
+def test_states_are_shown_and_recorded_as_they_change(run, display, output) -> None:
     status = answers(
         going(),
         going(StepState("snapshot", RUNNING, 1)),
@@ -61,19 +61,19 @@ def test_states_are_shown_as_they_change_and_noted(run, display, output) -> None
     ]
 
 
-def test_a_step_that_was_never_seen_running_is_told_all_the_same(run, display, output) -> None:
+def test_a_step_that_was_never_seen_running_is_reported(run, display, output) -> None:
     cluster.follow(answers(JobStatus(True, True, {"train": StepState("train", SKIPPED)})), run, display, every_s=0)
     assert run.step("train").state == SKIPPED
     assert output.getvalue() == "train skipped, 0.0 s\n"
 
 
-def test_a_service_that_is_away_for_a_while_is_borne(run, display, output) -> None:
+def test_a_temporarily_unreachable_service_is_tolerated(run, display, output) -> None:
     away = Unreachable("no answer from example:80")
     ended = cluster.follow(answers(away, away, JobStatus(True, True)), run, display, every_s=0)
     assert ended.succeeded
     assert "no answer from example:80; retrying" in output.getvalue()
 
 
-def test_a_service_that_stays_away_is_given_up(run, display) -> None:
+def test_an_unreachable_service_is_given_up(run, display) -> None:
     with pytest.raises(Unreachable):
         cluster.follow(answers(Unreachable("gone")), run, display, every_s=0, patience_s=0)

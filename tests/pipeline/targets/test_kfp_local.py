@@ -21,7 +21,7 @@ def follower(run, tmp_path) -> kfp_local.Follower:
     return kfp_local.Follower(run, Display(run, Console(file=io.StringIO())), tmp_path / "run.log")
 
 
-def test_what_kfp_prints_becomes_states(follower, run) -> None:
+def test_the_output_of_kfp_becomes_states(follower, run) -> None:
     # In pieces, coloured, as it comes.
     follower.write("12:00:00.000 - INFO - Executing task \x1b[96m'snap")
     follower.write("shot'\x1b[0m\n")
@@ -35,7 +35,7 @@ def test_what_kfp_prints_becomes_states(follower, run) -> None:
     assert json.loads(run.path.read_text())["steps"][2]["state"] == FAILED, "written as it happens"
 
 
-def test_a_failed_step_is_explained_by_its_line_or_else_by_its_last_lines(follower) -> None:
+def test_a_failed_step_is_explained_by_its_error_line_or_its_last_lines(follower) -> None:
     follower.write("Executing task 'convert'\n    convert: 1/2 images\n    petalflow: convert: error: no photo\n")
     follower.write("Task 'convert' finished with status FAILURE\n")
     assert str(follower.failure()) == "convert: no photo"
@@ -56,13 +56,13 @@ def test_a_success_after_an_error_line_is_a_failure(follower, run) -> None:
     assert follower.failure().step == "convert"
 
 
-def test_what_the_cache_answered_is_known(follower) -> None:
+def test_cache_hits_are_recognized(follower) -> None:
     follower.write("Task convert cache hit (key=123456789abc); skipping execution.\n")
     follower.write("Task train cache hit (key=cba987654321); skipping execution.\n")
     assert follower.cache_hits == ["123456789abc", "cba987654321"]
 
 
-def test_the_log_begins_anew_but_for_a_run_that_is_resumed(follower, run, tmp_path) -> None:
+def test_the_log_starts_again_unless_the_run_is_resumed(follower, run, tmp_path) -> None:
     follower.write("first\n")
     follower.close()
     resumed = RunFile.begin(tmp_path, {"name": "x"}, ("snapshot", "convert", "train"))
@@ -109,7 +109,7 @@ def three_steps(name: str, registry: str, keep_config: str, source: str, run_id:
         evaluate(dataset=convert(source=seen.output).outputs["dataset"]).set_caching_options(False)
 
 
-def test_old_work_goes_after_a_run_and_what_the_cache_was_asked_for_stays(tmp_path) -> None:
+def test_old_work_is_removed_after_a_run_and_used_cache_entries_are_kept(tmp_path) -> None:
     compiler.Compiler().compile(three_steps, str(tmp_path / "three.yaml"))
     out = tmp_path / "out"
 

@@ -55,20 +55,18 @@ def test_a_name_is_checked_before_a_run_whether_prepared_or_not(
         check_addresses(asked(place, "tfds:petalflow_dot"), tmp_path / "out")
 
 
-def test_a_bucket_that_is_not_there_is_said_before_a_run(
-    asked: Callable[..., Request], s3, tmp_path, monkeypatch
-) -> None:
+def test_a_missing_bucket_is_reported_before_a_run(asked: Callable[..., Request], s3, tmp_path, monkeypatch) -> None:
     for name, value in s3.environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="s3://nowhere"):
         check_addresses(asked("s3://nowhere/tfds"), tmp_path / "out")
 
 
-def test_it_is_not_waited_for_since_tfds_prepares_it() -> None:
+def test_a_tfds_source_is_not_waited_for() -> None:
     assert await_source(NAME, SnapshotSettings()) == NAME
 
 
-def test_containers_see_what_is_prepared_here_and_cannot_prepare_it(
+def test_containers_see_a_prepared_data_set_but_cannot_prepare_it(
     asked: Callable[..., Request], tmp_path: Path
 ) -> None:
     request = asked(str(tmp_path / "kept"))
@@ -81,7 +79,7 @@ def test_containers_see_what_is_prepared_here_and_cannot_prepare_it(
     assert Docker(DockerSettings()).network(request) == "none"
 
 
-def test_containers_go_out_to_an_object_store_for_it(asked: Callable[..., Request]) -> None:
+def test_containers_get_a_network_for_an_object_store(asked: Callable[..., Request]) -> None:
     request = asked("gs://bucket/tfds")
     assert source_location(request) == {"convert.tfds_data_dir": "gs://bucket/tfds/petalflow_dots"}
     assert Docker(DockerSettings()).network(request) == "bridge"

@@ -9,7 +9,7 @@ from petalflow.storage import building
 from pipeline.targets import work
 
 
-def test_cached_results_that_lost_a_file_are_forgotten(tmp_path) -> None:
+def test_cached_results_that_lack_a_file_are_removed(tmp_path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
     for name in ("whole", "broken", "unmarked"):
@@ -68,7 +68,7 @@ def out(tmp_path: Path) -> Out:
     return Out(tmp_path)
 
 
-def test_the_newest_runs_stay_and_what_the_cache_has_of_others_goes(out: Out) -> None:
+def test_the_newest_runs_are_kept_and_cache_entries_of_others_removed(out: Out) -> None:
     for day in range(1, 6):
         out.run(f"convert{day}", f"train{day}")
     out.forget(2)
@@ -76,7 +76,7 @@ def test_the_newest_runs_stay_and_what_the_cache_has_of_others_goes(out: Out) ->
     assert out.entries() == ["convert4", "convert5", "train4", "train5"]
 
 
-def test_what_the_newest_runs_were_answered_with_stays(out: Out) -> None:
+def test_cache_entries_used_by_the_newest_runs_are_kept(out: Out) -> None:
     out.run("convert1", "train1")
     out.run("convert2", "train2")
     for day in (3, 4, 5):
@@ -89,7 +89,7 @@ def test_what_the_newest_runs_were_answered_with_stays(out: Out) -> None:
     assert out.days() == [6, 7]
 
 
-def test_weeks_with_nothing_new_push_out_nothing_that_is_of_use(out: Out) -> None:
+def test_weeks_with_nothing_new_do_not_displace_useful_work(out: Out) -> None:
     out.run("convert1", "train1")
     for _ in range(20):
         out.run()
@@ -98,7 +98,7 @@ def test_weeks_with_nothing_new_push_out_nothing_that_is_of_use(out: Out) -> Non
     assert out.entries() == ["convert1", "train1"]
 
 
-def test_what_is_needed_besides_stays_however_old(out: Out) -> None:
+def test_the_last_dataset_is_kept_at_any_age(out: Out) -> None:
     for day in (1, 2, 3):
         out.run(f"convert{day}", "evaluate")
     dataset = out.steps / "petalflow-2026-03-01-03-00-00-123456" / "convert1" / "output"
@@ -108,7 +108,7 @@ def test_what_is_needed_besides_stays_however_old(out: Out) -> None:
     assert out.days() == [3]
 
 
-def test_what_is_not_kfps_is_not_touched(out: Out) -> None:
+def test_other_files_are_not_touched(out: Out) -> None:
     for name in ("petalflow-old", "notes", "petalflow-2026-03-01"):
         (out.steps / name).mkdir()
     (out.cache / "torn.json").write_text('{"dataset')
@@ -123,7 +123,7 @@ def test_what_is_not_kfps_is_not_touched(out: Out) -> None:
     assert out.entries() == ["convert2", "torn"]
 
 
-def test_an_entry_is_used_when_a_run_was_answered_with_it(out: Out) -> None:
+def test_use_of_a_cache_entry_is_recorded(out: Out) -> None:
     out.run("convert1", "convert10")
     before = {key: (out.cache / f"{key}.json").stat().st_mtime for key in out.entries()}
     work.note_used(out.cache, "convert10")

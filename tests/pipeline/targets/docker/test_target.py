@@ -31,7 +31,7 @@ def day(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["{date}", "{latest}"])
-def test_a_link_may_lead_to_another_day_but_not_out_of_all(check: Check, day: Path, name: str) -> None:
+def test_a_link_may_lead_to_another_day_but_not_outside(check: Check, day: Path, name: str) -> None:
     (day / "tulips").symlink_to(day.parent / "2026-11-20")
     check(day.parent / name)
     with pytest.raises(UsageError, match=r"tulips links to .*2026-11-20, outside the source"):
@@ -49,23 +49,23 @@ def test_a_day_that_is_itself_a_link_out_is_refused(check: Check, day: Path) -> 
     check(day)  # by its own name, Docker follows it
 
 
-def test_what_is_made_after_the_start_is_not_waited_for_in_vain(check: Check, day: Path) -> None:
+def test_a_folder_created_after_the_start_is_not_waited_for_in_vain(check: Check, day: Path) -> None:
     for fine in (day.parent / "{date:%Y/%m/%d}", day):
         check(fine, source_wait_minutes=5)
     with pytest.raises(UsageError, match="containers do not see folders created after they start; create it"):
         check(day.parent / "new", source_wait_minutes=5)
 
 
-def test_the_whole_file_system_is_given_to_no_container(check: Check) -> None:
+def test_no_container_gets_the_whole_file_system(check: Check) -> None:
     with pytest.raises(UsageError, match="containers cannot be given all of /"):
         check("/{date}")
 
 
-def test_what_is_on_an_object_store_is_seen_anyway(check: Check) -> None:
+def test_an_object_store_is_always_visible(check: Check) -> None:
     check("gs://bucket/{date}", source_wait_minutes=5)
 
 
-def test_notify_gets_its_secrets_and_a_network_and_nothing_else_does(tmp_path: Path, monkeypatch) -> None:
+def test_only_notify_gets_secrets_and_a_network(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "password").write_text("s3cr3t")
     monkeypatch.setenv("HOOK", "https://hooks.example.com/s3cr3t")
     mail = {"email_to": "a@example.com", "email_from": "b@example.com", "smtp_host": "smtp.example.com"}
@@ -90,7 +90,7 @@ def test_notify_gets_its_secrets_and_a_network_and_nothing_else_does(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "data", "seen"), [("m.csv", b"image,label\n", ""), ("a.tar", bytes(1024), "a.tar")], ids=["csv", "tar"]
 )
-def test_of_a_manifest_containers_see_its_folder_and_of_an_archive_the_file(
+def test_containers_see_the_folder_of_a_manifest_and_the_file_of_an_archive(
     tmp_path: Path, check: Check, name: str, data: bytes, seen: str
 ) -> None:
     (tmp_path / "photos").mkdir()

@@ -61,7 +61,7 @@ def test_a_cluster_in_another_zone_starts_runs_when_the_schedule_is_due(minute, 
         ("0 9 1 * *", "Asia/Dubai", "UTC", "0 0 5 1 * *"),
     ],
 )
-def test_lines_as_a_person_would_move_them(cron, zone, cluster_zone, six) -> None:
+def test_expressions_are_moved_as_a_person_would(cron, zone, cluster_zone, six) -> None:
     assert six_fields(Cron.of(cron, zone), cluster_zone) == (six, False)
 
 
@@ -72,7 +72,7 @@ CHANGING = ["Europe/Berlin", "Europe/London", "America/New_York", "Australia/Lor
 
 @settings(max_examples=60)
 @given(MINUTES, HOURS, DAYS, st.sampled_from(CHANGING), st.sampled_from(["UTC", "Asia/Kolkata", *CHANGING[:3]]))
-def test_where_clocks_change_apart_a_cluster_starts_runs_at_every_time_that_may_be_due(
+def test_if_clocks_change_at_different_times_a_cluster_starts_runs_at_every_possible_time(
     minute, hour, days, zone, cluster_zone
 ) -> None:
     cron = Cron.of(f"{minute} {hour} {days}", zone)
@@ -118,12 +118,12 @@ def test_in_berlin_a_cluster_looks_at_both_hours(cron: str, six: str) -> None:
 
 
 @pytest.mark.parametrize(("cron", "cluster_zone"), [("*/15 * * * *", "UTC"), ("0 3 * * 1", "Europe/London")])
-def test_a_cluster_does_not_start_more_than_it_must(cron: str, cluster_zone: str) -> None:
+def test_a_cluster_starts_no_more_runs_than_necessary(cron: str, cluster_zone: str) -> None:
     _, too_often = six_fields(Cron.of(cron, "Europe/Berlin"), cluster_zone)
     assert not too_often
 
 
 @pytest.mark.parametrize("cron", ["0 3 1 * *", "0 0,12 * * 1", "0,45 3 * * *"])
-def test_what_no_single_line_says_is_refused(cron) -> None:
+def test_a_schedule_without_a_single_expression_is_rejected(cron) -> None:
     with pytest.raises(UsageError, match=r"has no single expression in UTC.*give the times in UTC"):
         six_fields(Cron.of(cron, "Asia/Kolkata"), "UTC")

@@ -52,7 +52,7 @@ def given_to(run: Any) -> dict[str, str]:
     return dict(run.runtime_config.parameters)
 
 
-def test_a_schedule_is_listed_as_it_was_asked_for(kubeflow, schedules, asked) -> None:
+def test_a_schedule_is_listed_as_it_was_specified(kubeflow, schedules, asked) -> None:
     spec = asked()
     made = schedules().create(spec)
     assert [made] == schedules().list()
@@ -64,7 +64,7 @@ def test_a_schedule_is_listed_as_it_was_asked_for(kubeflow, schedules, asked) ->
     assert made.link == f"{kubeflow.url}/#/recurringrun/details/{kubeflow.recurring.one.recurring_run_id}"
 
 
-def test_all_that_it_is_to_do_is_said(kubeflow, schedules, asked) -> None:
+def test_all_settings_reach_the_recurring_run(kubeflow, schedules, asked) -> None:
     schedules(service_account="trainer", experiment="retraining").create(asked())
     recurring = kubeflow.recurring.one
     assert (recurring.max_concurrency, recurring.no_catchup, recurring.mode) == ("1", True, "ENABLE")
@@ -73,7 +73,7 @@ def test_all_that_it_is_to_do_is_said(kubeflow, schedules, asked) -> None:
     assert next(iter(kubeflow.experiments.values())).display_name == "retraining"
 
 
-def test_a_schedule_is_shown_in_its_own_zone_though_the_cluster_has_another(kubeflow, schedules, asked) -> None:
+def test_a_schedule_is_shown_in_its_own_zone_even_if_the_clusters_differs(kubeflow, schedules, asked) -> None:
     cron = Cron.of("0 3 * * 1", "Asia/Dubai")
     made = schedules().create(asked(cron=cron))
     assert kubeflow.recurring.one.trigger.cron_schedule.cron == "0 0 23 * * 0"
@@ -85,7 +85,7 @@ def snapshot_settings(parameters: dict[str, str]) -> SnapshotSettings:
     return SnapshotSettings.from_json(parameters["snapshot_config"])
 
 
-def test_where_clocks_change_apart_the_pipeline_skips_the_start_that_is_not_due(
+def test_if_clocks_change_at_different_times_the_pipeline_skips_the_start_that_is_not_due(
     kubeflow, schedules, asked, monkeypatch
 ) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-01-07T12:00:00+00:00")
@@ -103,7 +103,9 @@ def test_where_clocks_change_apart_the_pipeline_skips_the_start_that_is_not_due(
     assert (due.due, due.due_since) == ("0 3 * * 1 Europe/Berlin", "2026-01-14T12:00:00+00:00")
 
 
-def test_a_line_that_the_cluster_cannot_keep_is_found_before_anything_is_made(kubeflow, schedules, asked) -> None:
+def test_a_schedule_that_the_cluster_cannot_express_is_found_before_anything_is_created(
+    kubeflow, schedules, asked
+) -> None:
     spec = asked(cron=Cron.of("30 0 1 * *", "Europe/Berlin"))
     for act in (schedules().check, schedules().create):
         with pytest.raises(UsageError, match=r"kubeflow\.cron_timezone=Europe/Berlin"):
@@ -117,7 +119,7 @@ def test_a_line_that_the_cluster_cannot_keep_is_found_before_anything_is_made(ku
         schedules(cron_timezone="Europe/Berlin2")
 
 
-def test_each_time_it_is_due_another_run_is_recorded_under_its_own_id(kubeflow, schedules, asked) -> None:
+def test_every_run_of_a_schedule_is_recorded_under_its_own_id(kubeflow, schedules, asked) -> None:
     spec = asked()
     schedules().create(spec)
     recurring = kubeflow.recurring.one.recurring_run_id
@@ -134,7 +136,7 @@ def test_each_time_it_is_due_another_run_is_recorded_under_its_own_id(kubeflow, 
     assert begun["trigger"] == "schedule flowers"
 
 
-def test_what_a_paused_schedule_missed_is_not_made_up_for_when_it_is_resumed(kubeflow, schedules, asked) -> None:
+def test_runs_missed_while_paused_are_not_made_up_for(kubeflow, schedules, asked) -> None:
     schedules().create(asked())
     for _ in range(2):
         schedules().pause("flowers")
@@ -152,7 +154,7 @@ def test_what_a_paused_schedule_missed_is_not_made_up_for_when_it_is_resumed(kub
     assert kubeflow.recurring.fire(after.recurring_run_id)
 
 
-def test_a_resumption_that_stopped_half_way_is_brought_to_its_end(kubeflow, schedules, asked) -> None:
+def test_an_interrupted_resume_is_completed_by_the_next(kubeflow, schedules, asked) -> None:
     schedules().create(asked())
     schedules().pause("flowers")
     kubeflow.faults["DELETE /apis/v2beta1/recurringruns"] = Fault(403)
@@ -163,7 +165,7 @@ def test_a_resumption_that_stopped_half_way_is_brought_to_its_end(kubeflow, sche
     assert kubeflow.recurring.one.mode == "ENABLE"
 
 
-def test_a_deleted_schedule_is_gone_and_its_run_goes_on(kubeflow, schedules, asked) -> None:
+def test_a_deleted_schedule_is_gone_and_its_run_continues(kubeflow, schedules, asked) -> None:
     schedules().create(asked())
     run = kubeflow.recurring.fire(kubeflow.recurring.one.recurring_run_id)
     schedules().delete("flowers")
@@ -171,7 +173,7 @@ def test_a_deleted_schedule_is_gone_and_its_run_goes_on(kubeflow, schedules, ask
     assert list(kubeflow.runs) == [run.run_id]
 
 
-def test_only_what_is_ours_is_listed_however_much_there_is(kubeflow, schedules, asked) -> None:
+def test_only_our_own_schedules_are_listed_on_any_number_of_pages(kubeflow, schedules, asked) -> None:
     for name in ("roses", "flowers", "tulips", "asters", "lilies"):
         schedules().create(asked(name))
     theirs = next(iter(kubeflow.recurring.known.values()))
@@ -182,7 +184,7 @@ def test_only_what_is_ours_is_listed_however_much_there_is(kubeflow, schedules, 
     assert len(kubeflow.recurring.known) == 4
 
 
-def test_run_now_is_a_run_with_an_id_of_ours(kubeflow, schedules, asked, capsys) -> None:
+def test_run_now_starts_a_run_with_an_id_of_ours(kubeflow, schedules, asked, capsys) -> None:
     spec = asked()
     schedules(service_account="trainer").create(spec)
     assert schedules().run_now("flowers") == "submitted"
@@ -197,20 +199,20 @@ def test_run_now_is_a_run_with_an_id_of_ours(kubeflow, schedules, asked, capsys)
     assert given_to(kubeflow.recurring.one)["run_id"] == "", "the schedule's own parameters are as they were"
 
 
-def test_a_schedule_that_was_made_though_the_answer_was_lost_is_found(kubeflow, schedules, asked) -> None:
+def test_a_schedule_whose_creation_was_not_answered_is_found(kubeflow, schedules, asked) -> None:
     kubeflow.faults["POST /apis/v2beta1/recurringruns"] = Fault(503, done=True)
     assert schedules().create(asked()).name == "flowers"
     assert len(kubeflow.recurring.known) == 1
 
 
-def test_a_schedule_that_was_not_made_is_not_claimed(kubeflow, schedules, asked) -> None:
+def test_a_schedule_that_was_not_created_is_not_reported(kubeflow, schedules, asked) -> None:
     kubeflow.faults["POST /apis/v2beta1/recurringruns"] = Fault(503)
     with pytest.raises(PetalflowError, match="cannot answer now"):
         schedules().create(asked())
     assert not kubeflow.recurring.known
 
 
-def test_a_second_takes_the_place_of_the_first_once_it_is_there(kubeflow, schedules, asked) -> None:
+def test_a_new_schedule_replaces_the_old_one_once_it_exists(kubeflow, schedules, asked) -> None:
     schedules().create(asked())
     first = kubeflow.recurring.one.recurring_run_id
     kubeflow.faults["POST /apis/v2beta1/recurringruns"] = Fault(503)
@@ -221,7 +223,7 @@ def test_a_second_takes_the_place_of_the_first_once_it_is_there(kubeflow, schedu
     assert kubeflow.recurring.one.recurring_run_id != first
 
 
-def test_two_of_a_name_that_were_made_at_once_go_with_one_command(kubeflow, schedules, asked) -> None:
+def test_duplicates_created_at_the_same_moment_are_deleted_by_one_command(kubeflow, schedules, asked) -> None:
     schedules().create(asked())
     twin = copy.copy(kubeflow.recurring.one)
     twin.recurring_run_id = "twin"
@@ -240,14 +242,14 @@ def test_two_of_a_name_that_were_made_at_once_go_with_one_command(kubeflow, sche
     ],
 )
 @pytest.mark.parametrize("call", ["GET /apis/v2beta1/recurringruns", "POST /apis/v2beta1/recurringruns"])
-def test_what_the_service_refuses_is_one_line_with_a_remedy(kubeflow, schedules, asked, call, status, said) -> None:
+def test_a_rejected_request_is_one_line_with_a_remedy(kubeflow, schedules, asked, call, status, said) -> None:
     kubeflow.faults[call] = Fault(status)
     with pytest.raises(PetalflowError, match=said) as caught:
         schedules().create(asked())
     assert "\n" not in str(caught.value)
 
 
-def test_where_several_are_served_each_sees_the_schedules_of_a_namespace(kubeflow, schedules, asked) -> None:
+def test_with_several_users_each_sees_the_schedules_of_a_namespace(kubeflow, schedules, asked) -> None:
     kubeflow.multi_user = True
     schedules(namespace=NAMESPACE).create(asked())
     assert [schedule.name for schedule in schedules(namespace=NAMESPACE).list()] == ["flowers"]
@@ -256,6 +258,6 @@ def test_where_several_are_served_each_sees_the_schedules_of_a_namespace(kubeflo
         schedules(namespace="team-b").list()
 
 
-def test_a_schedule_that_somebody_deleted_meanwhile_cannot_be_run(schedules) -> None:
+def test_a_schedule_deleted_in_the_meantime_cannot_be_run(schedules) -> None:
     with pytest.raises(UsageError, match="schedule flowers no longer exists"):
         schedules().run_now("flowers")

@@ -87,7 +87,7 @@ def test_a_run_is_created_and_followed_to_its_end(kubeflow, target, asked, run) 
     ("outcome", "skipped"),
     [(record.REFUSED, {"export", "release"}), (record.NOTHING_NEW, set(STEPS) - {"snapshot", "notify"})],
 )
-def test_what_no_condition_let_run_is_left_waiting(kubeflow, target, asked, run, outcome, skipped) -> None:
+def test_a_step_whose_condition_is_not_met_is_left_waiting(kubeflow, target, asked, run, outcome, skipped) -> None:
     kubeflow.play = Play(outcome=outcome)
     target().submit(asked, run)
     assert follow(target(), asked, run)[0] is None
@@ -96,7 +96,7 @@ def test_what_no_condition_let_run_is_left_waiting(kubeflow, target, asked, run,
 
 
 @pytest.mark.parametrize("ui", [True, False])
-def test_the_cause_of_a_failure_is_brought_here(kubeflow, target, asked, run, ui) -> None:
+def test_the_cause_of_a_failure_is_reported(kubeflow, target, asked, run, ui) -> None:
     log = "".join(f"epoch {number}\n" for number in range(100)) + "petalflow: train: error: no room for the model\n"
     kubeflow.play, kubeflow.ui = Play(fails="train", log=log), ui
     target().submit(asked, run)
@@ -111,7 +111,7 @@ def test_the_cause_of_a_failure_is_brought_here(kubeflow, target, asked, run, ui
     }
 
 
-def test_a_log_that_nobody_gives_is_said_to_be_missing(kubeflow, target, asked, run) -> None:
+def test_an_unavailable_log_is_reported(kubeflow, target, asked, run) -> None:
     kubeflow.play = Play(fails="train", log=None)
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
@@ -127,7 +127,7 @@ def test_a_log_that_nobody_gives_is_said_to_be_missing(kubeflow, target, asked, 
         (Play(cancelled=True), "", "cancelled"),
     ],
 )
-def test_a_failure_outside_of_the_steps_is_told(kubeflow, target, asked, run, play, step, said) -> None:
+def test_a_failure_outside_the_steps_is_reported(kubeflow, target, asked, run, play, step, said) -> None:
     kubeflow.play = play
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
@@ -136,14 +136,14 @@ def test_a_failure_outside_of_the_steps_is_told(kubeflow, target, asked, run, pl
     assert said in str(failure)
 
 
-def test_a_notification_that_fails_fails_no_run(kubeflow, target, asked, run) -> None:
+def test_a_failed_notification_does_not_fail_the_run(kubeflow, target, asked, run) -> None:
     kubeflow.play = Play(fails="notify")
     target().submit(asked, run)
     assert follow(target(), asked, run)[0] is None
     assert states(run)["notify"] == "failed"
 
 
-def test_a_file_is_uploaded_once_and_a_changed_one_enabled_copy(kubeflow, target, asked, run, tmp_path) -> None:
+def test_a_file_is_uploaded_once_and_a_changed_file_again(kubeflow, target, asked, run, tmp_path) -> None:
     for out, tag in (("a", "1.0"), ("b", "1.0"), ("c", "1.1")):
         (tmp_path / out).mkdir()
         target(tag=tag).submit(asked, RunFile.begin(tmp_path / out, run.parameters, STEPS, "kubeflow"))
@@ -151,7 +151,7 @@ def test_a_file_is_uploaded_once_and_a_changed_one_enabled_copy(kubeflow, target
     assert (len(kubeflow.pipelines), len(kubeflow.experiments)) == (1, 1)
 
 
-def test_a_run_that_was_started_and_not_noted_is_found(kubeflow, target, asked, run) -> None:
+def test_a_run_that_was_started_but_not_recorded_is_found(kubeflow, target, asked, run) -> None:
     kubeflow.faults["POST /apis/v2beta1/runs"] = Fault(503, done=True)
     with pytest.raises(PetalflowError, match="cannot answer now"):
         target().submit(asked, run)
@@ -159,7 +159,7 @@ def test_a_run_that_was_started_and_not_noted_is_found(kubeflow, target, asked, 
     assert run.job == kubeflow.run.run_id
 
 
-def test_a_service_that_is_away_for_a_while_is_asked_again(kubeflow, target, asked, run) -> None:
+def test_an_unavailable_service_is_polled_again(kubeflow, target, asked, run) -> None:
     target().submit(asked, run)
     kubeflow.faults["GET /apis/v2beta1/runs/"] = Fault(502, times=2)
     failure, output = follow(target(), asked, run)
@@ -176,7 +176,7 @@ def test_a_service_that_is_away_for_a_while_is_asked_again(kubeflow, target, ask
         (400, "refuses the request"),
     ],
 )
-def test_what_the_service_refuses_is_one_line_with_a_remedy(kubeflow, target, asked, run, status, said) -> None:
+def test_a_rejected_request_is_one_line_with_a_remedy(kubeflow, target, asked, run, status, said) -> None:
     kubeflow.faults["POST /apis/v2beta1/runs"] = Fault(status)
     with pytest.raises(PetalflowError, match=said) as caught:
         target().submit(asked, run)
@@ -214,23 +214,23 @@ def test_namespaces_are_for_several_users_only(kubeflow, target, asked, run) -> 
     assert kubeflow.experiments[kubeflow.run.experiment_id].namespace == NAMESPACE
 
 
-def test_probes_find_all_well(kubeflow, target) -> None:
+def test_probes_report_what_they_find(kubeflow, target) -> None:
     found = {probe.what: probe.run() for probe in target().probes()}
     assert found["endpoint"] == kubeflow.url
     assert found["volume"].endswith("volume, visible from here")
 
 
-def test_a_host_where_nobody_listens_is_named(target) -> None:
+def test_an_unreachable_host_is_named(target) -> None:
     with pytest.raises(UsageError, match=r"http://127.0.0.1:9 does not answer \(.*Connection refused.*kubeflow.host"):
         target(host="http://127.0.0.1:9").probes()[1].run()
 
 
-def test_another_service_is_not_taken_for_kubeflow(kubeflow, target) -> None:
+def test_another_service_is_not_mistaken_for_kubeflow(kubeflow, target) -> None:
     with pytest.raises(UsageError, match="answers, but not as Kubeflow Pipelines does"):
         target(host=f"{kubeflow.url}/elsewhere").probes()[1].run()
 
 
-def test_a_certificate_is_trusted_if_it_is_named(google, target) -> None:
+def test_a_certificate_is_trusted_if_it_is_configured(google, target) -> None:
     with running_kubeflow(certificate=google.folder) as kubeflow:
         with pytest.raises(UsageError, match=r"is not trusted \(self-signed certificate.*kubeflow\.ca_file"):
             target(host=kubeflow.url).probes()[1].run()
@@ -239,7 +239,7 @@ def test_a_certificate_is_trusted_if_it_is_named(google, target) -> None:
         assert target(host=kubeflow.url, ca_file=str(google.folder / "cert.pem")).probes()[1].run() == kubeflow.url
 
 
-def test_without_a_host_a_pod_asks_its_own_cluster(target, monkeypatch) -> None:
+def test_without_a_host_a_pod_uses_its_own_cluster(target, monkeypatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
     with pytest.raises(UsageError, match=r"--set kubeflow\.host=URL"):
@@ -258,12 +258,12 @@ def test_without_a_host_a_pod_asks_its_own_cluster(target, monkeypatch) -> None:
         ({"run_as_user": 0}, "kubeflow.run_as_user"),
     ],
 )
-def test_settings_that_do_not_do_are_named(target, settings, said) -> None:
+def test_invalid_settings_are_named(target, settings, said) -> None:
     with pytest.raises(UsageError, match=said):
         target(**settings)
 
 
-def test_addresses_must_be_seen_by_the_cluster(target, asked, make_flowers, tmp_path) -> None:
+def test_addresses_must_be_visible_to_the_cluster(target, asked, make_flowers, tmp_path) -> None:
     make_flowers(Path(asked.source))
     target().check(asked, tmp_path / "out")
     elsewhere = Request.of(asked.source, str(tmp_path / "models"), "flowers", asked.configuration)
@@ -273,7 +273,7 @@ def test_addresses_must_be_seen_by_the_cluster(target, asked, make_flowers, tmp_
         target(volume_claim=None, volume_path=None).check(asked, tmp_path / "out")
 
 
-def test_a_source_by_date_is_looked_at_on_a_volume_that_is_here(target, asked, make_flowers, tmp_path) -> None:
+def test_a_dated_source_on_a_visible_volume_is_checked(target, asked, make_flowers, tmp_path) -> None:
     make_flowers(Path(asked.source) / "2026-11-22")
     target().check(replace(asked, source=f"{asked.source}/{{latest}}"), tmp_path / "out")
     with pytest.raises(UsageError, match=r"nothing in .*/photos has a date up to"):
@@ -281,7 +281,7 @@ def test_a_source_by_date_is_looked_at_on_a_volume_that_is_here(target, asked, m
 
 
 @pytest.mark.parametrize("name", ["photos", "{date}", "{latest:%Y/%m/%d}"])
-def test_a_volume_that_only_the_cluster_sees_is_not_looked_into(target, tmp_path, name) -> None:
+def test_a_volume_that_only_the_cluster_sees_is_not_checked(target, tmp_path, name) -> None:
     settings = Configuration.of({"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}})
     asked = Request.of(f"/nowhere/{name}", "/nowhere/models", "flowers", settings)
     target(volume_path="/nowhere").check(asked, tmp_path / "out")
@@ -337,7 +337,7 @@ def test_a_pod_is_found_by_its_node_or_by_its_name() -> None:
     assert named("petalflow-x7k2p-system-container-impl-42") == ["petalflow-x7k2p-system-container-impl-42"]
 
 
-def test_a_step_from_the_cache_is_known_among_steps_of_the_same_second() -> None:
+def test_a_cached_step_is_recognized_among_steps_of_the_same_second() -> None:
     moments = [datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in (0, 0, 9)]
 
     def task(name: str, state: str, begin: int, end: int) -> kfp_server_api.V2beta1PipelineTaskDetail:
@@ -368,7 +368,7 @@ def test_the_code_version_follows_the_images(target) -> None:
     )
 
 
-def test_a_secret_that_the_steps_do_not_get_is_refused(asked, target, make_flowers, tmp_path) -> None:
+def test_a_secret_that_steps_do_not_receive_is_rejected(asked, target, make_flowers, tmp_path) -> None:
     make_flowers(tmp_path / "volume" / "photos")
     notify = {"notify": {"webhook": "env:HOOK"}, "train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}
     wrong = replace(asked, configuration=Configuration.of(notify))

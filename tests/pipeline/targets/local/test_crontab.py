@@ -32,7 +32,7 @@ def entry(owner: Path) -> str:
 
 
 @given(TABLES)
-def test_what_is_put_in_and_taken_out_leaves_no_trace(table: str) -> None:
+def test_adding_and_removing_a_line_leaves_no_trace(table: str) -> None:
     added = crontab.add_line(table, entry(OWNER))
     assert crontab.has_line(added, OWNER)
     assert not crontab.has_line(table, OWNER)
@@ -43,7 +43,7 @@ def test_what_is_put_in_and_taken_out_leaves_no_trace(table: str) -> None:
 
 
 @given(TABLES)
-def test_each_is_taken_out_alone(table: str) -> None:
+def test_only_the_owners_lines_are_removed(table: str) -> None:
     both = crontab.add_line(crontab.add_line(table, entry(OWNER)), entry(OTHER))
     assert crontab.remove_lines(both, OWNER) == crontab.add_line(table, "").removesuffix("\n") + entry(OTHER) + "\n"
     assert crontab.has_line(crontab.remove_lines(both, OWNER), OTHER)
@@ -51,7 +51,7 @@ def test_each_is_taken_out_alone(table: str) -> None:
 
 @given(PATHS, PATHS, PATHS)
 @example("a%b", "/runs/100% sure/log", "/home/o'x/flowers.json")
-def test_the_shell_gets_what_was_meant(program: str, log: str, owner: str) -> None:
+def test_the_shell_gets_the_intended_arguments(program: str, log: str, owner: str) -> None:
     line = crontab.line([7], [program, "fire"], Path(log), Path(owner))
     minutes, *stars, command = line.split(" ", 5)
     assert (minutes, stars) == ("7", ["*"] * 4)
@@ -59,17 +59,17 @@ def test_the_shell_gets_what_was_meant(program: str, log: str, owner: str) -> No
     assert shlex.split(command.replace("\\%", "%"), comments=True) == [program, "fire", ">>", str(Path(log)), "2>&1"]
 
 
-def test_the_minutes_stand_in_order_and_all_of_them_are_a_star() -> None:
+def test_minutes_are_sorted_and_all_of_them_are_a_star() -> None:
     assert crontab.line({30, 0}, ["x"], Path("l"), OWNER).startswith("0,30 * * * * x >> l")
     assert crontab.line(range(60), ["x"], Path("l"), OWNER).startswith("* * * * * x >> l")
 
 
-def test_a_line_break_is_refused() -> None:
+def test_a_line_break_is_rejected() -> None:
     with pytest.raises(UsageError, match="contains a line break"):
         crontab.line([0], ["x"], Path("runs\nlog"), OWNER)
 
 
-def test_the_users_own_crontab_keeps_all_else(crontab, tmp_path) -> None:
+def test_the_rest_of_the_users_crontab_is_unchanged(crontab, tmp_path) -> None:
     from pipeline.targets.local.crontab import add_line, change, has_line, read, remove_lines
 
     owner = tmp_path / "100% flowers.json"
@@ -84,7 +84,7 @@ def test_the_users_own_crontab_keeps_all_else(crontab, tmp_path) -> None:
     assert somebodys in read(), "Debian's crontab -l shows a carriage return as two characters"
 
 
-def test_what_cron_does_not_take_is_said_in_one_line(crontab, tmp_path) -> None:
+def test_a_crontab_that_cron_rejects_is_reported_in_one_line(crontab, tmp_path) -> None:
     from pipeline.targets.local.crontab import change, read
 
     before = read()
@@ -94,7 +94,7 @@ def test_what_cron_does_not_take_is_said_in_one_line(crontab, tmp_path) -> None:
     assert read() == before
 
 
-def test_no_crontab_is_said_with_the_remedy(tmp_path, monkeypatch) -> None:
+def test_a_missing_crontab_command_is_reported_with_a_remedy(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="crontab is missing: install cron"):
         crontab.read()

@@ -63,7 +63,7 @@ def test_a_schedule_is_a_file_and_a_line(place, spec, tmp_path) -> None:
     assert (tmp_path / "out").is_dir(), "else the shell could not open the log"
 
 
-def test_its_file_is_for_the_user_alone(place, spec, tmp_path) -> None:
+def test_only_the_user_can_read_the_file(place, spec, tmp_path) -> None:
     place.create(spec)
     path = tmp_path / "config" / "petalflow" / "schedules" / "flowers.json"
     assert path.stat().st_mode & 0o777 == 0o600
@@ -72,7 +72,7 @@ def test_its_file_is_for_the_user_alone(place, spec, tmp_path) -> None:
     assert values["folder"] == os.getcwd()
 
 
-def test_pausing_takes_the_line_out_and_resuming_puts_it_in(place, spec, tmp_path) -> None:
+def test_pausing_removes_the_line_and_resuming_adds_it(place, spec, tmp_path) -> None:
     made = place.create(spec)
     before = lines(tmp_path)
     place.pause("flowers")
@@ -87,7 +87,7 @@ def test_pausing_takes_the_line_out_and_resuming_puts_it_in(place, spec, tmp_pat
     assert schedule_files.read("flowers").is_due(made.next_run)
 
 
-def test_a_busy_machine_starts_it_late_but_once_and_not_for_ever(place, spec, monkeypatch) -> None:
+def test_a_busy_machine_starts_a_run_late_but_once_and_not_too_late(place, spec, monkeypatch) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-03-01T12:00:00+01:00")
     place.create(spec)
     file = schedule_files.read("flowers")
@@ -101,7 +101,7 @@ def test_a_busy_machine_starts_it_late_but_once_and_not_for_ever(place, spec, mo
     assert due("09T03:00:00")
 
 
-def test_one_that_is_deleted_while_it_runs_stays_deleted(place, spec) -> None:
+def test_a_schedule_deleted_while_it_runs_stays_deleted(place, spec) -> None:
     place.create(spec)
     file = schedule_files.read("flowers")
     place.delete("flowers")
@@ -118,7 +118,7 @@ def test_deleting_leaves_nothing(place, spec, tmp_path) -> None:
     assert list((tmp_path / "config").rglob("*.json")) == []
 
 
-def test_a_line_that_somebody_took_out_counts_as_paused(place, spec, tmp_path) -> None:
+def test_a_schedule_whose_line_was_removed_counts_as_paused(place, spec, tmp_path) -> None:
     place.create(spec)
     table.change(lambda text: table.remove_lines(text, schedule_files.read("flowers").path))
     assert place.list()[0].paused
@@ -126,7 +126,7 @@ def test_a_line_that_somebody_took_out_counts_as_paused(place, spec, tmp_path) -
     assert not place.list()[0].paused
 
 
-def test_a_crontab_that_takes_no_line_leaves_no_file(place, spec, tmp_path) -> None:
+def test_a_rejected_line_leaves_no_file(place, spec, tmp_path) -> None:
     unfit = LocalSchedules("local", find_target, Path("/bin") / ("x" * 2000))  # cron takes a thousand characters
     with pytest.raises(UsageError, match="the crontab cannot be written"):
         unfit.create(spec)
@@ -138,7 +138,7 @@ def test_a_crontab_that_takes_no_line_leaves_no_file(place, spec, tmp_path) -> N
     assert place.list() == [made], "the one that was there stays"
 
 
-def test_runs_in_containers_are_schedules_of_this_machine_too(place, spec) -> None:
+def test_schedules_of_docker_are_listed_with_those_of_this_machine(place, spec) -> None:
     find_schedules("docker", {}).create(spec)
     assert [schedule.on for schedule in place.list()] == ["docker"]
 
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_named(place, spec) -> None:
             place.list()
 
 
-def test_a_log_does_not_grow_for_ever(place, spec, tmp_path) -> None:
+def test_a_log_does_not_grow_forever(place, spec, tmp_path) -> None:
     place.create(spec)
     log = tmp_path / "out" / "schedule.log"
     log.write_bytes(b"x" * (1 << 20) + b"y")
@@ -163,7 +163,7 @@ def test_a_log_does_not_grow_for_ever(place, spec, tmp_path) -> None:
     assert log.with_name("schedule.old.log").stat().st_size > 1 << 20
 
 
-def test_settings_that_no_longer_do_are_said_in_one_line(place, spec) -> None:
+def test_settings_that_are_no_longer_valid_are_one_line(place, spec) -> None:
     place.create(spec)
     file = schedule_files.read("flowers")
     with pytest.raises(UsageError, match=r"unknown setting train\.bakbone: did you mean backbone"):
@@ -172,7 +172,7 @@ def test_settings_that_no_longer_do_are_said_in_one_line(place, spec) -> None:
 
 
 @pytest.mark.parametrize(("variable", "said"), [("AWS_SECRET_ACCESS_KEY", True), ("AWFUL", False)])
-def test_what_cron_does_not_know_is_said(place, spec, monkeypatch, capsys, variable: str, said: bool) -> None:
+def test_variables_unknown_to_cron_are_reported(place, spec, monkeypatch, capsys, variable: str, said: bool) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(variable, "1")
@@ -180,7 +180,7 @@ def test_what_cron_does_not_know_is_said(place, spec, monkeypatch, capsys, varia
     assert (f"if the runs need {variable}, write" in capsys.readouterr().err) is said
 
 
-def test_without_a_crontab_nothing_is_made(spec, tmp_path, monkeypatch) -> None:
+def test_without_a_crontab_nothing_is_created(spec, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     with pytest.raises(UsageError, match="crontab is missing"):
@@ -202,12 +202,12 @@ def test_the_line_calls_in_every_minute_that_is_due(cron: str, zone: str, machin
     assert due.minute in minutes_to_check(schedule)
 
 
-def test_the_line_calls_no_more_often_than_it_must() -> None:
+def test_the_line_calls_no_more_often_than_necessary() -> None:
     assert minutes_to_check(Cron.of("0 3 * * *", "UTC")) == {0, 15, 30, 45}
     assert len(minutes_to_check(Cron.of("7 3 * * *", "UTC"))) == 8
 
 
-def test_the_command_is_the_one_that_runs() -> None:
+def test_the_command_is_the_running_one() -> None:
     program = LocalSchedules("local", find_target).program
     assert program.is_absolute(), "cron knows another PATH"
     assert program.name == "petalflow"
@@ -223,13 +223,13 @@ def test_a_free_folder_is_used_at_once(tmp_path) -> None:
     assert run_when_free(tmp_path / "out", LEAVE, work) == "accepted"
 
 
-def test_one_who_may_not_wait_leaves(tmp_path, capsys) -> None:
+def test_a_run_that_may_not_wait_is_skipped(tmp_path, capsys) -> None:
     with locked(tmp_path):
         assert run_when_free(tmp_path, LEAVE, work) == "skipped"
     assert capsys.readouterr().out == f"skipped: another run is using {tmp_path}\n"
 
 
-def test_one_waits_for_the_end_of_the_other_and_a_third_leaves(tmp_path, capsys) -> None:
+def test_a_second_run_waits_and_a_third_is_skipped(tmp_path, capsys) -> None:
     done = []
 
     def may_another_wait_now() -> str:
@@ -258,7 +258,7 @@ def test_waiting_in_vain_fails(tmp_path) -> None:
     assert no.value.exit_code == 1
 
 
-def test_a_folder_taken_between_the_look_and_the_work_is_waited_for(tmp_path: Path) -> None:
+def test_a_folder_locked_between_check_and_work_is_waited_for(tmp_path: Path) -> None:
     tries = []
 
     def taken_once() -> str:

@@ -3,7 +3,7 @@ import os
 from pipeline.targets.local import target
 
 
-def test_the_environment_of_the_steps_is_theirs_alone(monkeypatch) -> None:
+def test_the_environment_of_the_steps_is_restored(monkeypatch) -> None:
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
     with target._environment():

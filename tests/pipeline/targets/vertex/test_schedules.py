@@ -47,7 +47,7 @@ def asked(gs) -> Asked:
     return ask
 
 
-def test_a_schedule_is_listed_as_it_was_asked_for(vertex, schedules, asked) -> None:
+def test_a_schedule_is_listed_as_it_was_specified(vertex, schedules, asked) -> None:
     spec = asked()
     made = schedules().create(spec)
     assert [made] == schedules().list()
@@ -70,7 +70,7 @@ def test_all_settings_reach_its_job(vertex, schedules, asked) -> None:
     assert (message.max_concurrent_run_count, message.allow_queueing) == (1, False)
 
 
-def test_each_time_it_is_due_another_job_runs_that_is_recorded_under_its_own_number(vertex, schedules, asked) -> None:
+def test_every_job_of_a_schedule_is_recorded_under_its_own_number(vertex, schedules, asked) -> None:
     spec = asked()
     schedules().create(spec)
     first = vertex.scheduler.fire(vertex.scheduler.one.name)
@@ -109,7 +109,7 @@ def test_a_paused_schedule_does_nothing_until_it_is_resumed(vertex, schedules, a
     assert vertex.scheduler.fire(vertex.scheduler.one.name)
 
 
-def test_a_deleted_schedule_is_gone_when_the_command_ends_and_its_run_goes_on(vertex, schedules, asked) -> None:
+def test_a_deleted_schedule_is_gone_when_the_command_ends_and_its_run_continues(vertex, schedules, asked) -> None:
     schedules().create(asked())
     job = vertex.scheduler.fire(vertex.scheduler.one.name)
     schedules().delete("flowers")
@@ -117,7 +117,7 @@ def test_a_deleted_schedule_is_gone_when_the_command_ends_and_its_run_goes_on(ve
     assert list(vertex.jobs) == [job.name]
 
 
-def test_only_what_is_ours_is_listed_however_much_there_is(vertex, schedules, asked) -> None:
+def test_only_our_own_schedules_are_listed_on_any_number_of_pages(vertex, schedules, asked) -> None:
     for name in ("roses", "flowers", "tulips", "asters", "lilies"):
         schedules().create(asked(name))
     theirs = Schedule(vertex.scheduler.known[f"{PARENT}/schedules/1"])
@@ -128,7 +128,9 @@ def test_only_what_is_ours_is_listed_however_much_there_is(vertex, schedules, as
     assert len(vertex.scheduler.known) == 5
 
 
-def test_run_now_is_one_job_though_the_service_was_away_for_a_moment(vertex, schedules, asked, capsys) -> None:
+def test_run_now_starts_one_job_even_if_the_service_was_unavailable_for_a_moment(
+    vertex, schedules, asked, capsys
+) -> None:
     spec = asked()
     schedules().create(spec)
     vertex.faults["CreatePipelineJob"] = Fault(grpc.StatusCode.UNAVAILABLE, done=True)
@@ -145,20 +147,20 @@ def test_run_now_is_one_job_though_the_service_was_away_for_a_moment(vertex, sch
     assert held.runtime_config.parameter_values["run_id"] == "", "the schedule's own job is as it was"
 
 
-def test_a_schedule_that_was_made_though_the_answer_was_lost_is_found(vertex, schedules, asked) -> None:
+def test_a_schedule_whose_creation_was_not_answered_is_found(vertex, schedules, asked) -> None:
     vertex.faults["CreateSchedule"] = Fault(grpc.StatusCode.UNAVAILABLE, done=True)
     assert schedules().create(asked()).name == "flowers"
     assert len(vertex.scheduler.known) == 1
 
 
-def test_a_schedule_that_was_not_made_is_not_claimed(vertex, schedules, asked) -> None:
+def test_a_schedule_that_was_not_created_is_not_reported(vertex, schedules, asked) -> None:
     vertex.faults["CreateSchedule"] = Fault(grpc.StatusCode.UNAVAILABLE)
     with pytest.raises(PetalflowError, match=r"no answer \(the service is tired\)"):
         schedules().create(asked())
     assert not vertex.scheduler.known
 
 
-def test_a_second_takes_the_place_of_the_first_once_it_is_there(vertex, schedules, asked) -> None:
+def test_a_new_schedule_replaces_the_old_one_once_it_exists(vertex, schedules, asked) -> None:
     schedules().create(asked())
     (first,) = vertex.scheduler.known
     vertex.faults["CreateSchedule"] = Fault(grpc.StatusCode.UNAVAILABLE)
@@ -170,7 +172,7 @@ def test_a_second_takes_the_place_of_the_first_once_it_is_there(vertex, schedule
     assert second != first
 
 
-def test_two_of_a_name_that_were_made_at_once_go_with_one_command(vertex, schedules, asked) -> None:
+def test_duplicates_created_at_the_same_moment_are_deleted_by_one_command(vertex, schedules, asked) -> None:
     schedules().create(asked())
     ((name, message),) = vertex.scheduler.known.items()
     twin = type(message)(message)
@@ -188,7 +190,7 @@ def test_two_of_a_name_that_were_made_at_once_go_with_one_command(vertex, schedu
         ("INVALID_ARGUMENT", "cron is invalid", "correct the settings"),
     ],
 )
-def test_what_the_service_refuses_is_one_line_with_a_remedy(vertex, schedules, asked, code, said, told) -> None:
+def test_a_rejected_request_is_one_line_with_a_remedy(vertex, schedules, asked, code, said, told) -> None:
     vertex.faults = {"CreateSchedule": Fault(grpc.StatusCode[code], said)}
     with pytest.raises(UsageError) as raised:
         schedules().create(asked())
@@ -197,13 +199,13 @@ def test_what_the_service_refuses_is_one_line_with_a_remedy(vertex, schedules, a
     assert "\n" not in str(raised.value)
 
 
-def test_a_list_is_asked_for_again(vertex, schedules, asked) -> None:
+def test_listing_is_retried(vertex, schedules, asked) -> None:
     schedules().create(asked())
     vertex.faults["ListSchedules"] = Fault(grpc.StatusCode.UNAVAILABLE, times=2)
     assert len(schedules().list()) == 1
 
 
-def test_a_deletion_that_takes_too_long_is_said_and_can_be_asked_for_again(vertex, schedules, asked) -> None:
+def test_a_slow_deletion_is_reported_and_can_be_repeated(vertex, schedules, asked) -> None:
     schedules().create(asked())
     vertex.faults["GetOperation"] = Fault(grpc.StatusCode.INTERNAL, "the answer is lost")
     with pytest.raises(PetalflowError, match="no answer"):
@@ -212,12 +214,12 @@ def test_a_deletion_that_takes_too_long_is_said_and_can_be_asked_for_again(verte
     assert not vertex.scheduler.known
 
 
-def test_a_schedule_that_somebody_deleted_meanwhile_cannot_be_run(schedules) -> None:
+def test_a_schedule_deleted_in_the_meantime_cannot_be_run(schedules) -> None:
     with pytest.raises(UsageError, match="schedule flowers no longer exists"):
         schedules().run_now("flowers")
 
 
-def test_a_name_that_the_service_has_no_room_for_is_found_before_anything_is_made(schedules, asked) -> None:
+def test_a_name_that_is_too_long_is_found_before_anything_is_created(schedules, asked) -> None:
     schedules().check(asked("a" * 118))
     with pytest.raises(UsageError, match="at most 118 characters"):
         schedules().check(asked("a" * 119))
@@ -226,7 +228,7 @@ def test_a_name_that_the_service_has_no_room_for_is_found_before_anything_is_mad
 @pytest.mark.parametrize(
     ("cron", "zone"), [("*/15 0-5,22 * * *", "UTC"), ("30 4 1 JAN,JUL *", "Asia/Kolkata"), ("0 3 * * MON-FRI", "CET")]
 )
-def test_every_cron_line_and_zone_is_taken(vertex, schedules, asked, cron, zone) -> None:
+def test_every_expression_and_zone_is_accepted(vertex, schedules, asked, cron, zone) -> None:
     made = schedules().create(asked(cron=Cron.of(cron, zone)))
     assert (made.cron, made.timezone) == (cron, zone)
     assert made.next_run == Cron.of(cron, zone).next_after(vertex.scheduler.one.create_time)

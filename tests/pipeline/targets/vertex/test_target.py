@@ -106,7 +106,7 @@ def test_all_settings_reach_the_job(vertex, target, asked, run) -> None:
     assert "enableCache" not in str(vertex.spec)
 
 
-def test_the_same_run_is_one_job_however_often_it_is_handed_over(vertex, target, asked, run) -> None:
+def test_the_same_run_is_one_job_even_if_submitted_twice(vertex, target, asked, run) -> None:
     target().submit(asked, run)
     job, run.job = run.job, ""  # the command was killed before it noted the job
     target().submit(asked, run)
@@ -115,7 +115,7 @@ def test_the_same_run_is_one_job_however_often_it_is_handed_over(vertex, target,
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["not done", "done, and the answer lost"])
-def test_a_service_that_is_away_for_a_moment_is_asked_again(vertex, target, asked, run, done) -> None:
+def test_an_unavailable_service_is_polled_again(vertex, target, asked, run, done) -> None:
     vertex.faults = {
         "CreatePipelineJob": Fault(grpc.StatusCode.UNAVAILABLE, done=done),
         "GetPipelineJob": Fault(grpc.StatusCode.UNAVAILABLE, times=2),
@@ -127,7 +127,7 @@ def test_a_service_that_is_away_for_a_moment_is_asked_again(vertex, target, aske
     assert output.count("no answer (the service is tired); retrying") == 2
 
 
-def test_a_step_that_failed_is_told_with_its_own_line(vertex, target, asked, run) -> None:
+def test_a_failed_step_is_reported_with_its_error_line(vertex, target, asked, run) -> None:
     log = ("train: epoch 1", "petalflow: train: error: the backbone does not fit the images", "exit 2")
     vertex.play = Play(fails="train", error="The replica workerpool0-0 exited with a non-zero status of 2.", log=log)
     target().submit(asked, run)
@@ -147,7 +147,7 @@ def test_the_log_of_a_custom_job_that_the_step_started_is_read(vertex, target, a
     assert str(failure) == "train: no TPU is there"
 
 
-def test_where_the_log_may_not_be_read_the_services_own_words_are_told(vertex, target, asked, run) -> None:
+def test_without_access_to_the_log_the_services_message_is_reported(vertex, target, asked, run) -> None:
     vertex.play = Play(fails="train", error="exited with a non-zero status of 137", log=("killed",))
     denied = "Permission 'logging.logEntries.list' denied"
     vertex.faults = {"ListLogEntries": Fault(grpc.StatusCode.PERMISSION_DENIED, denied)}
@@ -158,7 +158,7 @@ def test_where_the_log_may_not_be_read_the_services_own_words_are_told(vertex, t
     assert "roles/logging.viewer" in str(failure)
 
 
-def test_a_step_that_never_started_has_no_log_to_look_for(vertex, target, asked, run) -> None:
+def test_a_step_that_never_started_has_no_log(vertex, target, asked, run) -> None:
     vertex.play = Play(fails="snapshot", error="Failed to pull image base:0.1.0: not found", started=False)
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
@@ -166,14 +166,14 @@ def test_a_step_that_never_started_has_no_log_to_look_for(vertex, target, asked,
     assert "ListLogEntries" not in vertex.calls
 
 
-def test_a_job_that_fails_outside_of_steps_says_why(vertex, target, asked, run) -> None:
+def test_a_failure_outside_the_steps_is_explained(vertex, target, asked, run) -> None:
     vertex.play = Play(job_error="Quota custom_model_training_cpus is exceeded in europe-west4")
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
     assert (str(failure), failure.step) == ("Quota custom_model_training_cpus is exceeded in europe-west4", "")
 
 
-def test_a_notification_that_failed_changes_nothing_of_the_outcome(vertex, target, asked, run) -> None:
+def test_a_failed_notification_does_not_change_the_outcome(vertex, target, asked, run) -> None:
     vertex.play = Play(fails="notify")
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
@@ -181,7 +181,7 @@ def test_a_notification_that_failed_changes_nothing_of_the_outcome(vertex, targe
     assert states(run)["notify"] == "failed"
 
 
-def test_a_cancelled_job_is_a_failure_of_that_name(vertex, target, asked, run) -> None:
+def test_a_cancelled_job_is_a_failure(vertex, target, asked, run) -> None:
     vertex.play = Play(stops_at="train")
     target().submit(asked, run)
     account = service_account.Credentials.from_service_account_file(vertex.google.folder / "account.json")
@@ -205,7 +205,7 @@ def test_a_cancelled_job_is_a_failure_of_that_name(vertex, target, asked, run) -
         ("INVALID_ARGUMENT", "labels are invalid", "correct the settings"),
     ],
 )
-def test_what_the_service_refuses_is_one_line_with_a_remedy(vertex, target, asked, run, code, said, told) -> None:
+def test_a_rejected_request_is_one_line_with_a_remedy(vertex, target, asked, run, code, said, told) -> None:
     vertex.faults = {"CreatePipelineJob": Fault(grpc.StatusCode[code], said)}
     with pytest.raises(UsageError) as raised:
         target().submit(asked, run)
@@ -215,7 +215,7 @@ def test_what_the_service_refuses_is_one_line_with_a_remedy(vertex, target, aske
     assert run.job == ""
 
 
-def test_a_service_that_stays_away_does_not_take_the_run(vertex, target, asked, run) -> None:
+def test_a_deleted_job_is_an_error(vertex, target, asked, run) -> None:
     vertex.faults = {"GetPipelineJob": Fault(grpc.StatusCode.NOT_FOUND, "it was deleted")}
     target().submit(asked, run)
     with pytest.raises(PetalflowError, match="not found"):
@@ -226,7 +226,7 @@ def found(target: Vertex) -> list[str]:
     return [f"{probe.what}: {probe.run()}" for probe in target.probes()]
 
 
-def test_the_probes_find_all_that_is_needed(target) -> None:
+def test_the_probes_report_what_they_find(target) -> None:
     assert found(target())[1:] == [
         "credentials: runner@flowers-prod.iam.gserviceaccount.com, project flowers-prod",
         f"service: {target().settings.endpoint}, {PARENT}",
@@ -248,13 +248,13 @@ def test_the_probes_find_all_that_is_needed(target) -> None:
         ({"container_repository": "petalflow"}, "does not name a registry .*docker.pkg.dev"),
     ],
 )
-def test_what_is_wrong_is_found_before_anything_is_submitted(vertex, target, settings, told) -> None:
+def test_problems_are_found_before_anything_is_submitted(vertex, target, settings, told) -> None:
     with pytest.raises(UsageError, match=told):
         found(target(**settings))
     assert "CreatePipelineJob" not in vertex.calls
 
 
-def test_without_credentials_it_says_how_to_get_them(target, monkeypatch, tmp_path) -> None:
+def test_missing_credentials_are_reported_with_a_remedy(target, monkeypatch, tmp_path) -> None:
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
     with pytest.raises(UsageError, match=r"^no Google credentials were found; run `gcloud auth application-default"):
@@ -268,26 +268,26 @@ def test_a_broken_key_file_is_named(target, monkeypatch, tmp_path) -> None:
         found(target())
 
 
-def test_credentials_that_are_not_accepted(vertex, target, monkeypatch) -> None:
+def test_rejected_credentials_are_reported(vertex, target, monkeypatch) -> None:
     monkeypatch.setattr(vertex.google, "revoked", True)
     with pytest.raises(UsageError, match=r"not accepted \(invalid_grant: Invalid JWT Signature\); run `gcloud auth"):
         found(target())
 
 
-def test_everything_must_be_where_vertex_sees_it(target, asked, tmp_path) -> None:
+def test_all_addresses_must_be_visible_to_vertex(target, asked, tmp_path) -> None:
     for address in (str(tmp_path), "s3://bucket/photos"):
         local = Request.of(address, asked.registry, "flowers", asked.configuration)
         with pytest.raises(UsageError, match=r"source .* use a gs:// address"):
             target().check(local, tmp_path)
 
 
-def test_check_passes_when_all_is_there(target, asked, tmp_path, make_flowers) -> None:
+def test_a_complete_request_passes_the_check(target, asked, tmp_path, make_flowers) -> None:
     storage.copy_tree(str(make_flowers(tmp_path / "photos", each=1)), asked.source)
     target().check(asked, tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["Flowers_2", "a" * 200, "zażółć"])
-def test_the_names_of_jobs_are_those_that_the_service_takes(vertex, target, asked, run, name) -> None:
+def test_job_ids_are_valid_for_the_service(vertex, target, asked, run, name) -> None:
     run.run_id = f"{name}-20260101-000000-abcdef"
     target().submit(asked, run)
     assert run.job.endswith("-20260101-000000-abcdef")
@@ -326,7 +326,7 @@ def test_a_tpu_trains_in_a_custom_job(vertex, target, asked, run, accelerator, a
         ({"train": {"accelerator": "TPU_V6E", "cpu": 8}}, "are fixed; remove cpu"),
     ],
 )
-def test_a_tpu_that_there_is_not_is_said(target, machines, told) -> None:
+def test_an_impossible_tpu_is_reported(target, machines, told) -> None:
     with pytest.raises(UsageError, match=told):
         target(machines=machines).build()
 
@@ -337,7 +337,7 @@ def test_without_a_tpu_the_file_runs_on_every_backend(target, tmp_path) -> None:
     assert "custom_job" not in str(spec)
 
 
-def test_a_weights_file_must_lie_where_vertex_sees_it(target, asked, tmp_path) -> None:
+def test_a_weights_file_must_be_visible_to_vertex(target, asked, tmp_path) -> None:
     (tmp_path / "w.h5").write_bytes(b"weights")
     train = {"backbone": "MobileNetV2", "weights": str(tmp_path / "w.h5")}
     configuration = Configuration.of({"train": train, "evaluate": {"min_accuracy": 0.8}})
@@ -346,7 +346,7 @@ def test_a_weights_file_must_lie_where_vertex_sees_it(target, asked, tmp_path) -
 
 
 @pytest.mark.parametrize("found", ["env:HOOK", "file:/run/secrets/hook"])
-def test_a_secret_that_vertex_does_not_see_is_refused(found, asked, target, tmp_path) -> None:
+def test_a_secret_that_vertex_cannot_see_is_rejected(found, asked, target, tmp_path) -> None:
     notify = {"notify": {"webhook": found}, "evaluate": {"min_accuracy": 0.8}}
     wrong = dataclasses.replace(asked, configuration=Configuration.of(notify))
     with pytest.raises(UsageError, match=f"use {found}, which steps on Vertex AI do not have; use file:gs://"):
