@@ -29,7 +29,7 @@ def find_home(registry: str, name: str, state_uri: str | None = None, record_uri
     Raises:
         UsageError: If the name is not a valid folder name on every storage.
     """
-    check_name("--name", name)
+    check_name("the name", name)
     registry = storage.absolute(registry)
     # In dot folders, which a model server does not mistake for models.
     return Home(

@@ -152,7 +152,7 @@ def test_a_pipeline_that_no_longer_compiles_is_said_in_one_line(home, tmp_path) 
         (("--set", "evaluate.min_acuracy=1"), ("unknown setting evaluate.min_acuracy", "did you mean min_accuracy")),
         (("--set", "notify.webhook=env:NOT_SET_HERE", "--out", "gs://b/out"), ("must be a folder on this machine",)),
         (("--on", "vertex"), ("--out", "leave it out")),
-        (("--name", "di gits"), ("--name 'di gits'",)),
+        (("--name", "di gits"), ("name 'di gits'",)),
     ],
 )
 def test_what_is_wrong_is_said_at_creation(home, more: tuple[str, ...], words: tuple[str, ...]) -> None:

@@ -35,7 +35,7 @@ def test_a_tfds_name_is_not_a_path_and_its_data_folder_is_passed_to_the_steps(tm
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "blumen é", ".hidden"])
 def test_a_name_that_is_not_a_folder_name_everywhere_is_rejected(name: str) -> None:
-    with pytest.raises(UsageError, match="--name"):
+    with pytest.raises(UsageError, match="may contain only letters"):
         Request.of("photos", "models", name, CONFIGURATION)
 
 
