@@ -231,7 +231,7 @@ def check_visible_to_steps(request: Request) -> None:
     seen, source = visible.extent, current_source(request)
     if seen == "/":
         raise UsageError(
-            f"source {request.source}: containers do not get to see all of /; move the dated folders into one folder"
+            f"source {request.source}: containers cannot be given all of /; put the dated folders into one folder"
         )
     if request.configuration.snapshot.source_wait_minutes and not storage.exists(seen):
         raise UsageError(

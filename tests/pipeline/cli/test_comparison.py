@@ -31,7 +31,7 @@ def test_two_evaluations_are_compared_in_a_table_and_a_page(home: Path, tmp_path
     assert any(line.startswith(f"{comparison.all.images} images were tested by both") for line in lines)
     assert any(line.startswith(f"{comparison.only_first} images were tested only by A, 0 only by B") for line in lines)
     assert lines[-1] == "page: comparison.html"
-    assert "<h1>A and B compared</h1>" in (tmp_path / "comparison.html").read_text()
+    assert "<h1>Comparison of A and B</h1>" in (tmp_path / "comparison.html").read_text()
 
 
 def test_an_existing_page_is_not_overwritten(home: Path, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ EXCUSES = ({"source_wait_minutes": 0.1}, {"if_missing": "skip"})
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("{date}", "2026-11-22 does not exist; wait for it: snapshot.source_wait_minutes"),
+        ("{date}", "2026-11-22 does not exist; set snapshot.source_wait_minutes to wait"),
         ("{latest}", "nothing in .* has a date up to"),
         ("new", "not exist"),
     ],
@@ -111,7 +111,7 @@ def test_a_registry_may_be_next_to_the_dated_folder_but_not_in_it(
     fill(f"{tmp_path}/2026-11-22")
     request = checked(f"{tmp_path}/{{date}}")
     within = replace(request, registry=f"{tmp_path}/2026-11-22/models")
-    with pytest.raises(UsageError, match=r"--registry .* is inside the source .*/2026-11-22, "):
+    with pytest.raises(UsageError, match=r"--registry .* is inside the source .*/2026-11-22 and "):
         check_addresses(within, tmp_path / "out")
 
 

@@ -235,10 +235,10 @@ def test_duplicates_created_at_the_same_moment_are_deleted_by_one_command(kubefl
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (401, "put a token that is valid now into a file"),
+        (401, "write a valid token to a file"),
         (403, "ask for the role kubeflow-edit"),
         (404, "check kubeflow.host"),
-        (400, "refuses the request"),
+        (400, "rejected the request"),
     ],
 )
 @pytest.mark.parametrize("call", ["GET /apis/v2beta1/recurringruns", "POST /apis/v2beta1/recurringruns"])

@@ -170,10 +170,10 @@ def test_an_unavailable_service_is_polled_again(kubeflow, target, asked, run) ->
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (401, "put a token that is valid now into a file, and --set kubeflow.token_file"),
+        (401, "write a valid token to a file, and --set kubeflow.token_file"),
         (403, "ask for the role kubeflow-edit"),
         (404, "check kubeflow.host"),
-        (400, "refuses the request"),
+        (400, "rejected the request"),
     ],
 )
 def test_a_rejected_request_is_one_line_with_a_remedy(kubeflow, target, asked, run, status, said) -> None:
@@ -252,7 +252,7 @@ def test_without_a_host_a_pod_uses_its_own_cluster(target, monkeypatch) -> None:
     ("settings", "said"),
     [
         ({"host": "localhost:8080"}, "kubeflow.host"),
-        ({"volume_claim": None}, "volume_claim and volume_path go together"),
+        ({"volume_claim": None}, "volume_claim and volume_path belong together"),
         ({"machines": {"train": {"accelerator": "NVIDIA_L4"}}}, "Kubernetes has no accelerator NVIDIA_L4"),
         ({"tolerations": [{"keyy": "gpu"}]}, "kubeflow.tolerations.0.keyy"),
         ({"run_as_user": 0}, "kubeflow.run_as_user"),

@@ -177,7 +177,7 @@ def test_variables_unknown_to_cron_are_reported(place, spec, monkeypatch, capsys
         monkeypatch.delenv(name)
     monkeypatch.setenv(variable, "1")
     place.create(spec)
-    assert (f"if the runs need {variable}, write" in capsys.readouterr().err) is said
+    assert (f"if the runs need {variable}, add" in capsys.readouterr().err) is said
 
 
 def test_without_a_crontab_nothing_is_created(spec, tmp_path, monkeypatch) -> None:

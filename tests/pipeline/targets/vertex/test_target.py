@@ -238,7 +238,7 @@ def test_the_probes_report_what_they_find(target) -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"project": "someone-elses"}, "permission denied .*check the project's name and grant roles/aiplatform.user"),
+        ({"project": "someone-elses"}, "permission denied .*check the project id, and grant roles/aiplatform.user"),
         ({"location": "mars-east1"}, "locations/mars-east1: not found .*vertex.location"),
         (
             {"endpoint": "localhost:1"},
@@ -277,7 +277,7 @@ def test_rejected_credentials_are_reported(vertex, target, monkeypatch) -> None:
 def test_all_addresses_must_be_visible_to_vertex(target, asked, tmp_path) -> None:
     for address in (str(tmp_path), "s3://bucket/photos"):
         local = Request.of(address, asked.registry, "flowers", asked.configuration)
-        with pytest.raises(UsageError, match=r"source .* use a gs:// address"):
+        with pytest.raises(UsageError, match=r"source .* needs a gs:// address"):
             target().check(local, tmp_path)
 
 
