@@ -24,10 +24,12 @@ class StepSettings(pydantic.BaseModel):
 
     Attributes:
         section: The step's name, which is also the section's name in a configuration.
+        former_names: Former name of a setting -> its current name, for configurations and records written before.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     section: ClassVar[str]
+    former_names: ClassVar[Mapping[str, str]] = {}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -55,6 +57,13 @@ class StepSettings(pydantic.BaseModel):
         if not isinstance(values, dict):
             raise UsageError(f"{cls.section}_config must be a JSON object, not {text[:80]!r}")
         return cls.of(values)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _read_former_names(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        return {cls.former_names.get(name, name): value for name, value in values.items()}
 
     @pydantic.field_validator("*", mode="before")
     @classmethod

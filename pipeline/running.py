@@ -127,6 +127,7 @@ def locked(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"--out {out} cannot be created: {error.strerror}; choose another folder") from None
+    # Not filelock: flock alone does all of it, and the kernel releases it when a process is killed.
     with (out / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -35,6 +35,8 @@ class Machine(pydantic.BaseModel):
 class ContainerSettings(StepSettings):
     """Settings of every target that runs containers."""
 
+    former_names: ClassVar[Mapping[str, str]] = {"images": "container_repository"}
+
     container_repository: str = Field(
         DEFAULT_REPOSITORY,
         description="Registry and path of the container images: REGISTRY/PREFIX, to which /base, /cpu ... is appended.",

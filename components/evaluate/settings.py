@@ -1,7 +1,7 @@
 """Settings of evaluate."""
 
-from collections.abc import Iterator
-from typing import Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -10,8 +10,6 @@ from petalflow.settings import StepSettings
 Share = float | None
 # One for all classes or slices, or some by name.
 Shares = float | dict[str, float] | None
-# Former name of a setting -> its name now.
-_FORMER = {"accept_unknown_ancestor": "accept_unknown_warm_start"}
 _SOME = {"min_slice_accuracy": '{"brightness=dark": 0.8}'}
 
 
@@ -28,6 +26,7 @@ class EvaluateSettings(StepSettings):
     """What a candidate must reach, and how it is served."""
 
     section = "evaluate"
+    former_names: ClassVar[Mapping[str, str]] = {"accept_unknown_ancestor": "accept_unknown_warm_start"}
 
     min_accuracy: Share = Field(None, ge=0, le=1, description="accuracy on the test split, 0 to 1")
     min_top_k_accuracy: Share = Field(None, ge=0, le=1, description="share with the right class among the top_k best")
@@ -115,14 +114,6 @@ class EvaluateSettings(StepSettings):
         if not isinstance(given, dict | AcceptAnyway):
             raise ValueError('give a name and a reason: {"by": "Ada", "reason": "the labels are wrong"}')
         return given
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_former_names(cls, values: Any) -> Any:
-        """Reads configurations, and the records of runs, that were written before a setting was renamed."""
-        if not isinstance(values, dict) or _FORMER.keys().isdisjoint(values):
-            return values
-        return {_FORMER.get(name, name): value for name, value in values.items()}
 
     @model_validator(mode="after")
     def _make_sense(self) -> Self:

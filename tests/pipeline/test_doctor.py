@@ -14,7 +14,7 @@ def test_a_problem_is_reported_with_its_remedy_and_the_rest_is_checked() -> None
     assert first.startswith(("✓ docker    engine", "✗ docker    engine"))
     if first.startswith("✓"):
         assert rest.pop(0).startswith("✗ docker    image nowhere.invalid/petalflow/base")
-    assert rest[-1].startswith("✓ local"), "one place that is not ready does not hide another"
+    assert rest[-1].startswith("✓ local"), "one target that is not ready does not hide another"
 
 
 def test_only_the_named_targets_decide_the_exit_code() -> None:

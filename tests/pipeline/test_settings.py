@@ -1,6 +1,7 @@
 import pytest
 
 from petalflow.errors import UsageError
+from pipeline.configuration import read_target_settings
 from pipeline.settings import DockerSettings, KubeflowSettings
 
 
@@ -25,3 +26,9 @@ def test_a_password_is_rejected_since_it_would_be_stored() -> None:
 def test_a_number_for_a_text_is_rejected_with_the_correct_syntax() -> None:
     with pytest.raises(UsageError, match=r"""--set 'docker\.tag="0\.2"'"""):
         DockerSettings.of({"tag": 0.2})
+
+
+def test_the_container_repository_is_read_by_its_former_name_too() -> None:
+    settings = read_target_settings({"docker": {"images": "registry.example.com/petalflow"}})
+    assert settings["docker"].container_repository == "registry.example.com/petalflow"
+    assert read_target_settings({})["docker"].container_repository == "petalflow"

@@ -137,6 +137,7 @@ def _error_output(done: subprocess.CompletedProcess[bytes]) -> str:
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
     """Locks the crontab, so that two commands of a user do not overwrite each other's changes."""
+    # Not filelock, which would leave a file behind: flock also works on a folder.
     home = os.open(Path.home(), os.O_RDONLY)
     try:
         fcntl.flock(home, fcntl.LOCK_EX)

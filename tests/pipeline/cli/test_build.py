@@ -9,7 +9,7 @@ def test_options_override_the_targets_section() -> None:
     values = {"vertex": {"container_repository": "a/b", "tag": "1", "machines": {"train": {"cpu": 4}}}}
     build = read_build(None, values, "c/d", accelerator="NVIDIA_L4")
     assert (build.container_repository, build.tag) == ("c/d", Build().tag)
-    assert build.machines["train"].cpu is None, "a file for every place takes nothing from a section"
+    assert build.machines["train"].cpu is None, "a file for every target takes nothing from a section"
 
 
 @pytest.mark.parametrize("tag", ["latest", "a b", ""])

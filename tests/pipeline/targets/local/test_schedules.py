@@ -32,7 +32,7 @@ IMPATIENT = SnapshotSettings(overlap_wait_minutes=0.0001)
 
 
 @pytest.fixture
-def place(crontab) -> LocalSchedules:
+def schedules(crontab) -> LocalSchedules:
     return LocalSchedules("local", find_target, Path("/bin/petalflow"))
 
 
@@ -47,14 +47,14 @@ def lines(tmp_path: Path) -> list[str]:
     return [line for line in table.read().splitlines() if f"{tmp_path}/" in line]
 
 
-def test_a_schedule_is_a_file_and_a_line(place, spec, tmp_path) -> None:
-    made = place.create(spec)
-    assert place.list() == [made]
-    assert (made.name, made.on, made.cron, made.timezone, made.paused) == (
+def test_a_schedule_is_a_file_and_a_line(schedules, spec, tmp_path) -> None:
+    created = schedules.create(spec)
+    assert schedules.list() == [created]
+    assert (created.name, created.on, created.cron, created.timezone, created.paused) == (
         "flowers", "local", "0 3 * * 1", "Europe/Berlin", False
     )  # fmt: skip
-    assert made.next_run
-    assert made.next_run.astimezone(ZoneInfo("Europe/Berlin")).hour == 3
+    assert created.next_run
+    assert created.next_run.astimezone(ZoneInfo("Europe/Berlin")).hour == 3
     (line,) = lines(tmp_path)
     assert line.startswith(
         f"0,15,30,45 * * * * env XDG_CONFIG_HOME={tmp_path}/config /bin/petalflow schedule fire flowers"
@@ -63,8 +63,8 @@ def test_a_schedule_is_a_file_and_a_line(place, spec, tmp_path) -> None:
     assert (tmp_path / "out").is_dir(), "else the shell could not open the log"
 
 
-def test_only_the_user_can_read_the_file(place, spec, tmp_path) -> None:
-    place.create(spec)
+def test_only_the_user_can_read_the_file(schedules, spec, tmp_path) -> None:
+    schedules.create(spec)
     path = tmp_path / "config" / "petalflow" / "schedules" / "flowers.json"
     assert path.stat().st_mode & 0o777 == 0o600
     values = json.loads(path.read_text())
@@ -72,24 +72,24 @@ def test_only_the_user_can_read_the_file(place, spec, tmp_path) -> None:
     assert values["folder"] == os.getcwd()
 
 
-def test_pausing_removes_the_line_and_resuming_adds_it(place, spec, tmp_path) -> None:
-    made = place.create(spec)
+def test_pausing_removes_the_line_and_resuming_adds_it(schedules, spec, tmp_path) -> None:
+    created = schedules.create(spec)
     before = lines(tmp_path)
-    place.pause("flowers")
+    schedules.pause("flowers")
     assert lines(tmp_path) == []
-    (paused,) = place.list()
+    (paused,) = schedules.list()
     assert paused.paused
     assert paused.next_run is None
-    assert not schedule_files.read("flowers").is_due(made.next_run), "even if cron still calls it"
-    place.resume("flowers")
+    assert not schedule_files.read("flowers").is_due(created.next_run), "even if cron still calls it"
+    schedules.resume("flowers")
     assert lines(tmp_path) == before
-    assert place.list() == [made]
-    assert schedule_files.read("flowers").is_due(made.next_run)
+    assert schedules.list() == [created]
+    assert schedule_files.read("flowers").is_due(created.next_run)
 
 
-def test_a_busy_machine_starts_a_run_late_but_once_and_not_too_late(place, spec, monkeypatch) -> None:
+def test_a_busy_machine_starts_a_run_late_but_once_and_not_too_late(schedules, spec, monkeypatch) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-03-01T12:00:00+01:00")
-    place.create(spec)
+    schedules.create(spec)
     file = schedule_files.read("flowers")
 
     def due(time: str) -> bool:
@@ -101,82 +101,84 @@ def test_a_busy_machine_starts_a_run_late_but_once_and_not_too_late(place, spec,
     assert due("09T03:00:00")
 
 
-def test_a_schedule_deleted_while_it_runs_stays_deleted(place, spec) -> None:
-    place.create(spec)
+def test_a_schedule_deleted_while_it_runs_stays_deleted(schedules, spec) -> None:
+    schedules.create(spec)
     file = schedule_files.read("flowers")
-    place.delete("flowers")
+    schedules.delete("flowers")
     file.note_fired("2026-03-02T02:01:30+00:00")
-    assert place.list() == []
+    assert schedules.list() == []
     assert not list(file.path.parent.iterdir())
 
 
-def test_deleting_leaves_nothing(place, spec, tmp_path) -> None:
-    place.create(spec)
-    place.delete("flowers")
-    assert place.list() == []
+def test_deleting_leaves_nothing(schedules, spec, tmp_path) -> None:
+    schedules.create(spec)
+    schedules.delete("flowers")
+    assert schedules.list() == []
     assert lines(tmp_path) == []
     assert list((tmp_path / "config").rglob("*.json")) == []
 
 
-def test_a_schedule_whose_line_was_removed_counts_as_paused(place, spec, tmp_path) -> None:
-    place.create(spec)
+def test_a_schedule_whose_line_was_removed_counts_as_paused(schedules, spec, tmp_path) -> None:
+    schedules.create(spec)
     table.change(lambda text: table.remove_lines(text, schedule_files.read("flowers").path))
-    assert place.list()[0].paused
-    place.resume("flowers")
-    assert not place.list()[0].paused
+    assert schedules.list()[0].paused
+    schedules.resume("flowers")
+    assert not schedules.list()[0].paused
 
 
-def test_a_rejected_line_leaves_no_file(place, spec, tmp_path) -> None:
+def test_a_rejected_line_leaves_no_file(schedules, spec, tmp_path) -> None:
     unfit = LocalSchedules("local", find_target, Path("/bin") / ("x" * 2000))  # cron takes a thousand characters
     with pytest.raises(UsageError, match="the crontab cannot be written"):
         unfit.create(spec)
-    assert place.list() == []
+    assert schedules.list() == []
     assert lines(tmp_path) == []
-    made = place.create(spec)
+    created = schedules.create(spec)
     with pytest.raises(UsageError, match="the crontab cannot be written"):
         unfit.create(spec)
-    assert place.list() == [made], "the one that was there stays"
+    assert schedules.list() == [created], "the one that was there stays"
 
 
-def test_schedules_of_docker_are_listed_with_those_of_this_machine(place, spec) -> None:
+def test_schedules_of_docker_are_listed_with_those_of_this_machine(schedules, spec) -> None:
     find_schedules("docker", {}).create(spec)
-    assert [schedule.on for schedule in place.list()] == ["docker"]
+    assert [schedule.on for schedule in schedules.list()] == ["docker"]
 
 
-def test_a_damaged_file_is_named(place, spec) -> None:
-    place.create(spec)
+def test_a_damaged_file_is_named(schedules, spec) -> None:
+    schedules.create(spec)
     path = schedule_files.read("flowers").path
     for text in ("{", "[]", '{"name": "flowers"}'):
         path.write_text(text)
         with pytest.raises(UsageError, match="is not a valid schedule file; remove it"):
-            place.list()
+            schedules.list()
 
 
-def test_a_log_does_not_grow_forever(place, spec, tmp_path) -> None:
-    place.create(spec)
+def test_a_log_does_not_grow_forever(schedules, spec, tmp_path) -> None:
+    schedules.create(spec)
     log = tmp_path / "out" / "schedule.log"
     log.write_bytes(b"x" * (1 << 20) + b"y")
     file = schedule_files.read("flowers")
     with pytest.raises(UsageError, match="where schedule flowers was created: No such file or directory"):
-        place.fire(schedule_files.ScheduleFile(**{**vars(file), "folder": str(tmp_path / "nowhere")}))
+        schedules.fire(schedule_files.ScheduleFile(**{**vars(file), "folder": str(tmp_path / "nowhere")}))
     assert not log.exists()
     assert log.with_name("schedule.old.log").stat().st_size > 1 << 20
 
 
-def test_settings_that_are_no_longer_valid_are_one_line(place, spec) -> None:
-    place.create(spec)
+def test_settings_that_are_no_longer_valid_are_one_line(schedules, spec) -> None:
+    schedules.create(spec)
     file = schedule_files.read("flowers")
     with pytest.raises(UsageError, match=r"unknown setting train\.bakbone: did you mean backbone"):
-        place.fire(schedule_files.ScheduleFile(**{**vars(file), "settings": {"train": {"bakbone": "cnn"}}}))
+        schedules.fire(schedule_files.ScheduleFile(**{**vars(file), "settings": {"train": {"bakbone": "cnn"}}}))
     assert schedule_files.read("flowers").last_fired is None
 
 
 @pytest.mark.parametrize(("variable", "said"), [("AWS_SECRET_ACCESS_KEY", True), ("AWFUL", False)])
-def test_variables_unknown_to_cron_are_reported(place, spec, monkeypatch, capsys, variable: str, said: bool) -> None:
+def test_variables_unknown_to_cron_are_reported(
+    schedules, spec, monkeypatch, capsys, variable: str, said: bool
+) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(variable, "1")
-    place.create(spec)
+    schedules.create(spec)
     assert (f"if the runs need {variable}, add" in capsys.readouterr().err) is said
 
 
