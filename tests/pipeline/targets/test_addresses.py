@@ -36,19 +36,19 @@ def fill(address: str, classes: tuple[str, ...] = ("roses", "tulips")) -> None:
 
 @pytest.mark.parametrize("pattern", ["{date}", "{latest}", "2026-11-22"])
 def test_the_current_folder_of_a_dated_source_is_checked(
-    folder: str, checked: Callable[..., Request], pattern: str
+    place: str, checked: Callable[..., Request], pattern: str
 ) -> None:
-    fill(f"{folder}/2026-11-22")
-    request = checked(f"{folder}/{pattern}")
-    assert request.source == f"{folder}/{pattern}"
+    fill(f"{place}/2026-11-22")
+    request = checked(f"{place}/{pattern}")
+    assert request.source == f"{place}/{pattern}"
     source = current_source(request)
     assert source is not None
-    assert source.address == f"{folder}/2026-11-22"
-    fill(f"{folder}/2026-11-23", classes=("roses",))
+    assert source.address == f"{place}/2026-11-22"
+    fill(f"{place}/2026-11-23", classes=("roses",))
     if pattern != "2026-11-22":
         for excuse in ({}, {"source_wait_minutes": 1}, {"later": True}):
             with pytest.raises(UsageError, match="2026-11-23 has fewer than two classes"):
-                checked(f"{folder}/{pattern}", timezone="Europe/Berlin", **excuse)
+                checked(f"{place}/{pattern}", timezone="Europe/Berlin", **excuse)
 
 
 EXCUSES = ({"source_wait_minutes": 0.1}, {"if_missing": "skip"})
@@ -63,13 +63,13 @@ EXCUSES = ({"source_wait_minutes": 0.1}, {"if_missing": "skip"})
     ],
 )
 def test_a_missing_source_must_be_waited_for(
-    folder: str, checked: Callable[..., Request], pattern: str, said: str
+    place: str, checked: Callable[..., Request], pattern: str, said: str
 ) -> None:
-    storage.write_bytes(f"{folder}/README", b"there")
+    storage.write_bytes(f"{place}/README", b"there")
     with pytest.raises(UsageError, match=said):
-        checked(f"{folder}/{pattern}")
+        checked(f"{place}/{pattern}")
     for excuse in EXCUSES:
-        checked(f"{folder}/{pattern}", **excuse)
+        checked(f"{place}/{pattern}", **excuse)
 
 
 def test_a_later_run_does_not_need_the_folder_of_its_day_yet(tmp_path: Path, checked: Callable[..., Request]) -> None:
@@ -115,16 +115,16 @@ def test_a_registry_may_be_next_to_the_dated_folder_but_not_in_it(
         check_addresses(within, tmp_path / "out")
 
 
-def test_the_ready_file_of_a_source_file_is_next_to_it(folder: str, checked: Callable[..., Request]) -> None:
-    storage.write_bytes(f"{folder}/2026-11-21.csv", b"image,label\na.jpg,cat\nb.jpg,dog\n")
-    request = checked(f"{folder}/{{latest}}.csv")
+def test_the_ready_file_of_a_source_file_is_next_to_it(place: str, checked: Callable[..., Request]) -> None:
+    storage.write_bytes(f"{place}/2026-11-21.csv", b"image,label\na.jpg,cat\nb.jpg,dog\n")
+    request = checked(f"{place}/{{latest}}.csv")
     source = current_source(request)
     assert source is not None
-    assert source.address == f"{folder}/2026-11-21.csv"
+    assert source.address == f"{place}/2026-11-21.csv"
     with pytest.raises(UsageError, match="there is no _SUCCESS beside it; "):
-        checked(f"{folder}/2026-11-21.csv", ready_file="_SUCCESS")
-    storage.write_bytes(f"{folder}/_SUCCESS", b"")
-    checked(f"{folder}/{{latest}}.csv", ready_file="_SUCCESS")
-    storage.write_bytes(f"{folder}/2026-11-22.csv", b"image,name\na.jpg,cat\n")
+        checked(f"{place}/2026-11-21.csv", ready_file="_SUCCESS")
+    storage.write_bytes(f"{place}/_SUCCESS", b"")
+    checked(f"{place}/{{latest}}.csv", ready_file="_SUCCESS")
+    storage.write_bytes(f"{place}/2026-11-22.csv", b"image,name\na.jpg,cat\n")
     with pytest.raises(UsageError, match="no column label"):
-        checked(f"{folder}/{{latest}}.csv")
+        checked(f"{place}/{{latest}}.csv")
