@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from components.export.files import LABELS_FILE, LITERT_FILE
 from components.export.litert import write_litert
 from components.export.serving import write_saved_model
 from components.export.settings import ExportSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError
-from petalflow.model.exported import Exported
+from petalflow.model.exported import LABELS_FILE, LITERT_FILE, Exported
 from petalflow.model.files import MODEL_FILE, TrainedModel, load_model, model_sha256
 from petalflow.model.scoring import Scores, score_model
 from petalflow.model.serving import Serving

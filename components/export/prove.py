@@ -32,8 +32,8 @@ def prove(folder: Path, dataset_root: Path, expected: Scores, tolerance: float) 
     Raises:
         PetalflowError: If it is larger than `tolerance`.
     """
-    from components.export.files import LITERT_FILE
     from petalflow.dataset import open_dataset
+    from petalflow.model.exported import LITERT_FILE
     from petalflow.model.scoring import score_saved_model
 
     dataset = open_dataset(dataset_root)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from petalflow.model.decode import decode_and_resize
+from petalflow.model.decode import decode_image
 from petalflow.model.files import TrainedModel
 from petalflow.model.serving import Serving
 from petalflow.model.task import LABEL_THRESHOLD, SATURATED, SMALLEST, Task
@@ -48,7 +48,7 @@ def write_saved_model(model: TrainedModel, folder: Path, serving: Serving) -> No
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def answer_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         pixel_spec = tf.TensorSpec([size_px, size_px, 3], tf.uint8)
-        pixels = tf.map_fn(lambda data: decode_and_resize(data, size_px), image_bytes, fn_output_signature=pixel_spec)
+        pixels = tf.map_fn(lambda data: decode_image(data, size_px), image_bytes, fn_output_signature=pixel_spec)
         answers: dict[str, tf.Tensor] = answer(pixels)
         return answers
 

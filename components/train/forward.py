@@ -10,17 +10,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from components.train.devices import Devices
 from components.train.merging import merged
+from petalflow.model.freezing import can_freeze, freeze
 
 log = logging.getLogger(__name__)
 
 # Images a call, on each device: what a CPU's caches hold, and what keeps a GPU or TPU busy.
 _CPU_BATCH, _BATCH = 32, 128
-# A graph is a message of at most 2 GiB, and so are the constants in it.
-_MAX_FOLDED_BYTES = 1 << 30
 _ONEDNN_BFLOAT16 = "auto_mixed_precision_onednn_bfloat16"
 
 
@@ -59,7 +57,7 @@ def fast_forward(frozen: keras.Model, devices: Devices, *, exact: bool = False) 
         exact: Whether products must be of float32.
     """
     on_cpu = not devices.compiled and not tf.config.list_logical_devices("GPU")
-    if on_cpu and frozen.count_params() * 4 <= _MAX_FOLDED_BYTES:
+    if on_cpu and can_freeze(frozen.count_params()):
         rounded = not exact and multiplies_bfloat16()
         how = "folded graph, oneDNN bfloat16" if rounded else "folded graph"
         with onednn_bfloat16() if rounded else contextlib.nullcontext():
@@ -93,7 +91,7 @@ def folded(frozen: keras.Model, batch: int) -> Callable[[tf.Tensor], tf.Tensor]:
     """Returns a network with its variables as constants, which TensorFlow can work into each other beforehand."""
     images = tf.TensorSpec([batch, *frozen.input_shape[1:]], tf.uint8)
     function = tf.function(_computing(merged(frozen)), input_signature=[images], autograph=False)
-    constant = convert_variables_to_constants_v2(function.get_concrete_function())
+    constant = freeze(function.get_concrete_function())
     return lambda images: constant(images)[0]
 
 

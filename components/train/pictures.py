@@ -96,7 +96,7 @@ def _records_at(dataset: Dataset, places: Sequence[int]) -> list[Record]:
 
 
 def _decoded(data: bytes, size_px: int) -> Pixels:
-    # By Pillow, as the graph of decode_and_resize takes longer to be made than these few images to be decoded.
+    # By Pillow, as the graph of decode_image takes longer to be made than these few images to be decoded.
     with Image.open(io.BytesIO(data)) as image:
         image.draft("RGB", (2 * size_px, 2 * size_px))
         return np.asarray(image.convert("RGB").resize((size_px, size_px), Image.Resampling.BILINEAR))

@@ -1,57 +1,60 @@
-"""From an encoded image to pixels, in TensorFlow ops: the one way that train, evaluate and serving share."""
+"""From an encoded image to pixels, in TensorFlow ops: train, evaluate and the served model call `decode_image`."""
 
 import functools
 
 import tensorflow as tf
 
-# By what libjpeg can shrink while it decodes.
+# The factors by which libjpeg can shrink while decoding.
 _RATIOS = (1, 2, 4, 8)
 
-# Orientation is said in the first segments of a JPEG; a segment is at most 64 KiB.
+# The orientation is in one of the first segments of a JPEG; a segment has at most 64 KiB.
 _HEAD_BYTES = 256 << 10
 _MAX_SEGMENTS = 32
 _ORIENTATION_TAG = 0x0112
-# Of bytes (\C), which need not be text.
+# \C matches any byte: the header is not text.
 _WITH_EXIF = r"\C*Exif\x00\x00\C*"
 
 
-def decode_and_resize(data: tf.Tensor, size_px: int) -> tf.Tensor:
-    """Decodes one image as it is meant to be seen and resizes it.
+def decode_image(data: tf.Tensor, size_px: int, *, prepared: bool = False) -> tf.Tensor:
+    """Decodes an image, upright, and resizes it to a square: what train, evaluate and the served model all do.
 
-    The whole image is squeezed to a square by bilinear interpolation, as `keras.utils.image_dataset_from_directory`
-    does. That function leaves pixels out of an image that shrinks by more than two; here they are averaged. A large
-    JPEG is shrunk while it is decoded, which saves more time than that takes; other formats take longer for it.
+    The whole image is squeezed to a square by bilinear interpolation, like `keras.utils.image_dataset_from_directory`.
+    Keras skips pixels when an image shrinks by more than half; here they are averaged. A large JPEG is shrunk while it
+    is decoded, which saves more time than the averaging costs; averaging makes other formats slower.
 
     Args:
         data: Scalar string: a JPEG, PNG, GIF (first frame), BMP or WebP file.
         size_px: Height and width of the result.
+        prepared: True if convert wrote the image: a JPEG or PNG that is already upright. The result is the same, in
+            half the time: TensorFlow visits the nodes of a branch that is not taken, too, so that looking for a format
+            and an orientation takes longer than decoding a small photo.
 
     Returns:
         uint8 [size_px, size_px, 3], values 0..255.
     """
-    image = tf.cond(_is_jpeg(data), lambda: _decode_jpeg(data, size_px), lambda: _decode_other(data))
-    image.set_shape([None, None, 3])
-    return _squeezed(image, size_px)
+    return _resize(_decode_jpeg_or_png(data, size_px) if prepared else decode_pixels(data, size_px), size_px)
 
 
-def decode_upright(data: tf.Tensor, size_px: int) -> tf.Tensor:
-    """Gives what `decode_and_resize` gives, of an upright JPEG or PNG, as a dataset's are; in half the time.
-
-    To look for a format and for an orientation takes longer than to decode a small photo, even if nothing is found:
-    the nodes of a branch that is not taken are gone through all the same.
+def decode_pixels(data: tf.Tensor, min_side_px: int) -> tf.Tensor:
+    """Decodes an image of any of these formats and turns it upright.
 
     Args:
-        data: Scalar string.
-        size_px: Height and width of the result.
+        data: Scalar string: a JPEG, PNG, GIF (first frame), BMP or WebP file.
+        min_side_px: A JPEG may be shrunk by 2, 4 or 8 while no side becomes shorter than this.
 
     Returns:
-        uint8 [size_px, size_px, 3], values 0..255.
+        uint8 [height, width, 3], values 0..255.
     """
-    return _squeezed(_decode_pixels(data, size_px), size_px)
+    image = tf.cond(
+        _is_jpeg(data),
+        lambda: _decode_jpeg(data, min_side_px),
+        lambda: tf.io.decode_image(data, channels=3, expand_animations=False),
+    )
+    return tf.ensure_shape(image, [None, None, 3])
 
 
-def _squeezed(image: tf.Tensor, size_px: int) -> tf.Tensor:
-    """Resizes uint8 [height, width, 3] by bilinear interpolation, or by areas if a side shrinks by more than two."""
+def _resize(image: tf.Tensor, size_px: int) -> tf.Tensor:
+    """Resizes uint8 [height, width, 3] by bilinear interpolation; by area if a side shrinks by more than half."""
     images, size = image[tf.newaxis], [size_px, size_px]
     resized = tf.cond(
         tf.reduce_max(tf.shape(image)[:2]) > 2 * size_px,
@@ -61,39 +64,34 @@ def _squeezed(image: tf.Tensor, size_px: int) -> tf.Tensor:
     return tf.ensure_shape(tf.cast(tf.round(resized[0]), tf.uint8), [size_px, size_px, 3])
 
 
-def _decode_jpeg(data: tf.Tensor, size_px: int) -> tf.Tensor:
-    image = _decode_pixels(data, size_px)
-    # Walking through the segments takes long, and many files have not what is looked for.
+def _decode_jpeg(data: tf.Tensor, min_side_px: int) -> tf.Tensor:
+    image = _decode_jpeg_or_png(data, min_side_px)
+    # Parsing the segments is slow, and many files have no EXIF.
     has_exif = tf.strings.regex_full_match(tf.strings.substr(data, 0, _HEAD_BYTES), _WITH_EXIF)
-    return tf.cond(has_exif, lambda: upright(image, exif_orientation(data)), lambda: image)
+    return tf.cond(has_exif, lambda: turn_upright(image, read_orientation(data)), lambda: image)
 
 
-def _decode_pixels(data: tf.Tensor, size_px: int) -> tf.Tensor:
-    """Decodes a JPEG or PNG, a JPEG as small as it can be while no side is below `size_px`.
+def _decode_jpeg_or_png(data: tf.Tensor, min_side_px: int) -> tf.Tensor:
+    """Decodes a JPEG or PNG; a JPEG at the smallest scale of 1, 1/2, 1/4, 1/8 with no side shorter than `min_side_px`.
 
-    Where its sides are at least twice, four or eight times that, every second, fourth or eighth of them is computed,
-    each of what it stands for (ITU-T T.81's transform of 8 by 8, taken to fewer points).
+    Scaled decoding computes fewer points of the 8 by 8 transform of ITU-T T.81, each the mean of what it stands for.
     """
 
-    def by(ratio: int) -> tf.Tensor:
-        # The accurate transform is what Pillow uses, so that both see the same pixels. PNGs are read too.
+    def decode_at(ratio: int) -> tf.Tensor:
+        # Pillow uses the accurate transform too, so both see the same pixels. The op also reads PNG.
         return tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE")
 
     short = tf.cond(_is_jpeg(data), lambda: tf.reduce_min(tf.io.extract_jpeg_shape(data)[:2]), lambda: tf.constant(0))
-    fitting = tf.reduce_sum(tf.cast(short >= [ratio * size_px for ratio in _RATIOS[1:]], tf.int32))
-    return tf.switch_case(fitting, [functools.partial(by, ratio) for ratio in _RATIOS])
+    fitting = tf.reduce_sum(tf.cast(short >= [ratio * min_side_px for ratio in _RATIOS[1:]], tf.int32))
+    return tf.switch_case(fitting, [functools.partial(decode_at, ratio) for ratio in _RATIOS])
 
 
 def _is_jpeg(data: tf.Tensor) -> tf.Tensor:
     return tf.equal(tf.strings.substr(data, 0, 3), b"\xff\xd8\xff")
 
 
-def _decode_other(data: tf.Tensor) -> tf.Tensor:
-    return tf.io.decode_image(data, channels=3, expand_animations=False)
-
-
-def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns an image as its EXIF orientation asks.
+def turn_upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Turns and mirrors an image as its EXIF orientation demands.
 
     Args:
         image: uint8 [height, width, 3].
@@ -107,22 +105,22 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return tf.cond(flipped, lambda: image[::-1], lambda: image)
 
 
-def exif_orientation(data: tf.Tensor) -> tf.Tensor:
+def read_orientation(data: tf.Tensor) -> tf.Tensor:
     """Reads the EXIF orientation of a JPEG.
 
     Args:
         data: Scalar string, the file.
 
     Returns:
-        Scalar int32, 1..8; 1 where the file says nothing or nonsense.
+        Scalar int32, 1..8; 1 if the file has no valid orientation.
     """
-    # Zeros behind the end let every read below stay in bounds without a check of its own.
+    # Padding with zeros keeps every read below in bounds.
     head = tf.concat([tf.io.decode_raw(tf.strings.substr(data, 0, _HEAD_BYTES), tf.uint8), tf.zeros([64], tf.uint8)], 0)
     head = tf.cast(head, tf.int32)
     limit = tf.size(head) - 64
 
     def is_segment(at: tf.Tensor, _: tf.Tensor) -> tf.Tensor:
-        # Every segment before the pixels starts with FF and a marker; DA begins the pixels.
+        # Every segment before the pixels starts with FF and a marker; DA starts the pixels.
         return (at < limit) & (head[at] == 0xFF) & (head[at + 1] != 0xDA)
 
     def step(at: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -139,17 +137,17 @@ def exif_orientation(data: tf.Tensor) -> tf.Tensor:
 
 def _orientation_in_tiff(head: tf.Tensor, start: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
     """Returns the orientation in the TIFF structure at `start`, or 0 (TIFF 6.0, section 2)."""
-    little = head[start] == 0x49  # "II"; big-endian files say "MM"
+    little = head[start] == 0x49  # "II" is little-endian, "MM" big-endian
 
     def number(at: tf.Tensor, size: int) -> tf.Tensor:
-        # A value beyond the head is nonsense or of no interest; clamping makes it read zeros.
+        # An offset beyond the head is invalid or irrelevant; clamping makes it read zeros.
         digits = head[tf.clip_by_value(at, 0, limit) :][:size]
         digits = tf.cond(little, lambda: digits[::-1], lambda: digits)
         return tf.reduce_sum(digits * [256**power for power in reversed(range(size))])
 
     directory = start + tf.clip_by_value(number(start + 4, 4), 0, limit)
     entries = number(directory, 2)
-    # An entry: tag (2 bytes), type (2), count (4), value (4, the first two for a short).
+    # An entry: tag (2 bytes), type (2), count (4), value (4; a short is in the first two).
     at = tf.clip_by_value(directory + 2 + 12 * tf.range(tf.minimum(entries, 64)), 0, limit)
     pairs = tf.gather(head, at[:, None] + [0, 1, 8, 9])
     pairs = tf.cond(little, lambda: tf.gather(pairs, [1, 0, 3, 2], axis=1), lambda: pairs)

@@ -8,6 +8,8 @@ from petalflow.model.serving import Serving
 from petalflow.model.task import Task
 
 EXPORT_FILE = "export.json"
+LABELS_FILE = "labels.txt"
+LITERT_FILE = "model.tflite"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from petalflow.dataset.metadata import Dataset
 from petalflow.dataset.record import FILENAME, IMAGE, LABEL, SHA256
-from petalflow.model.decode import decode_upright
+from petalflow.model.decode import decode_image
 
 _SHARDS_AT_ONCE = 8
 
@@ -57,7 +57,7 @@ def decoder(dataset: Dataset, size_px: int) -> Callable[[tf.Tensor], tuple[tf.Te
 
     def decode(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = parse(record)
-        return decode_upright(example[IMAGE], size_px), example[LABEL]
+        return decode_image(example[IMAGE], size_px, prepared=True), example[LABEL]
 
     # AutoGraph would look for Python to convert in all of it, which takes a second.
     as_it_is: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]] = tf.autograph.experimental.do_not_convert(decode)

@@ -59,7 +59,7 @@ def read_pictures(
     Returns:
         The pictures, and uint8 [m, size_px, size_px, 3] in the order of `examined`.
     """
-    from petalflow.model.decode import decode_upright
+    from petalflow.model.decode import decode_image
 
     pictures: dict[int, Picture] = {}
     inputs: dict[int, NDArray[np.uint8]] = {}
@@ -67,7 +67,7 @@ def read_pictures(
         if index in shown:
             pictures[index] = _picture(record.image, record.filename)
         if index in examined:
-            inputs[index] = decode_upright(record.image, size_px).numpy()
+            inputs[index] = decode_image(record.image, size_px, prepared=True).numpy()
     stacked = np.stack([inputs[index] for index in examined]) if examined else np.zeros((0, size_px, size_px, 3))
     return pictures, stacked.astype(np.uint8)
 

@@ -10,6 +10,7 @@ from components.export.serving import write_saved_model
 from components.export.settings import ExportSettings
 from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError
+from petalflow.model.decode import decode_image
 from petalflow.model.exported import Exported
 from petalflow.model.files import TrainedModel, load_model, model_sha256
 from petalflow.model.reading import decoded_images
@@ -39,9 +40,7 @@ def test_it_says_what_it_was_made_of(tiny_export, tiny_model, tiny_dataset) -> N
 def test_both_signatures_answer_alike(tiny_export, tiny_dataset) -> None:
     saved = tf.saved_model.load(str(tiny_export))
     records = list(open_dataset(tiny_dataset).records("test"))[:5]
-    from petalflow.model.decode import decode_and_resize
-
-    pixels = tf.stack([decode_and_resize(record.image, 16) for record in records])
+    pixels = tf.stack([decode_image(record.image, 16) for record in records])
     by_bytes = saved.signatures["serving_default"](image_bytes=tf.constant([record.image for record in records]))
     by_pixels = saved.signatures["pixels"](pixels=pixels)
     assert set(by_bytes) == {"scores", "label", "score", "accepted"}

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from petalflow.imaging import Prepared, Rejected, Rules, prepare
 from petalflow.imaging.colour import as_srgb
-from petalflow.model import decode as model
+from petalflow.model.decode import decode_pixels
 from tests.petalflow.imaging.images import bare_png, encode, oriented, photo, png_chunk, rgb_rows
 
 # Levels of grey, on average over an image.
@@ -26,9 +26,8 @@ _LARGE_PX = 1 << 16
 
 @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
 def decode_as_trained_on(data: tf.Tensor) -> tf.Tensor:
-    """Decodes as decode_and_resize does before it resizes."""
-    is_jpeg = tf.equal(tf.strings.substr(data, 0, 3), b"\xff\xd8\xff")
-    return tf.cond(is_jpeg, lambda: model._decode_jpeg(data, _LARGE_PX), lambda: model._decode_other(data))
+    """Decodes as decode_image does before it resizes."""
+    return decode_pixels(data, _LARGE_PX)
 
 
 def seen_by_tensorflow(prepared: Prepared) -> NDArray[np.int16]:

@@ -71,7 +71,7 @@ def test_of_many_images_the_scores_are_the_same_whatever_makes_them_faster(datas
     (tmp_path / "saved").mkdir()
     write_saved_model(model, tmp_path / "saved", Serving(1.0, 0.0))
     slow = score_model(model, dataset, "test"), score_saved_model(tmp_path / "saved", dataset, "test")
-    monkeypatch.setattr(scoring, "_FOLDED_FROM", IMAGES)
+    monkeypatch.setattr(scoring, "MIN_IMAGES_TO_FREEZE", IMAGES)
     fast = score_model(model, dataset, "test"), score_saved_model(tmp_path / "saved", dataset, "test")
     for one, other in zip(slow, fast, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
