@@ -25,11 +25,11 @@ with quiet_start():
 
     from components.train import networks
     from components.train.backbones import load_backbone
-    from components.train.cut import first_trained, thaw
+    from components.train.data import Batching, image_feed, read_images, read_labels
     from components.train.devices import choose_devices
-    from components.train.feeding import Batching, image_feed, read_images, read_labels
-    from components.train.forward import Forward, fast_forward
+    from components.train.inference import Forward, fast_forward
     from components.train.settings import TrainSettings
+    from components.train.transfer_learning import first_trained, thaw
     from petalflow.dataset import open_dataset
 
 _BACKBONE = "MobileNetV2"

@@ -11,8 +11,7 @@ from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
 from components.notify.settings import KeepSettings, NotifySettings
 from components.snapshot.settings import SnapshotSettings
-from components.train.check import pinned
-from components.train.settings import TrainSettings
+from components.train.settings import TrainSettings, pinned
 from components.validate.settings import ValidateSettings
 from petalflow.errors import UsageError, did_you_mean
 from petalflow.settings import StepSettings

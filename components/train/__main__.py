@@ -25,8 +25,7 @@ def train(
     debug: commandline.Debug = False,
 ) -> None:
     """Train a classifier on a dataset."""
-    from components.train.check import check_dataset, check_settings
-    from components.train.settings import TrainSettings
+    from components.train.settings import TrainSettings, check_dataset, check_settings
     from petalflow import storage
     from petalflow.errors import UsageError
     from petalflow.registry import find_release

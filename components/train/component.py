@@ -19,8 +19,8 @@ def train(
     from petalflow.run.execution import running
 
     with running("train", state_uri):
-        from components.train.checkpoint import training_uri
-        from components.train.metadata import artifact_metadata
+        from components.train.checkpoints import training_uri
+        from components.train.outputs import artifact_metadata
         from components.train.train import train as work
         from petalflow.dataset import open_dataset
 

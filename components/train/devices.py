@@ -1,4 +1,4 @@
-"""What a training runs on: the CPU, several devices that mirror each other, or a TPU; and how exactly it computes."""
+"""The devices that a training runs on, the precision they compute in, and what to do when their memory runs out."""
 
 import contextlib
 import json
@@ -15,6 +15,22 @@ from petalflow import accelerators
 from petalflow.errors import PetalflowError, UsageError
 
 log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def enough_memory(settings: TrainSettings) -> Iterator[None]:
+    """Says in one line what to try where the block asks for more memory than there is.
+
+    Raises:
+        PetalflowError: Then.
+    """
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise PetalflowError(
+            f"out of memory for {settings.backbone} or its input, whatever train.batch_size is; try "
+            f"train.image_size_px={settings.image_size_px // 2}, fewer train.hidden_units, or a smaller train.cache_mib"
+        ) from error
 
 
 @dataclass(frozen=True)

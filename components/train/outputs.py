@@ -1,19 +1,22 @@
-"""What a training leaves beside its model: for people."""
+"""The files that a training writes beside its model, for people, and the facts about it for the pipeline."""
 
 import contextlib
 import csv
 import json
 import logging
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 import yaml
+from PIL import Image
 
 from components.train.settings import TrainSettings
-from components.train.state import TrainingState
+from components.train.state import ACCURACY, LOSS, RATE, SECONDS, TrainingState
 from petalflow.dataset import Dataset
 from petalflow.model.files import CURVES_FILE
 from petalflow.model.task import Task
@@ -93,7 +96,7 @@ def _as_wide_as(columns: int) -> Iterator[None]:
 
 
 def _write_curves(path: Path, dataset: Dataset, history: History, best_epoch: int) -> None:
-    from components.train.curves import draw_curves
+    from components.train.plots import draw_curves
 
     several = Task.of(len(dataset.classes), multi_label=dataset.multi_label) is Task.MULTI_LABEL
     accuracy = "accuracy (share of right labels)" if several else "accuracy"
@@ -101,7 +104,7 @@ def _write_curves(path: Path, dataset: Dataset, history: History, best_epoch: in
 
 
 def _write_pictures(folder: Path, dataset: Dataset, settings: TrainSettings) -> None:
-    from components.train.pictures import draw_images, draw_variations, read_shown
+    from components.train.plots import draw_images, draw_variations, read_shown
 
     images, labels = read_shown(dataset, settings.image_size_px)
     (folder / IMAGES).write_bytes(draw_images(images, labels, dataset.classes))
@@ -110,7 +113,84 @@ def _write_pictures(folder: Path, dataset: Dataset, settings: TrainSettings) -> 
 
 
 def _write_events(folder: Path, history: History) -> None:
-    from components.train.event_files import write_event_files
-
     pictures = {Path(name).stem: folder / name for name in (IMAGES, VARIATIONS) if (folder / name).exists()}
     write_event_files(folder / EVENTS, history, pictures)
+
+
+# TensorBoard takes any file with "tfevents" in its name; folders are what it calls runs.
+_FILE = "events.out.tfevents.petalflow"
+_VERSION = "brain.Event:2"
+_RUNS = {
+    "train": {LOSS: LOSS, ACCURACY: ACCURACY, RATE: RATE},
+    "validation": {LOSS: f"val_{LOSS}", ACCURACY: f"val_{ACCURACY}"},
+}
+
+Event, Summary = tf.compat.v1.Event, tf.compat.v1.Summary
+
+
+def write_event_files(folder: Path, history: Mapping[str, Sequence[Any]], pictures: Mapping[str, Path]) -> None:
+    """Writes TensorBoard's event files of two runs, train and validation, which TensorBoard draws in one chart.
+
+    They are written as what they are, TFRecords of events: `tf.summary` needs TensorBoard installed, and stamps every
+    event with the time of day.
+
+    Steps are epochs, from 1. Times are seconds of training, so that the same history gives the same bytes.
+
+    Args:
+        folder: To make.
+        history: Name of a figure -> its value in each epoch; None where it was no number.
+        pictures: Name -> PNG file; they go into the run train.
+    """
+    for run, figures in _RUNS.items():
+        events = list(_scalars(history, figures))
+        if run == "train":
+            events += [_image(name, path) for name, path in pictures.items()]
+        (folder / run).mkdir(parents=True)
+        with tf.io.TFRecordWriter(str(folder / run / _FILE)) as writer:
+            for event in (Event(wall_time=0, file_version=_VERSION), *events):
+                writer.write(event.SerializeToString())
+
+
+def _scalars(history: Mapping[str, Sequence[Any]], figures: Mapping[str, str]) -> Iterable[Any]:
+    spent_s = 0.0
+    for index, seconds in enumerate(history[SECONDS]):
+        spent_s += seconds
+        values = {
+            tag: math.nan if history[name][index] is None else history[name][index] for tag, name in figures.items()
+        }
+        summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
+        yield Event(wall_time=spent_s, step=index + 1, summary=summary)
+
+
+def _image(name: str, path: Path) -> Any:
+    with Image.open(path) as picture:
+        width, height = picture.size
+    image = Summary.Image(width=width, height=height, colorspace=3, encoded_image_string=path.read_bytes())
+    return Event(wall_time=0, step=0, summary=Summary(value=[Summary.Value(tag=name, image=image)]))
+
+
+def artifact_metadata(info: Mapping[str, Any]) -> dict[str, str | int | float]:
+    """Returns what stands beside the model among a run's artifacts: texts and numbers, as every place takes them.
+
+    What is not known is left out: NaN and None fail the task that says them.
+
+    Args:
+        info: What model.json holds.
+    """
+    settings = info["settings"]
+    facts = {
+        "task": info["task"],
+        "backbone": settings["backbone"],
+        "settings": json.dumps(settings, sort_keys=True),
+        "best_epoch": info["best_epoch"],
+        "epochs": info["epochs"],
+        "validation_accuracy": info["validation_accuracy"],
+        "warm_started_from": info["warm_started_from"],
+        "notes": "; ".join(info["notes"]),
+        **{f"{name}_version": version for name, version in info["versions"].items()},
+    }
+    return {name: value for name, value in facts.items() if _is_known(value)}
+
+
+def _is_known(value: object) -> bool:
+    return value not in (None, "") and not (isinstance(value, float) and not math.isfinite(value))

@@ -1,4 +1,4 @@
-"""How far a training has come: all that is needed to go on, and the figures of its epochs."""
+"""The state of a training: what is needed to resume it, the metrics of its epochs, and what it is the state of."""
 
 import json
 import math
@@ -10,7 +10,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from petalflow.errors import PetalflowError
+from components.train.settings import TrainSettings
+from petalflow.dataset import Dataset
+from petalflow.errors import PetalflowError, UsageError
+from petalflow.settings import flat
 
 Arrays = list[NDArray[np.generic]]
 
@@ -59,7 +62,7 @@ class TrainingState:
         trained: What the phase before this one has trained, at its best: the variables of the part that later ones
             build on.
         spent_s: Seconds of training so far, of all processes.
-        origin: What it is the state of; see `origin.py`.
+        origin: What it is the state of; see `origin_of`.
         notes: Why it is as it is, for people: what the recipe chose, why it stopped.
     """
 
@@ -140,3 +143,51 @@ def assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
         raise DoesNotFitError(f"it holds {there} variables, and the network has {here}")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
+
+
+# They decide when it ends, how often it is saved and where inputs wait, not what is learned.
+_MAY_CHANGE = frozenset(
+    {"patience_epochs", "target_accuracy", "target_loss", "time_budget_minutes"}
+    | {"checkpoint_minutes", "cache_mib", "cache_disk_mib"}
+)
+
+
+def origin_of(dataset: Dataset, settings: TrainSettings, baseline: str) -> dict[str, Any]:
+    """Returns what is kept with a state: a hash of the dataset, classes, settings, address of the baseline or ""."""
+    return {
+        "dataset": dataset.digest(),
+        "classes": list(dataset.classes),
+        "settings": settings.model_dump(mode="json"),
+        "baseline": baseline,
+    }
+
+
+def check_origin(was: dict[str, Any], now: dict[str, Any], uri: str) -> None:
+    """Checks that a state is of this training.
+
+    When a training ends, how often it is saved and its budgets of memory and disk may be other ones now; and the
+    number of epochs, unless the learning rate falls with it.
+
+    Args:
+        was: Origin of the state that was found.
+        now: What `origin_of` gives now.
+        uri: Where the state was found.
+
+    Raises:
+        UsageError: If it is not. The state stays as it is.
+    """
+    if why := _difference(was, now):
+        raise UsageError(f"the state at {uri} is of another training ({why}); give another --state, or remove it")
+
+
+def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:
+    if was["classes"] != now["classes"]:
+        return f"its classes are {', '.join(was['classes'])}, and now {', '.join(now['classes'])}"
+    if was.get("dataset") != now["dataset"]:
+        return "its dataset has other images, or the same in other splits"
+    if was.get("baseline", "") != now["baseline"]:
+        return f"it began with {was.get('baseline') or 'no release'}, and now with {now['baseline'] or 'none'}"
+    before, after = flat(was["settings"]), flat(now["settings"])
+    free = _MAY_CHANGE | ({"max_epochs"} if after["decay"] == "none" else set())
+    changed = [name for name in after if name not in free and before.get(name, after[name]) != after[name]]
+    return ", ".join(f"its train.{name} is {before[name]}, and now {after[name]}" for name in changed)

@@ -1,14 +1,115 @@
-"""Steps of training and of scoring, several an execution."""
+"""Training steps: the loss, the optimizer with its learning rate schedule, and the functions that run over batches."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
 from components.train.devices import Devices
-from components.train.objective import Objective
+from components.train.settings import TrainSettings
 from components.train.state import Sums
+from petalflow.model.task import LABEL_THRESHOLD, Task
+
+
+class Objective:
+    """Losses and right answers of a batch.
+
+    Attributes:
+        guess: The loss of one who guesses, in nats.
+    """
+
+    def __init__(self, task: Task, classes: int, label_smoothing: float) -> None:
+        self._task, self._classes = task, classes
+        kind = keras.losses.CategoricalCrossentropy if task is Task.MULTI_CLASS else keras.losses.BinaryCrossentropy
+        self._loss = kind(label_smoothing=label_smoothing, reduction=None)
+        self.guess = math.log(classes if task is Task.MULTI_CLASS else 2)
+
+    def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns the loss of each image, float32 [b].
+
+        Args:
+            labels: int64 [b], or 0 and 1 a class, [b, classes].
+            outputs: Probabilities, [b, units].
+        """
+        return self._loss(self._targets(labels), tf.cast(outputs, tf.float32))
+
+    def right(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns whether each image's answer is right, float32 [b], 0 or 1; of several labels, the share that is."""
+        if self._task is Task.MULTI_CLASS:
+            return tf.cast(tf.argmax(outputs, axis=1) == labels, tf.float32)
+        answers = tf.cast(outputs > LABEL_THRESHOLD, tf.float32)
+        return tf.reduce_mean(tf.cast(answers == self._targets(labels), tf.float32), axis=1)
+
+    def _targets(self, labels: tf.Tensor) -> tf.Tensor:
+        if self._task is Task.MULTI_CLASS:
+            return tf.one_hot(labels, self._classes)
+        return tf.cast(labels[:, None] if self._task is Task.BINARY else labels, tf.float32)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How one phase learns.
+
+    Attributes:
+        rate: The highest learning rate, of all devices together.
+        warmup_epochs: Epochs over which it rises from 0.
+        cosine: Whether it falls along a cosine then, to 0 at the end of the last epoch.
+        max_epochs: Most epochs of the phase.
+    """
+
+    rate: float
+    warmup_epochs: float
+    cosine: bool
+    max_epochs: int
+
+    def schedule(self, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+        """Returns the learning rate as a function of the step.
+
+        Linear warm-up (Goyal et al. 2017, arXiv:1706.02677), cosine decay (Loshchilov and Hutter 2016,
+        arXiv:1608.03983) without restarts.
+
+        Args:
+            steps: An epoch's.
+        """
+        warmup = round(self.warmup_epochs * steps)
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup else self.rate,
+            decay_steps=max(self.max_epochs * steps - warmup, 1),
+            alpha=0.0 if self.cosine else 1.0,
+            warmup_target=self.rate if warmup else None,
+            warmup_steps=warmup,
+        )
+
+    def rate_in(self, epoch: int, steps: int) -> float:
+        """Returns the learning rate in the middle of an epoch, which is 0 neither in the first nor in the last.
+
+        Args:
+            epoch: From 0.
+            steps: An epoch's.
+        """
+        return float(self.schedule(steps)((epoch + 0.5) * steps))
+
+
+def make_optimizer(settings: TrainSettings, learning: Learning, steps: int) -> keras.Optimizer:
+    """Returns the optimizer that the settings name.
+
+    Args:
+        settings: Of train.
+        learning: The phase's.
+        steps: An epoch's.
+    """
+    rate = learning.schedule(steps)
+    if settings.optimizer == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+    if settings.optimizer == "rmsprop":
+        return keras.optimizers.RMSprop(rate, momentum=settings.momentum)
+    if settings.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
+    return keras.optimizers.Adam(rate)
+
 
 # One execution takes about so long: short enough to notice a request to end, long enough to cost nothing.
 _EXECUTION_S = 0.5

@@ -8,18 +8,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.train import checkpoint, networks, pretrained
-from components.train.check import FROM_SCRATCH, check_dataset, check_settings, pinned
-from components.train.devices import choose_devices, computing_in
+from components.train import networks, transfer_learning
+from components.train.checkpoints import open_checkpoints, remove_checkpoints
+from components.train.devices import choose_devices, computing_in, enough_memory
 from components.train.interruption import put_off
-from components.train.memory import enough_memory
-from components.train.objective import Objective
 from components.train.outputs import write_outputs
 from components.train.phase import Phase
-from components.train.recipe import guess_accuracy
-from components.train.settings import TrainSettings
+from components.train.settings import FROM_SCRATCH, TrainSettings, check_dataset, check_settings, pinned
 from components.train.state import VALIDATION_ACCURACY, DoesNotFitError, TrainingState
+from components.train.steps import Objective
 from components.train.training import Training
+from components.train.transfer_learning import guess_accuracy
 from components.train.warm_start import warm_start
 from petalflow import storage
 from petalflow.dataset import open_dataset
@@ -66,7 +65,7 @@ def train(
     with (
         storage.building(out) as folder,
         put_off(state_uri) as interruption,
-        checkpoint.opened(state_uri) as checkpoints,
+        open_checkpoints(state_uri) as checkpoints,
     ):
         devices = choose_devices(settings)
         state = TrainingState()
@@ -84,7 +83,7 @@ def train(
         write_model_info(folder, info)
         write_outputs(folder, dataset, settings, model, state)
     if state_uri:
-        checkpoint.remove(state_uri)
+        remove_checkpoints(state_uri)
     log.info(
         "best epoch %d of %d: validation accuracy %.4f", info["best_epoch"], state.epochs, info["validation_accuracy"]
     )
@@ -132,7 +131,7 @@ def _trained(training: Training) -> keras.Model:
         training.state = state
         keras.utils.set_random_seed(settings.seed)
         try:
-            return _train_from_scratch(training) if from_scratch else pretrained.train_pretrained(training)
+            return _train_from_scratch(training) if from_scratch else transfer_learning.train_pretrained(training)
         except DoesNotFitError as error:
             log.warning("the checkpoint after epoch %d does not fit this network: %s", state.epochs, error)
     raise AssertionError("a new state fits")
@@ -144,7 +143,7 @@ def _train_from_scratch(training: Training) -> keras.Model:
         if settings.backbone in FROM_SCRATCH:
             model = networks.build_from_scratch(settings, training.task, classes)
         else:
-            model = pretrained.build(training).whole  # with random weights
+            model = transfer_learning.build(training).whole  # with random weights
     warm_start(training, model)
     log.info("%s from scratch, %s parameters", settings.backbone, f"{model.count_params():,}")
     feeds = training.images("train"), training.images("validation")

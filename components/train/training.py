@@ -7,18 +7,15 @@ from dataclasses import dataclass
 
 import keras
 
-from components.train.augment import make_augmentation
-from components.train.checkpoint import Checkpoints
+from components.train.augmentation import make_augmentation
+from components.train.checkpoints import Checkpoints
+from components.train.data import Batching, Feed, image_feed
 from components.train.devices import Devices
-from components.train.feeding import Batching, Feed, image_feed
 from components.train.interruption import Interruption
-from components.train.learning import Learning
-from components.train.objective import Objective
-from components.train.origin import check_origin, origin_of
-from components.train.phase import NoNumbersError, Phase, run_phase
+from components.train.phase import NoNumbersError, Phase, budget_spent, run_phase
 from components.train.settings import TrainSettings
-from components.train.state import TrainingState, assign, values_of
-from components.train.stopping import budget_spent
+from components.train.state import TrainingState, assign, check_origin, origin_of, values_of
+from components.train.steps import Learning, Objective
 from petalflow.dataset import Dataset
 from petalflow.model.task import Task
 

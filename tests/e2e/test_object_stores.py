@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from components.train import checkpoint
+from components.train.checkpoints import load_newest
 from petalflow import registry, storage
 from petalflow.run import record as runs
 from tests.e2e.command import PETALFLOW, QUICK, petalflow
@@ -94,7 +94,7 @@ def killed_at_epoch(run: Run) -> int:
         process.kill()
     name = saved[0].name
     time.sleep(1)  # until the step has seen that its runner is gone
-    state = checkpoint.load(f"{run.bucket}/state/train/{name}".rpartition("/")[0])
+    state = load_newest(f"{run.bucket}/state/train/{name}".rpartition("/")[0])
     assert state is not None
     return state.epochs
 

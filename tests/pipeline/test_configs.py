@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.train.check import check_settings
-from components.train.settings import TrainSettings
+from components.train.settings import TrainSettings, check_settings
 from pipeline.configuration import Configuration
 
 CONFIGS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.yaml"))

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.train.check import check_settings, downloads_weights, weights_file
+from components.train.settings import check_settings, downloads_weights, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.run.steps import STEPS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.notify.settings import NotifySettings
-from components.train.check import check_settings, weights_file
+from components.train.settings import check_settings, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
 from pipeline.build import Build

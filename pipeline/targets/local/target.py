@@ -33,7 +33,7 @@ class Local:
 
     def check(self, request: Request, out: Path) -> None:
         """Checks the addresses and train's settings, and loads the weights."""
-        from components.train.check import check_settings
+        from components.train.settings import check_settings
 
         check_probes(self.probes())
         check_addresses(request, out)

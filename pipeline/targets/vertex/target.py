@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from components.notify.settings import NotifySettings
-from components.train.check import check_settings, weights_file
-from components.train.settings import TrainSettings
+from components.train.settings import TrainSettings, check_settings, weights_file
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.run.steps import STEPS

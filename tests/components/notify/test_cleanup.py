@@ -6,7 +6,7 @@ import pytest
 
 from components.notify.cleanup import clean_up
 from components.notify.settings import KeepSettings
-from components.train.checkpoint import opened, training_uri
+from components.train.checkpoints import open_checkpoints, training_uri
 from components.train.state import TrainingState
 from petalflow import clock, storage
 from petalflow.run import lock
@@ -80,7 +80,7 @@ def test_what_is_no_record_or_cannot_be_read_is_not_touched(place: str, record, 
 def test_trainings_that_never_ended_go_but_the_newest(place: str, cleaned_up) -> None:
     trainings = [training_uri(f"{place}/state", f"photos {number}", "{}", "c1") for number in range(3)]
     for uri in (*trainings, trainings[0]):  # the first is taken up again
-        with opened(uri) as checkpoints:
+        with open_checkpoints(uri) as checkpoints:
             checkpoints.save(TrainingState(history={"val_loss": [1.0]}))
         tick(place)
     storage.write_bytes(f"{place}/state/train/mine/notes.txt", b"somebody's")

@@ -35,9 +35,9 @@ TRAINED = """
 HEAD = """
     import json, keras, numpy as np
     from components.train.devices import choose_devices
-    from components.train.feeding import Batching, KeptFeed
+    from components.train.data import Batching, KeptFeed
     from components.train.networks import build_head
-    from components.train.objective import Objective
+    from components.train.steps import Objective
     from components.train.steps import Steps
     from petalflow.model.task import Task
 

@@ -1,15 +1,19 @@
 import csv
 import json
 import logging
+import math
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import urllib3
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from components.train import outputs
+from components.train.outputs import artifact_metadata, write_event_files, write_outputs
 from components.train.settings import TrainSettings
 from components.train.state import TrainingState
 from components.train.train import train
@@ -118,7 +122,7 @@ def test_what_cannot_be_written_costs_nothing_else(tiny_dataset, tiny_model, tmp
     with caplog.at_level(logging.WARNING):
         state = TrainingState(history=history, best_epoch=0)
         model = load_model(tiny_model).keras_model
-        outputs.write_outputs(tmp_path, open_dataset(tiny_dataset), TrainSettings(image_size_px=16), model, state)
+        write_outputs(tmp_path, open_dataset(tiny_dataset), TrainSettings(image_size_px=16), model, state)
     assert [record.getMessage() for record in caplog.records] == [
         "curves.png could not be written; the model is as it should be"
     ]
@@ -130,7 +134,115 @@ def test_an_epoch_without_numbers_is_an_empty_cell(tiny_dataset, tiny_model, tmp
     history["val_loss"][-1] = float("nan")
     model = load_model(tiny_model).keras_model
     state = TrainingState(history=history, best_epoch=0)
-    outputs.write_outputs(tmp_path, open_dataset(tiny_dataset), TrainSettings(image_size_px=16), model, state)
+    write_outputs(tmp_path, open_dataset(tiny_dataset), TrainSettings(image_size_px=16), model, state)
     with (tmp_path / "history.csv").open(newline="") as file:
         assert [row["val_loss"] == "" for row in csv.DictReader(file)] == [False] * (len(history["loss"]) - 1) + [True]
     assert (tmp_path / "curves.png").stat().st_size
+
+
+HISTORY = {
+    "phase": ["head", "head"],
+    "loss": [1.5, 0.5],
+    "accuracy": [0.5, 0.75],
+    "val_loss": [1.25, None],
+    "val_accuracy": [0.25, 0.5],
+    "learning_rate": [0.001, 0.001],
+    "seconds": [2.0, 3.0],
+    "waited": [0.1, 0.1],
+}
+
+
+@pytest.fixture
+def events(tmp_path) -> Path:
+    Image.new("RGB", (30, 20), (200, 0, 0)).save(tmp_path / "images.png")
+    write_event_files(tmp_path / "events", HISTORY, {"images": tmp_path / "images.png"})
+    return tmp_path / "events"
+
+
+def test_tensorboards_own_reader_finds_scalars_and_images(events: Path) -> None:
+    train = EventAccumulator(str(events / "train")).Reload()
+    assert train.Tags()["scalars"] == ["loss", "accuracy", "learning_rate"]
+    assert [(point.step, point.wall_time, point.value) for point in train.Scalars("loss")] == [(1, 2, 1.5), (2, 5, 0.5)]
+    (image,) = train.Images("images")
+    assert (image.width, image.height) == (30, 20)
+    assert image.encoded_image_string.startswith(b"\x89PNG")
+    validation = EventAccumulator(str(events / "validation")).Reload()
+    losses = [point.value for point in validation.Scalars("loss")]
+    assert losses[0] == 1.25
+    assert losses[1] != losses[1], "no number"
+
+
+def test_tensorboard_shows_them(events: Path, tmp_path) -> None:
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(events), "--port", "0"]
+    command += ["--host", "127.0.0.1", "--load_fast", "false", "--reload_multifile", "true"]
+    with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
+        try:
+            address = _address(process, tmp_path / "log")
+            scalars = _json(f"{address}data/plugin/scalars/tags", wanted="validation")
+            assert set(scalars) == {"train", "validation"}
+            assert "loss" in scalars["validation"]
+            points = _json(f"{address}data/plugin/scalars/scalars?run=train&tag=accuracy")
+            assert [point[1:] for point in points] == [[1, 0.5], [2, 0.75]]
+            assert "images" in _json(f"{address}data/plugin/images/tags", wanted="train")["train"]
+        finally:
+            process.terminate()
+
+
+def test_equal_histories_give_equal_bytes(events: Path, tmp_path) -> None:
+    write_event_files(tmp_path / "again", HISTORY, {"images": tmp_path / "images.png"})
+    for path in events.rglob("events*"):
+        assert (tmp_path / "again" / path.relative_to(events)).read_bytes() == path.read_bytes()
+
+
+def _address(process: subprocess.Popen, log: Path) -> str:
+    for _ in range(600):
+        assert process.poll() is None, log.read_text()
+        for word in log.read_text().split():
+            if word.startswith("http://127.0.0.1:"):
+                return word
+        time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def _json(address: str, wanted: str = ""):
+    """Returns what is at an address, once it names what is wanted: files are read in the background."""
+    for _ in range(600):
+        answer = urllib3.request("GET", address).json()
+        if not wanted or wanted in answer:
+            return answer
+        time.sleep(0.1)
+    raise AssertionError(answer)
+
+
+INFO = {
+    "task": "binary",
+    "best_epoch": 3,
+    "epochs": 5,
+    "validation_accuracy": 0.75,
+    "warm_started_from": "",
+    "notes": ["head ended: enough", "recipe head: few images"],
+    "settings": {"backbone": "MobileNetV2", "hidden_units": None},
+    "versions": {"keras": "3.15.1", "tensorflow": "2.21.0"},
+    "classes": ["daisy", "rose"],
+}
+
+
+def test_it_says_what_was_trained_how_and_how_well() -> None:
+    metadata = artifact_metadata(INFO)
+    assert json.loads(metadata.pop("settings")) == INFO["settings"]
+    assert metadata == {
+        "task": "binary",
+        "backbone": "MobileNetV2",
+        "best_epoch": 3,
+        "epochs": 5,
+        "validation_accuracy": 0.75,
+        "notes": "head ended: enough; recipe head: few images",
+        "keras_version": "3.15.1",
+        "tensorflow_version": "2.21.0",
+    }
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    metadata = artifact_metadata(INFO | {"validation_accuracy": math.nan, "best_epoch": None, "notes": []})
+    assert not {"validation_accuracy", "best_epoch", "notes"} & set(metadata)
+    assert artifact_metadata(INFO | {"best_epoch": 0})["best_epoch"] == 0

@@ -18,16 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.train import checkpoint
+from components.train.checkpoints import load_newest, open_checkpoints
+from components.train.data import Batching, KeptFeed
 from components.train.devices import choose_devices
-from components.train.feeding import Batching, KeptFeed
 from components.train.interruption import put_off
-from components.train.learning import Learning
-from components.train.objective import Objective
-from components.train.origin import origin_of
 from components.train.phase import Phase
 from components.train.settings import TrainSettings
-from components.train.state import PHASE, TrainingState
+from components.train.state import PHASE, TrainingState, origin_of
+from components.train.steps import Learning, Objective
 from components.train.train import train
 from components.train.training import Training
 from petalflow.dataset import open_dataset
@@ -94,7 +92,7 @@ class Killed:
             process, after = start(done), self._generator.uniform(0, self._took_s)
             process.join(after if self._left else None)
             if process.is_alive():
-                kept = checkpoint.load(str(state(done)))
+                kept = load_newest(str(state(done)))
                 process.kill()
                 process.join()
                 at.append((round(after, 1), kept and (kept.phase, kept.epochs, kept.step)))
@@ -173,7 +171,7 @@ def train_in_memory(dataset: Path, out: Path, state: Path | None, saves: int = -
 
     shallow_feeds, deep_feeds = feeds(8), feeds(12)
     objective = Objective(Task.MULTI_CLASS, 3, 0)
-    with checkpoint.opened(state and str(state)) as checkpoints, put_off() as interruption:
+    with open_checkpoints(state and str(state)) as checkpoints, put_off() as interruption:
         training = Ending(
             open_dataset(dataset), settings, Task.MULTI_CLASS, choose_devices(settings), objective, TrainingState(),
             interruption, checkpoints, saves=saves,
@@ -194,7 +192,7 @@ def test_taken_up_in_the_middle_of_an_epoch_it_goes_on_with_the_next_image(tiny_
         state = tmp_path / f"state-{saves}"
         with pytest.raises(KeyboardInterrupt):
             train_in_memory(tiny_dataset, tmp_path / "out", state, saves)
-        steps.append(checkpoint.load(str(state)).step)
+        steps.append(load_newest(str(state)).step)
         train_in_memory(tiny_dataset, tmp_path / f"out-{saves}", state)
         assert (tmp_path / f"out-{saves}").read_text() == (tmp_path / "undisturbed").read_text()
     assert 0 < steps[0] < steps[1] < 8  # of 10 or so
@@ -250,7 +248,7 @@ def test_asked_to_end_it_saves_first(tiny_dataset, tmp_path, number: signal.Sign
     assert not out.exists()
     history = json.loads((state / "history.json").read_text())
     printed = [line for line in training.printed if "/3000 epochs" in line]
-    kept = checkpoint.load(str(state))
+    kept = load_newest(str(state))
     assert kept.epochs == len(history["loss"]) == len(printed) >= 3
     # Taken up, with fewer epochs, which may change.
     settings["max_epochs"] = kept.epochs + 2
@@ -326,7 +324,7 @@ def test_damaged_checkpoints_are_said_and_it_begins_enabled_copy(tiny_dataset, h
 def test_a_checkpoint_of_another_network_is_said_and_it_begins_enabled_copy(tiny_dataset, tmp_path, caplog) -> None:
     settings = TrainSettings.model_validate(DENSE)
     state = str(tmp_path / "state")
-    with checkpoint.opened(state) as checkpoints:
+    with open_checkpoints(state) as checkpoints:
         odd = [np.zeros((2, 3), np.float32)]
         origin = origin_of(open_dataset(tiny_dataset), settings, "")
         checkpoints.save(TrainingState(history={PHASE: ["from scratch"]}, model=odd, best=odd, origin=origin))

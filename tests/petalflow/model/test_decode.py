@@ -199,7 +199,7 @@ def test_a_dataset_and_the_served_model_see_the_same_pixels_of_real_photos(share
         write_metadata(root, classes=("a", "b"), shards=shards, statistics=statistics)
     inputs = keras.Input((size_px, size_px, 3))
     network = keras.Model(inputs, keras.layers.Flatten()(inputs))  # its scores are the pixels
-    model = TrainedModel(network, ("a", "b"), Task.MULTI_CLASS, size_px, {})
+    model = TrainedModel(network, ("a", "b"), Task.MULTI_LABEL, size_px, {})
     (tmp_path / "served").mkdir()
     write_saved_model(model, tmp_path / "served", Serving(temperature=1.0, abstain_threshold=0.0))
     served = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"]

@@ -1,8 +1,8 @@
-"""Variations of training images, in tf.data and never in the model, by Keras' own layers.
+"""Data augmentation in tf.data, never inside the model, by Keras' own layers.
 
-The layers draw how much; what moves pixels is put together to one transformation, so that pixels are interpolated
-once. What is drawn depends on an image's own seed alone, never on what was drawn before, so that a training can be
-taken up in the midst of an epoch.
+The layers draw the amounts; all geometric ones are combined into one transformation, so that pixels are interpolated
+once. The draws depend on the image's own seed alone, never on earlier draws, so that a training can resume in the
+middle of an epoch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from components.train.feeding import Augmentation
+from components.train.data import Augmentation
 from components.train.settings import AugmentSettings
 
 Drawn = Mapping[str, Any]

@@ -2,16 +2,95 @@ import dataclasses
 import json
 import logging
 import math
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from components.train import checkpoint
-from components.train.checkpoint import Checkpoints, training_uri
+from components.train.checkpoints import (
+    Checkpoints,
+    Newest,
+    load_newest,
+    open_checkpoints,
+    remove_checkpoints,
+    training_uri,
+)
 from components.train.state import PHASE, Sums, TrainingState
 from petalflow import storage
 from petalflow.errors import UsageError
+
+
+class Shelf:
+    """Keeps what it is handed, when it is let."""
+
+    def __init__(self, fails: int = 0) -> None:
+        self.kept: list[int] = []
+        self.tried = 0
+        self.open = threading.Event()
+        self._fails = fails
+
+    def keep(self, item: int) -> bool:
+        assert self.open.wait(30)
+        self.tried += 1
+        if self.tried <= self._fails:
+            return False
+        self.kept.append(item)
+        return True
+
+
+def test_the_newest_is_kept_and_what_came_meanwhile_left_out() -> None:
+    shelf = Shelf()
+    newest = Newest(shelf.keep)
+    for item in range(10):
+        newest.put(item)
+    shelf.open.set()
+    assert newest.flush()
+    newest.close()
+    assert shelf.kept[-1] == 9
+    assert len(shelf.kept) <= 2  # the thread may have taken the first before the others came
+
+
+def test_what_cannot_be_kept_is_tried_again() -> None:
+    shelf = Shelf(fails=3)
+    shelf.open.set()
+    newest = Newest(shelf.keep, retry_s=0.01)
+    newest.put(1)
+    while not shelf.kept:
+        threading.Event().wait(0.01)
+    assert shelf.kept == [1]
+    assert newest.flush()
+
+
+def test_who_waits_is_told_that_it_could_not_be_kept() -> None:
+    shelf = Shelf(fails=2)
+    shelf.open.set()
+    newest = Newest(shelf.keep, retry_s=3600)
+    newest.put(1)
+    while not newest.flush():  # each time there is another try at most
+        assert shelf.tried <= 2
+    assert shelf.kept == [1]
+
+
+def test_waiting_for_what_does_not_answer_ends() -> None:
+    shelf = Shelf()
+    newest = Newest(shelf.keep)
+    newest.put(1)
+    assert not newest.flush(timeout_s=0.01)
+    shelf.open.set()
+
+
+def test_a_defect_does_not_end_it_unseen(caplog) -> None:
+    def keep(item: int) -> bool:
+        return bool(1 / item)
+
+    newest = Newest(keep, retry_s=3600)
+    newest.put(0)
+    assert not newest.flush()
+    assert "ZeroDivisionError" in caplog.text
+    newest.put(1)
+    assert newest.flush()
+
 
 STATE = TrainingState(
     phase=1,
@@ -32,7 +111,7 @@ STATE = TrainingState(
 
 def saved(uri: str, *epochs: int) -> None:
     """Saves states, one after the other, that differ by their epochs."""
-    with checkpoint.opened(uri) as checkpoints:
+    with open_checkpoints(uri) as checkpoints:
         for epoch in epochs:
             checkpoints.save(dataclasses.replace(STATE, history={PHASE: ["head"] * epoch}))
             checkpoints.flush()
@@ -47,9 +126,9 @@ def newest(folder: Path) -> Path:
 
 
 def test_a_state_comes_back_as_it_was(place: str) -> None:
-    with checkpoint.opened(place) as checkpoints:
+    with open_checkpoints(place) as checkpoints:
         checkpoints.save(STATE)
-    loaded = checkpoint.load(place)
+    loaded = load_newest(place)
     assert loaded is not None
     for name, value in vars(STATE).items():
         if name not in ("model", "optimizer", "best", "trained", "history"):
@@ -70,7 +149,7 @@ def test_the_one_before_is_kept_and_no_other(place: str) -> None:
 
 
 def test_the_history_is_json_that_any_reader_takes(place: str) -> None:
-    with checkpoint.opened(place) as checkpoints:
+    with open_checkpoints(place) as checkpoints:
         checkpoints.save(STATE)
     history = json.loads(storage.read_bytes(storage.join(place, "history.json")), parse_constant=pytest.fail)
     assert history["val_loss"] == [0.5, 0.25, None]
@@ -84,21 +163,21 @@ def test_of_a_damaged_checkpoint_the_one_before_is_taken(tmp_path, caplog, damag
         harmed = bytearray(data)
         harmed[place] ^= 4
         newest(tmp_path).write_bytes({"cut": data[:-200], "empty": b"", "flipped": harmed}[damage])
-        loaded = checkpoint.load(str(tmp_path))
+        loaded = load_newest(str(tmp_path))
         assert loaded is not None
         assert loaded.epochs == 1
         assert f"checkpoint {newest(tmp_path).name} cannot be read" in caplog.text
-    with checkpoint.opened(str(tmp_path)) as checkpoints:
+    with open_checkpoints(str(tmp_path)) as checkpoints:
         checkpoints.save(next(checkpoints.states()))
     assert [state.epochs for state in Checkpoints(str(tmp_path)).states()] == [1, 1], "the damaged one goes first"
 
 
 def test_where_none_can_be_read_there_is_none(tmp_path) -> None:
-    assert checkpoint.load(str(tmp_path / "nothing")) is None
+    assert load_newest(str(tmp_path / "nothing")) is None
     saved(str(tmp_path), 1, 2)
     for file in tmp_path.glob("*.npz"):
         file.write_bytes(b"PK")
-    assert checkpoint.load(str(tmp_path)) is None
+    assert load_newest(str(tmp_path)) is None
     assert Checkpoints(str(tmp_path)).found
 
 
@@ -117,7 +196,7 @@ def test_a_folder_that_cannot_be_is_said_before_work(tmp_path) -> None:
 def test_what_cannot_be_written_is_said_once_and_tried_again(tmp_path, caplog) -> None:
     caplog.set_level(logging.INFO)
     state = tmp_path / "state"
-    with checkpoint.opened(str(state)) as checkpoints:
+    with open_checkpoints(str(state)) as checkpoints:
         checkpoints.save(STATE)
         checkpoints.remove()
         state.write_text("a file where the folder was")
@@ -127,23 +206,23 @@ def test_what_cannot_be_written_is_said_once_and_tried_again(tmp_path, caplog) -
         state.unlink()
         checkpoints.save(STATE)
         assert "are kept at" in caplog.text
-    assert checkpoint.load(str(state)) is not None
+    assert load_newest(str(state)) is not None
 
 
 def test_a_store_that_is_away_does_not_slow_the_training_and_gets_the_newest(store, caplog, monkeypatch) -> None:
     caplog.set_level(logging.INFO)
     uri = store.new_bucket() + "/state"
-    with checkpoint.opened(uri) as checkpoints:
+    with open_checkpoints(uri) as checkpoints:
         saved_all = [dataclasses.replace(STATE, step=step) for step in range(20)]
         for state in saved_all:
             checkpoints.save(state)  # much faster than a store takes them
-    assert checkpoint.load(uri).step == 19
+    assert load_newest(uri).step == 19
     numbers = [int(name.split("-")[1]) for name in names(uri) if name.startswith("checkpoint")]
     assert max(numbers) < 20, "those between were left out"
 
 
 def test_a_state_that_was_removed_is_gone(place: str) -> None:
-    with checkpoint.opened(place) as checkpoints:
+    with open_checkpoints(place) as checkpoints:
         checkpoints.save(STATE)
         checkpoints.remove()
     assert names(place) == []
@@ -164,6 +243,6 @@ def test_what_is_not_of_a_training_stays(tmp_path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     saved(str(tmp_path), 1)
     assert len(list(tmp_path.iterdir())) == 4
-    checkpoint.remove(str(tmp_path))
+    remove_checkpoints(str(tmp_path))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "thesis.txt"]
     assert (tmp_path / "photos" / "a.jpg").read_bytes() == b"mine"

@@ -6,7 +6,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.train import augment
-from components.train.augment import make_augmentation, show_variations
+from components.train.augmentation import make_augmentation, show_variations
 from components.train.settings import AugmentSettings
 
 PX = 65
@@ -122,7 +122,7 @@ def test_seed_and_image_alone_decide() -> None:
 def test_the_same_seed_varies_the_same_way_in_another_process(run_python) -> None:
     there = run_python("""
         import numpy as np, tensorflow as tf
-        from components.train.augment import show_variations
+        from components.train.augmentation import show_variations
         from components.train.settings import AugmentSettings
 
         tf.random.set_seed(123)

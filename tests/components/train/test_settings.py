@@ -3,8 +3,7 @@ import hashlib
 
 import pytest
 
-from components.train.check import check_dataset, check_settings, pinned
-from components.train.settings import TrainSettings
+from components.train.settings import TrainSettings, check_dataset, check_settings, pinned
 from petalflow import storage
 from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError, UsageError
