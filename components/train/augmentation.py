@@ -18,34 +18,34 @@ Drawn = Mapping[str, Any]
 
 
 def make_augmentation(settings: AugmentSettings) -> Augmentation:
-    """Returns a function that varies an image; the image and its seed alone decide what becomes of it."""
-    moves, colours = _moves(settings), _colours(settings)
+    """Returns a function that varies an image; its result depends on the image and its seed alone."""
+    transforms, colours = geometric_transforms(settings), _colour_layers(settings)
 
     def vary(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        if not moves and not colours:
+        if not transforms and not colours:
             return image
         height, width = image.shape[:2]
-        matrix, numbers = _draw(moves, colours, height, width, seed)
-        # One image at a time stays in the processor's cache, as a batch does not.
+        matrix, amounts = _draw(transforms, colours, height, width, seed)
+        # One image at a time: unlike a batch, it stays in the processor's cache.
         varied = tf.cast(image, tf.float32)[None]
-        if moves:
+        if transforms:
             varied = keras.ops.image.affine_transform(varied, tf.reshape(matrix, [1, 9])[:, :8], fill_mode="reflect")
-        for (layer, name), number in zip(colours, numbers, strict=True):
-            varied = layer.transform_images(varied, {name: number})
+        for (layer, name), amount in zip(colours, amounts, strict=True):
+            varied = layer.transform_images(varied, {name: amount})
         return tf.cast(tf.round(varied[0]), tf.uint8)
 
     return vary
 
 
 def show_variations(image: tf.Tensor, settings: AugmentSettings, seeds: Sequence[int]) -> list[tf.Tensor]:
-    """Returns variations of one image, uint8 [height, width, 3] as it is, one for each seed."""
+    """Returns one variation of an image per seed; all are uint8 [height, width, 3]."""
     vary = make_augmentation(settings)
     pairs = tf.data.Dataset.from_tensor_slices(tf.constant([(seed, 0) for seed in seeds], tf.int64))
     return list(pairs.map(lambda seed: vary(image, seed), num_parallel_calls=tf.data.AUTOTUNE))
 
 
-class _Given(keras.random.SeedGenerator):
-    """Known seeds, one a draw, where Keras' layers would count on in a state of their own."""
+class FixedSeeds(keras.random.SeedGenerator):
+    """Seeds handed to Keras' layers, one per draw, in place of a generator that keeps a state."""
 
     def __init__(self, seeds: tf.Tensor) -> None:
         self._seeds = iter(tf.unstack(seeds))
@@ -54,33 +54,36 @@ class _Given(keras.random.SeedGenerator):
         return next(self._seeds)
 
 
-_Move = tuple[keras.layers.Layer, Callable[[Drawn, int, int], tf.Tensor]]
+# A layer and the function that makes a matrix [3, 3] of what it draws, the image's height and its width.
+GeometricTransform = tuple[keras.layers.Layer, Callable[[Drawn, int, int], tf.Tensor]]
 
 
-def _moves(settings: AugmentSettings) -> list[_Move]:
-    """Returns the layers that move pixels, with what makes a matrix of what they draw, first to last."""
+def geometric_transforms(settings: AugmentSettings) -> list[GeometricTransform]:
+    """Returns the layers that move pixels, in the order in which they apply."""
     layers, shift, zoom = keras.layers, settings.shift_fraction, settings.zoom_fraction
-    moves: list[_Move] = []
-    # Two layers for "both": the one of Keras that does both turns an image upside down or leaves it.
+    transforms: list[GeometricTransform] = []
+    # Two layers for "both": Keras' single layer flips along both axes at once or not at all.
     if settings.flip in ("horizontal", "both"):
-        moves.append((layers.RandomFlip("horizontal"), lambda drawn, height, width: _mirror_x(drawn, width)))
+        transforms.append(
+            (layers.RandomFlip("horizontal"), lambda drawn, height, width: _flip_horizontally(drawn, width))
+        )
     if settings.flip in ("vertical", "both"):
-        moves.append((layers.RandomFlip("vertical"), lambda drawn, height, width: _mirror_y(drawn, height)))
+        transforms.append((layers.RandomFlip("vertical"), lambda drawn, height, width: _flip_vertically(drawn, height)))
     if settings.rotation_degrees:
-        moves.append((layers.RandomRotation(settings.rotation_degrees / 360), _turn))
+        transforms.append((layers.RandomRotation(settings.rotation_degrees / 360), _rotate))
     if shift:
-        moves.append((layers.RandomTranslation(shift, shift), _shift))
+        transforms.append((layers.RandomTranslation(shift, shift), _translate))
     if zoom:
-        moves.append((layers.RandomZoom(zoom), _zoom))
-    return moves
+        transforms.append((layers.RandomZoom(zoom), _zoom))
+    return transforms
 
 
-def _colours(settings: AugmentSettings) -> list[tuple[keras.layers.Layer, str]]:
-    """Returns the layers that change colours, each with the name of the one number that it draws."""
+def _colour_layers(settings: AugmentSettings) -> list[tuple[keras.layers.Layer, str]]:
+    """Returns the layers that change colours, each with the name of the amount that it draws."""
     layers, contrast, brightness = keras.layers, settings.contrast_fraction, settings.brightness_fraction
     colours = []
     if contrast:
-        # Given one number, the layer only ever adds contrast.
+        # With a single factor, the layer only ever raises the contrast.
         colours.append((layers.RandomContrast((contrast, contrast), value_range=(0, 255)), "contrast_factor"))
     if brightness:
         colours.append((layers.RandomBrightness(brightness, value_range=(0, 255)), "rgb_delta"))
@@ -88,38 +91,42 @@ def _colours(settings: AugmentSettings) -> list[tuple[keras.layers.Layer, str]]:
 
 
 def _draw(
-    moves: Sequence[_Move], colours: Sequence[tuple[keras.layers.Layer, str]], height: int, width: int, seed: tf.Tensor
+    transforms: Sequence[GeometricTransform],
+    colours: Sequence[tuple[keras.layers.Layer, str]],
+    height: int,
+    width: int,
+    seed: tf.Tensor,
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Returns what is done to an image: a matrix [3, 3] and a number for each of the layers of colours."""
+    """Returns what an image's seed decides: a matrix [3, 3], and an amount for each colour layer."""
     # A layer draws at most twice.
-    seeds = _Given(tf.random.experimental.stateless_split(seed, 2 * (len(moves) + len(colours))))
-    shape = tf.zeros([1, height, width, 3])  # all that layers look at
+    seeds = FixedSeeds(tf.random.experimental.stateless_split(seed, 2 * (len(transforms) + len(colours))))
+    shape = tf.zeros([1, height, width, 3])  # the layers only read its shape
     matrix = tf.eye(3)
-    for layer, to_matrix in moves:
-        # They say where a pixel is taken from, so that the last move is asked first.
+    for layer, to_matrix in transforms:
+        # A matrix maps an output pixel to its source, so the transforms multiply from first to last.
         matrix @= to_matrix(layer.get_random_transformation(shape, training=True, seed=seeds), height, width)
     return matrix, [layer.get_random_transformation(shape, training=True, seed=seeds)[name] for layer, name in colours]
 
 
-def _matrix(*numbers: tf.Tensor | float) -> tf.Tensor:
-    return tf.reshape(tf.stack([*numbers, 0.0, 0.0, 1.0]), [3, 3])
+def _matrix(*values: tf.Tensor | float) -> tf.Tensor:
+    return tf.reshape(tf.stack([*values, 0.0, 0.0, 1.0]), [3, 3])
 
 
-def _mirror_x(drawn: Drawn, width: int) -> tf.Tensor:
+def _flip_horizontally(drawn: Drawn, width: int) -> tf.Tensor:
     flipped = tf.cast(tf.reshape(drawn["flips"], []), tf.float32)
     return _matrix(1 - 2 * flipped, 0.0, flipped * (width - 1), 0.0, 1.0, 0.0)
 
 
-def _mirror_y(drawn: Drawn, height: int) -> tf.Tensor:
+def _flip_vertically(drawn: Drawn, height: int) -> tf.Tensor:
     flipped = tf.cast(tf.reshape(drawn["flips"], []), tf.float32)
     return _matrix(1.0, 0.0, 0.0, 0.0, 1 - 2 * flipped, flipped * (height - 1))
 
 
-def _turn(drawn: Drawn, height: int, width: int) -> tf.Tensor:
+def _rotate(drawn: Drawn, height: int, width: int) -> tf.Tensor:
     return tf.reshape(tf.concat([drawn["rotation_matrix"][0], [1.0]], axis=0), [3, 3])
 
 
-def _shift(drawn: Drawn, height: int, width: int) -> tf.Tensor:
+def _translate(drawn: Drawn, height: int, width: int) -> tf.Tensor:
     right, down = tf.unstack(drawn["translations"][0])
     return _matrix(1.0, 0.0, -right, 0.0, 1.0, -down)
 

@@ -118,7 +118,23 @@ _EXECUTION_S = 0.5
 class Steps:
     """Runs a network over batches."""
 
-    def __init__(self, model: keras.Model, optimizer: keras.Optimizer, objective: Objective, devices: Devices) -> None:
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.Optimizer,
+        objective: Objective,
+        devices: Devices,
+        first_execution: int = 1,
+    ) -> None:
+        """Builds the functions that train and score; TensorFlow traces them on their first call.
+
+        Args:
+            model: What is trained.
+            optimizer: Updates its trainable variables.
+            objective: The loss, and what counts as correct.
+            devices: What computes.
+            first_execution: Steps of the first execution; later ones adapt to the time they take.
+        """
         self._model, self._optimizer, self._objective = model, optimizer, objective
         self._strategy = devices.strategy
         # A TPU's strategy compiles what it runs by itself.
@@ -127,7 +143,7 @@ class Steps:
             training: tf.function(self._several(tf.function(step, jit_compile=True) if compiled else step))
             for training, step in ((True, self._train_on), (False, self._score_on))
         }
-        self._at_once = {True: 1, False: 1}
+        self._steps_per_execution = {True: first_execution, False: first_execution}
 
     def run(self, batches: tf.data.Dataset, steps: int, *, training: bool) -> Iterator[tuple[int, Sums]]:
         """Runs over batches; yields after each execution how many there were, and their sums."""
@@ -135,14 +151,14 @@ class Steps:
         iterator = iter(batches)
         done = 0
         while done < steps:
-            count = min(self._at_once[training], steps - done)
+            count = min(self._steps_per_execution[training], steps - done)
             began = time.monotonic()
             sums, waited = self._run[training](iterator, tf.constant(count))
             loss, right, weight = map(float, sums.numpy())
             took = time.monotonic() - began
             done += count
-            if count == self._at_once[training]:  # not what was left of an epoch
-                self._at_once[training] = _next(count, took)
+            if count == self._steps_per_execution[training]:  # not what was left of an epoch
+                self._steps_per_execution[training] = next_steps_per_execution(count, took)
             yield count, Sums(loss, right, weight, took, float(waited))
 
     def _several(self, step: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
@@ -183,8 +199,8 @@ class Steps:
         return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(right), tf.reduce_sum(weights)])
 
 
-def _next(count: int, took_s: float) -> int:
-    """Returns how many steps to run at once, after so many took so long."""
+def next_steps_per_execution(count: int, took_s: float) -> int:
+    """Returns how many steps the next execution should have, after one of `count` steps took `took_s` seconds."""
     if took_s < _EXECUTION_S / 2:
         return 2 * count
     return max(count // 2, 1) if took_s > 2 * _EXECUTION_S else count

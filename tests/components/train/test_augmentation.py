@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from components.train import augment
-from components.train.augmentation import make_augmentation, show_variations
+from components.train.augmentation import FixedSeeds, geometric_transforms, make_augmentation, show_variations
 from components.train.settings import AugmentSettings
 
 PX = 65
@@ -96,10 +95,10 @@ def test_with_nothing_on_an_image_stays_as_it_is() -> None:
 def test_one_transformation_does_what_the_layers_do_one_after_the_other() -> None:
     image = dots((MIDDLE - 10, MIDDLE - 4), (MIDDLE + 9, MIDDLE), (MIDDLE + 3, MIDDLE + 12))
     settings = AugmentSettings(rotation_degrees=20, shift_fraction=0.1, zoom_fraction=0.2, flip="both")
-    layers = [layer for layer, _ in augment._moves(settings)]
+    layers = [layer for layer, _ in geometric_transforms(settings)]
     for seed, at_once in enumerate(show_variations(tf.constant(image), settings, range(5))):
         seeds = tf.random.experimental.stateless_split(tf.constant([seed, 0], tf.int64), 2 * len(layers))
-        given, step = augment._Given(seeds), tf.cast(image, tf.float32)[None]
+        given, step = FixedSeeds(seeds), tf.cast(image, tf.float32)[None]
         for layer in layers:
             step = layer.transform_images(step, layer.get_random_transformation(step, training=True, seed=given))
         # They interpolate three times, which blurs.

@@ -155,6 +155,11 @@ def test_a_tpu_that_is_not_there_is_one_line(tiny_dataset, tmp_path) -> None:
     assert not (tmp_path / "model").exists()
 
 
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    inner = [layer for one in model.layers if isinstance(one, keras.Model) for layer in all_layers(one)]
+    return [model, *model.layers, *inner]
+
+
 @pytest.mark.parametrize("backbone", ["cnn", "MobileNetV2"])
 def test_a_model_trained_in_bfloat16_leaves_in_float32(tiny_dataset, backbone_weights, tmp_path, backbone: str) -> None:
     settings = TrainSettings(
@@ -169,7 +174,7 @@ def test_a_model_trained_in_bfloat16_leaves_in_float32(tiny_dataset, backbone_we
     )
     info = train(tiny_dataset, tmp_path / "model", settings)
     model = load_model(tmp_path / "model")
-    policies = {layer.dtype_policy.name for layer in model.keras_model._flatten_layers()}
+    policies = {layer.dtype_policy.name for layer in all_layers(model.keras_model)}
     assert policies == {"float32"}
     assert keras.config.dtype_policy().name == "float32"
     dataset = open_dataset(tiny_dataset)

@@ -13,7 +13,7 @@ from components.train.interruption import Interruption
 from components.train.phase import Phase, run_phase
 from components.train.settings import TrainSettings
 from components.train.state import Sums, TrainingState
-from components.train.steps import Learning, Objective, Steps, _next, make_optimizer
+from components.train.steps import Learning, Objective, Steps, make_optimizer, next_steps_per_execution
 from components.train.transfer_learning import first_trained, thaw
 from petalflow.errors import PetalflowError
 from petalflow.model.task import Task
@@ -165,16 +165,20 @@ def network(name: str) -> keras.Model:
     return networks.join(features, head, name)
 
 
-def images_feed(*, whole: bool = False) -> KeptFeed:
+def images_and_labels() -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (IMAGES, SIZE_PX, SIZE_PX, 3)).astype(np.uint8)
-    return KeptFeed(images, generator.integers(0, CLASSES, IMAGES), CLASSES, Batching(BATCH, 0, whole=whole))
+    return images, generator.integers(0, CLASSES, IMAGES)
 
 
-def steps_of(model: keras.Model, devices: Devices, rate: float = 1e-3) -> Steps:
+def images_feed(*, whole: bool = False) -> KeptFeed:
+    return KeptFeed(*images_and_labels(), CLASSES, Batching(BATCH, 0, whole=whole))
+
+
+def make_steps(model: keras.Model, devices: Devices, rate: float = 1e-3, first_execution: int = 1) -> Steps:
     optimizer = keras.optimizers.SGD(rate)
     optimizer.build(model.trainable_variables)
-    return Steps(model, optimizer, Objective(Task.MULTI_CLASS, CLASSES, 0), devices)
+    return Steps(model, optimizer, Objective(Task.MULTI_CLASS, CLASSES, 0), devices, first_execution)
 
 
 def run(steps: Steps, batches: tf.data.Dataset, count: int, *, training: bool) -> Sums:
@@ -192,7 +196,7 @@ def test_steps_compile_as_tpus_ask_and_give_what_they_give_uncompiled(name: str)
         model = network(name)
         before = model.trainable_variables[-1].numpy()
         # So slow that random weights, which make large numbers of a deep network, do not run away.
-        steps = steps_of(model, devices, rate=1e-5)
+        steps = make_steps(model, devices, rate=1e-5)
         losses[devices.compiled] = run(steps, feed.training(0), feed.steps(0), training=True)
         scores[devices.compiled] = run(steps, feed.scoring(), feed.scoring_steps(), training=False)
         assert not np.array_equal(model.trainable_variables[-1].numpy(), before)
@@ -208,9 +212,9 @@ def test_compiled_means_by_xla() -> None:
     inputs = keras.Input((SIZE_PX, SIZE_PX, 3))
     model = keras.Model(inputs, _NeverCompiled(CLASSES)(keras.layers.GlobalAveragePooling2D()(inputs)))
     feed = images_feed(whole=True)
-    run(steps_of(model, PLAIN), feed.scoring(), feed.scoring_steps(), training=False)
+    run(make_steps(model, PLAIN), feed.scoring(), feed.scoring_steps(), training=False)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"unsupported operations|not compilable"):
-        run(steps_of(model, COMPILED), feed.scoring(), feed.scoring_steps(), training=False)
+        run(make_steps(model, COMPILED), feed.scoring(), feed.scoring_steps(), training=False)
 
 
 class _NeverCompiled(keras.layers.Dense):
@@ -221,7 +225,7 @@ class _NeverCompiled(keras.layers.Dense):
 
 def test_epochs_trace_once() -> None:
     model, feed = network("dense"), images_feed()  # whose last batch is smaller
-    steps = steps_of(model, PLAIN)
+    steps = make_steps(model, PLAIN)
     traces = []
     model.call = _counting(model.call, traces)
     for epoch in range(4):
@@ -244,22 +248,22 @@ def _counting(call, traces: list[None]):
 def test_steps_count_every_image_however_many_run_at_once() -> None:
     feed = images_feed()
     model = network("dense")
-    steps = steps_of(model, PLAIN)
-    probabilities = np.asarray(model(feed._inputs.astype(np.float32), training=False))
-    right = probabilities.argmax(axis=1) == feed._labels
-    losses = -np.log(probabilities[np.arange(IMAGES), feed._labels])
-    for at_once in (1, 2, 100):
-        steps._at_once[False] = at_once
+    images, labels = images_and_labels()
+    probabilities = np.asarray(model(images.astype(np.float32), training=False))
+    correct = probabilities.argmax(axis=1) == labels
+    losses = -np.log(probabilities[np.arange(IMAGES), labels])
+    for first_execution in (1, 2, 100):
+        steps = make_steps(model, PLAIN, first_execution=first_execution)
         sums = run(steps, feed.scoring(), feed.scoring_steps(), training=False)
-        assert (sums.weight, sums.right) == (IMAGES, right.sum())
+        assert (sums.weight, sums.right) == (IMAGES, correct.sum())
         assert sums.loss == pytest.approx(losses.sum(), rel=1e-5)
 
 
 def test_an_execution_is_neither_long_nor_short() -> None:
-    assert _next(4, 0.01) == 8
-    assert _next(4, 0.5) == 4
-    assert _next(4, 3.0) == 2
-    assert _next(1, 60.0) == 1
+    assert next_steps_per_execution(4, 0.01) == 8
+    assert next_steps_per_execution(4, 0.5) == 4
+    assert next_steps_per_execution(4, 3.0) == 2
+    assert next_steps_per_execution(1, 60.0) == 1
 
 
 @pytest.mark.parametrize(("delay_s", "least", "most"), [(0.0, 0.0, 0.4), (0.1, 0.6, 1.0)])
@@ -267,7 +271,7 @@ def test_the_share_of_waiting_is_that_of_a_slow_input(delay_s: float, least: flo
     """A step of about 20 ms at least, and an input that is there at once or takes five times as long."""
     inputs = keras.Input((SIZE_PX, SIZE_PX, 3))
     model = keras.Model(inputs, _Slow(CLASSES, activation="softmax")(keras.layers.Flatten()(inputs)))
-    steps, feed = steps_of(model, PLAIN), images_feed(whole=True)
+    steps, feed = make_steps(model, PLAIN, first_execution=10), images_feed(whole=True)
 
     def late(labels: np.ndarray) -> np.ndarray:
         time.sleep(delay_s)
@@ -278,7 +282,6 @@ def test_the_share_of_waiting_is_that_of_a_slow_input(delay_s: float, least: flo
 
     batches = feed.training(0).cache().repeat().map(wait).prefetch(4)
     run(steps, batches, 1, training=True)
-    steps._at_once[True] = 10
     time.sleep(5 * delay_s)
     sums = run(steps, batches.take(20), 20, training=True)
     assert least <= sums.waited / sums.seconds <= most
