@@ -51,6 +51,7 @@ class FixedSeeds(keras.random.SeedGenerator):
         self._seeds = iter(tf.unstack(seeds))
 
     def next(self, ordered: bool = True) -> tf.Tensor:
+        """Returns the next seed."""
         return next(self._seeds)
 
 
@@ -64,11 +65,9 @@ def geometric_transforms(settings: AugmentSettings) -> list[GeometricTransform]:
     transforms: list[GeometricTransform] = []
     # Two layers for "both": Keras' single layer flips along both axes at once or not at all.
     if settings.flip in ("horizontal", "both"):
-        transforms.append(
-            (layers.RandomFlip("horizontal"), lambda drawn, height, width: _flip_horizontally(drawn, width))
-        )
+        transforms.append((layers.RandomFlip("horizontal"), _flip_horizontally))
     if settings.flip in ("vertical", "both"):
-        transforms.append((layers.RandomFlip("vertical"), lambda drawn, height, width: _flip_vertically(drawn, height)))
+        transforms.append((layers.RandomFlip("vertical"), _flip_vertically))
     if settings.rotation_degrees:
         transforms.append((layers.RandomRotation(settings.rotation_degrees / 360), _rotate))
     if shift:
@@ -112,12 +111,12 @@ def _matrix(*values: tf.Tensor | float) -> tf.Tensor:
     return tf.reshape(tf.stack([*values, 0.0, 0.0, 1.0]), [3, 3])
 
 
-def _flip_horizontally(drawn: Drawn, width: int) -> tf.Tensor:
+def _flip_horizontally(drawn: Drawn, height: int, width: int) -> tf.Tensor:
     flipped = tf.cast(tf.reshape(drawn["flips"], []), tf.float32)
     return _matrix(1 - 2 * flipped, 0.0, flipped * (width - 1), 0.0, 1.0, 0.0)
 
 
-def _flip_vertically(drawn: Drawn, height: int) -> tf.Tensor:
+def _flip_vertically(drawn: Drawn, height: int, width: int) -> tf.Tensor:
     flipped = tf.cast(tf.reshape(drawn["flips"], []), tf.float32)
     return _matrix(1.0, 0.0, 0.0, 0.0, 1 - 2 * flipped, flipped * (height - 1))
 

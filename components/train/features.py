@@ -1,4 +1,4 @@
-"""Features of a frozen network, computed once per image or per variation of it, and saved so that a kill costs little."""
+"""Features of a frozen network: computed once per image or variation, and saved so that a kill costs little."""
 
 import hashlib
 import logging
