@@ -25,11 +25,11 @@ with quiet_start():
 
     from components.train import networks
     from components.train.backbones import load_backbone
-    from components.train.data import Batching, image_feed, read_images, read_labels
+    from components.train.data import Batching, make_image_feed, read_images, read_labels
     from components.train.devices import choose_devices
-    from components.train.inference import Forward, fast_forward
+    from components.train.inference import ForwardPass, fast_forward
     from components.train.settings import TrainSettings
-    from components.train.transfer_learning import first_trained, thaw
+    from components.train.transfer_learning import first_trainable_layer, unfreeze
     from petalflow.dataset import open_dataset
 
 _BACKBONE = "MobileNetV2"
@@ -46,7 +46,7 @@ def fit(arguments: argparse.Namespace) -> dict[str, object]:
         images = tf.constant(read_images(dataset, split, px), tf.float32)
         data[split] = (images, tf.constant(read_labels(dataset, split)))
     backbone = load_backbone(_BACKBONE, px, arguments.weights)
-    thaw(backbone, first_trained(backbone, FINE_TUNED_SHARE))
+    unfreeze(backbone, first_trainable_layer(backbone, FINE_TUNED_SHARE))
     features = networks.feature_model(backbone, _BACKBONE, px, "avg")
     outputs = keras.layers.Dense(len(dataset.classes), activation="softmax")(features.outputs[0])
     model = keras.Model(features.inputs, outputs)
@@ -75,7 +75,7 @@ def features(arguments: argparse.Namespace) -> dict[str, object]:
     """Computes features with our feature pass, twice."""
     images, model = _images_and_features(arguments)
     with contextlib.ExitStack() as stack:
-        made: list[Forward] = []
+        made: list[ForwardPass] = []
 
         def compute() -> None:
             if not made:
@@ -106,7 +106,7 @@ def feed(arguments: argparse.Namespace) -> dict[str, object]:
 
     def read() -> int:
         if not feeds:
-            feeds.append(image_feed(dataset, "train", arguments.px, Batching(_BATCH, 0), arguments.cache_mib))
+            feeds.append(make_image_feed(dataset, "train", arguments.px, Batching(_BATCH, 0), arguments.cache_mib))
             return _read(feeds[0].training(0))
         return _read(feeds[0].training(1))
 

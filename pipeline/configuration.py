@@ -11,7 +11,7 @@ from components.evaluate.settings import EvaluateSettings
 from components.export.settings import ExportSettings
 from components.notify.settings import KeepSettings, NotifySettings
 from components.snapshot.settings import SnapshotSettings
-from components.train.settings import TrainSettings, pinned
+from components.train.settings import TrainSettings, pin_weights
 from components.validate.settings import ValidateSettings
 from petalflow.errors import UsageError, did_you_mean
 from petalflow.settings import StepSettings
@@ -63,7 +63,7 @@ class Configuration:
                 problems.append(str(error))
         if problems:
             raise UsageError("; ".join(problems))
-        valid["train"] = pinned(valid["train"])
+        valid["train"] = pin_weights(valid["train"])
         return cls({section: valid[section] for section in SECTIONS}, {name: valid[name] for name in TARGET_SETTINGS})
 
     @property

@@ -1,1 +1,1 @@
-"""Export an accepted candidate as a SavedModel, proven equal to the model evaluated."""
+"""Export an accepted candidate as a SavedModel that is proven to equal the evaluated model."""

@@ -13,15 +13,15 @@ app = commandline.new_app(__doc__)
 
 @app.command()
 def export(
-    model: Annotated[Path, typer.Option(help="Folder of the model, as train makes it.")],
-    dataset: Annotated[Path, typer.Option(help="Folder of the dataset it was evaluated on.")],
-    evaluation: Annotated[Path, typer.Option(help="Folder of the evaluation, as evaluate makes it.")],
-    out: Annotated[Path, typer.Option(help="Folder to make for the export.")],
+    model: Annotated[Path, typer.Option(help="Folder of the model, written by train.")],
+    dataset: Annotated[Path, typer.Option(help="Folder of the dataset that it was evaluated on.")],
+    evaluation: Annotated[Path, typer.Option(help="Folder of the evaluation, written by evaluate.")],
+    out: Annotated[Path, typer.Option(help="Folder to create for the export.")],
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Export an accepted model as a SavedModel, proven equal to the model evaluated."""
+    """Export an accepted model as a SavedModel that is proven to equal the evaluated model."""
     from components.export.settings import ExportSettings
     from petalflow.errors import PetalflowError
     from petalflow.model.files import model_sha256, read_model_info

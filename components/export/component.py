@@ -1,4 +1,4 @@
-"""The KFP face of export."""
+"""The KFP component of export."""
 
 from kfp import dsl
 
@@ -15,7 +15,7 @@ def export(
     code_version: str,
     exported: dsl.Output[dsl.Model],
 ) -> None:
-    """Exports a model, to be served as `serving` says; code_version is there for the cache."""
+    """Exports a model to be served as in `serving`; code_version is for the cache."""
     from components.export.settings import ExportSettings
     from petalflow.model.serving import Serving
     from petalflow.run.execution import running

@@ -1,4 +1,4 @@
-"""Export a candidate, and prove that the export answers as the model does."""
+"""Export a candidate, and prove that the export gives the same scores."""
 
 import contextlib
 import logging
@@ -32,17 +32,17 @@ def export(
 ) -> Exported:
     """Writes a SavedModel with its Keras and LiteRT models, its labels and export.json to the folder `out`.
 
-    It knows nothing of a verdict, which is another in each run: the same model is not exported twice.
+    It does not depend on the verdict, which differs in each run, so that the same model is not exported twice.
 
     Args:
-        model_folder: What train made.
-        dataset_root: The dataset that the model was evaluated on.
-        serving: What is done with the model's scores.
-        out: Folder to make.
+        model_folder: Folder of the model, written by train.
+        dataset_root: Folder of the dataset that the model was evaluated on.
+        serving: How the served model uses the scores.
+        out: Folder to create.
         settings: What to write, and how closely to compare.
 
     Raises:
-        PetalflowError: If the export answers otherwise than the model.
+        PetalflowError: If the export's scores differ from the model's.
     """
     dataset, model = open_dataset(dataset_root), load_model(model_folder)
     with storage.building(out) as folder, _prover(folder, dataset, settings) as prover:
@@ -50,8 +50,8 @@ def export(
         shutil.copy(Path(model_folder) / MODEL_FILE, folder)
         if settings.litert:
             write_litert(folder, folder / LITERT_FILE)
-        images, difference = _prove(prover, _expected(model, dataset, serving, settings.checked_images))
-        log.info("equal to the evaluated model on %d images, within %.1e", images, difference)
+        images, difference = _prove(prover, _expected_scores(model, dataset, serving, settings.checked_images))
+        log.info("equals the evaluated model on %d images, within %.1e", images, difference)
         (folder / LABELS_FILE).write_text("".join(f"{name}\n" for name in model.classes))
         exported = Exported(
             fingerprint=model.info["fingerprint"],
@@ -70,14 +70,14 @@ def export(
     return exported
 
 
-def _expected(model: TrainedModel, dataset: Dataset, serving: Serving, images: int) -> Scores:
-    """Returns the scores that the export should give: the Keras model's own, with the temperature applied."""
+def _expected_scores(model: TrainedModel, dataset: Dataset, serving: Serving, images: int) -> Scores:
+    """Returns the scores that the export must give: the Keras model's own, with the temperature applied."""
     return apply_temperature(score_model(model, dataset, "test", limit=images), serving.temperature, model.task)
 
 
 @contextlib.contextmanager
 def _prover(folder: Path, dataset: Dataset, settings: ExportSettings) -> Iterator["subprocess.Popen[str]"]:
-    """Starts a process that knows nothing of the model; it imports while the export is written."""
+    """Starts a process that does not have the model; it imports TensorFlow while the export is written."""
     command = [sys.executable, "-m", "components.export.prove", str(folder), str(dataset.root), str(settings.tolerance)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
@@ -88,13 +88,13 @@ def _prover(folder: Path, dataset: Dataset, settings: ExportSettings) -> Iterato
 
 
 def _prove(prover: "subprocess.Popen[str]", expected: Scores) -> tuple[int, float]:
-    """Has the export compared with the scores that are expected of it, now that it is written.
+    """Lets the prover compare the finished export with the expected scores.
 
     Returns:
-        How many images were compared, and the largest difference of a score.
+        The number of images compared, and the largest difference of a score.
     """
-    with tempfile.TemporaryDirectory(prefix="petalflow-") as aside:
-        path = Path(aside) / "expected.npy"
+    with tempfile.TemporaryDirectory(prefix="petalflow-") as temporary:
+        path = Path(temporary) / "expected.npy"
         np.save(path, expected)
         output, errors = prover.communicate(f"{path}\n")
     if prover.returncode:

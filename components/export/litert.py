@@ -11,13 +11,12 @@ from petalflow.model.quiet import quiet_start
 
 
 def write_litert(saved_model: Path, path: Path) -> None:
-    """Converts a SavedModel to LiteRT: pixels, uint8 [1, size, size, 3], to scores, float32 [1, classes].
+    """Converts a SavedModel to LiteRT: from pixels, uint8 [1, size, size, 3], to scores, float32 [1, classes].
 
-    From the SavedModel and not from a traced function: that way lost the weights (all NaN,
-    seen with TensorFlow 2.21).
+    Not from a traced function: in TensorFlow 2.21 that loses the weights (all scores are NaN).
 
     Args:
-        saved_model: What `write_saved_model` wrote.
+        saved_model: Folder that `write_saved_model` wrote.
         path: The file to write.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SCORES_SIGNATURE])
@@ -25,8 +24,8 @@ def write_litert(saved_model: Path, path: Path) -> None:
 
 
 def score_litert(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Returns the scores [n, classes] that a LiteRT model gives to pixels [n, size, size, 3]."""
-    with quiet_start():  # it greets, and recommends a successor
+    """Returns the scores [n, classes] of a LiteRT model for pixels [n, size, size, 3]."""
+    with quiet_start():  # hides its start-up message and deprecation warning
         interpreter = tf.lite.Interpreter(str(path))
         run = interpreter.get_signature_runner(SCORES_SIGNATURE)
         return np.concatenate([run(pixels=image[None])["scores"] for image in pixels])

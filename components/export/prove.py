@@ -1,7 +1,7 @@
 """echo SCORES.npy | python -m components.export.prove EXPORT DATASET TOLERANCE
 
-Loads an export in a fresh process, where nothing but its files can answer, and compares its
-scores with those that the evaluated model gives.
+Loads an export in a new process, which has nothing but the export's files, and compares its scores with those of the
+evaluated model.
 """
 
 import sys
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 Scores = NDArray[np.floating[Any]]
 
-# LiteRT runs one image at a time here; a few are enough to see that it computes the same.
+# LiteRT runs one image at a time; a few are enough to show that it computes the same.
 _LITERT_IMAGES = 16
 
 
 def prove(folder: Path, dataset_root: Path, expected: Scores, tolerance: float) -> tuple[int, float]:
-    """Compares an export, and its LiteRT model if it has one, with the scores expected on the first test images.
+    """Compares an export, and its LiteRT model if it has one, with the expected scores of the first test images.
 
     Returns:
-        How many images were compared, and the largest difference of a score.
+        The number of images compared, and the largest difference of a score.
 
     Raises:
-        PetalflowError: If it is larger than `tolerance`.
+        PetalflowError: If the difference is larger than `tolerance`.
     """
     from petalflow.dataset import open_dataset
     from petalflow.model.exported import LITERT_FILE
@@ -56,7 +56,7 @@ def _litert_scores(path: Path, dataset: "Dataset", images: int) -> Scores:
 
 def _compare(what: str, scores: Scores, expected: Scores, tolerance: float) -> float:
     difference = float(abs(scores - expected).max())
-    if not difference <= tolerance:  # written so that NaN fails too
+    if not difference <= tolerance:  # phrased so that NaN fails, too
         raise PetalflowError(
             f"the {what}'s scores differ from the evaluated model's by {difference:.2g}, more than "
             f"export.tolerance={tolerance:g}, on {len(expected)} images; it is not released"
@@ -66,8 +66,8 @@ def _compare(what: str, scores: Scores, expected: Scores, tolerance: float) -> f
 
 if __name__ == "__main__":
     with running("export"):
-        import petalflow.model.scoring  # noqa: F401  (takes seconds, while the export is still being written)
+        import petalflow.model.scoring  # noqa: F401  (takes seconds, in which the export is written)
 
-        scores = sys.stdin.readline().strip()  # said when the export is written
+        scores = sys.stdin.readline().strip()  # comes when the export is written
         folder, dataset_root, tolerance = sys.argv[1:]
         print(*prove(Path(folder), Path(dataset_root), np.load(scores), float(tolerance)))

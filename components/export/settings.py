@@ -6,7 +6,7 @@ from petalflow.settings import StepSettings
 
 
 class ExportSettings(StepSettings):
-    """What an export holds, and how it is proven."""
+    """What an export contains, and how it is proven."""
 
     section = "export"
 

@@ -13,13 +13,13 @@ app = commandline.new_app(__doc__)
 @app.command()
 def predict(
     release: Annotated[str, typer.Argument(help="REGISTRY/NAME for the live release, or REGISTRY/NAME/VERSION.")],
-    files: Annotated[list[str], typer.Argument(help="Images, local or remote.")],
-    json: Annotated[bool, typer.Option("--json", help="A JSON object a line, with every class's score.")] = False,
+    files: Annotated[list[str], typer.Argument(help="Image files, local or remote.")],
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON object per file, with all scores.")] = False,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Classify images: file, label and score, or "abstains", a line each; exit 1 if one was unreadable."""
+    """Classify images; print a line per file: label and score, or "abstains". Exits with 1 if a file is unreadable."""
     import json as json_module
 
     from components.predict.settings import PredictSettings

@@ -1,4 +1,4 @@
-"""The KFP face of predict: classify every image below a folder with the live release."""
+"""The KFP component of predict: classifies every image in a folder with the live release."""
 
 from kfp import dsl
 
@@ -7,7 +7,7 @@ from petalflow.container_images import CPU
 
 @dsl.component(base_image=CPU, install_kfp_package=False)
 def predict(registry: str, name: str, images: str, predict_config: str, predictions: dsl.Output[dsl.Artifact]) -> None:
-    """Writes a JSON line an image; not part of the retraining pipeline, but runs wherever it does."""
+    """Writes a JSON line per image; not part of the retraining pipeline, but runs wherever that runs."""
     import json
 
     from components.predict.settings import PredictSettings

@@ -16,14 +16,14 @@ _SEPARATOR = "|"
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one file.
+    """The prediction for one file.
 
     Attributes:
-        file: The file as it was given.
-        label: The class with the best score, or all labels that are given, as in "cat|dog"; None if the file is no
+        file: The file's address.
+        label: The class with the best score, or all predicted labels, as in "cat|dog"; None if the file is not a
             readable image.
-        score: The best score, 0..1, or None likewise.
-        accepted: Whether the score reaches the abstain threshold; of several labels, always.
+        score: The best score, 0..1; None if the file is not a readable image.
+        accepted: True if the score reaches the abstain threshold; always true with several labels.
         scores: Class name -> score.
         error: Why the file could not be read, or "".
     """
@@ -48,13 +48,13 @@ class Prediction:
 def predict(release: Release, files: Sequence[str], settings: PredictSettings) -> Iterator[Prediction]:
     """Yields a prediction for each file, in order.
 
-    Files are checked first, since one undecodable image would fail its whole batch; whatever
-    Pillow reads is sent as an image that TensorFlow reads.
+    Files are checked first, since one undecodable image would fail its whole batch; whatever Pillow reads is sent in a
+    format that TensorFlow reads.
 
     Args:
-        release: The model.
+        release: The release to classify with.
         files: Addresses of images.
-        settings: How to send them.
+        settings: The settings of predict.
     """
     with quiet_start():
         import tensorflow as tf
@@ -66,25 +66,29 @@ def predict(release: Release, files: Sequence[str], settings: PredictSettings) -
             chunk = files[start : start + settings.batch_size]
             images = [_prepare(file) for file in chunk]
             data = [image.data for image in images if isinstance(image, imaging.Prepared)]
-            answers = serve(image_bytes=tf.constant(data)) if data else {"scores": [], "accepted": []}
-            several = "labels" in answers
-            scored = zip(answers["scores"], answers["labels" if several else "accepted"], strict=True)
+            outputs = serve(image_bytes=tf.constant(data)) if data else {"scores": [], "accepted": []}
+            several = "labels" in outputs
+            scored = zip(outputs["scores"], outputs["labels" if several else "accepted"], strict=True)
             for file, image in zip(chunk, images, strict=True):
                 if isinstance(image, str):
                     yield Prediction(file, None, None, False, {}, image)
                     continue
                 scores, chosen = next(scored)
                 by_name = dict(zip(release.class_names, map(float, scores), strict=True))
-                yield _of_several(file, by_name, chosen) if several else _of_one(file, by_name, bool(chosen))
+                yield (
+                    _multi_label_prediction(file, by_name, chosen)
+                    if several
+                    else _single_label_prediction(file, by_name, bool(chosen))
+                )
 
 
-def _of_one(file: str, scores: dict[str, float], accepted: bool) -> Prediction:
+def _single_label_prediction(file: str, scores: dict[str, float], accepted: bool) -> Prediction:
     label = max(scores, key=scores.__getitem__)
     return Prediction(file, label, scores[label], accepted, scores)
 
 
-def _of_several(file: str, scores: dict[str, float], given: Iterable[bool]) -> Prediction:
-    labels = _SEPARATOR.join(name for name, one in zip(scores, given, strict=True) if one)
+def _multi_label_prediction(file: str, scores: dict[str, float], predicted: Iterable[bool]) -> Prediction:
+    labels = _SEPARATOR.join(name for name, is_predicted in zip(scores, predicted, strict=True) if is_predicted)
     return Prediction(file, labels, max(scores.values()), True, scores)
 
 

@@ -14,11 +14,13 @@ app = commandline.new_app(__doc__)
 @app.command()
 def train(
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
-    out: Annotated[Path, typer.Option(help="Folder to make for the model.")],
-    state: Annotated[str | None, typer.Option(help="Folder to go on from after a kill; removed at the end.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder to create for the model.")],
+    state: Annotated[
+        str | None, typer.Option(help="Folder of checkpoints, to resume after a kill; removed at the end.")
+    ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="Begin with the weights of a release: REGISTRY/NAME for the live one, or /VERSION."),
+        typer.Option(help="Start from the weights of a release: REGISTRY/NAME for the live one, or /VERSION."),
     ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
@@ -32,9 +34,9 @@ def train(
 
     settings = TrainSettings.of(commandline.read_settings("train", config, set, groups=TrainSettings.groups()))
     if settings.warm_start and not baseline:
-        raise UsageError("train.warm_start=true: name the release to begin with, --baseline REGISTRY/NAME")
+        raise UsageError("train.warm_start=true: name the release to start from with --baseline REGISTRY/NAME")
     settings = settings.model_copy(update={"warm_start": baseline is not None})
-    # Before TensorFlow is imported, which takes seconds.
+    # Check before importing TensorFlow, which takes seconds.
     check_settings(settings)
     from petalflow.dataset import open_dataset
 

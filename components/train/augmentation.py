@@ -37,7 +37,7 @@ def make_augmentation(settings: AugmentSettings) -> Augmentation:
     return vary
 
 
-def show_variations(image: tf.Tensor, settings: AugmentSettings, seeds: Sequence[int]) -> list[tf.Tensor]:
+def make_variations(image: tf.Tensor, settings: AugmentSettings, seeds: Sequence[int]) -> list[tf.Tensor]:
     """Returns one variation of an image per seed; all are uint8 [height, width, 3]."""
     vary = make_augmentation(settings)
     pairs = tf.data.Dataset.from_tensor_slices(tf.constant([(seed, 0) for seed in seeds], tf.int64))

@@ -1,4 +1,4 @@
-"""The backbones of keras.applications: their names, and what each expects of its input."""
+"""The backbones of keras.applications: their names, weights and expected input."""
 
 import ast
 import contextlib
@@ -16,7 +16,7 @@ from petalflow.model.quiet import quiet_start
 if TYPE_CHECKING:
     import keras
 
-# The families' preprocess_input, by the module they live in. Those left out scale inside.
+# The families' preprocess_input, by module; families that are not listed scale inside.
 _PREPROCESSING = {
     "mobilenet": "tf",
     "mobilenet_v2": "tf",
@@ -34,7 +34,7 @@ _PREPROCESSING = {
 # https://github.com/keras-team/keras/blob/master/keras/src/applications/imagenet_utils.py
 _TORCH_MEAN, _TORCH_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _CAFFE_MEAN = (103.939, 116.779, 123.68)
-# The smallest input of each family without top; 32 px where not named.
+# The smallest input of each family without top; 32 px for families that are not listed.
 _MIN_SIZE_PX = {"xception": 71, "inception_v3": 75, "inception_resnet_v2": 75}
 _DEFAULT_MIN_SIZE_PX = 32
 
@@ -43,8 +43,8 @@ _DEFAULT_MIN_SIZE_PX = 32
 def backbone_modules() -> dict[str, str]:
     """Returns the classifiers of the installed keras.applications and their modules.
 
-    Read from the package's text: importing Keras takes seconds, and a mistyped name should
-    be answered at once.
+    They are read from the package's source: importing Keras takes seconds, and a mistyped name should be reported
+    immediately.
     """
     spec = importlib.util.find_spec("keras")
     if spec is None or spec.origin is None:
@@ -59,10 +59,10 @@ def backbone_modules() -> dict[str, str]:
 
 
 def check_backbone(name: str, image_size_px: int, channels: int, weights: str) -> None:
-    """Checks a backbone's name and what is asked of it, without importing Keras.
+    """Checks a backbone's name, input and weights, without importing Keras.
 
     Raises:
-        UsageError: If there is no such backbone, the images are too small for it, or grey.
+        UsageError: If the backbone does not exist, or the images are too small for it or grey.
     """
     modules = backbone_modules()
     if name not in modules:
@@ -71,35 +71,35 @@ def check_backbone(name: str, image_size_px: int, channels: int, weights: str) -
     if image_size_px < smallest:
         raise UsageError(f"train.image_size_px={image_size_px} is too small for {name}; it needs {smallest} or more")
     if channels != 3:
-        raise UsageError(f"train.channels={channels}: {name} takes colour; use 3, or the backbone cnn or dense")
+        raise UsageError(f"train.channels={channels}: {name} takes colour images; use 3, or the backbone cnn or dense")
     if weights not in ("imagenet", "none") and not storage.is_file(weights):
-        raise UsageError(f"train.weights={weights!r} is no file; give a weights file without top, or 'imagenet'")
+        raise UsageError(f"train.weights={weights!r} is not a file; use a weights file without top, or 'imagenet'")
 
 
 def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
     """Returns a backbone without top and pooling, frozen.
 
     Args:
-        name: Of keras.applications.
+        name: A name in keras.applications.
         image_size_px: Height and width of its input.
-        weights: "imagenet" (downloaded by Keras), "none" (random ones) or a weights file without top.
+        weights: "imagenet" (downloaded by Keras), "none" (random weights) or a weights file without top.
 
     Raises:
-        UsageError: If the weights are another backbone's, or cannot be had.
+        UsageError: If the weights belong to another backbone, or cannot be loaded.
     """
     with quiet_start():
         import keras
 
     shape = (image_size_px, image_size_px, 3)
     try:
-        with warnings.catch_warnings(), _at_hand(weights) as at_hand:
-            # Keras only warns when a file lacks some layers, and leaves them at random values.
+        with warnings.catch_warnings(), _local_weights(weights) as local:
+            # Keras only warns if a file lacks some layers, and leaves those at random values.
             warnings.filterwarnings("error", module=r"keras\.src\.(legacy\.)?saving")
-            backbone = getattr(keras.applications, name)(include_top=False, weights=at_hand, input_shape=shape)
+            backbone = getattr(keras.applications, name)(include_top=False, weights=local, input_shape=shape)
     except Exception as error:  # h5py, urllib and Keras each raise their own kind
         first = " ".join(str(error).split())[:300]
-        published = "they are downloaded: see to the network, or give a file"
-        remedy = published if weights == "imagenet" else "give the weights of this backbone, saved without top"
+        published = "they are downloaded: check the network connection, or use a file"
+        remedy = published if weights == "imagenet" else "use weights of this backbone, saved without top"
         raise UsageError(
             f"train.weights={weights!r} cannot be loaded into {name} at {image_size_px} px: {first}; {remedy}"
         ) from None
@@ -110,9 +110,9 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
 
 
 def _scale_as_published(efficientnet: "keras.Model") -> None:
-    """Makes an EfficientNet see pixels as its published weights were trained on: divided by sqrt(deviation) once more.
+    """Scales an EfficientNet's input as its published weights expect: also divided by the square root of the deviation.
 
-    Keras does so by a layer behind the normalization, which it leaves out when the weights come from a file
+    Keras does so by a layer after the normalization, which it omits if the weights come from a file
     (keras/src/applications/efficientnet.py). Here the normalization does it.
     """
     import keras
@@ -125,8 +125,8 @@ def _scale_as_published(efficientnet: "keras.Model") -> None:
 
 
 @contextlib.contextmanager
-def _at_hand(weights: str) -> Iterator[str | None]:
-    """Gives what Keras takes for `weights`: a file of this machine, or the name of what it downloads."""
+def _local_weights(weights: str) -> Iterator[str | None]:
+    """Yields what Keras accepts as `weights`: a local file, or a name that it downloads."""
     if weights in ("imagenet", "none"):
         yield None if weights == "none" else weights
         return
@@ -137,10 +137,10 @@ def _at_hand(weights: str) -> Iterator[str | None]:
 def preprocessing_layers(name: str) -> "list[Any]":
     """Returns layers that do what the family's `preprocess_input` does.
 
-    Layers that Keras has, with plain numbers, so that the saved model needs none of our code.
+    They are Keras' own layers with plain numbers, so that the saved model loads without our code.
 
     Args:
-        name: Of keras.applications.
+        name: A name in keras.applications.
     """
     import keras
 
@@ -158,10 +158,10 @@ def preprocessing_layers(name: str) -> "list[Any]":
 
 
 def mix_channels(matrix: list[list[float]], name: str) -> "keras.layers.Layer":
-    """Returns a fixed layer that makes each new channel a weighted sum of the old ones.
+    """Returns a frozen layer whose output channels are weighted sums of its input channels.
 
     Args:
-        matrix: A row an input channel, a column an output channel.
+        matrix: Weights, with a row per input channel and a column per output channel.
         name: The layer's name.
     """
     import keras

@@ -1,10 +1,10 @@
-"""Keeping what a training needs to go on: written whole, verified, the one before kept.
+"""Checkpoints: the state of a training, written atomically, verified by hash, the last two kept.
 
-    <state>/checkpoint-00000011-<sha256>.npz     the one before
-    <state>/checkpoint-00000012-<sha256>.npz     the newest; its name has the hash of what is in it
-    <state>/history.json                         the figures of the epochs, for people
+    <state>/checkpoint-00000011-<sha256>.npz     the previous one
+    <state>/checkpoint-00000012-<sha256>.npz     the newest; its name contains the hash of its bytes
+    <state>/history.json                         the metrics of the epochs, for people
 
-A folder of this machine is written to at once, a remote one in the background.
+A local folder is written to immediately, a remote one in the background.
 """
 
 import contextlib
@@ -32,34 +32,34 @@ log = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 
 
-class Newest(Generic[_Item]):
-    """Hands the newest item to a function, in a thread; those that came while it worked but for the last are left out.
+class LatestWriter(Generic[_Item]):
+    """Hands the newest item to a function in a thread; of the items that arrive meanwhile, only the last is kept.
 
-    An item that could not be kept is tried again every so often, until a newer one comes.
+    If an item cannot be written, the thread tries again until a newer item arrives.
     """
 
-    def __init__(self, keep: Callable[[_Item], bool], retry_s: float = 10.0) -> None:
+    def __init__(self, write: Callable[[_Item], bool], retry_s: float = 10.0) -> None:
         """Starts the thread.
 
         Args:
-            keep: Keeps an item; tells whether it could.
-            retry_s: Seconds between two tries.
+            write: Writes an item; returns False if it could not.
+            retry_s: Seconds between two attempts.
         """
-        self._keep, self._retry_s = keep, retry_s
+        self._write, self._retry_s = write, retry_s
         self._changed = threading.Condition()
         self._next: _Item | None = None
         self._working = self._hurrying = self._closed = False
-        self._thread = threading.Thread(target=self._work, daemon=True, name="keep-newest")
+        self._thread = threading.Thread(target=self._work, daemon=True, name="latest-writer")
         self._thread.start()
 
     def put(self, item: _Item) -> None:
-        """Takes an item in place of the one before, if that still waits."""
+        """Replaces the waiting item."""
         with self._changed:
             self._next = item
             self._changed.notify_all()
 
     def flush(self, timeout_s: float = 60.0) -> bool:
-        """Waits until the newest item is kept, or could not be at once; tells whether it is."""
+        """Waits until the newest item is written or an attempt failed; returns True if it is written."""
         with self._changed:
             self._hurrying = True
             self._changed.notify_all()
@@ -68,7 +68,7 @@ class Newest(Generic[_Item]):
             return self._is_idle()
 
     def close(self) -> None:
-        """Ends the thread after what it does now."""
+        """Ends the thread after the current attempt."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
@@ -77,22 +77,22 @@ class Newest(Generic[_Item]):
         return self._next is None and not self._working
 
     def _work(self) -> None:
-        while (item := self._taken()) is not None:
+        while (item := self._take_next()) is not None:
             try:
-                kept = self._keep(item)
-            except Exception:  # a defect: it must not end the thread unseen
-                log.exception("what is to be kept cannot be")
-                kept = False
+                written = self._write(item)
+            except Exception:  # a defect must not end the thread unnoticed
+                log.exception("the newest item cannot be written")
+                written = False
             with self._changed:
                 self._working = False
-                if not kept and self._next is None:
+                if not written and self._next is None:
                     self._next = item
-                    self._hurrying = False  # nothing newer is there: whoever waits has waited long enough
+                    self._hurrying = False  # nothing newer has arrived: end the wait in flush
                 self._changed.notify_all()
                 if self._next is item:
-                    self._changed.wait(self._retry_s)  # or until a newer one comes, or somebody waits
+                    self._changed.wait(self._retry_s)  # or until a newer item arrives or flush is called
 
-    def _taken(self) -> _Item | None:
+    def _take_next(self) -> _Item | None:
         with self._changed:
             self._changed.wait_for(lambda: self._next is not None or self._closed)
             if self._closed:
@@ -102,83 +102,86 @@ class Newest(Generic[_Item]):
 
 
 HISTORY = "history.json"
-# Folder of what frozen layers gave, beside the states.
+# Folder of the features of frozen layers, beside the checkpoints.
 FEATURES = "checkpoint-features"
 _NAME = re.compile(r"checkpoint-(?P<number>[0-9]{8})-(?P<sha256>[0-9a-f]{64})\.npz")
 _UNFINISHED = ".unfinished"
 _KEPT = 2
 _FIELDS = "fields"
 _PARTS = ("model", "optimizer", "best", "trained")
+# Fields that earlier versions named otherwise; files keep those names.
+_NAMES_IN_FILES = {"best_value": "best_figure"}
+_SUMS_IN_FILES = {"correct": "right"}
 
 
 def training_uri(state_uri: str, dataset: str, train_config: str, code_version: str, baseline: str = "") -> str:
-    """Returns where the state of a training is: the same for the same inputs, `dataset` a hash, whatever the run."""
+    """Returns the address of a training's state; it depends on the inputs (`dataset` is a hash), not on the run."""
     inputs = (dataset, train_config, code_version, *filter(None, [baseline]))
     return storage.join(state_uri, "train", hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16])
 
 
 class Checkpoints:
-    """The states of a training in a folder.
+    """The checkpoints of a training in a folder.
 
-    What cannot be written is said once, and tried again with the next state: a training is worth more than the
-    means to take it up.
+    If a state cannot be written, that is logged once and tried again with the next state: losing a checkpoint must not
+    end a training.
     """
 
     def __init__(self, uri: str) -> None:
-        """Looks at what is in a folder.
+        """Lists the checkpoints in a folder.
 
         Raises:
-            UsageError: If a local folder cannot be made.
-            PetalflowError: If a store cannot be asked.
+            UsageError: If a local folder cannot be created.
+            PetalflowError: If a remote folder cannot be listed.
         """
         self.uri = uri
         self._names = _names(uri)
-        self._said = False
-        self._background = None if storage.is_local(uri) else Newest(self._write)
+        self._warned = False
+        self._background = None if storage.is_local(uri) else LatestWriter(self._write)
         if storage.is_local(uri):
             _clear_unfinished(storage.local_path(uri))
 
     @property
     def found(self) -> bool:
-        """Whether there is any, readable or not."""
+        """True if there is a checkpoint, readable or not."""
         return bool(self._names)
 
     def states(self) -> Iterator[TrainingState]:
-        """Yields the states that can be read, the newest first; one that cannot is said."""
+        """Yields the states that can be read, newest first; logs those that cannot."""
         for name in reversed(tuple(self._names)):
             try:
                 yield _read(storage.join(self.uri, name), name)
             except (OSError, ValueError, KeyError, TypeError) as error:
-                log.warning("checkpoint %s cannot be read: %s; trying the one before", name, error)
+                log.warning("checkpoint %s cannot be read: %s; trying the previous one", name, error)
                 self._names.sort(key=name.__ne__)  # to be removed first
 
     def save(self, state: TrainingState) -> None:
-        """Keeps a state as it is now; one of a remote folder may still be on its way when this returns."""
+        """Saves a state as it is now; to a remote folder, in the background."""
         if self._background is None:
             self._write(state)
-        else:  # lists that go on growing are copied; arrays are never written to
+        else:  # copy the lists, which keep growing; arrays are never written to
             history = {name: list(values) for name, values in state.history.items()}
             self._background.put(dataclasses.replace(state, history=history, notes=list(state.notes)))
 
     def flush(self) -> None:
-        """Waits until the newest state is kept, or could not be."""
+        """Waits until the newest state is written or an attempt failed."""
         if self._background is not None and not self._background.flush():
-            log.warning("the newest checkpoint is not at %s", self.uri)
+            log.warning("the newest checkpoint could not be written to %s", self.uri)
 
     def remove(self) -> None:
-        """Removes them all."""
+        """Removes all checkpoints."""
         self.flush()
         self._names.clear()
         remove_checkpoints(self.uri)
 
     def close(self) -> None:
-        """Waits for what is still on its way."""
+        """Waits for the state that is being written."""
         self.flush()
         if self._background is not None:
             self._background.close()
 
     def _write(self, state: TrainingState) -> bool:
-        """Writes a state and the history, and removes all but the one before; tells whether it could."""
+        """Writes a state and the history, and removes all but the previous one; returns False if it could not."""
         number = 1 + max((int(name.split("-")[1]) for name in self._names), default=0)
         try:
             name = _write_local(storage.local_path(self.uri), number, state) if storage.is_local(self.uri) else ""
@@ -187,19 +190,19 @@ class Checkpoints:
                 storage.remove(storage.join(self.uri, self._names[0]))
                 del self._names[0]
         except (OSError, PetalflowError) as error:
-            if not self._said:
-                log.warning("cannot keep a checkpoint at %s: %s; training goes on, and tries again", self.uri, error)
-            self._said = True
+            if not self._warned:
+                log.warning("cannot write a checkpoint to %s: %s; training continues and tries again", self.uri, error)
+            self._warned = True
             return False
-        if self._said:
-            log.info("checkpoints are kept at %s again", self.uri)
-        self._said = False
+        if self._warned:
+            log.info("checkpoints are written to %s again", self.uri)
+        self._warned = False
         return True
 
 
 @contextlib.contextmanager
 def open_checkpoints(uri: str | None) -> Iterator[Checkpoints | None]:
-    """Gives the states in a folder, None without one; when the block ends, what is on its way has arrived."""
+    """Yields the checkpoints in a folder, or None without one; when the block ends, all of them are written."""
     if uri is None:
         yield None
         return
@@ -211,7 +214,7 @@ def open_checkpoints(uri: str | None) -> Iterator[Checkpoints | None]:
 
 
 def remove_checkpoints(uri: str) -> None:
-    """Removes the states of a training that has ended; what else is in the folder stays, and then the folder too."""
+    """Removes the state of a finished training; the folder, too, unless it contains other files."""
     for name in (*_names(uri), HISTORY, FEATURES):
         storage.remove(storage.join(uri, name))
     if storage.is_local(uri):
@@ -220,13 +223,13 @@ def remove_checkpoints(uri: str) -> None:
 
 
 def load_newest(uri: str) -> TrainingState | None:
-    """Returns the newest state in a folder that can be read, or None."""
+    """Returns the newest readable state in a folder, or None."""
     return next(Checkpoints(uri).states(), None)
 
 
 def _write_local(folder: Path, number: int, state: TrainingState) -> str:
-    # Not synced to the disk, which an epoch of a small head has no time for: what a power failure takes of the newest
-    # shows by its hash.
+    # Not synced to disk, which would slow the short epochs of a small head: if a power failure truncates the newest
+    # checkpoint, its hash reveals it.
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = folder / f"checkpoint-{number:08d}{_UNFINISHED}"
     history = folder / f"{HISTORY}{_UNFINISHED}"
@@ -243,7 +246,7 @@ def _write_local(folder: Path, number: int, state: TrainingState) -> str:
 
 
 def _write_remote(uri: str, number: int, state: TrainingState) -> str:
-    with tempfile.TemporaryFile() as file:  # has no name, so that not even SIGKILL leaves it behind
+    with tempfile.TemporaryFile() as file:  # has no name, so that even SIGKILL leaves nothing behind
         sha256 = _dump(state, file)
         address = storage.join(uri, _name(number, sha256))
         file.seek(0)
@@ -257,9 +260,10 @@ def _write_remote(uri: str, number: int, state: TrainingState) -> str:
 
 
 def _dump(state: TrainingState, file: IO[bytes]) -> str:
-    """Writes a state to an empty file, as .npz, and returns the hash of what can be read back from it."""
+    """Writes a state to an empty file, as .npz, and returns the hash of what is read back from it."""
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state) if field.name not in _PARTS}
-    fields["sums"] = dataclasses.asdict(state.sums)
+    fields["sums"] = _renamed(dataclasses.asdict(state.sums), _SUMS_IN_FILES)
+    fields = _renamed(fields, _NAMES_IN_FILES)
     arrays = {f"{part}-{index}": array for part in _PARTS for index, array in enumerate(getattr(state, part))}
     np.savez(file, **{_FIELDS: np.array(json.dumps(fields))}, **arrays)  # type: ignore[arg-type]
     file.flush()
@@ -268,16 +272,16 @@ def _dump(state: TrainingState, file: IO[bytes]) -> str:
 
 
 def _read(address: str, name: str) -> TrainingState:
-    """Returns a state.
+    """Returns the state in a checkpoint.
 
     Raises:
         ValueError: If it is damaged.
-        KeyError, TypeError: If another version of this project wrote it.
-        OSError: If it is not there.
+        KeyError, TypeError: If an incompatible version of this project wrote it.
+        OSError: If it does not exist.
     """
     with storage.local_file(address) as path, path.open("rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() != name.rpartition("-")[2].removesuffix(".npz"):
-            raise ValueError("it is damaged, since it has not the hash that its name has")
+            raise ValueError("it is damaged: its hash differs from that in its name")
         file.seek(0)
         with np.load(file, allow_pickle=False) as arrays:
             parts: dict[str, Arrays] = {part: [] for part in _PARTS}
@@ -285,8 +289,14 @@ def _read(address: str, name: str) -> TrainingState:
                 if key != _FIELDS:
                     parts[key.partition("-")[0]].append(arrays[key])
             fields = json.loads(str(arrays[_FIELDS]))
-    values: dict[str, Any] = {**fields, **parts, "sums": Sums(**fields["sums"])}
+    fields = _renamed(fields, {old: new for new, old in _NAMES_IN_FILES.items()})
+    sums = _renamed(fields["sums"], {old: new for new, old in _SUMS_IN_FILES.items()})
+    values: dict[str, Any] = {**fields, **parts, "sums": Sums(**sums)}
     return TrainingState(**values)
+
+
+def _renamed(values: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    return {names.get(name, name): value for name, value in values.items()}
 
 
 def _clear_unfinished(folder: Path) -> None:
@@ -295,7 +305,7 @@ def _clear_unfinished(folder: Path) -> None:
         for left in folder.glob(f"*{_UNFINISHED}"):
             left.unlink()
     except OSError as error:
-        raise UsageError(f"cannot keep checkpoints at {folder}: {error.strerror}; choose another --state") from None
+        raise UsageError(f"cannot write checkpoints to {folder}: {error.strerror}; choose another --state") from None
 
 
 def _name(number: int, sha256: str) -> str:
@@ -303,5 +313,5 @@ def _name(number: int, sha256: str) -> str:
 
 
 def _names(uri: str) -> list[str]:
-    """Returns the names of the checkpoints in a folder, the oldest first."""
+    """Returns the names of the checkpoints in a folder, oldest first."""
     return [file.name for file in storage.list_files(uri, deep=False) if _NAME.fullmatch(file.name)]

@@ -1,4 +1,4 @@
-"""The KFP face of train."""
+"""The KFP component of train."""
 
 from kfp import dsl
 
@@ -14,7 +14,7 @@ def train(
     code_version: str,
     model: dsl.Output[dsl.Model],
 ) -> None:
-    """Trains a model on the dataset, beginning with a release's weights or ""; code_version is there for the cache."""
+    """Trains a model on the dataset, from a release's weights unless baseline is ""; code_version is for the cache."""
     from components.train.settings import TrainSettings
     from petalflow.run.execution import running
 

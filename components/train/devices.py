@@ -17,30 +17,14 @@ from petalflow.errors import PetalflowError, UsageError
 log = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def enough_memory(settings: TrainSettings) -> Iterator[None]:
-    """Says in one line what to try where the block asks for more memory than there is.
-
-    Raises:
-        PetalflowError: Then.
-    """
-    try:
-        yield
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        raise PetalflowError(
-            f"out of memory for {settings.backbone} or its input, whatever train.batch_size is; try "
-            f"train.image_size_px={settings.image_size_px // 2}, fewer train.hidden_units, or a smaller train.cache_mib"
-        ) from error
-
-
 @dataclass(frozen=True)
 class Devices:
     """What a training runs on.
 
     Attributes:
-        strategy: TensorFlow's, under whose scope variables are made.
-        compiled: Whether steps are compiled by XLA.
-        whole_batches: Whether every batch must have the same size.
+        strategy: TensorFlow's distribution strategy, in whose scope variables are created.
+        compiled: True if XLA compiles the steps.
+        whole_batches: True if every batch must have the same size.
         policy: Keras' dtype policy while training: "float32" or "mixed_bfloat16".
         kind: "cpu", "gpu", "mirrored" or "tpu".
     """
@@ -53,7 +37,7 @@ class Devices:
 
     @property
     def names(self) -> str:
-        """What TensorFlow calls them."""
+        """TensorFlow's names of the devices."""
         if self.kind == "tpu":
             return f"TPU ({self.count} cores)"
         found = _mirrored() if self.kind == "mirrored" else _mirrored()[:1]
@@ -61,21 +45,21 @@ class Devices:
 
     @property
     def precision(self) -> str:
-        """What is computed in; variables are float32 in any case."""
+        """The precision of the computation; variables are always float32."""
         return "bfloat16" if self.policy == "mixed_bfloat16" else "float32"
 
     @property
     def count(self) -> int:
-        """How many devices share a batch."""
+        """The number of devices that share a batch."""
         return int(self.strategy.num_replicas_in_sync)
 
 
 def choose_devices(settings: TrainSettings) -> Devices:
-    """Returns what to train on, and logs it with the batch and the learning rate that follow.
+    """Returns the devices to train on, and logs them with the resulting batch size and learning rate.
 
     Raises:
-        UsageError: If several machines are asked for, or the CPU alone where this process uses a GPU already.
-        PetalflowError: If the TPU that is asked for cannot be had.
+        UsageError: If several machines are configured, or the CPU is asked for and this process already uses a GPU.
+        PetalflowError: If the TPU that is asked for is not available.
     """
     _refuse_several_workers()
     if settings.strategy == "cpu":
@@ -93,8 +77,8 @@ def choose_devices(settings: TrainSettings) -> Devices:
 
 
 @contextlib.contextmanager
-def computing_in(policy: str) -> Iterator[None]:
-    """Makes networks that are built in the block compute by a dtype policy; their variables are float32 by any."""
+def dtype_policy(policy: str) -> Iterator[None]:
+    """Sets Keras' dtype policy for networks that are built in the block; variables are float32 in every policy."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
@@ -118,9 +102,9 @@ def _strategy(kind: str) -> tf.distribute.Strategy:
             raise PetalflowError(f"train.strategy=tpu: {problem}")
         return tf.distribute.TPUStrategy(tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local"))
     if kind == "mirrored":
-        # Named, since a TF_CONFIG of one worker would otherwise be taken for a cluster.
+        # The devices are named, since TensorFlow would take a TF_CONFIG of one worker for a cluster.
         return tf.distribute.MirroredStrategy([device.name for device in _mirrored()])
-    # One device needs no strategy; OneDeviceStrategy would hand each batch over in a generator.
+    # One device needs no strategy; OneDeviceStrategy passes each batch through a generator.
     return tf.distribute.get_strategy()
 
 
@@ -136,7 +120,7 @@ def _policy(settings: TrainSettings, kind: str) -> str:
 
 
 def _gpus_compute_bfloat16() -> bool:
-    # NVIDIA's do since Ampere; on a T4 or V100 there are no convolutions of it.
+    # NVIDIA GPUs do since Ampere; a T4 or V100 has no bfloat16 convolutions.
     details = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.get_visible_devices("GPU")]
     return bool(details) and all(one.get("compute_capability", (8, 0)) >= (8, 0) for one in details)
 
@@ -146,7 +130,7 @@ def _hide_gpus() -> None:
         try:
             tf.config.set_visible_devices([], "GPU")
         except RuntimeError:
-            raise UsageError("train.strategy=cpu: this process uses a GPU already; start another") from None
+            raise UsageError("train.strategy=cpu: this process already uses a GPU; start a new one") from None
 
 
 def _log(devices: Devices, settings: TrainSettings) -> None:
@@ -169,9 +153,33 @@ def _refuse_several_workers() -> None:
         cluster = json.loads(os.environ.get("TF_CONFIG") or "{}").get("cluster", {})
         workers = sum(len(cluster.get(job, [])) for job in ("chief", "worker"))
     except (ValueError, AttributeError, TypeError):
-        raise UsageError("TF_CONFIG is no JSON object with a cluster; unset it") from None
+        raise UsageError("TF_CONFIG is not a JSON object with a cluster; unset it") from None
     if workers > 1:
         raise UsageError(
-            f"TF_CONFIG names {workers} workers, and Keras 3 cannot train on several machines "
+            f"TF_CONFIG names {workers} workers, but Keras 3 cannot train on several machines "
             "(keras-team/keras#20585); unset it, and train on one machine with several GPUs or a TPU"
         )
+
+
+@contextlib.contextmanager
+def explain_out_of_memory(settings: TrainSettings) -> Iterator[None]:
+    """Turns running out of memory in the block into one line that names what to try.
+
+    Raises:
+        PetalflowError: If the block runs out of memory.
+    """
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        raise PetalflowError(
+            f"out of memory for {settings.backbone} or its input at any train.batch_size; try "
+            f"train.image_size_px={settings.image_size_px // 2}, fewer train.hidden_units, or a smaller train.cache_mib"
+        ) from error
+
+
+def describe_out_of_memory(settings: TrainSettings, devices: Devices) -> str:
+    """Returns the message for a batch that does not fit into memory, with the next size to try."""
+    size = settings.batch_size
+    remedy = f"try train.batch_size={size // 2}" if size > 1 else "try a smaller train.image_size_px"
+    each = " on each device" if devices.count > 1 else ""
+    return f"out of memory with train.batch_size={size}{each} at train.image_size_px={settings.image_size_px}; {remedy}"

@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from components.train.data import Augmentation
-from components.train.inference import Forward
+from components.train.inference import ForwardPass
 from components.train.interruption import Interruption
 from petalflow import storage
 from petalflow.dataset import Dataset
@@ -26,27 +26,27 @@ from petalflow.progress import Counter
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"(?P<first>[0-9]{12})-(?P<end>[0-9]{12})-(?P<sha256>[0-9a-f]{64})\.f32")
-# Keeping what took longer to keep than this share of the time to compute it does not pay.
-_WORTH = 0.25
+# Saving features does not pay if it takes longer than this share of the time to compute them.
+_MAX_SAVING_SHARE = 0.25
 
 
-class Chunks:
+class FeatureChunks:
     """The rows of a long computation in a folder, in order from the first, so that they survive a kill.
 
         <uri>/000000000000-000000004096-<sha256>.f32    rows 0 to 4095: float32, little-endian, nothing else
 
     A file's name holds all that is needed to know whether the file is whole.
 
-    What cannot be written, or not fast enough, is said once, and not tried again: the computation goes on without.
+    If rows cannot be written, or not fast enough, that is logged and not tried again; the computation continues.
     """
 
     def __init__(self, uri: str, shape: tuple[int, ...], every_s: float = 60) -> None:
-        """Names the folder.
+        """Sets the folder.
 
         Args:
-            uri: Its address.
-            shape: Of a row.
-            every_s: About so many seconds of computing become a chunk.
+            uri: The folder's address.
+            shape: Shape of a row.
+            every_s: Seconds of computation per chunk, about.
         """
         self._uri, self._shape, self._every_s = uri, shape, every_s
         self._waiting: list[NDArray[np.float32]] = []
@@ -55,14 +55,14 @@ class Chunks:
         self._pays = True
 
     def read(self) -> Iterator[NDArray[np.float32]]:
-        """Yields the chunks that are whole, [rows, ...], up to the first that is not; what is added follows them."""
+        """Yields the chunks, [rows, ...], up to the first missing or damaged one; added rows follow them."""
         for name in sorted(file.name for file in storage.list_files(self._uri, deep=False)):
             match = _NAME.fullmatch(name)
             if not match or int(match["first"]) != self._next:
                 continue
             data = storage.read_bytes(storage.join(self._uri, name))
             if hashlib.sha256(data).hexdigest() != match["sha256"]:
-                log.warning("%s is damaged; it is computed anew", storage.join(self._uri, name))
+                log.warning("%s is damaged; it is computed again", storage.join(self._uri, name))
                 continue
             rows = np.frombuffer(data, "<f4").reshape(-1, *self._shape)
             self._next += len(rows)
@@ -70,14 +70,14 @@ class Chunks:
         self._since = time.monotonic()
 
     def add(self, rows: NDArray[np.float32]) -> None:
-        """Takes the rows that come next; writes what waits if it is time to."""
+        """Adds the next rows; writes all waiting rows if it is time to."""
         if self._pays:
             self._waiting.append(rows)
             if time.monotonic() - self._since >= self._every_s:
                 self.write()
 
     def write(self) -> None:
-        """Writes the rows that wait."""
+        """Writes all waiting rows."""
         if not self._waiting:
             return
         began = time.monotonic()
@@ -87,13 +87,13 @@ class Chunks:
         try:
             storage.write_bytes(storage.join(self._uri, name), data)
         except (OSError, PetalflowError) as error:
-            log.warning("features so far cannot be kept at %s: %s; they are computed without", self._uri, error)
+            log.warning("features cannot be saved at %s: %s; computing them continues without", self._uri, error)
             self._pays = False
         self._waiting.clear()
         self._next += len(rows)
         computed_s, self._since = began - self._since, time.monotonic()
-        if self._pays and self._every_s and self._since - began > _WORTH * computed_s:
-            log.info("features so far are not kept any more: it takes too long beside computing them")
+        if self._pays and self._every_s and self._since - began > _MAX_SAVING_SHARE * computed_s:
+            log.info("features are no longer saved: that takes too long compared with computing them")
             self._pays = False
 
 
@@ -101,17 +101,18 @@ Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Pass:
-    """The images that features are computed of: the train split, varied or not, then the validation split as it is.
+class FeatureImages:
+    """The images to compute features of: the train split, augmented or not, then the validation split, never augmented.
 
-    An image is decoded once and then varied, so they come image by image: variation 0 of the first, 1 of the first.
-    They are stored as `KeptFeed` takes them: variation 0 of all, then 1 of all.
+    An image is decoded once for all of its variations, so the computation goes image by image: variations 0, 1, ... of
+    the first image, then of the second. The rows are stored as `KeptFeed` takes them: variation 0 of all images, then
+    variation 1 of all.
 
     Attributes:
-        dataset: Whose images they are.
-        size_px: Height and width that they are resized to.
+        dataset: The dataset.
+        size_px: Height and width that images are resized to.
         variants: Variations of each training image; 1 without `augment`.
-        augment: Makes them; None for the image as it is.
+        augment: Makes the variations; None for the image itself.
         seed: Variation v of image i has the seed (`seed` + v, i).
     """
 
@@ -123,16 +124,16 @@ class Pass:
 
     @property
     def training_rows(self) -> int:
-        """How many rows the train split gives; those of validation follow."""
+        """Number of rows of the train split; those of the validation split follow."""
         return self.dataset.size("train") * self.variants
 
     @property
     def rows(self) -> int:
-        """How many rows there are in all."""
+        """Number of all rows."""
         return self.training_rows + self.dataset.size("validation")
 
     def batches(self, first: int, size: int) -> tf.data.Dataset:
-        """Returns the images from the one at `first` on, uint8 [size or fewer, size_px, size_px, 3]."""
+        """Yields batches of images from index `first` on, uint8 [size or fewer, size_px, size_px, 3]."""
         image, variant = divmod(first, self.variants)
         if first >= self.training_rows:
             image, variant = first - self.training_rows + self.dataset.size("train"), 0
@@ -148,14 +149,14 @@ class Pass:
         )
         return images.batch(size).prefetch(2)
 
-    def places(self, first: int, end: int) -> NDArray[np.int64]:
-        """Returns where the rows of these images are stored."""
-        at = np.arange(first, end)
-        image, variant = np.divmod(at, self.variants)
-        return np.where(at < self.training_rows, variant * self.dataset.size("train") + image, at)
+    def row_indices(self, first: int, end: int) -> NDArray[np.int64]:
+        """Returns the indices of the rows that store these images' features."""
+        index = np.arange(first, end)
+        image, variant = np.divmod(index, self.variants)
+        return np.where(index < self.training_rows, variant * self.dataset.size("train") + image, index)
 
     def _varied(self, decoded: tf.data.Dataset, first: int, augment: Augmentation) -> tf.data.Dataset:
-        """Returns the variations of images from the variation `first` of the first on; validation's are as they are."""
+        """Returns the variations of images, starting with variation `first`; validation images stay as they are."""
         trained = self.dataset.size("train")
 
         def each(index: tf.Tensor, image: tf.Tensor) -> tf.data.Dataset:
@@ -170,30 +171,34 @@ class Pass:
 
 
 def compute_features(
-    images: Pass, forward: Forward, features: Features, chunks: Chunks | None, interruption: Interruption
+    images: FeatureImages,
+    forward: ForwardPass,
+    features: Features,
+    chunks: FeatureChunks | None,
+    interruption: Interruption,
 ) -> None:
-    """Fills in the features of images.
+    """Computes the features of images.
 
     Args:
-        images: Which.
+        images: The images.
         forward: The frozen network.
-        features: [rows, ...], filled.
-        chunks: Those computed before, by a process that was killed; keeps what is computed now.
-        interruption: Asked for after every batch: an exception in the midst of TensorFlow's work may crash it.
+        features: float32 [rows, ...], filled in.
+        chunks: Has the features that an earlier process saved, and saves those computed now; None to save nothing.
+        interruption: Checked after every batch: an exception raised while TensorFlow computes may crash the process.
     """
     counter = Counter("train", images.rows, "images")
     done = 0
     for rows in chunks.read() if chunks else ():
-        features[images.places(done, done + len(rows))] = rows
+        features[images.row_indices(done, done + len(rows))] = rows
         done += len(rows)
     if done:
-        log.info("%d of %d features are there from before", done, images.rows)
+        log.info("%d of %d features were saved by an earlier process", done, images.rows)
         counter.add(done)
     interruption.unsaved = True
-    # Chunks end where batches do, so that an image has the same neighbours, and to the last bit the same features.
+    # Chunks end where batches end, so that an image always has the same neighbours and bit-equal features.
     for batch in images.batches(done, forward.batch):
         rows = forward(batch)
-        features[images.places(done, done + len(rows))] = rows
+        features[images.row_indices(done, done + len(rows))] = rows
         done += len(rows)
         counter.add(len(rows))
         if chunks:
@@ -205,43 +210,43 @@ def compute_features(
     interruption.unsaved = False
 
 
-def reserve(shape: tuple[int, ...], memory_mib: int, disk_mib: int) -> Features | None:
-    """Returns room for features: in memory, or else in a file, which goes when the array goes, or the process.
+def allocate_features(shape: tuple[int, ...], memory_mib: int, disk_mib: int) -> Features | None:
+    """Returns an array for features, in memory or else in a file that disappears with the array or the process.
 
     Args:
-        shape: Of all of them.
-        memory_mib: As much may be in memory.
-        disk_mib: As much may be in the folder for temporary files.
+        shape: Shape of all features.
+        memory_mib: The most memory to use, in MiB.
+        disk_mib: The most space to use in the folder for temporary files, in MiB.
 
     Returns:
-        float32, not filled; None if it is more than either, or the disk has not as much.
+        Uninitialized float32 array; None if it exceeds both budgets or the disk is too full.
     """
     size = 4 * int(np.prod(shape))
     needed = f"{np.ceil(size / (1 << 20)):,.0f} MiB"
     if size <= memory_mib << 20:
-        log.info("kept in memory: %s", needed)
+        log.info("features are kept in memory: %s", needed)
         return np.empty(shape, np.float32)
     if size > disk_mib << 20:
         budgets = f"train.cache_mib={memory_mib} and train.cache_disk_mib={disk_mib}"
-        log.info("not kept: they would take %s, more than %s", needed, budgets)
+        log.info("features are not kept: they need %s, more than %s", needed, budgets)
         return None
-    with tempfile.TemporaryFile(suffix=".features") as file:  # without a name: nothing to clear up, even after a kill
+    with tempfile.TemporaryFile(suffix=".features") as file:  # has no name, so that nothing is left, even after a kill
         try:
-            os.posix_fallocate(file.fileno(), 0, size)  # a mapped file that the disk has no room for kills a process
+            os.posix_fallocate(file.fileno(), 0, size)  # writing to a mapped file on a full disk kills the process
         except OSError as error:
-            log.warning("not kept: %s in %s: %s", needed, tempfile.gettempdir(), error.strerror)
+            log.warning("features are not kept: %s in %s: %s", needed, tempfile.gettempdir(), error.strerror)
             return None
-        log.info("kept on disk: %s in %s", needed, tempfile.gettempdir())
+        log.info("features are kept on disk: %s in %s", needed, tempfile.gettempdir())
         return np.memmap(file, np.float32, "r+", shape=shape)
 
 
-def digest(images: Pass, frozen: keras.Model, how: str) -> str:
-    """Returns a name for features, by all that they depend on.
+def features_digest(images: FeatureImages, frozen: keras.Model, how: str) -> str:
+    """Returns a hash of everything that features depend on, 16 hexadecimal digits.
 
     Args:
-        images: Of which.
-        frozen: By what.
-        how: Anything else.
+        images: The images.
+        frozen: The frozen network.
+        how: Anything else that they depend on.
     """
     hashed = hashlib.sha256()
     for array in frozen.get_weights():

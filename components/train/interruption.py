@@ -1,4 +1,4 @@
-"""Being asked to end: what is done is saved first."""
+"""Signals to stop: a training saves its work before it ends."""
 
 import contextlib
 import logging
@@ -11,12 +11,12 @@ log = logging.getLogger(__name__)
 
 
 class Interruption:
-    """Whether this process was asked to end.
+    """Whether this process was asked to stop.
 
     Attributes:
-        signal: By which signal, or None.
-        unsaved: Whether there is work that would be lost. Where there is none, whatever runs ends at once; else the
-            work is saved, and `check` ends it then.
+        signal: The signal, or None.
+        unsaved: True while there is work that would be lost. Without any, a signal ends the process immediately; with
+            some, the work is saved first, and `check` ends the process then.
     """
 
     def __init__(self) -> None:
@@ -24,11 +24,11 @@ class Interruption:
         self.unsaved = False
 
     def check(self) -> None:
-        """Ends what runs if it was asked to, as if it had not been put off.
+        """Ends the process if it was asked to stop, as the signal would have.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C.
-            SystemExit: After SIGTERM, with the exit code 143 of one that it killed.
+            SystemExit: After SIGTERM, with the exit code 143 of a process that it killed.
         """
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt
@@ -38,23 +38,23 @@ class Interruption:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal = self.signal or signal.Signals(number)
         if number == signal.SIGINT:
-            # Pressed again, it ends the process even while TensorFlow computes. SIGTERM may come twice of itself.
+            # A second Ctrl-C ends the process even while TensorFlow computes. SIGTERM may be sent twice by one stop.
             signal.signal(signal.SIGINT, signal.SIG_DFL)
         if not self.unsaved:
             self.check()
 
 
 @contextlib.contextmanager
-def put_off(kept: str | None = None) -> Iterator[Interruption]:
-    """Puts off Ctrl-C and SIGTERM (a machine that is taken away says so by it) while there is unsaved work.
+def defer_signals(state_uri: str | None = None) -> Iterator[Interruption]:
+    """Defers Ctrl-C and SIGTERM (which preempted machines get) while there is unsaved work.
 
-    Ctrl-C pressed a second time ends the process at once.
+    A second Ctrl-C ends the process immediately.
 
     Args:
-        kept: Where the work is saved, or None if it is not: for the message.
+        state_uri: Where the work is saved, for the message; None if it is not.
     """
     interruption = Interruption()
-    if threading.current_thread() is not threading.main_thread():  # which alone is told of signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
         yield interruption
         return
     before = {number: signal.signal(number, interruption._note) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -62,8 +62,8 @@ def put_off(kept: str | None = None) -> Iterator[Interruption]:
         yield interruption
     except SystemExit:
         if interruption.signal:
-            after = f"run again, it goes on from what is saved at {kept}" if kept else "nothing is kept without --state"
-            log.info("asked to end by %s; %s", interruption.signal.name, after)
+            resume = f"run again to resume from {state_uri}" if state_uri else "without --state, nothing is saved"
+            log.info("stopped by %s; %s", interruption.signal.name, resume)
         raise
     finally:
         for number, handler in before.items():

@@ -1,4 +1,4 @@
-"""Networks: the two that are trained from scratch, and the head on a backbone."""
+"""Networks: the two that are trained from scratch, and a head on a backbone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from components.train.backbones import mix_channels, preprocessing_layers
 from components.train.settings import TrainSettings
 from petalflow.model.task import Task
 
-# Luma weights of ITU-R BT.601, as Pillow's and TensorFlow's grey conversions use them.
+# Luma weights of ITU-R BT.601, which Pillow and TensorFlow use, too.
 _GREY = [[0.299], [0.587], [0.114]]
 _FIRST_FILTERS, _MAX_FILTERS = 32, 256
-# Pooling stops here: below it, 3×3 convolutions see mostly padding.
+# Pooling stops at this side: below it, 3×3 convolutions see mostly padding.
 _MIN_FEATURE_SIDE_PX = 4
 _DEFAULT_HIDDEN_UNITS = 128
 
@@ -21,13 +21,13 @@ _DEFAULT_HIDDEN_UNITS = 128
 def build_from_scratch(settings: TrainSettings, task: Task, classes: int) -> keras.Model:
     """Returns the "dense" or "cnn" network, untrained.
 
-    dense: flatten, a hidden layer, softmax. cnn: 3×3 convolutions and 2×2 pooling, filters
-    doubling, as many times as the image size allows; then the same.
+    dense: flatten, a hidden layer, softmax. cnn: 3×3 convolutions with doubling filters and 2×2 pooling, as often as
+    the image size allows; then like dense.
 
     Args:
-        settings: Of train.
-        task: What is asked.
-        classes: How many classes there are.
+        settings: The settings of train.
+        task: The task to learn.
+        classes: Number of classes.
     """
     size_px = settings.image_size_px
     inputs = keras.Input((size_px, size_px, 3), name="image")
@@ -47,7 +47,7 @@ def build_from_scratch(settings: TrainSettings, task: Task, classes: int) -> ker
 
 
 def hidden_units(settings: TrainSettings) -> tuple[int, ...]:
-    """Returns the units of the layers before the last; () if there is no such layer."""
+    """Returns the units of the hidden layers; () without any."""
     units = settings.hidden_units
     return tuple(units) if isinstance(units, tuple) else (units,) if units else ()
 
@@ -60,33 +60,33 @@ def build_head(
         x = layers.Dense(units, activation="relu", name=f"hidden_{number}" if number > 1 else "hidden")(x)
     if dropout:
         x = layers.Dropout(dropout, name="dropout")(x)
-    # float32 whatever the policy: bfloat16 has no probabilities near 1.
+    # float32 in every policy: bfloat16 cannot represent probabilities close to 1.
     return layers.Dense(task.units(classes), activation=task.activation, dtype="float32", name="probabilities")(x)
 
 
 def feature_model(backbone: keras.Model, name: str, size_px: int, pooling: str) -> keras.Model:
-    """Returns images [batch, size, size, 3] of 0..255 to features [batch, n].
+    """Returns a model from images [batch, size, size, 3] of 0..255 to features [batch, n].
 
     Args:
-        backbone: Without top and pooling.
-        name: Of keras.applications.
+        backbone: A backbone without top and pooling.
+        name: Its name in keras.applications.
         size_px: Height and width of the images.
         pooling: "avg", "max" or "flatten".
     """
     inputs = keras.Input((size_px, size_px, 3), name="image")
     x = _chain(inputs, preprocessing_layers(name))
-    # Whether BatchNormalization learns is for its `trainable` to say: a training=False here would be overruled.
+    # BatchNormalization's `trainable` decides whether it learns; training=False here would have no effect.
     return keras.Model(inputs, pooling_layer(pooling)(backbone(x)), name="features")
 
 
 def pooling_layer(pooling: str) -> keras.layers.Layer:
-    """Returns the layer that makes one row of numbers of a map."""
+    """Returns the layer that reduces a feature map to a vector."""
     kinds = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D, "flatten": layers.Flatten}
     return kinds[pooling](name="pooling")
 
 
 def join(features: keras.Model, head: keras.Model, name: str) -> keras.Model:
-    """Returns one model of two: what is saved and released."""
+    """Returns the whole model of features and head, which is saved and released."""
     return keras.Model(features.input, head(features.output), name=name)
 
 
@@ -96,20 +96,20 @@ def _chain(x: keras.KerasTensor, steps: Sequence[keras.layers.Layer]) -> keras.K
     return x
 
 
-def below_cut(below: keras.Model, name: str, size_px: int) -> keras.Model:
-    """Returns images [batch, size, size, 3] of 0..255 to the map where a backbone is cut."""
+def model_below_cut(below: keras.Model, name: str, size_px: int) -> keras.Model:
+    """Returns a model from images [batch, size, size, 3] of 0..255 to the feature map at the cut."""
     inputs = keras.Input((size_px, size_px, 3), name="image")
     return keras.Model(inputs, below(_chain(inputs, preprocessing_layers(name)), training=False), name="below")
 
 
-def above_cut(above: keras.Model, pooling: str, head: keras.Model) -> keras.Model:
-    """Returns the map where a backbone is cut to probabilities; shares the layers of backbone and head."""
+def model_above_cut(above: keras.Model, pooling: str, head: keras.Model) -> keras.Model:
+    """Returns a model from the feature map at the cut to probabilities; shares the layers of backbone and head."""
     inputs = keras.Input(above.input_shape[1:], name="map")
     return keras.Model(inputs, head(pooling_layer(pooling)(above(inputs, training=False))), name="above")
 
 
-def in_float32(model: keras.Model) -> keras.Model:
-    """Returns a model of the same layers and weights that computes in float32, whatever the model was trained in."""
+def to_float32(model: keras.Model) -> keras.Model:
+    """Returns a model of the same layers and weights that computes in float32."""
     copy = type(model).from_config(_with_float32(model.get_config()))
     copy.set_weights(model.get_weights())
     return copy
@@ -120,6 +120,6 @@ def _with_float32(config: Any) -> Any:
         if config.get("class_name") == "DTypePolicy":
             return keras.dtype_policies.serialize(keras.DTypePolicy("float32"))
         return {key: _with_float32(value) for key, value in config.items()}
-    if config == "bfloat16":  # what the input of a model inside was
+    if config == "bfloat16":  # the input of an inner model
         return "float32"
     return type(config)(map(_with_float32, config)) if isinstance(config, list | tuple) else config

@@ -29,18 +29,18 @@ VARIATIONS = "augmentation.png"
 SUMMARY = "summary.txt"
 SETTINGS = "settings.yaml"
 EVENTS = "tensorboard"
-_SUMMARY_WIDTH = 120  # letters
+_SUMMARY_WIDTH = 120  # characters
 
-# Name of a figure -> its value in each epoch; None where it was no number.
+# Name of a metric -> its value in each epoch; None if it was NaN.
 History = Mapping[str, Sequence[Any]]
 
 
 def write_outputs(
     folder: Path, dataset: Dataset, settings: TrainSettings, model: keras.Model, state: TrainingState
 ) -> None:
-    """Writes the history as a table, its curves, the settings, a summary, pictures, TensorBoard's event files.
+    """Writes the history as a table and curves, the settings, a summary, sample images and TensorBoard event files.
 
-    What cannot be written is said; the model, which took so much longer to make, is not lost for it.
+    A file that cannot be written is logged and does not fail the training, which took so much longer.
     """
     history = json.loads(state.history_json())
     best_epoch = (state.best_epoch or 0) + 1
@@ -56,7 +56,7 @@ def write_outputs(
         try:
             write()
         except Exception:
-            log.warning("%s could not be written; the model is as it should be", name, exc_info=True)
+            log.warning("%s could not be written; the model is complete", name, exc_info=True)
 
 
 def _write_table(path: Path, history: History) -> None:
@@ -68,20 +68,20 @@ def _write_table(path: Path, history: History) -> None:
 
 def _write_settings(path: Path, settings: TrainSettings) -> None:
     values = yaml.safe_dump({settings.section: settings.model_dump(mode="json")}, sort_keys=False, allow_unicode=True)
-    head = "# Every setting of this training; the same again: petalflow train --dataset DIR --out DIR --config THIS\n"
+    head = "# All settings of this training; repeat it: petalflow train --dataset DIR --out DIR --config FILE\n"
     path.write_text(head + values, encoding="utf-8")
 
 
 def _write_summary(path: Path, model: keras.Model) -> None:
     lines: list[str] = []
-    with _as_wide_as(_SUMMARY_WIDTH):
+    with _terminal_width(_SUMMARY_WIDTH):
         model.summary(line_length=_SUMMARY_WIDTH, print_fn=lines.append, expand_nested=True, show_trainable=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @contextlib.contextmanager
-def _as_wide_as(columns: int) -> Iterator[None]:
-    # Keras cuts off what is wider than the terminal, which it takes for 80 where there is none; this says its width.
+def _terminal_width(columns: int) -> Iterator[None]:
+    # Keras truncates lines to the width of the terminal, 80 without one; COLUMNS sets it.
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = str(columns)
     try:
@@ -92,21 +92,21 @@ def _as_wide_as(columns: int) -> Iterator[None]:
             os.environ["COLUMNS"] = before
 
 
-# Matplotlib takes a second to import, and is needed here alone.
+# Matplotlib takes a second to import; only these functions need it.
 
 
 def _write_curves(path: Path, dataset: Dataset, history: History, best_epoch: int) -> None:
     from components.train.plots import draw_curves
 
     several = Task.of(len(dataset.classes), multi_label=dataset.multi_label) is Task.MULTI_LABEL
-    accuracy = "accuracy (share of right labels)" if several else "accuracy"
+    accuracy = "accuracy (share of correct labels)" if several else "accuracy"
     path.write_bytes(draw_curves(history, best_epoch, accuracy))
 
 
 def _write_pictures(folder: Path, dataset: Dataset, settings: TrainSettings) -> None:
-    from components.train.plots import draw_images, draw_variations, read_shown
+    from components.train.plots import draw_images, draw_variations, read_sample
 
-    images, labels = read_shown(dataset, settings.image_size_px)
+    images, labels = read_sample(dataset, settings.image_size_px)
     (folder / IMAGES).write_bytes(draw_images(images, labels, dataset.classes))
     if settings.augment.is_on:
         (folder / VARIATIONS).write_bytes(draw_variations(images[0], settings.augment, settings.seed))
@@ -117,7 +117,7 @@ def _write_events(folder: Path, history: History) -> None:
     write_event_files(folder / EVENTS, history, pictures)
 
 
-# TensorBoard takes any file with "tfevents" in its name; folders are what it calls runs.
+# TensorBoard reads every file with "tfevents" in its name; it calls folders runs.
 _FILE = "events.out.tfevents.petalflow"
 _VERSION = "brain.Event:2"
 _RUNS = {
@@ -137,12 +137,12 @@ def write_event_files(folder: Path, history: Mapping[str, Sequence[Any]], pictur
     Steps are epochs, from 1. Times are seconds of training, so that the same history gives the same bytes.
 
     Args:
-        folder: To make.
-        history: Name of a figure -> its value in each epoch; None where it was no number.
-        pictures: Name -> PNG file; they go into the run train.
+        folder: The folder to create.
+        history: Name of a metric -> its value in each epoch; None if it was NaN.
+        pictures: Name -> PNG file, for the run train.
     """
-    for run, figures in _RUNS.items():
-        events = list(_scalars(history, figures))
+    for run, metrics in _RUNS.items():
+        events = list(_scalars(history, metrics))
         if run == "train":
             events += [_image(name, path) for name, path in pictures.items()]
         (folder / run).mkdir(parents=True)
@@ -151,12 +151,12 @@ def write_event_files(folder: Path, history: Mapping[str, Sequence[Any]], pictur
                 writer.write(event.SerializeToString())
 
 
-def _scalars(history: Mapping[str, Sequence[Any]], figures: Mapping[str, str]) -> Iterable[Any]:
+def _scalars(history: Mapping[str, Sequence[Any]], metrics: Mapping[str, str]) -> Iterable[Any]:
     spent_s = 0.0
     for index, seconds in enumerate(history[SECONDS]):
         spent_s += seconds
         values = {
-            tag: math.nan if history[name][index] is None else history[name][index] for tag, name in figures.items()
+            tag: math.nan if history[name][index] is None else history[name][index] for tag, name in metrics.items()
         }
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         yield Event(wall_time=spent_s, step=index + 1, summary=summary)
@@ -170,12 +170,12 @@ def _image(name: str, path: Path) -> Any:
 
 
 def artifact_metadata(info: Mapping[str, Any]) -> dict[str, str | int | float]:
-    """Returns what stands beside the model among a run's artifacts: texts and numbers, as every place takes them.
+    """Returns the model artifact's metadata: strings and numbers, which every target accepts.
 
-    What is not known is left out: NaN and None fail the task that says them.
+    Unknown values are omitted: NaN and None would fail the task that records them.
 
     Args:
-        info: What model.json holds.
+        info: The contents of model.json.
     """
     settings = info["settings"]
     facts = {

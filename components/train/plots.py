@@ -16,27 +16,27 @@ from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 from PIL import Image
 
-from components.train.augmentation import show_variations
+from components.train.augmentation import make_variations
 from components.train.settings import AugmentSettings
 from components.train.state import ACCURACY, LOSS, PHASE, RATE
 from petalflow.dataset import Dataset, Record
 from petalflow.figures import DPI, readable_names, to_png
 
-# Told apart by line and marker as well as by colour (Okabe and Ito's, which the colour-blind tell apart).
+# Distinct by line style and marker as well as by colour (of Okabe and Ito's palette for the colour-blind).
 _TRAINING: Mapping[str, Any] = {"color": "#0072b2", "linestyle": "-", "marker": "o"}
 _VALIDATION: Mapping[str, Any] = {"color": "#d55e00", "linestyle": "--", "marker": "s", "markerfacecolor": "none"}
-# More epochs than this, and their markers would hide the lines.
+# With more epochs than this, markers would hide the lines.
 _MARKED_EPOCHS = 40
 _WIDTH_IN, _PANEL_IN, _THIN_PANEL_IN = 8.0, 2.8, 1.3
 
 
 def draw_curves(history: Mapping[str, Sequence[Any]], best_epoch: int, accuracy: str = "accuracy") -> bytes:
-    """Returns a PNG file with loss and accuracy over the epochs, and the learning rate where it varies.
+    """Returns a PNG file with loss and accuracy over the epochs, and the learning rate if it varies.
 
     Args:
-        history: Name of a figure -> its value in each epoch; None where it was no number.
-        best_epoch: The best, from 1.
-        accuracy: What accuracy means here.
+        history: Name of a metric -> its value in each epoch; None if it was NaN.
+        best_epoch: Number of the best epoch, from 1.
+        accuracy: Label of the accuracy axis.
     """
     titles = {LOSS: "loss", ACCURACY: accuracy}
     heights = [_PANEL_IN, _PANEL_IN]
@@ -51,7 +51,7 @@ def draw_curves(history: Mapping[str, Sequence[Any]], best_epoch: int, accuracy:
     panels[0].legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     if len(heights) > len(titles):
         panels[-1].plot(_epochs(rates), _numbers(rates), color="#555555", drawstyle="steps-mid")
-        # A phase's may be a tenth of the last one's; it ends at 0, which this scale has not.
+        # The rates of two phases may differ by a factor of ten; the final 0 is not on a log scale.
         panels[-1].set(ylabel="learning rate", yscale="log", ylim=(max(rates) / 2000, 2 * max(rates)))
         panels[-1].yaxis.set_major_formatter("{x:g}")
         panels[-1].yaxis.set_minor_formatter(NullFormatter())
@@ -83,7 +83,7 @@ def _mark_phases(panel: Axes, phases: Sequence[str], *, named: bool) -> None:
         if number:
             panel.axvline(start, color="#888888", linewidth=0.8)
         if named:
-            # Upright, at the bottom and at the top by turns: a phase of few epochs among many has room for its name.
+            # Vertical, alternately at the bottom and the top, so that short phases have room for their names.
             panel.annotate(
                 name,
                 (start, number % 2),
@@ -106,43 +106,43 @@ def _numbers(values: Sequence[Any]) -> list[float]:
     return [float("nan") if value is None else float(value) for value in values]
 
 
-# Of a training image in a picture.
+# Size of a training image in a plot.
 _TILE_PX = 128
 _GAP_PX, _LINE_PX, _MOST_LINES = 8, 14, 2
-_FONT_PT, _LETTERS_A_LINE = 8, 20
+_FONT_PT, _CHARACTERS_PER_LINE = 8, 20
 _COLUMNS = 10
 _FEW_IMAGES, _MOST_IMAGES = 40, 100
-# Images are looked for among so many: records are in an order that mixes the classes, so the first are like all.
-_LOOKED_AT = 2000
+# The sample is chosen among this many records; records are shuffled, so the first ones are representative.
+_CANDIDATES = 2000
 _VARIATIONS, _VARIATION_COLUMNS = 23, 8
 
 Pixels = NDArray[np.uint8]
 
 
-def read_shown(dataset: Dataset, size_px: int) -> tuple[list[Pixels], list[tuple[int, ...]]]:
-    """Returns some training images, the classes by turns, as they are trained on.
+def read_sample(dataset: Dataset, size_px: int) -> tuple[list[Pixels], list[tuple[int, ...]]]:
+    """Returns a sample of the training images as the network sees them, one class after the other.
 
     Returns:
-        Images, uint8 [size_px, size_px, 3], and the labels of each.
+        The images, uint8 [size_px, size_px, 3], and the labels of each.
     """
-    records = _records_at(dataset, choose_shown(_first_labels(dataset), len(dataset.classes)))
-    return [_decoded(record.image, size_px) for record in records], [record.labels for record in records]
+    records = _records_at(dataset, choose_sample(_first_labels(dataset), len(dataset.classes)))
+    return [_decode(record.image, size_px) for record in records], [record.labels for record in records]
 
 
-def choose_shown(labels: Sequence[tuple[int, ...]], classes: int) -> list[int]:
-    """Returns the places of the images to show: one of each class that is there, then another of each, and so on.
+def choose_sample(labels: Sequence[tuple[int, ...]], classes: int) -> list[int]:
+    """Returns the indices of the images to show: one of each class, then a second of each, and so on.
 
     Args:
-        labels: Of the images to choose from.
-        classes: How many there are; of more than fit, some are shown, evenly spread.
+        labels: The labels of the images to choose from.
+        classes: Number of classes; if not all of them fit, an evenly spaced selection is shown.
     """
-    of_class: dict[int, list[int]] = {label: [] for label in _spread(classes)}
-    for place, some in enumerate(labels):
-        for label in of_class.keys() & set(some):
-            of_class[label].append(place)
-    turns = max(_FEW_IMAGES // len(of_class), 1)
-    chosen = [places[turn] for turn in range(turns) for places in of_class.values() if turn < len(places)]
-    # An image of several classes may be chosen for each; images of none are shown where there are no others.
+    by_class: dict[int, list[int]] = {label: [] for label in _spread(classes)}
+    for index, image_labels in enumerate(labels):
+        for label in by_class.keys() & set(image_labels):
+            by_class[label].append(index)
+    rounds = max(_FEW_IMAGES // len(by_class), 1)
+    chosen = [indices[turn] for turn in range(rounds) for indices in by_class.values() if turn < len(indices)]
+    # An image of several classes may be chosen more than once; without any labels, the first images are shown.
     return list(dict.fromkeys(chosen)) or list(range(min(len(labels), _FEW_IMAGES)))
 
 
@@ -150,22 +150,22 @@ def draw_images(images: Sequence[Pixels], labels: Sequence[tuple[int, ...]], cla
     """Returns a PNG file of images with the names of their classes.
 
     Args:
-        images: uint8 [size, size, 3].
-        labels: Of each.
-        classes: Names of all.
+        images: uint8 [size, size, 3] each.
+        labels: The labels of each image.
+        classes: The names of all classes.
     """
     names, families = readable_names(classes)
-    captions = [", ".join(names[label] for label in some) or "(no class)" for some in labels]
-    # A class a column, or two, where there are few.
+    captions = [", ".join(names[label] for label in image_labels) or "(no label)" for image_labels in labels]
+    # If the classes are few, each has a column or more.
     columns = _COLUMNS // len(classes) * len(classes) if len(classes) <= _COLUMNS else _COLUMNS
     return _draw_grid(images, captions, columns, families)
 
 
 def draw_variations(image: Pixels, settings: AugmentSettings, seed: int) -> bytes:
-    """Returns a PNG file of an image, uint8 [size, size, 3], and how training may see it."""
+    """Returns a PNG file of an image, uint8 [size, size, 3], and of variations that training may see."""
     seeds = range(seed, seed + _VARIATIONS)
-    varied = [np.asarray(one) for one in show_variations(tf.constant(image), settings, seeds)]
-    return _draw_grid([image, *varied], ["as it is", *[""] * len(varied)], _VARIATION_COLUMNS)
+    varied = [np.asarray(variation) for variation in make_variations(tf.constant(image), settings, seeds)]
+    return _draw_grid([image, *varied], ["original", *[""] * len(varied)], _VARIATION_COLUMNS)
 
 
 def _spread(classes: int) -> list[int]:
@@ -173,19 +173,19 @@ def _spread(classes: int) -> list[int]:
 
 
 def _first_labels(dataset: Dataset) -> list[tuple[int, ...]]:
-    return [labels for labels, _ in zip(dataset.labels("train"), range(_LOOKED_AT), strict=False)]
+    return [labels for labels, _ in zip(dataset.labels("train"), range(_CANDIDATES), strict=False)]
 
 
-def _records_at(dataset: Dataset, places: Sequence[int]) -> list[Record]:
-    wanted, found = set(places), {}
-    for place, record in zip(range(max(places) + 1), dataset.records("train"), strict=False):
-        if place in wanted:
-            found[place] = record
-    return [found[place] for place in places]
+def _records_at(dataset: Dataset, indices: Sequence[int]) -> list[Record]:
+    chosen, found = set(indices), {}
+    for index, record in zip(range(max(indices) + 1), dataset.records("train"), strict=False):
+        if index in chosen:
+            found[index] = record
+    return [found[index] for index in indices]
 
 
-def _decoded(data: bytes, size_px: int) -> Pixels:
-    # By Pillow, as the graph of decode_image takes longer to be made than these few images to be decoded.
+def _decode(data: bytes, size_px: int) -> Pixels:
+    # By Pillow: building the graph of decode_image takes longer than decoding these few images.
     with Image.open(io.BytesIO(data)) as image:
         image.draft("RGB", (2 * size_px, 2 * size_px))
         return np.asarray(image.convert("RGB").resize((size_px, size_px), Image.Resampling.BILINEAR))
@@ -197,7 +197,7 @@ def _draw_grid(
     tiles = [_tile(image) for image in images]
     columns = min(columns, len(tiles))
     side = len(tiles[0])
-    captions = [_cut(caption, round(_LETTERS_A_LINE * side / _TILE_PX)) for caption in captions]
+    captions = [_wrap(caption, round(_CHARACTERS_PER_LINE * side / _TILE_PX)) for caption in captions]
     lines = max(len(caption.splitlines()) for caption in captions)
     width, height = side + _GAP_PX, side + _GAP_PX + lines * _LINE_PX
     rows = -(-len(tiles) // columns)
@@ -215,7 +215,7 @@ def _draw_grid(
             va="top",
             linespacing=1.1,
             parse_math=False,
-            clip_box=Bbox.from_bounds(left, 0, side, canvas.shape[0]),  # names of wide letters end there too
+            clip_box=Bbox.from_bounds(left, 0, side, canvas.shape[0]),  # clips names of wide characters, too
             clip_on=True,
         )
     figure.figimage(canvas)
@@ -223,7 +223,7 @@ def _draw_grid(
 
 
 def _tile(image: Pixels) -> Pixels:
-    """Returns an image at about the size it is shown: tiny ones enlarged without smoothing, to show their pixels."""
+    """Returns an image at about its displayed size; tiny ones are enlarged without smoothing, to show their pixels."""
     side = len(image)
     if side <= _TILE_PX:
         scale = _TILE_PX // side
@@ -231,7 +231,7 @@ def _tile(image: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(image).resize((_TILE_PX, _TILE_PX), Image.Resampling.LANCZOS))
 
 
-def _cut(text: str, letters: int) -> str:
-    wide = any(unicodedata.east_asian_width(letter) in "WF" for letter in text)
-    lines = textwrap.wrap(text, letters // 2 if wide else letters, max_lines=_MOST_LINES, placeholder="…")
+def _wrap(text: str, characters: int) -> str:
+    wide = any(unicodedata.east_asian_width(character) in "WF" for character in text)
+    lines = textwrap.wrap(text, characters // 2 if wide else characters, max_lines=_MOST_LINES, placeholder="…")
     return "\n".join(lines)

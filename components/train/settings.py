@@ -18,44 +18,44 @@ _MAX_UNITS = 1 << 20
 
 
 def _check_units(value: Any) -> Any:
-    # Said once, where a union of types would say it once a type.
+    # One message, where a union of types would have one per type.
     units = value if isinstance(value, list | tuple) else [0 if value is None else value]
-    if not all(type(one) is int and 0 <= one <= _MAX_UNITS for one in units) or (units is value and 0 in units):
-        raise ValueError("give a number of units (64), several ([256, 64]), or 0 for no such layer")
+    if not all(type(count) is int and 0 <= count <= _MAX_UNITS for count in units) or (units is value and 0 in units):
+        raise ValueError("use a number of units (64), a list ([256, 64]), or 0 for no hidden layer")
     return value
 
 
 def _check_layers(value: Any) -> Any:
     good = (type(value) is int and value >= 1) or (type(value) is float and 0 < value <= 1)
     if not good and not (isinstance(value, str) and value):
-        raise ValueError("give how many of the last layers (30), what share of them (0.3), or the name of the first")
+        raise ValueError("use a number of last layers (30), a share of all (0.3), or the name of the first layer")
     return value
 
 
 class AugmentSettings(BaseModel):
-    """How much training images are varied; nothing is, by default."""
+    """Data augmentation of training images; off by default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rotation_degrees: float = Field(0, ge=0, le=180, description="turn by up to so many degrees either way")
-    shift_fraction: float = Field(0, ge=0, le=1, description="move by up to this share of height and width, 0 to 1")
+    rotation_degrees: float = Field(0, ge=0, le=180, description="rotate by up to this many degrees either way")
+    shift_fraction: float = Field(0, ge=0, le=1, description="shift by up to this share of height and width, 0 to 1")
     zoom_fraction: float = Field(0, ge=0, lt=1, description="zoom in or out by up to this share, 0 to 1")
-    flip: Literal["none", "horizontal", "vertical", "both"] = Field("none", description="mirror one image in two")
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field("none", description="mirror half of the images")
     brightness_fraction: float = Field(
-        0, ge=0, le=1, description="lighter or darker by up to this share of 0..255, 0 to 1"
+        0, ge=0, le=1, description="brighten or darken by up to this share of 0..255, 0 to 1"
     )
-    contrast_fraction: float = Field(0, ge=0, lt=1, description="more or less contrast by up to this share, 0 to 1")
+    contrast_fraction: float = Field(0, ge=0, lt=1, description="change the contrast by up to this share, 0 to 1")
     variants: int = Field(
         0,
         ge=0,
         le=1000,
-        description="variations of each image whose features are computed once, for the head on a frozen backbone; "
-        "0: every epoch anew, through the backbone",
+        description="number of variations per image whose features are computed once, for the head on a frozen "
+        "backbone; 0: new variations in every epoch, through the backbone",
     )
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is varied."""
+        """True if anything is augmented."""
         amounts = (
             self.rotation_degrees,
             self.shift_fraction,
@@ -67,107 +67,112 @@ class AugmentSettings(BaseModel):
 
 
 class FineTuneSettings(BaseModel):
-    """How the last layers of a backbone are trained on, after the head."""
+    """Fine-tuning of a backbone's last layers, after the head."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layers: Annotated[int | float | str, BeforeValidator(_check_layers)] = Field(
         0.3,
-        description="which: how many of the last (30), what share of them (0.3), or from one on (block_13_expand)",
+        description="number of last layers (30), share of all (0.3), or name of the first layer (block_13_expand)",
     )
     learning_rate: float = Field(1e-4, gt=0, le=1, description="highest learning rate, after the warm-up")
-    warmup_epochs: float = Field(1, ge=0, le=1000, description="epochs over which it rises from 0")
-    max_epochs: int = Field(20, ge=1, le=100_000, description="most passes; it falls along a cosine until the last")
+    warmup_epochs: float = Field(1, ge=0, le=1000, description="epochs over which the learning rate rises from 0")
+    max_epochs: int = Field(
+        20, ge=1, le=100_000, description="most epochs; the learning rate decays to the last along a cosine"
+    )
 
 
 class TrainSettings(StepSettings):
-    """What is trained, and how."""
+    """What to train, and how."""
 
     section = "train"
 
-    # What is trained.
+    # The network.
     backbone: str = Field("cnn", description='"dense", "cnn", or the name of a keras.applications model')
     weights: str = Field(
         "imagenet",
-        description='"imagenet", "none", or path or URI of a weights file without top, of a keras.applications model',
+        description='of a keras.applications model: "imagenet", "none", or path or URI of a weights file without top',
     )
     weights_sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="what a weights file must hash to; a run fills it in"
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the weights file; a run fills it in"
     )
     image_size_px: int = Field(64, ge=4, le=2048, description="height and width that images are resized to, in pixels")
-    channels: Literal[1, 3] = Field(3, description="3 for colour, 1 to make images grey inside the model")
+    channels: Literal[1, 3] = Field(3, description="3 for colour, 1 to convert images to grey inside the model")
     pooling: Literal["avg", "max", "flatten"] = Field(
-        "avg", description="what makes one row of numbers of a backbone's last map"
+        "avg", description="how a backbone's last feature map becomes a vector"
     )
     hidden_units: Annotated[int | tuple[int, ...] | None, BeforeValidator(_check_units)] = Field(
         None,
-        description="units of the relu layers before the last: 64, or [256, 64]; 0: none; default: 128 for dense and "
-        "cnn, else none",
+        description="units of the hidden relu layers: 64, or [256, 64]; 0 for none; default: 128 for dense and cnn, "
+        "else none",
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of units dropped before the last layer, 0 to 1")
 
-    # How.
+    # The training.
     recipe: Literal["head", "fine_tune", "all", "auto"] = Field(
         "head",
-        description='with pretrained weights: train the "head" alone; then "fine_tune" the last layers, or "all"; '
-        '"auto": what amount of data and likeness to ImageNet ask for',
+        description='with pretrained weights: train the "head" only, then "fine_tune" the last layers, or "all"; '
+        '"auto" chooses by the amount of data and its similarity to ImageNet',
     )
     fine_tune: FineTuneSettings = Field(
-        FineTuneSettings.model_validate({}), description="the last layers of a backbone, after the head"
+        FineTuneSettings.model_validate({}), description="fine-tuning of the last layers, after the head"
     )
-    augment: AugmentSettings = Field(AugmentSettings.model_validate({}), description="variations of training images")
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adam", description="which one")
-    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd (Nesterov's) and rmsprop, 0 to 1")
+    augment: AugmentSettings = Field(
+        AugmentSettings.model_validate({}), description="data augmentation of training images"
+    )
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adam", description="the optimizer")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd (Nesterov) and rmsprop, 0 to 1")
     weight_decay: float = Field(0.004, ge=0, le=1, description="of adamw, per step, times the learning rate")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="highest, per step; times the number of devices")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="highest rate; multiplied by the number of devices")
     warmup_epochs: float = Field(0, ge=0, le=1000, description="epochs over which the learning rate rises from 0")
-    decay: Literal["none", "cosine"] = Field("none", description="how the learning rate falls until max_epochs")
+    decay: Literal["none", "cosine"] = Field("none", description="how the learning rate decays until max_epochs")
     label_smoothing: float = Field(0, ge=0, lt=1, description="share of certainty taken from the labels, 0 to 1")
     balance: Literal["none", "class_weights", "sampling"] = Field(
-        "none", description="make classes count the same: by weights, or by showing images of small ones more often"
+        "none", description="make all classes count the same: by class weights, or by sampling small classes more often"
     )
-    batch_size: int = Field(32, ge=1, le=65536, description="images a step, on each device")
-    seed: int = Field(0, ge=0, lt=2**31, description="of every random choice")
-    warm_start: bool = Field(False, description="begin with the weights of the live release")
+    batch_size: int = Field(32, ge=1, le=65536, description="images per step and device")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of all random choices")
+    warm_start: bool = Field(False, description="start from the weights of the live release")
 
-    # When it ends.
-    max_epochs: int = Field(40, ge=1, le=100_000, description="most passes over the train split")
-    patience_epochs: int = Field(5, ge=1, description="stop after so many epochs that were not the best")
+    # When to stop.
+    max_epochs: int = Field(40, ge=1, le=100_000, description="most epochs")
+    patience_epochs: int = Field(5, ge=1, description="stop after this many epochs without improvement")
     best: Literal["val_loss", "val_accuracy"] = Field(
-        "val_loss", description="the best epoch is that of the lowest val_loss, or of the highest val_accuracy"
+        "val_loss", description="the best epoch has the lowest val_loss, or the highest val_accuracy"
     )
     target_accuracy: float | None = Field(
         None, gt=0, le=1, description="stop when an epoch's training accuracy reaches this, 0 to 1"
     )
     target_loss: float | None = Field(None, gt=0, description="stop when an epoch's training loss is below this")
     time_budget_minutes: float | None = Field(
-        None, gt=0, description="stop training after so many minutes, wherever it is; an interrupted one's count too"
+        None,
+        gt=0,
+        description="stop after this many minutes of training, interrupted ones included",
     )
 
-    # Where, and with what.
+    # Devices and resources.
     strategy: Literal["auto", "cpu", "mirrored", "tpu"] = Field(
-        "auto", description="devices: what is there, the CPU alone, all GPUs (or CPU devices), or a TPU"
+        "auto", description="devices: the best available, the CPU only, all GPUs (or CPU devices), or a TPU"
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="of computing; auto: bfloat16 on TPUs and GPUs that have it, else float32; the model is float32",
+        description="precision of training; auto: bfloat16 on TPUs and GPUs that support it, else float32; the "
+        "saved model is float32",
     )
     features: Literal["auto", "kept", "anew"] = Field(
         "auto",
-        description="what frozen layers give: kept, computed once, or computed anew each epoch; auto: kept where that "
-        "is exact, and within the budgets",
+        description="features of frozen layers: computed once and kept, or anew in every epoch; auto: kept if that is "
+        "exact and within the budgets",
     )
-    cache_mib: int = Field(
-        4096, ge=0, le=1 << 30, description="memory for decoded images or features, in MiB; beyond it, see below"
-    )
+    cache_mib: int = Field(4096, ge=0, le=1 << 30, description="memory for decoded images or features, in MiB")
     cache_disk_mib: int = Field(
         16384,
         ge=0,
         le=1 << 30,
-        description="disk for features that memory is too small for, in MiB; never for images",
+        description="disk space for features that exceed cache_mib, in MiB; never used for images",
     )
     checkpoint_minutes: float = Field(
-        5, gt=0, description="longest time between two checkpoints; there is one after each epoch besides"
+        5, gt=0, description="longest time between two checkpoints; each epoch ends with one, too"
     )
 
 
@@ -175,14 +180,14 @@ FROM_SCRATCH = ("dense", "cnn")
 
 
 def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> None:
-    """Checks that train's settings fit together.
+    """Checks that train's settings agree with each other.
 
     Args:
-        settings: Of train.
+        settings: The settings of train.
         try_weights: Also load the weights into the backbone, which imports Keras (seconds).
 
     Raises:
-        UsageError: If a backbone does not exist, something does not fit it, or settings contradict each other.
+        UsageError: If the backbone does not exist or does not fit, or if settings contradict each other.
     """
     if settings.backbone not in FROM_SCRATCH:
         check_backbone(settings.backbone, settings.image_size_px, settings.channels, settings.weights)
@@ -190,31 +195,29 @@ def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> Non
         raise UsageError(contradiction)
     file = weights_file(settings)
     if file and settings.weights_sha256 and settings.weights_sha256 != (found := _sha256(file)):
-        raise UsageError(
-            f"train.weights={settings.weights!r} is not the file of train.weights_sha256; its hash is {found}"
-        )
+        raise UsageError(f"train.weights={settings.weights!r} does not match train.weights_sha256; its hash is {found}")
     if try_weights and settings.backbone not in FROM_SCRATCH:
         load_backbone(settings.backbone, settings.image_size_px, settings.weights)
 
 
 def _contradictions(settings: TrainSettings) -> Iterator[str]:
-    """Yields what cannot be meant, and what to set instead."""
+    """Yields each contradiction and how to resolve it."""
     backbone, recipe, fine, augment = settings.backbone, settings.recipe, settings.fine_tune, settings.augment
     from_scratch = backbone in FROM_SCRATCH or settings.weights == "none"
     if from_scratch:
         what = backbone if backbone in FROM_SCRATCH else f"{backbone} with train.weights=none"
         if recipe != "head":
-            yield f"train.recipe={recipe}: {what} is trained whole, from scratch; leave the recipe out, or give weights"
+            yield f"train.recipe={recipe}: all of {what} is trained from scratch; omit the recipe, or set train.weights"
         if settings.features == "kept":
-            yield f"train.features=kept: nothing of {what} is frozen; leave it out"
+            yield f"train.features=kept: {what} has no frozen layers; omit it"
         if augment.variants:
-            yield f"train.augment.variants={augment.variants}: {what} has no frozen layers; leave it out"
+            yield f"train.augment.variants={augment.variants}: {what} has no frozen layers; omit it"
     if augment.variants and not augment.is_on:
-        yield f"train.augment.variants={augment.variants}: nothing is varied; give train.augment.flip or another"
+        yield f"train.augment.variants={augment.variants}: augmentation is off; set train.augment.flip or another"
     if augment.variants and settings.features == "anew":
-        yield f"train.augment.variants={augment.variants} are kept, but train.features=anew; leave one of them out"
+        yield f"train.augment.variants={augment.variants} keeps features, but train.features=anew; omit one of them"
     if augment.is_on and not augment.variants and settings.features == "kept":
-        yield "train.features=kept, but every epoch varies images anew; give train.augment.variants, or leave it out"
+        yield "train.features=kept, but every epoch augments images again; set train.augment.variants, or omit it"
     if settings.warmup_epochs > settings.max_epochs:
         yield _too_long("train", settings.warmup_epochs, settings.max_epochs)
     if recipe != "head" and fine.warmup_epochs > fine.max_epochs:
@@ -222,15 +225,15 @@ def _contradictions(settings: TrainSettings) -> Iterator[str]:
 
 
 def _too_long(where: str, warmup_epochs: float, max_epochs: int) -> str:
-    return f"{where}.warmup_epochs={warmup_epochs:g} is more than {where}.max_epochs={max_epochs}; make it less"
+    return f"{where}.warmup_epochs={warmup_epochs:g} is more than {where}.max_epochs={max_epochs}; reduce it"
 
 
 def check_dataset(dataset: "Dataset", settings: TrainSettings) -> None:
     """Checks that a dataset can be trained on.
 
     Raises:
-        PetalflowError: If a split is empty, or a class has no training images.
-        UsageError: If the batch is larger than the split.
+        PetalflowError: If a split is empty or a class has no training images.
+        UsageError: If a batch is larger than the train split.
     """
     for split in ("train", "validation"):
         if not dataset.size(split):
@@ -238,31 +241,30 @@ def check_dataset(dataset: "Dataset", settings: TrainSettings) -> None:
     absent = [name for name in dataset.classes if not dataset.counts["train"].get(name)]
     if absent:
         raise PetalflowError(
-            f"{dataset.root} has no training images of {', '.join(absent)}; add images of it, or leave the class out"
+            f"{dataset.root} has no training images of {', '.join(absent)}; add some, or leave the class out"
         )
     if settings.batch_size > dataset.size("train"):
         raise UsageError(
             f"train.batch_size={settings.batch_size} is more than the {dataset.size('train')} training images of "
-            f"{dataset.root}; give at most that"
+            f"{dataset.root}; reduce it"
         )
 
 
 def weights_file(settings: TrainSettings) -> str | None:
-    """Returns the address of the weights file that the training reads, or None if it reads none."""
+    """Returns the address of the weights file that the training reads, or None."""
     no_file = settings.backbone in FROM_SCRATCH or settings.weights in ("imagenet", "none")
     return None if no_file else settings.weights
 
 
 def downloads_weights(settings: TrainSettings) -> bool:
-    """Tells whether the training needs a network, for weights that Keras publishes."""
+    """Returns True if Keras downloads the weights for the training."""
     return settings.backbone not in FROM_SCRATCH and settings.weights == "imagenet"
 
 
-def pinned(settings: TrainSettings) -> TrainSettings:
-    """Returns the settings with a weights file named by absolute address and hash.
+def pin_weights(settings: TrainSettings) -> TrainSettings:
+    """Returns the settings with the weights file's absolute address and hash.
 
-    So the settings say what is trained from wherever the step runs, and a cache notices
-    when the file changes.
+    Then they name the same weights wherever the step runs, and a cache notices when the file changes.
     """
     file = weights_file(settings)
     if file is None or not storage.is_file(file):
@@ -273,5 +275,5 @@ def pinned(settings: TrainSettings) -> TrainSettings:
 
 
 def _sha256(address: str) -> str:
-    with storage.local_file(address) as here, here.open("rb") as file:
+    with storage.local_file(address) as path, path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,33 +15,33 @@ from petalflow.model.task import LABEL_THRESHOLD, Task
 
 
 class Objective:
-    """Losses and right answers of a batch.
+    """The loss of a task, and what counts as a correct prediction.
 
     Attributes:
-        guess: The loss of one who guesses, in nats.
+        chance_loss: The loss of guessing, in nats.
     """
 
     def __init__(self, task: Task, classes: int, label_smoothing: float) -> None:
         self._task, self._classes = task, classes
         kind = keras.losses.CategoricalCrossentropy if task is Task.MULTI_CLASS else keras.losses.BinaryCrossentropy
         self._loss = kind(label_smoothing=label_smoothing, reduction=None)
-        self.guess = math.log(classes if task is Task.MULTI_CLASS else 2)
+        self.chance_loss = math.log(classes if task is Task.MULTI_CLASS else 2)
 
     def losses(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Returns the loss of each image, float32 [b].
 
         Args:
-            labels: int64 [b], or 0 and 1 a class, [b, classes].
+            labels: int64 [b], or multi-hot, [b, classes].
             outputs: Probabilities, [b, units].
         """
         return self._loss(self._targets(labels), tf.cast(outputs, tf.float32))
 
-    def right(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Returns whether each image's answer is right, float32 [b], 0 or 1; of several labels, the share that is."""
+    def correct(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns 1 for each correct prediction, else 0, float32 [b]; with several labels, the correct share."""
         if self._task is Task.MULTI_CLASS:
             return tf.cast(tf.argmax(outputs, axis=1) == labels, tf.float32)
-        answers = tf.cast(outputs > LABEL_THRESHOLD, tf.float32)
-        return tf.reduce_mean(tf.cast(answers == self._targets(labels), tf.float32), axis=1)
+        predicted = tf.cast(outputs > LABEL_THRESHOLD, tf.float32)
+        return tf.reduce_mean(tf.cast(predicted == self._targets(labels), tf.float32), axis=1)
 
     def _targets(self, labels: tf.Tensor) -> tf.Tensor:
         if self._task is Task.MULTI_CLASS:
@@ -50,58 +50,58 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Learning:
-    """How one phase learns.
+class PhaseSchedule:
+    """The length of a phase and its learning rate.
 
     Attributes:
-        rate: The highest learning rate, of all devices together.
+        peak_rate: The highest learning rate, for all devices together.
         warmup_epochs: Epochs over which it rises from 0.
-        cosine: Whether it falls along a cosine then, to 0 at the end of the last epoch.
-        max_epochs: Most epochs of the phase.
+        cosine: True if it then decays along a cosine, to 0 at the end of the last epoch.
+        max_epochs: The most epochs of the phase.
     """
 
-    rate: float
+    peak_rate: float
     warmup_epochs: float
     cosine: bool
     max_epochs: int
 
-    def schedule(self, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    def learning_rate(self, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
         """Returns the learning rate as a function of the step.
 
         Linear warm-up (Goyal et al. 2017, arXiv:1706.02677), cosine decay (Loshchilov and Hutter 2016,
         arXiv:1608.03983) without restarts.
 
         Args:
-            steps: An epoch's.
+            steps: Steps of an epoch.
         """
         warmup = round(self.warmup_epochs * steps)
         return keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup else self.rate,
+            initial_learning_rate=0.0 if warmup else self.peak_rate,
             decay_steps=max(self.max_epochs * steps - warmup, 1),
             alpha=0.0 if self.cosine else 1.0,
-            warmup_target=self.rate if warmup else None,
+            warmup_target=self.peak_rate if warmup else None,
             warmup_steps=warmup,
         )
 
-    def rate_in(self, epoch: int, steps: int) -> float:
-        """Returns the learning rate in the middle of an epoch, which is 0 neither in the first nor in the last.
+    def rate_in_epoch(self, epoch: int, steps: int) -> float:
+        """Returns the learning rate in the middle of an epoch, where even a warm-up or the last epoch has one above 0.
 
         Args:
-            epoch: From 0.
-            steps: An epoch's.
+            epoch: Its index, from 0.
+            steps: Steps of an epoch.
         """
-        return float(self.schedule(steps)((epoch + 0.5) * steps))
+        return float(self.learning_rate(steps)((epoch + 0.5) * steps))
 
 
-def make_optimizer(settings: TrainSettings, learning: Learning, steps: int) -> keras.Optimizer:
+def make_optimizer(settings: TrainSettings, schedule: PhaseSchedule, steps: int) -> keras.Optimizer:
     """Returns the optimizer that the settings name.
 
     Args:
-        settings: Of train.
-        learning: The phase's.
-        steps: An epoch's.
+        settings: The settings of train.
+        schedule: The phase's learning rate.
+        steps: Steps of an epoch.
     """
-    rate = learning.schedule(steps)
+    rate = schedule.learning_rate(steps)
     if settings.optimizer == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
     if settings.optimizer == "rmsprop":
@@ -111,12 +111,12 @@ def make_optimizer(settings: TrainSettings, learning: Learning, steps: int) -> k
     return keras.optimizers.Adam(rate)
 
 
-# One execution takes about so long: short enough to notice a request to end, long enough to cost nothing.
+# One execution takes about this long: short enough to notice a request to stop, long enough to cost nothing.
 _EXECUTION_S = 0.5
 
 
 class Steps:
-    """Runs a network over batches."""
+    """Runs a network over batches, several steps per execution."""
 
     def __init__(
         self,
@@ -137,16 +137,16 @@ class Steps:
         """
         self._model, self._optimizer, self._objective = model, optimizer, objective
         self._strategy = devices.strategy
-        # A TPU's strategy compiles what it runs by itself.
+        # A TPU strategy compiles what it runs by itself.
         compiled = devices.compiled and not isinstance(self._strategy, tf.distribute.TPUStrategy)
         self._run = {
-            training: tf.function(self._several(tf.function(step, jit_compile=True) if compiled else step))
+            training: tf.function(self._repeat(tf.function(step, jit_compile=True) if compiled else step))
             for training, step in ((True, self._train_on), (False, self._score_on))
         }
         self._steps_per_execution = {True: first_execution, False: first_execution}
 
     def run(self, batches: tf.data.Dataset, steps: int, *, training: bool) -> Iterator[tuple[int, Sums]]:
-        """Runs over batches; yields after each execution how many there were, and their sums."""
+        """Runs over batches; yields the number of steps and their sums after each execution."""
         batches = self._strategy.experimental_distribute_dataset(batches)
         iterator = iter(batches)
         done = 0
@@ -154,29 +154,29 @@ class Steps:
             count = min(self._steps_per_execution[training], steps - done)
             began = time.monotonic()
             sums, waited = self._run[training](iterator, tf.constant(count))
-            loss, right, weight = map(float, sums.numpy())
+            loss, correct, weight = map(float, sums.numpy())
             took = time.monotonic() - began
             done += count
-            if count == self._steps_per_execution[training]:  # not what was left of an epoch
+            if count == self._steps_per_execution[training]:  # not the rest of an epoch
                 self._steps_per_execution[training] = next_steps_per_execution(count, took)
-            yield count, Sums(loss, right, weight, took, float(waited))
+            yield count, Sums(loss, correct, weight, took, float(waited))
 
-    def _several(self, step: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
-        def several(iterator: tf.data.Iterator, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _repeat(self, step: Callable[..., tf.Tensor]) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+        def repeat(iterator: tf.data.Iterator, count: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # float64, so that the sums of an epoch do not depend on how many steps an execution has.
             sums, waited = tf.zeros([3], tf.float64), tf.zeros([], tf.float64)
             for _ in tf.range(count):
-                # Or else the next batch is asked for, and waited for, while the device works on this one.
+                # Otherwise the next batch is requested, and waited for, while the device still computes this one.
                 tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-                asked = tf.timestamp()
+                requested = tf.timestamp()
                 batch = next(iterator)
                 with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-                    waited += tf.timestamp() - asked
-                of_devices = self._strategy.run(step, args=batch)
-                sums += tf.cast(self._strategy.reduce(tf.distribute.ReduceOp.SUM, of_devices, axis=None), tf.float64)
+                    waited += tf.timestamp() - requested
+                per_device = self._strategy.run(step, args=batch)
+                sums += tf.cast(self._strategy.reduce(tf.distribute.ReduceOp.SUM, per_device, axis=None), tf.float64)
             return sums, waited
 
-        return several
+        return repeat
 
     def _train_on(self, inputs: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         replica = tf.distribute.get_replica_context()
@@ -195,8 +195,8 @@ class Steps:
         return self._sums(self._objective.losses(labels, outputs) * weights, labels, outputs, weights)
 
     def _sums(self, losses: tf.Tensor, labels: tf.Tensor, outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        right = self._objective.right(labels, outputs) * weights
-        return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(right), tf.reduce_sum(weights)])
+        correct = self._objective.correct(labels, outputs) * weights
+        return tf.stack([tf.reduce_sum(losses), tf.reduce_sum(correct), tf.reduce_sum(weights)])
 
 
 def next_steps_per_execution(count: int, took_s: float) -> int:

@@ -1,4 +1,4 @@
-"""Train a classifier: from scratch, or a head on a pretrained backbone whose last layers may follow."""
+"""Train a classifier: from scratch, or a head on a pretrained backbone with optional fine-tuning."""
 
 import logging
 import time
@@ -10,15 +10,15 @@ import tensorflow as tf
 
 from components.train import networks, transfer_learning
 from components.train.checkpoints import open_checkpoints, remove_checkpoints
-from components.train.devices import choose_devices, computing_in, enough_memory
-from components.train.interruption import put_off
+from components.train.devices import choose_devices, dtype_policy, explain_out_of_memory
+from components.train.interruption import defer_signals
 from components.train.outputs import write_outputs
 from components.train.phase import Phase
-from components.train.settings import FROM_SCRATCH, TrainSettings, check_dataset, check_settings, pinned
+from components.train.settings import FROM_SCRATCH, TrainSettings, check_dataset, check_settings, pin_weights
 from components.train.state import VALIDATION_ACCURACY, DoesNotFitError, TrainingState
 from components.train.steps import Objective
 from components.train.training import Training
-from components.train.transfer_learning import guess_accuracy
+from components.train.transfer_learning import majority_accuracy
 from components.train.warm_start import warm_start
 from petalflow import storage
 from petalflow.dataset import open_dataset
@@ -27,7 +27,7 @@ from petalflow.model.task import Task
 
 log = logging.getLogger(__name__)
 
-SCRATCH = "from scratch"
+FROM_SCRATCH_PHASE = "from scratch"
 
 
 def train(
@@ -37,48 +37,48 @@ def train(
     state_uri: str | None = None,
     baseline: str = "",
 ) -> dict[str, Any]:
-    """Trains a model and writes it to the folder `out`: model.keras, model.json, history.json and what people look at.
+    """Trains a model and writes it to the folder `out`: model.keras, model.json, history.json and files for people.
 
-    The model that leaves is that of the best epoch.
+    The model has the weights of the best epoch.
 
     Args:
-        dataset_root: The dataset.
-        out: Folder to make.
+        dataset_root: Folder of the dataset.
+        out: Folder to create.
         settings: What to train, and how.
-        state_uri: Folder for what a killed training needs to go on; None to start anew each time.
-            It is removed when the model is there.
-        baseline: Address of the release to begin with, if the settings ask for one; "" if there is none yet.
+        state_uri: Folder of checkpoints, from which a killed training resumes; removed when the model is complete. None
+            for no checkpoints.
+        baseline: Address of the release to start from, if the settings ask for a warm start; "" if there is none yet.
 
     Returns:
-        What model.json holds.
+        The contents of model.json.
 
     Raises:
-        UsageError: If the settings do not fit together.
-        PetalflowError: If the dataset is not complete, or cannot be trained on.
+        UsageError: If the settings contradict each other.
+        PetalflowError: If the dataset is incomplete, or cannot be trained on.
     """
     check_settings(settings)
-    settings = pinned(settings)
+    settings = pin_weights(settings)
     dataset = open_dataset(dataset_root)
     check_dataset(dataset, settings)
     task = Task.of(len(dataset.classes), multi_label=dataset.multi_label)
     objective = Objective(task, len(dataset.classes), settings.label_smoothing)
     with (
         storage.building(out) as folder,
-        put_off(state_uri) as interruption,
+        defer_signals(state_uri) as interruption,
         open_checkpoints(state_uri) as checkpoints,
     ):
         devices = choose_devices(settings)
         state = TrainingState()
         training = Training(dataset, settings, task, devices, objective, state, interruption, checkpoints, baseline)
-        began = time.monotonic()
-        with computing_in(devices.policy), enough_memory(settings):
-            model = _trained(training)
+        start = time.monotonic()
+        with dtype_policy(devices.policy), explain_out_of_memory(settings):
+            model = _train_or_resume(training)
         if devices.policy != "float32":
-            model = networks.in_float32(model)
-        _warn_of_guessing(training)
+            model = networks.to_float32(model)
+        _warn_if_nothing_learned(training)
         state = training.state
         model.save(folder / MODEL_FILE)
-        info = _facts(training, model, time.monotonic() - began)
+        info = _describe(training, model, time.monotonic() - start)
         (folder / HISTORY_FILE).write_text(state.history_json())
         write_model_info(folder, info)
         write_outputs(folder, dataset, settings, model, state)
@@ -90,21 +90,21 @@ def train(
     return info
 
 
-def _warn_of_guessing(training: Training) -> None:
-    """Says so if the network answers no better than one who knows only how common the classes are."""
-    dataset, accuracy = training.dataset, training.state.best_of(VALIDATION_ACCURACY)
+def _warn_if_nothing_learned(training: Training) -> None:
+    """Warns if the network is no better than always predicting the most common class."""
+    dataset, accuracy = training.dataset, training.state.best_metric(VALIDATION_ACCURACY)
     counts = [dataset.counts["validation"].get(name, 0) for name in dataset.classes]
-    guess = guess_accuracy(counts, dataset.size("validation"), multi_label=dataset.multi_label)
-    if accuracy <= guess:
-        warning = f"nothing was learned: validation accuracy {accuracy:.3f}, and {guess:.3f} for the commonest answer"
+    majority = majority_accuracy(counts, dataset.size("validation"), multi_label=dataset.multi_label)
+    if accuracy <= majority:
+        warning = f"nothing was learned: validation accuracy {accuracy:.3f}, {majority:.3f} for the most common class"
         training.state.notes.append(warning)
         log.warning("%s; try another train.learning_rate, or train longer", warning)
 
 
-def _facts(training: Training, model: keras.Model, seconds: float) -> dict[str, Any]:
+def _describe(training: Training, model: keras.Model, seconds: float) -> dict[str, Any]:
     state, settings, dataset = training.state, training.settings, training.dataset
     return {
-        "validation_accuracy": state.best_of(VALIDATION_ACCURACY),
+        "validation_accuracy": state.best_metric(VALIDATION_ACCURACY),
         "best_epoch": (state.best_epoch or 0) + 1,
         "epochs": state.epochs,
         "classes": list(dataset.classes),
@@ -123,18 +123,18 @@ def _facts(training: Training, model: keras.Model, seconds: float) -> dict[str, 
     }
 
 
-def _trained(training: Training) -> keras.Model:
-    """Returns the network, trained on from the newest state that fits it, or from the beginning."""
+def _train_or_resume(training: Training) -> keras.Model:
+    """Returns the trained network; training resumes from the newest state that fits it, or starts from scratch."""
     settings = training.settings
     from_scratch = settings.backbone in FROM_SCRATCH or settings.weights == "none"
-    for state in training.states():
+    for state in training.resumable_states():
         training.state = state
         keras.utils.set_random_seed(settings.seed)
         try:
             return _train_from_scratch(training) if from_scratch else transfer_learning.train_pretrained(training)
         except DoesNotFitError as error:
             log.warning("the checkpoint after epoch %d does not fit this network: %s", state.epochs, error)
-    raise AssertionError("a new state fits")
+    raise AssertionError("a new state always fits")
 
 
 def _train_from_scratch(training: Training) -> keras.Model:
@@ -143,9 +143,9 @@ def _train_from_scratch(training: Training) -> keras.Model:
         if settings.backbone in FROM_SCRATCH:
             model = networks.build_from_scratch(settings, training.task, classes)
         else:
-            model = transfer_learning.build(training).whole  # with random weights
+            model = transfer_learning.build(training).whole  # random weights
     warm_start(training, model)
     log.info("%s from scratch, %s parameters", settings.backbone, f"{model.count_params():,}")
-    feeds = training.images("train"), training.images("validation")
-    training.run(0, lambda: Phase(SCRATCH, model, *feeds, training.learning()), trained=model)
+    feeds = training.image_feed("train"), training.image_feed("validation")
+    training.run(0, lambda: Phase(FROM_SCRATCH_PHASE, model, *feeds, training.schedule()), trained=model)
     return model

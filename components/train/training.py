@@ -1,4 +1,4 @@
-"""What all phases of a training share."""
+"""A training: what all of its phases share, how a phase is run or skipped, and what is saved in between."""
 
 import logging
 import time
@@ -9,13 +9,13 @@ import keras
 
 from components.train.augmentation import make_augmentation
 from components.train.checkpoints import Checkpoints
-from components.train.data import Batching, Feed, image_feed
+from components.train.data import Batching, Feed, make_image_feed
 from components.train.devices import Devices
 from components.train.interruption import Interruption
-from components.train.phase import NoNumbersError, Phase, budget_spent, run_phase
+from components.train.phase import NaNLossError, Phase, budget_spent, run_phase
 from components.train.settings import TrainSettings
-from components.train.state import TrainingState, assign, check_origin, origin_of, values_of
-from components.train.steps import Learning, Objective
+from components.train.state import TrainingState, assign, check_origin, copy_values, describe_origin
+from components.train.steps import Objective, PhaseSchedule
 from petalflow.dataset import Dataset
 from petalflow.model.task import Task
 
@@ -24,17 +24,17 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Training:
-    """All that the phases of a training share.
+    """What the phases of a training share.
 
     Attributes:
         dataset: What is trained on.
-        settings: How.
-        task: What is asked of the network.
+        settings: The settings of train.
+        task: The task that the network learns.
         devices: What computes.
-        objective: What is made small.
-        state: How far it is.
-        interruption: Whether it was asked to end.
-        checkpoints: Where the state is kept, or None.
+        objective: The loss to minimize.
+        state: How far the training is.
+        interruption: Whether the process was asked to stop.
+        checkpoints: Where the state is saved, or None.
         baseline: Address of the release that a warm start begins with; "" if there is none.
     """
 
@@ -48,31 +48,31 @@ class Training:
     checkpoints: Checkpoints | None
     baseline: str = ""
 
-    def states(self) -> Iterator[TrainingState]:
-        """Yields what to go on from: the states that are kept, the newest first, then a new one.
+    def resumable_states(self) -> Iterator[TrainingState]:
+        """Yields the states to start from: the saved ones, newest first, then a new one.
 
         Raises:
-            UsageError: If they are another training's.
+            UsageError: If the saved states belong to another training.
         """
-        origin = origin_of(self.dataset, self.settings, self.baseline)
+        origin = describe_origin(self.dataset, self.settings, self.baseline)
         if self.checkpoints and self.checkpoints.found:
             for state in self.checkpoints.states():
                 check_origin(state.origin, origin, self.checkpoints.uri)
                 state.origin = origin
                 step = f", step {state.step}" if state.step else ""
-                log.info("going on after epoch %d%s", state.epochs, step)
+                log.info("resuming after epoch %d%s", state.epochs, step)
                 yield state
-            log.warning("there is no other checkpoint at %s; starting anew", self.checkpoints.uri)
+            log.warning("no other checkpoint at %s; starting from scratch", self.checkpoints.uri)
         yield TrainingState(origin=origin)
 
     def run(self, index: int, make: Callable[[], Phase], trained: keras.Model | None = None) -> None:
-        """Runs a phase, unless it was done before this training was taken up.
+        """Runs a phase, unless it was finished before this training was resumed.
 
         Args:
-            index: Its place, from 0.
-            make: Makes it, with its feeds, which may take long.
-            trained: What it trains that later phases, or the end, build on. A training that is taken up later gets
-                that from the state; without it, the phase is made again to know.
+            index: Its index, from 0.
+            make: Makes the phase and its feeds, which may take long.
+            trained: What the phase trains that later phases, or the end, build on. A resumed training takes it from the
+                state; if None, the phase is made again.
         """
         state = self.state
         if state.phase > index:
@@ -82,23 +82,23 @@ class Training:
         if state.phase < index:
             state.phase, state.model, state.optimizer, state.best = index, [], [], []
         if index and (why := budget_spent(state, self.settings)):
-            log.info("phase %d is left out: %s", index + 1, why)
+            log.info("phase %d is skipped: %s", index + 1, why)
             return
-        phase = self._made(make)
+        phase = self._make_timed(make)
         try:
             run_phase(phase, state, self.settings, self.objective, self.devices, self.interruption, self.save)
-        except NoNumbersError:
-            self._forget()  # going on would end there again
+        except NaNLossError:
+            self._remove_checkpoints()  # resuming would end here again
             raise
         if trained is not None:
             state.phase, state.model, state.optimizer, state.best = index + 1, [], [], []
-            state.trained = values_of(trained.variables)
+            state.trained = copy_values(trained.variables)
             self.save(state)
         if self.checkpoints:
             self.checkpoints.flush()
 
-    def _made(self, make: Callable[[], Phase]) -> Phase:
-        """Makes a phase; its time counts, also if this process is asked to end meanwhile."""
+    def _make_timed(self, make: Callable[[], Phase]) -> Phase:
+        """Makes a phase; the time counts towards the budget, even if the process is asked to stop meanwhile."""
         began = time.monotonic()
         try:
             return make()
@@ -111,22 +111,22 @@ class Training:
             self.state.spent_s += time.monotonic() - began
 
     def note(self, text: str) -> None:
-        """Logs how it is trained, and keeps it for model.json; what is noted again after a kill stands there once."""
+        """Logs a note and keeps it for model.json, once even if a resumed training repeats it."""
         log.info("%s", text)
         if text not in self.state.notes:
             self.state.notes.append(text)
 
     def save(self, state: TrainingState) -> None:
-        """Keeps the state, if there is a place for it."""
+        """Saves the state, if there is a folder for it."""
         if self.checkpoints:
             self.checkpoints.save(state)
 
-    def _forget(self) -> None:
+    def _remove_checkpoints(self) -> None:
         if self.checkpoints:
             self.checkpoints.remove()
 
     def batching(self) -> Batching:
-        """Returns how images become batches."""
+        """Returns how images are batched."""
         return Batching(
             self.settings.batch_size * self.devices.count,
             self.settings.seed,
@@ -134,16 +134,16 @@ class Training:
             self.devices.whole_batches,
         )
 
-    def images(self, split: str) -> Feed:
-        """Returns the feed of a split's images; those of train are varied."""
+    def image_feed(self, split: str) -> Feed:
+        """Returns the feed of a split's images; those of the train split are augmented."""
         augment = self.settings.augment
-        vary = make_augmentation(augment) if split == "train" and augment.is_on else None
-        return image_feed(
-            self.dataset, split, self.settings.image_size_px, self.batching(), self.settings.cache_mib, vary
+        augmentation = make_augmentation(augment) if split == "train" and augment.is_on else None
+        return make_image_feed(
+            self.dataset, split, self.settings.image_size_px, self.batching(), self.settings.cache_mib, augmentation
         )
 
-    def learning(self) -> Learning:
-        """Returns how a network learns, but for the last layers of a backbone."""
+    def schedule(self) -> PhaseSchedule:
+        """Returns the schedule of all phases except fine-tuning."""
         settings = self.settings
         rate = settings.learning_rate * self.devices.count
-        return Learning(rate, settings.warmup_epochs, settings.decay == "cosine", settings.max_epochs)
+        return PhaseSchedule(rate, settings.warmup_epochs, settings.decay == "cosine", settings.max_epochs)

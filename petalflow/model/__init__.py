@@ -1,5 +1,5 @@
-"""The Keras model contract, decoding, and scoring.
+"""The contract of a Keras model, decoding images, and scoring.
 
-A model is one `.keras` file of built-in layers: input RGB [batch, height, width, 3], values
-0..255, scaling inside; output the probability of each class. It loads without this project.
+A model is one `.keras` file of built-in layers, which loads without this project. Its input is RGB [batch, height,
+width, 3] of 0..255, scaled inside the model; its output is the probability of each class.
 """

@@ -1,4 +1,4 @@
-"""What an export says of itself: export.json, beside the SavedModel."""
+"""The record of an export: export.json, beside the SavedModel."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,20 +14,20 @@ LITERT_FILE = "model.tflite"
 
 @dataclass(frozen=True)
 class Exported:
-    """An export that was proven to answer as a model did.
+    """An export that was proven to give the scores of the evaluated model.
 
     Attributes:
-        fingerprint: Of the dataset that the model was trained on.
-        class_names: In the order of the scores.
-        serving: What was done with the model's scores.
-        model_sha256: Of the model's file.
-        backbone: What kind of model it is.
-        parameters: How many it has.
+        fingerprint: Fingerprint of the dataset that the model was trained on.
+        class_names: Class names, in the order of the scores.
+        serving: How the served model uses the scores.
+        model_sha256: SHA-256 of the model's file.
+        backbone: The model's backbone.
+        parameters: The number of its parameters.
         image_size_px: Height and width of its input.
-        checked_images: On how many images the export was compared with the model.
-        largest_difference: Of a score, among them.
-        task: What the model was asked; says how to read what its Keras file gives.
-        warm_started_from: Address of the release that its training began with; None if with none.
+        checked_images: Number of images on which the export was compared with the model.
+        largest_difference: The largest difference of a score on them.
+        task: The model's task, which determines how to read the outputs of its Keras file.
+        warm_started_from: Address of the release that its training started from, or None.
     """
 
     fingerprint: str
@@ -39,7 +39,7 @@ class Exported:
     image_size_px: int
     checked_images: int
     largest_difference: float
-    task: Task = Task.MULTI_CLASS  # as exports that say none are
+    task: Task = Task.MULTI_CLASS  # the only task when exports did not record it
     warm_started_from: str | None = None
 
     def write(self, folder: str | Path) -> None:
@@ -48,7 +48,7 @@ class Exported:
 
     @classmethod
     def read(cls, folder: str | Path) -> "Exported":
-        """Returns what a folder's export.json says.
+        """Returns the export that a folder's export.json records.
 
         Raises:
             PetalflowError: If the folder is not a complete export.

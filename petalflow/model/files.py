@@ -1,4 +1,4 @@
-"""A trained model's folder: `model.keras` and, beside it, what a reader must know of it."""
+"""The folder of a trained model: `model.keras` and what is needed to read it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ CURVES_FILE = "curves.png"
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model and what it is.
+    """A model with its classes and task.
 
     Attributes:
-        keras_model: Images [batch, size, size, 3] of 0..255 to probabilities [batch, units of the task].
+        keras_model: From images [batch, size, size, 3] of 0..255 to probabilities [batch, units of the task].
         classes: Class names, in the order of the scores that `class_scores` makes of its outputs.
-        task: What it was asked.
+        task: The task that it learned.
         image_size_px: Height and width of its input.
-        info: All of model.json.
+        info: The contents of model.json.
     """
 
     keras_model: "keras.Model"
@@ -37,18 +37,18 @@ class TrainedModel:
 
 
 def write_model_info(folder: Path, info: dict[str, Any]) -> None:
-    """Writes model.json; it needs "classes", "task" and "image_size_px"."""
+    """Writes model.json; `info` must have "classes", "task" and "image_size_px"."""
     storage.write_json(str(folder / INFO_FILE), info)
 
 
 def model_sha256(folder: str | Path) -> str:
-    """Returns the SHA-256 of a trained model's file: what was judged, exported and released is this one."""
+    """Returns the SHA-256 of a trained model's file, which identifies it from evaluation to release."""
     with (Path(folder) / MODEL_FILE).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_model_info(folder: str | Path) -> dict[str, Any]:
-    """Returns what model.json says of a trained model, without loading it.
+    """Returns the contents of a trained model's model.json, without loading the model.
 
     Raises:
         PetalflowError: If the folder is not complete.
@@ -58,7 +58,7 @@ def read_model_info(folder: str | Path) -> dict[str, Any]:
 
 
 def load_model(folder: str | Path) -> TrainedModel:
-    """Returns the model in a folder that train made.
+    """Returns the model in a folder that train wrote.
 
     Raises:
         PetalflowError: If the folder is not complete.
@@ -66,8 +66,8 @@ def load_model(folder: str | Path) -> TrainedModel:
     import keras
 
     info = read_model_info(folder)
-    # safe_mode refuses models that would run code of their own when loaded.
+    # safe_mode refuses models that would run their own code on loading.
     model = keras.models.load_model(Path(folder) / MODEL_FILE, compile=False, safe_mode=True)
-    # A model of a version that knew one task alone says none.
+    # Versions that knew a single task did not record it.
     task = Task(info.get("task", Task.MULTI_CLASS))
     return TrainedModel(model, tuple(info["classes"]), task, info["image_size_px"], info)

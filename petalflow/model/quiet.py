@@ -1,4 +1,4 @@
-"""TensorFlow without its greetings."""
+"""Importing TensorFlow without its start-up messages."""
 
 import contextlib
 import os
@@ -10,18 +10,18 @@ from collections.abc import Iterator
 def quiet_start() -> Iterator[None]:
     """Hides what TensorFlow's libraries write to stderr while they are imported in the block.
 
-    They write before any of their settings for it is read, so the file descriptor itself is
-    turned away. An exception passes, and is shown by whoever catches it.
+    They write before they read any logging setting, so the file descriptor itself is redirected. Exceptions pass, and
+    are shown by the caller.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    stderr = os.dup(2)
+    devnull = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(devnull, 2)
         yield
     finally:
         sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)

@@ -1,4 +1,4 @@
-"""A dataset as tf.data: parsing here, decoding by the one function that serving uses too."""
+"""A dataset as tf.data: parsed records and decoded images."""
 
 from collections.abc import Callable
 
@@ -15,8 +15,8 @@ _SHARDS_AT_ONCE = 8
 def encoded_examples(dataset: Dataset, split: str) -> tf.data.Dataset:
     """Returns the records of a split, in order, with images still encoded.
 
-    Yields dicts of scalars: image (string), label (int64), filename (string), sha256 (string). Of a dataset of several
-    labels an image, label is multi-hot: int64 [number of classes], 1 for each class that the image has and else 0.
+    Yields dicts of scalars: image (string), label (int64), filename (string), sha256 (string). If images may have
+    several labels, label is multi-hot: int64 [number of classes], 1 for each class of the image, else 0.
     """
     parse = _parser(dataset, IMAGE, LABEL, FILENAME, SHA256)
     return records(dataset, split).map(parse, num_parallel_calls=tf.data.AUTOTUNE)
@@ -25,20 +25,20 @@ def encoded_examples(dataset: Dataset, split: str) -> tf.data.Dataset:
 def decoded_images(dataset: Dataset, split: str, size_px: int) -> tf.data.Dataset:
     """Returns the images and labels of a split, in order.
 
-    Yields pairs of an image, uint8 [size_px, size_px, 3], and a label as `encoded_examples` has it.
+    Yields pairs of an image, uint8 [size_px, size_px, 3], and a label like that of `encoded_examples`.
     """
     return records(dataset, split).map(decoder(dataset, size_px), num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def records(dataset: Dataset, split: str) -> tf.data.Dataset:
-    """Returns the records of a split, in order, as they are written: strings that `decoder` reads."""
+    """Returns the serialized records of a split, in order: strings that `decoder` reads."""
     return tf.data.TFRecordDataset([str(path) for path in dataset.paths(split)])
 
 
 def mixed_records(dataset: Dataset, split: str, seed: int) -> tf.data.Dataset:
-    """Returns the records of a split, its files in an order that the seed decides, several read at a time.
+    """Returns the records of a split, from several files at a time, which are shuffled by the seed.
 
-    Yields pairs of a record's place in the split, int64 from 0, and the record, a string that `decoder` reads.
+    Yields pairs of a record's index in the split, int64 from 0, and the record, a string that `decoder` reads.
     """
     starts = np.cumsum([0, *dataset.lengths(split)])[:-1]
     order = np.random.default_rng(seed).permutation(len(starts))
@@ -52,16 +52,16 @@ def mixed_records(dataset: Dataset, split: str, seed: int) -> tf.data.Dataset:
 
 
 def decoder(dataset: Dataset, size_px: int) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-    """Returns a function from a record to what `decoded_images` yields of it."""
+    """Returns a function from a record to the image and label that `decoded_images` yields."""
     parse = _parser(dataset, IMAGE, LABEL)
 
     def decode(record: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         example = parse(record)
         return decode_image(example[IMAGE], size_px, prepared=True), example[LABEL]
 
-    # AutoGraph would look for Python to convert in all of it, which takes a second.
-    as_it_is: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]] = tf.autograph.experimental.do_not_convert(decode)
-    return as_it_is
+    # AutoGraph would search all of it for Python to convert, which takes a second.
+    unconverted: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]] = tf.autograph.experimental.do_not_convert(decode)
+    return unconverted
 
 
 def _parser(dataset: Dataset, *names: str) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:

@@ -1,4 +1,4 @@
-"""How an accepted model is to be served: all that export needs of a verdict."""
+"""How to serve an accepted model: all that export needs of a verdict."""
 
 import json
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Serving:
-    """What a served model does with the scores of the one that was judged.
+    """How a served model uses the scores of the evaluated one.
 
     Attributes:
-        temperature: What logits are divided by; 1 leaves the scores as they are.
-        abstain_threshold: Scores below it are not answered, 0..1.
+        temperature: Divides the logits; 1 leaves the scores unchanged.
+        abstain_threshold: The model abstains if the best score is below this, 0..1.
     """
 
     temperature: float
@@ -20,14 +20,14 @@ class Serving:
 
     @classmethod
     def of_verdict(cls, verdict: Mapping[str, Any]) -> "Serving":
-        """Returns what verdict.json says of it."""
+        """Returns the values in verdict.json."""
         return cls(verdict["temperature"], verdict["abstain_threshold"])
 
     @classmethod
     def from_json(cls, text: str) -> "Serving":
-        """Returns what `to_json` wrote."""
+        """Returns the object that `to_json` wrote."""
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
-        """Returns canonical JSON: the argument of a step that is cached must not differ without a reason."""
+        """Returns canonical JSON: equal objects must give equal arguments of a cached step."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))

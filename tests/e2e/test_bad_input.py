@@ -113,7 +113,7 @@ def test_too_few_images_stop_before_training(place) -> None:
         ((*ENOUGH, "train.backbone=VGG16", "train.image_size_px=20"), ("20 is too small for VGG16", "32 or more")),
         (
             (*ENOUGH, "train.backbone=VGG16", "train.image_size_px=64", "train.channels=3", "train.weights=no.h5"),
-            ("'no.h5' is no file",),
+            ("'no.h5' is not a file",),
         ),
     ],
 )

@@ -103,7 +103,7 @@ def test_a_release_made_meanwhile_is_the_baseline_of_what_is_cached(place, tmp_p
     accepted(elsewhere.run(*longer))
     assert elsewhere.file()["run_id"] != preempted.file()["run_id"]
     assert ran(elsewhere) == ALL, "its cache is its own"
-    assert "train: going on after epoch " in (elsewhere.out / "run.log").read_text(), "its checkpoints are not"
+    assert "train: resuming after epoch " in (elsewhere.out / "run.log").read_text(), "its checkpoints are not"
     assert elsewhere.versions() == [1, 2, 3, 4, 5, 6]
 
     accepted(place.run(*SETTINGS))

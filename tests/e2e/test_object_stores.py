@@ -112,7 +112,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint_in_the_store(
     run: Run, written: list[str], killed_at_epoch: int
 ) -> None:
     assert 1 <= killed_at_epoch < 100
-    went_on = re.search(r"train: going on after epoch (\d+)", run.log())
+    went_on = re.search(r"train: resuming after epoch (\d+)", run.log())
     assert went_on
     assert killed_at_epoch <= int(went_on[1]) < 100, "the step saves once more when it sees that its runner is gone"
     assert storage.list_files(f"{run.bucket}/state/train") == [], "a training that is done leaves no checkpoint"

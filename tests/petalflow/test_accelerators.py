@@ -15,12 +15,12 @@ def look(**environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_it_names_the_devices() -> None:
+def test_the_command_names_the_devices() -> None:
     done = look()
     assert (done.returncode, done.stdout) == (0, "TensorFlow computes on CPU:0\n")
 
 
-def test_a_build_for_tpus_without_one_says_so_in_a_line(tmp_path) -> None:
+def test_a_tpu_build_without_a_tpu_is_one_line(tmp_path) -> None:
     (tmp_path / "libtpu.py").touch()
     done = look(PYTHONPATH=str(tmp_path))
     assert (done.returncode, done.stderr) == (1, "")

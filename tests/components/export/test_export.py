@@ -27,17 +27,21 @@ def test_the_export_holds_what_a_release_needs(tiny_export) -> None:
     assert (tiny_export / "labels.txt").read_text().splitlines() == ["blue", "green", "red"]
 
 
-def test_it_says_what_it_was_made_of(tiny_export, tiny_model, tiny_dataset) -> None:
-    said, dataset = Exported.read(tiny_export), open_dataset(tiny_dataset)
-    assert (said.fingerprint, said.class_names, said.serving) == (dataset.fingerprint, dataset.classes, PLAIN)
-    assert said.model_sha256 == model_sha256(tiny_model) == model_sha256(tiny_export)
-    assert said.parameters == load_model(tiny_model).keras_model.count_params()
-    assert (said.backbone, said.image_size_px) == ("dense", 16)
-    assert said.checked_images == dataset.size("test")
-    assert said.largest_difference < 1e-4
+def test_the_export_records_what_it_was_made_from(tiny_export, tiny_model, tiny_dataset) -> None:
+    exported, dataset = Exported.read(tiny_export), open_dataset(tiny_dataset)
+    assert (exported.fingerprint, exported.class_names, exported.serving) == (
+        dataset.fingerprint,
+        dataset.classes,
+        PLAIN,
+    )
+    assert exported.model_sha256 == model_sha256(tiny_model) == model_sha256(tiny_export)
+    assert exported.parameters == load_model(tiny_model).keras_model.count_params()
+    assert (exported.backbone, exported.image_size_px) == ("dense", 16)
+    assert exported.checked_images == dataset.size("test")
+    assert exported.largest_difference < 1e-4
 
 
-def test_both_signatures_answer_alike(tiny_export, tiny_dataset) -> None:
+def test_both_signatures_return_the_same(tiny_export, tiny_dataset) -> None:
     saved = tf.saved_model.load(str(tiny_export))
     records = list(open_dataset(tiny_dataset).records("test"))[:5]
     pixels = tf.stack([decode_image(record.image, 16) for record in records])
@@ -51,14 +55,14 @@ def test_both_signatures_answer_alike(tiny_export, tiny_dataset) -> None:
     assert by_bytes["accepted"].numpy().all(), "the threshold is 0"
 
 
-def test_temperature_and_abstain_threshold_are_inside(tiny_model, tiny_dataset, tiny_export, tmp_path) -> None:
+def test_the_export_applies_temperature_and_abstain_threshold(tiny_model, tiny_dataset, tiny_export, tmp_path) -> None:
     dataset = open_dataset(tiny_dataset)
     plain = score_saved_model(tiny_export, dataset, "test")
     expected = np.sqrt(plain) / np.sqrt(plain).sum(axis=1, keepdims=True)
     threshold = float(np.median(expected.max(axis=1)))
     cooler = Serving(temperature=2.0, abstain_threshold=threshold)
     settings = ExportSettings(litert=False)
-    export(tiny_model, tiny_dataset, cooler, tmp_path / "out", settings)  # its proof cools the scores too
+    export(tiny_model, tiny_dataset, cooler, tmp_path / "out", settings)  # the proof applies the temperature, too
     assert not (tmp_path / "out" / "model.tflite").exists()
     np.testing.assert_allclose(score_saved_model(tmp_path / "out", dataset, "test"), expected, atol=1e-4)
     saved = tf.saved_model.load(str(tmp_path / "out"))
@@ -76,7 +80,7 @@ def test_both_of_two_classes_are_scored_by_their_logit_at_the_temperature(pair_m
     assert Exported.read(tmp_path / "out").task is Task.BINARY
     images = np.stack([image for image, _ in decoded_images(dataset, "test", 16).as_numpy_iterator()])
     second = np.asarray(model.keras_model(images.astype(np.float32)), np.float64)
-    expected_second = 1 / (1 + np.sqrt((1 - second) / second))  # what a sigmoid gives for half its logit
+    expected_second = 1 / (1 + np.sqrt((1 - second) / second))  # the sigmoid of half the logit
     expected = np.concatenate([1 - expected_second, expected_second], axis=1)
     answer = tf.saved_model.load(str(tmp_path / "out")).signatures["pixels"](pixels=images)
     np.testing.assert_allclose(answer["scores"], expected, atol=1e-4)
@@ -85,9 +89,11 @@ def test_both_of_two_classes_are_scored_by_their_logit_at_the_temperature(pair_m
     np.testing.assert_allclose(score_litert(tmp_path / "out" / "model.tflite", images[:3]), expected[:3], atol=1e-4)
 
 
-def test_of_several_labels_each_is_answered(flags_model, flags_dataset, tmp_path) -> None:
+def test_each_of_several_labels_is_predicted(flags_model, flags_dataset, tmp_path) -> None:
     dataset = open_dataset(flags_dataset)
-    export(flags_model, flags_dataset, Serving(1.5, 0.0), tmp_path / "out", ExportSettings())  # its proof cools too
+    export(
+        flags_model, flags_dataset, Serving(1.5, 0.0), tmp_path / "out", ExportSettings()
+    )  # proven at that temperature
     records = list(dataset.records("test"))
     serve = tf.saved_model.load(str(tmp_path / "out")).signatures["serving_default"]
     answer = serve(image_bytes=tf.constant([record.image for record in records]))
@@ -98,7 +104,7 @@ def test_of_several_labels_each_is_answered(flags_model, flags_dataset, tmp_path
     assert {tuple(labels) for labels in answer["labels"].numpy().tolist()} > {(True, True, False)}
 
 
-def test_scores_that_are_certain_survive_cooling(tmp_path) -> None:
+def test_saturated_scores_survive_a_temperature(tmp_path) -> None:
     inputs = keras.Input((1, 1, 3))
     outputs = keras.layers.Activation("sigmoid")(keras.layers.Flatten()(inputs))
     certain = TrainedModel(keras.Model(inputs, outputs), ("a", "b", "c"), Task.MULTI_LABEL, 1, {})
@@ -108,7 +114,7 @@ def test_scores_that_are_certain_survive_cooling(tmp_path) -> None:
     np.testing.assert_allclose(scores, [[0.5, 0.99, 0.99]], atol=1e-3)  # a sigmoid of 100 is 1.0 in float32
 
 
-def test_the_proof_sees_other_scores(tiny_model, tiny_dataset, tiny_export) -> None:
+def test_the_proof_notices_other_scores(tiny_model, tiny_dataset, tiny_export) -> None:
     scores = score_model(load_model(tiny_model), open_dataset(tiny_dataset), "test", limit=5)
     images, difference = prove(tiny_export, tiny_dataset, scores, 1e-3)
     assert images == 5
@@ -119,8 +125,8 @@ def test_the_proof_sees_other_scores(tiny_model, tiny_dataset, tiny_export) -> N
         prove(tiny_export, tiny_dataset, np.full_like(scores, np.nan), 1e-3)
 
 
-def test_an_export_that_answers_otherwise_is_not_made(tiny_model, tiny_dataset, tmp_path) -> None:
-    # Cooling is computed twice, in two ways, and never to the last bit alike.
+def test_an_export_with_other_scores_is_not_kept(tiny_model, tiny_dataset, tmp_path) -> None:
+    # The temperature is applied in two different ways, which never agree to the last bit.
     settings = ExportSettings(litert=False, tolerance=1e-12)
     with pytest.raises(PetalflowError, match=r"SavedModel's scores differ.*not released"):
         export(tiny_model, tiny_dataset, Serving(2.5, 0.0), tmp_path / "out", settings)

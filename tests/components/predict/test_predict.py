@@ -15,12 +15,12 @@ from petalflow.registry import find_release
 @pytest.fixture
 def photos(tmp_path):
     Image.new("RGB", (40, 30), (200, 30, 30)).save(tmp_path / "red.png")
-    Image.new("CMYK", (40, 30), (255, 255, 0, 40)).save(tmp_path / "blue.tif")  # TensorFlow reads no TIFF
+    Image.new("CMYK", (40, 30), (255, 255, 0, 40)).save(tmp_path / "blue.tif")  # TensorFlow cannot read TIFF
     (tmp_path / "notes.jpg").write_text("not a picture")
     return tmp_path
 
 
-def test_files_are_answered_in_order_whatever_they_are(tiny_registry, photos) -> None:
+def test_all_files_have_a_prediction_in_order(tiny_registry, photos) -> None:
     release = find_release(storage.join(str(tiny_registry), "tiny"))
     files = [str(photos / name) for name in ("red.png", "notes.jpg", "blue.tif", "missing.png")]
     results = list(predict(release, files, PredictSettings(batch_size=3)))
@@ -38,7 +38,7 @@ def test_the_live_release_or_a_version_is_found(tiny_registry) -> None:
         find_release(storage.join(name, "7"))
 
 
-def test_a_line_says_file_label_score_or_abstains() -> None:
+def test_a_line_has_file_label_score_or_abstains() -> None:
     sure = Prediction("a.jpg", "daisy", 0.91, True, {})
     unsure = Prediction("b.jpg", "daisy", 0.31, False, {})
     assert str(sure) == "a.jpg\tdaisy\t0.9100"

@@ -21,7 +21,7 @@ from petalflow.errors import UsageError
 FAMILIES = {module: name for name, module in sorted(backbone_modules().items(), reverse=True)}
 
 
-def test_the_names_are_those_that_keras_offers() -> None:
+def test_the_names_are_those_of_keras() -> None:
     offered = {name for name in dir(keras.applications) if name[0].isupper()}
     assert set(backbone_modules()) == offered
 
@@ -36,7 +36,7 @@ def test_preprocessing_equals_the_familys_own(module: str, name: str) -> None:
     np.testing.assert_allclose(np.asarray(result), expected, atol=1e-3)
 
 
-def test_mixing_channels_is_fixed() -> None:
+def test_mixing_channels_is_not_trained() -> None:
     layer = mix_channels([[0.5], [0.25], [0.25]], "grey")
     assert not layer.trainable_weights
     result = layer(np.array([[[[8.0, 4.0, 4.0]]]]))
@@ -44,7 +44,7 @@ def test_mixing_channels_is_fixed() -> None:
 
 
 @pytest.mark.parametrize(("name", "smallest"), [("MobileNetV2", 32), ("Xception", 71), ("InceptionV3", 75)])
-def test_the_smallest_size_is_the_one_that_keras_takes(name: str, smallest: int) -> None:
+def test_the_smallest_size_is_the_one_that_keras_accepts(name: str, smallest: int) -> None:
     build = getattr(keras.applications, name)
     build(include_top=False, weights=None, input_shape=(smallest, smallest, 3))
     with pytest.raises(ValueError, match="at least"):
@@ -74,7 +74,7 @@ def test_weights_of_another_backbone_are_one_clear_line(tmp_path) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_backbone_is_frozen_and_has_the_files_weights(backbone_weights) -> None:
+def test_a_backbone_is_frozen_and_has_the_weights_of_the_file(backbone_weights) -> None:
     backbone = load_backbone("MobileNetV2", 32, str(backbone_weights))
     assert not backbone.trainable_weights
     assert backbone.output_shape == (None, 1, 1, 1280)
@@ -83,14 +83,14 @@ def test_a_backbone_is_frozen_and_has_the_files_weights(backbone_weights) -> Non
         np.testing.assert_array_equal(one, other)
 
 
-def test_an_efficientnet_whose_weights_come_from_a_file_sees_pixels_as_a_published_one(tmp_path) -> None:
+def test_an_efficientnet_with_weights_from_a_file_scales_like_the_published_one(tmp_path) -> None:
     path, generator = tmp_path / "b0.weights.h5", np.random.default_rng(0)
     plain = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(32, 32, 3))
     (normalization,) = [layer for layer in plain.layers if isinstance(layer, keras.layers.Normalization)]
     normalization.set_weights([np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225]) ** 2, np.array(0)])
     normalization.finalize_state()
     plain.save_weights(path)
-    # With weights="imagenet", Keras has another layer behind the normalization, and no other difference.
+    # With weights="imagenet", Keras adds a layer after the normalization; nothing else differs.
     assert 'if weights == "imagenet":' in inspect.getsource(efficientnet.EfficientNet)
     below = keras.Model(plain.input, normalization.output)
     above = keras.Model(normalization.output, plain.output)
@@ -102,7 +102,7 @@ def test_an_efficientnet_whose_weights_come_from_a_file_sees_pixels_as_a_publish
     assert np.abs(np.asarray(plain(images)) - published).max() > 0.1 * np.abs(published).max(), "as Keras leaves it"
 
 
-def test_weights_of_another_width_and_published_ones_with_top_are_one_clear_line(tmp_path) -> None:
+def test_weights_of_another_width_and_weights_with_top_are_one_clear_line(tmp_path) -> None:
     narrow, whole = tmp_path / "narrow.weights.h5", tmp_path / "published.h5"
     keras.applications.MobileNetV2(weights=None, include_top=False, alpha=0.35).save_weights(narrow)
     with h5py.File(whole, "w") as file:  # the format of the files that Keras publishes

@@ -10,7 +10,7 @@ import pytest
 
 from components.train.checkpoints import (
     Checkpoints,
-    Newest,
+    LatestWriter,
     load_newest,
     open_checkpoints,
     remove_checkpoints,
@@ -22,7 +22,7 @@ from petalflow.errors import UsageError
 
 
 class Shelf:
-    """Keeps what it is handed, when it is let."""
+    """A store that can be made to wait or to fail."""
 
     def __init__(self, fails: int = 0) -> None:
         self.kept: list[int] = []
@@ -39,22 +39,22 @@ class Shelf:
         return True
 
 
-def test_the_newest_is_kept_and_what_came_meanwhile_left_out() -> None:
+def test_the_newest_item_is_written_and_those_in_between_are_skipped() -> None:
     shelf = Shelf()
-    newest = Newest(shelf.keep)
+    newest = LatestWriter(shelf.keep)
     for item in range(10):
         newest.put(item)
     shelf.open.set()
     assert newest.flush()
     newest.close()
     assert shelf.kept[-1] == 9
-    assert len(shelf.kept) <= 2  # the thread may have taken the first before the others came
+    assert len(shelf.kept) <= 2  # the thread may have taken the first item before the others arrived
 
 
-def test_what_cannot_be_kept_is_tried_again() -> None:
+def test_a_failed_write_is_tried_again() -> None:
     shelf = Shelf(fails=3)
     shelf.open.set()
-    newest = Newest(shelf.keep, retry_s=0.01)
+    newest = LatestWriter(shelf.keep, retry_s=0.01)
     newest.put(1)
     while not shelf.kept:
         threading.Event().wait(0.01)
@@ -62,29 +62,29 @@ def test_what_cannot_be_kept_is_tried_again() -> None:
     assert newest.flush()
 
 
-def test_who_waits_is_told_that_it_could_not_be_kept() -> None:
+def test_flush_returns_false_if_the_write_failed() -> None:
     shelf = Shelf(fails=2)
     shelf.open.set()
-    newest = Newest(shelf.keep, retry_s=3600)
+    newest = LatestWriter(shelf.keep, retry_s=3600)
     newest.put(1)
-    while not newest.flush():  # each time there is another try at most
+    while not newest.flush():  # each flush allows one more attempt
         assert shelf.tried <= 2
     assert shelf.kept == [1]
 
 
-def test_waiting_for_what_does_not_answer_ends() -> None:
+def test_flush_times_out() -> None:
     shelf = Shelf()
-    newest = Newest(shelf.keep)
+    newest = LatestWriter(shelf.keep)
     newest.put(1)
     assert not newest.flush(timeout_s=0.01)
     shelf.open.set()
 
 
-def test_a_defect_does_not_end_it_unseen(caplog) -> None:
+def test_a_defect_does_not_end_the_thread_unnoticed(caplog) -> None:
     def keep(item: int) -> bool:
         return bool(1 / item)
 
-    newest = Newest(keep, retry_s=3600)
+    newest = LatestWriter(keep, retry_s=3600)
     newest.put(0)
     assert not newest.flush()
     assert "ZeroDivisionError" in caplog.text
@@ -98,7 +98,7 @@ STATE = TrainingState(
     sums=Sums(0.1, 2.0, 32.0, 0.5, 0.25),
     history={PHASE: ["head"] * 3, "val_loss": [0.5, 0.25, math.nan], "accuracy": [0.1, 0.2, 0.3]},
     best_epoch=1,
-    best_figure=-0.25,
+    best_value=-0.25,
     model=[np.arange(12, dtype=np.float32).reshape(3, 4), np.array([7, 8], np.uint32)],
     optimizer=[np.array(3, np.int64)] + [np.full((2,), index, np.float32) for index in range(11)],
     best=[np.zeros((3, 4), np.float32), np.array([1, 2], np.uint32)],
@@ -110,7 +110,7 @@ STATE = TrainingState(
 
 
 def saved(uri: str, *epochs: int) -> None:
-    """Saves states, one after the other, that differ by their epochs."""
+    """Saves states that differ in their epochs."""
     with open_checkpoints(uri) as checkpoints:
         for epoch in epochs:
             checkpoints.save(dataclasses.replace(STATE, history={PHASE: ["head"] * epoch}))
@@ -125,7 +125,7 @@ def newest(folder: Path) -> Path:
     return sorted(folder.glob("*.npz"))[-1]
 
 
-def test_a_state_comes_back_as_it_was(place: str) -> None:
+def test_a_state_is_read_as_it_was_written(place: str) -> None:
     with open_checkpoints(place) as checkpoints:
         checkpoints.save(STATE)
     loaded = load_newest(place)
@@ -133,14 +133,24 @@ def test_a_state_comes_back_as_it_was(place: str) -> None:
     for name, value in vars(STATE).items():
         if name not in ("model", "optimizer", "best", "trained", "history"):
             assert getattr(loaded, name) == value
-    assert str(loaded.history) == str(STATE.history)  # by text: nan is not nan
+    assert str(loaded.history) == str(STATE.history)  # as text, since NaN differs from NaN
     for part in ("model", "optimizer", "best", "trained"):
         for one, other in zip(getattr(loaded, part), getattr(STATE, part), strict=True):
             assert one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
 
 
-def test_the_one_before_is_kept_and_no_other(place: str) -> None:
+def test_files_keep_the_names_of_earlier_versions(tmp_path) -> None:
+    with open_checkpoints(str(tmp_path)) as checkpoints:
+        checkpoints.save(TrainingState(best_epoch=0, best_value=-0.5, sums=Sums(correct=3)))
+    with np.load(newest(tmp_path)) as arrays:
+        fields = json.loads(str(arrays["fields"]))
+    assert (fields["best_figure"], fields["sums"]["right"]) == (-0.5, 3)
+    read = load_newest(str(tmp_path))
+    assert (read.best_value, read.sums.correct) == (-0.5, 3)
+
+
+def test_only_the_last_two_checkpoints_are_kept(place: str) -> None:
     saved(place, 1, 2, 3)
     saved(place, 4)
     numbers = [name.split("-")[1] for name in names(place) if name.startswith("checkpoint")]
@@ -148,7 +158,7 @@ def test_the_one_before_is_kept_and_no_other(place: str) -> None:
     assert [state.epochs for state in Checkpoints(place).states()] == [4, 3]
 
 
-def test_the_history_is_json_that_any_reader_takes(place: str) -> None:
+def test_the_history_is_standard_json(place: str) -> None:
     with open_checkpoints(place) as checkpoints:
         checkpoints.save(STATE)
     history = json.loads(storage.read_bytes(storage.join(place, "history.json")), parse_constant=pytest.fail)
@@ -156,7 +166,7 @@ def test_the_history_is_json_that_any_reader_takes(place: str) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "flipped"])
-def test_of_a_damaged_checkpoint_the_one_before_is_taken(tmp_path, caplog, damage: str) -> None:
+def test_a_damaged_checkpoint_is_replaced_by_the_previous_one(tmp_path, caplog, damage: str) -> None:
     saved(str(tmp_path), 1, 2)
     data = bytearray(newest(tmp_path).read_bytes())
     for place in range(0, len(data), 997) if damage == "flipped" else [0]:
@@ -169,10 +179,10 @@ def test_of_a_damaged_checkpoint_the_one_before_is_taken(tmp_path, caplog, damag
         assert f"checkpoint {newest(tmp_path).name} cannot be read" in caplog.text
     with open_checkpoints(str(tmp_path)) as checkpoints:
         checkpoints.save(next(checkpoints.states()))
-    assert [state.epochs for state in Checkpoints(str(tmp_path)).states()] == [1, 1], "the damaged one goes first"
+    assert [state.epochs for state in Checkpoints(str(tmp_path)).states()] == [1, 1], "the damaged one is removed first"
 
 
-def test_where_none_can_be_read_there_is_none(tmp_path) -> None:
+def test_without_a_readable_checkpoint_there_is_no_state(tmp_path) -> None:
     assert load_newest(str(tmp_path / "nothing")) is None
     saved(str(tmp_path), 1, 2)
     for file in tmp_path.glob("*.npz"):
@@ -181,19 +191,19 @@ def test_where_none_can_be_read_there_is_none(tmp_path) -> None:
     assert Checkpoints(str(tmp_path)).found
 
 
-def test_what_a_killed_process_left_half_written_is_cleared(tmp_path) -> None:
+def test_files_that_a_killed_process_left_unfinished_are_removed(tmp_path) -> None:
     (tmp_path / "checkpoint-00000001.unfinished").write_bytes(b"half")
     saved(str(tmp_path), 1)
     assert [name.split("-")[0] for name in names(str(tmp_path))] == ["checkpoint", "history.json"]
 
 
-def test_a_folder_that_cannot_be_is_said_before_work(tmp_path) -> None:
+def test_a_folder_that_cannot_be_created_is_reported_before_work(tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"cannot keep checkpoints at .*file/state"):
+    with pytest.raises(UsageError, match=r"cannot write checkpoints to .*file/state"):
         Checkpoints(str(tmp_path / "file" / "state"))
 
 
-def test_what_cannot_be_written_is_said_once_and_tried_again(tmp_path, caplog) -> None:
+def test_a_failed_checkpoint_is_logged_once_and_tried_again(tmp_path, caplog) -> None:
     caplog.set_level(logging.INFO)
     state = tmp_path / "state"
     with open_checkpoints(str(state)) as checkpoints:
@@ -202,33 +212,33 @@ def test_what_cannot_be_written_is_said_once_and_tried_again(tmp_path, caplog) -
         state.write_text("a file where the folder was")
         for _ in range(3):
             checkpoints.save(STATE)
-        assert caplog.text.count("cannot keep a checkpoint at") == 1
+        assert caplog.text.count("cannot write a checkpoint to") == 1
         state.unlink()
         checkpoints.save(STATE)
-        assert "are kept at" in caplog.text
+        assert "are written to" in caplog.text
     assert load_newest(str(state)) is not None
 
 
-def test_a_store_that_is_away_does_not_slow_the_training_and_gets_the_newest(store, caplog, monkeypatch) -> None:
+def test_an_unreachable_store_does_not_slow_training_and_gets_the_newest_state(store, caplog, monkeypatch) -> None:
     caplog.set_level(logging.INFO)
     uri = store.new_bucket() + "/state"
     with open_checkpoints(uri) as checkpoints:
         saved_all = [dataclasses.replace(STATE, step=step) for step in range(20)]
         for state in saved_all:
-            checkpoints.save(state)  # much faster than a store takes them
+            checkpoints.save(state)  # much faster than the store accepts them
     assert load_newest(uri).step == 19
     numbers = [int(name.split("-")[1]) for name in names(uri) if name.startswith("checkpoint")]
-    assert max(numbers) < 20, "those between were left out"
+    assert max(numbers) < 20, "the ones in between were skipped"
 
 
-def test_a_state_that_was_removed_is_gone(place: str) -> None:
+def test_a_removed_state_is_gone(place: str) -> None:
     with open_checkpoints(place) as checkpoints:
         checkpoints.save(STATE)
         checkpoints.remove()
     assert names(place) == []
 
 
-def test_other_inputs_have_another_place() -> None:
+def test_other_inputs_have_another_address() -> None:
     inputs = ("fingerprint", "{}", "code", "gs://b/models/flowers/1")
     places = {training_uri("gs://b/state", *inputs)}
     for index in range(4):
@@ -237,7 +247,7 @@ def test_other_inputs_have_another_place() -> None:
     assert training_uri("gs://b/state", *inputs) in places
 
 
-def test_what_is_not_of_a_training_stays(tmp_path) -> None:
+def test_files_of_others_are_not_removed(tmp_path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.jpg").write_bytes(b"mine")
     (tmp_path / "thesis.txt").write_text("mine")

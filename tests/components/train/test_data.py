@@ -13,11 +13,11 @@ from components.train.data import (
     KeptFeed,
     StreamedFeed,
     class_weights,
-    epoch_order,
     epoch_seed,
-    image_feed,
+    make_image_feed,
     read_images,
     read_labels,
+    shuffled_indices,
 )
 from components.train.settings import AugmentSettings
 from petalflow.dataset import Dataset, Record, Shard, open_dataset, shard_name, write_metadata, write_shard
@@ -29,58 +29,58 @@ epochs = st.integers(0, 1000)
 
 
 @given(sizes, seeds, epochs)
-def test_an_epoch_shows_each_image_once_in_an_order_that_seed_and_epoch_decide(images, seed, epoch) -> None:
-    order = epoch_order(images, seed, epoch)
+def test_an_epoch_shows_each_image_once_shuffled_by_seed_and_epoch(images, seed, epoch) -> None:
+    order = shuffled_indices(images, seed, epoch)
     assert sorted(order) == list(range(images))
-    assert (order == epoch_order(images, seed, epoch)).all()
+    assert (order == shuffled_indices(images, seed, epoch)).all()
 
 
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=100), seeds, epochs)
-def test_an_image_is_shown_as_often_as_its_share_says_or_once_more(shares, seed, epoch) -> None:
-    times = np.bincount(epoch_order(len(shares), seed, epoch, np.array(shares)), minlength=len(shares))
+def test_an_image_is_shown_as_often_as_its_share_rounded_up_or_down(shares, seed, epoch) -> None:
+    times = np.bincount(shuffled_indices(len(shares), seed, epoch, np.array(shares)), minlength=len(shares))
     assert (times >= np.floor(shares)).all()
     assert (times <= np.floor(shares) + 1).all()
 
 
-def test_orders_differ_from_epoch_to_epoch_and_from_seed_to_seed() -> None:
-    orders = [tuple(epoch_order(50, seed, epoch)) for seed in range(3) for epoch in range(3)]
+def test_shuffling_differs_between_epochs_and_between_seeds() -> None:
+    orders = [tuple(shuffled_indices(50, seed, epoch)) for seed in range(3) for epoch in range(3)]
     assert len(set(orders)) == 9
     assert len({epoch_seed(seed, epoch) for seed in range(10) for epoch in range(10)}) == 100
 
 
 def test_sampling_shows_all_classes_about_as_often() -> None:
     labels = np.repeat([0, 1, 2], [400, 80, 20])
-    shown = np.concatenate([labels[epoch_order(500, 3, epoch, class_weights(labels, 3))] for epoch in range(20)])
+    shown = np.concatenate([labels[shuffled_indices(500, 3, epoch, class_weights(labels, 3))] for epoch in range(20)])
     assert np.bincount(shown) / len(shown) == pytest.approx([1 / 3] * 3, abs=0.02)
 
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=100))
-def test_weights_have_mean_1_and_classes_that_are_there_count_the_same(labels) -> None:
+def test_weights_have_mean_1_and_present_classes_count_the_same(labels) -> None:
     weights = class_weights(np.array(labels), 5)
     assert weights.mean() == pytest.approx(1)
     of_classes = np.bincount(labels, weights)
     assert of_classes[of_classes > 0] == pytest.approx(len(labels) / len(set(labels)))
 
 
-def test_an_image_of_several_labels_weighs_what_they_weigh_on_average() -> None:
+def test_an_image_of_several_labels_has_their_mean_weight() -> None:
     labels = np.array([[1, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
     first, again, both, none = class_weights(labels, 3)
-    # The first class has three images, the second one, so that it weighs three times as much.
+    # The first class has three images, the second one, which therefore weighs three times as much.
     assert first == again
     assert both / first == pytest.approx(2)
-    assert none / first == pytest.approx(2)  # as much as a class does on average
+    assert none / first == pytest.approx(2)  # the mean weight of a class
     assert (first + again + both + none) / 4 == pytest.approx(1)
 
 
 PX = 4
-SIZES = (9, 4, 6)  # of the shards
+SIZES = (9, 4, 6)  # images per shard
 IMAGES = sum(SIZES)
 TURN = make_augmentation(AugmentSettings(rotation_degrees=90, brightness_fraction=0.3))
 Batches = list[tuple[np.ndarray, ...]]
 
 
 def png(shade: int) -> bytes:
-    # Darker to the right, so that a turn shows.
+    # Darker to the right, so that a rotation shows.
     pixels = np.full((PX, PX, 3), shade, np.uint8) - 3 * np.arange(PX, dtype=np.uint8)[None, :, None]
     return bytes(tf.io.encode_png(pixels).numpy())
 
@@ -109,10 +109,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(params=["kept", "streamed"])
 def make(request: pytest.FixtureRequest, dataset: Dataset):
-    """A function that makes either feed of the dataset."""
+    """A function that makes a kept or a streamed feed."""
 
     def make(batching: Batching, augment=None, of: Dataset = dataset) -> Feed:
-        feed = image_feed(of, "train", PX, batching, 1 if request.param == "kept" else 0, augment)
+        feed = make_image_feed(of, "train", PX, batching, 1 if request.param == "kept" else 0, augment)
         assert isinstance(feed, KeptFeed if request.param == "kept" else StreamedFeed)
         return feed
 
@@ -124,7 +124,7 @@ def listed(batches: tf.data.Dataset) -> Batches:
 
 
 def shown(batches: Batches) -> list[int]:
-    """Which images these are, but for those that fill up."""
+    """Returns the indices of the images, without padding."""
     return [(int(image.max()) - 10) // 10 for inputs, _, weights in batches for image in inputs[weights > 0]]
 
 
@@ -148,7 +148,7 @@ def test_an_epoch_shows_each_image_once_with_its_label(make, dataset) -> None:
     assert (weights == 1).all()
 
 
-def test_epochs_differ_and_are_the_same_each_time(make) -> None:
+def test_epochs_differ_and_are_reproducible(make) -> None:
     batching = Batching(4, seed=3)
     orders = [shown(listed(make(batching).training(epoch))) for epoch in (0, 1, 0)]
     assert orders[0] == orders[2]
@@ -161,7 +161,7 @@ def test_epochs_differ_and_are_the_same_each_time(make) -> None:
     ("balance", "whole", "augment"),
     [("none", False, None), ("none", True, TURN), ("class_weights", False, TURN), ("sampling", True, None)],
 )
-def test_an_epoch_taken_up_goes_on_as_if_it_had_not_been_left(make, balance, whole, augment) -> None:
+def test_a_resumed_epoch_continues_with_the_same_batches(make, balance, whole, augment) -> None:
     batching = Batching(4, seed=5, balance=balance, whole=whole)
     every = listed(make(batching, augment).training(2))
     for skip in (1, 3, len(every)):
@@ -171,12 +171,12 @@ def test_an_epoch_taken_up_goes_on_as_if_it_had_not_been_left(make, balance, who
 def test_variations_differ_between_images_and_between_epochs(make) -> None:
     feed = make(Batching(IMAGES, seed=5), make_augmentation(AugmentSettings(rotation_degrees=180)))
     once, again = (listed(feed.training(epoch))[0][0] for epoch in (0, 1))
-    assert len({image.tobytes() for image in [*once, *again]}) > 1.8 * IMAGES  # so small, two may come out alike
+    assert len({image.tobytes() for image in [*once, *again]}) > 1.8 * IMAGES  # tiny images: two may be equal by chance
     ((as_they_are, _, _),) = listed(feed.scoring())
     assert (as_they_are[:, 0, 0, 0] == 10 + 10 * np.arange(IMAGES)).all()
 
 
-def test_whole_batches_are_filled_up_with_images_of_weight_0(make) -> None:
+def test_whole_batches_are_padded_with_images_of_weight_0(make) -> None:
     feed = make(Batching(8, seed=1, whole=True))
     for batches in (listed(feed.training(0)), listed(feed.scoring())):
         assert [len(inputs) for inputs, _, _ in batches] == [8, 8, 8]
@@ -186,7 +186,7 @@ def test_whole_batches_are_filled_up_with_images_of_weight_0(make) -> None:
         assert (inputs[3:] == inputs[[0, 1, 2, 0, 1]]).all()
         assert (labels[3:] == labels[[0, 1, 2, 0, 1]]).all()
     spec = feed.training(0).element_spec
-    assert [part.shape for part in spec] == [(8, PX, PX, 3), (8,), (8,)]  # static, as TPUs ask
+    assert [part.shape for part in spec] == [(8, PX, PX, 3), (8,), (8,)]  # static, as TPUs require
 
 
 @pytest.mark.parametrize("size", [1, 4, IMAGES, 64])
@@ -216,7 +216,7 @@ def test_sampling_shows_images_of_small_classes_more_often(make) -> None:
     assert np.bincount(labels) / len(labels) == pytest.approx([1 / 3] * 3, abs=0.07)
 
 
-def test_several_labels_an_image(make, tmp_path) -> None:
+def test_several_labels_per_image_are_multi_hot(make, tmp_path) -> None:
     labels = [((0, 2), (1,), ())[index % 3] for index in range(IMAGES)]
     feed = make(Batching(5, seed=1), of=write_dataset(tmp_path / "dataset", labels, multi_label=True))
     expected = [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
@@ -225,7 +225,7 @@ def test_several_labels_an_image(make, tmp_path) -> None:
         assert found.tolist() == [expected[image % 3] for image in shown(batches)]
 
 
-def test_variations_that_are_kept_are_shown_by_turns() -> None:
+def test_kept_variations_take_turns() -> None:
     inputs = np.arange(3 * 5, dtype=np.float32)[:, None]  # image i, variation v: 5 v + i
     feed = KeptFeed(inputs, np.arange(5), 5, Batching(2, seed=0), variants=3)
     for epoch in range(4):
@@ -234,13 +234,13 @@ def test_variations_that_are_kept_are_shown_by_turns() -> None:
     assert np.concatenate([values[:, 0] for values, _, _ in listed(feed.scoring())]).tolist() == [0, 1, 2, 3, 4]
 
 
-def test_features_in_a_file_are_read_from_there(tmp_path) -> None:
+def test_features_in_a_file_are_not_copied(tmp_path) -> None:
     features = np.memmap(tmp_path / "features", np.float32, "w+", shape=(1000, 7))
     features[:] = np.arange(1000)[:, None]
     feed = KeptFeed(features, np.arange(1000) % 3, 3, Batching(64, seed=0))
     first = listed(feed.training(0))
     assert sorted(np.concatenate([values[:, 3] for values, _, _ in first])) == list(range(1000))
-    features[:] = -1  # it is not copied
+    features[:] = -1  # not copied
     assert (listed(feed.training(0))[0][0] == -1).all()
 
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.train.devices import choose_devices, computing_in
+from components.train.devices import choose_devices, dtype_policy
 from components.train.settings import TrainSettings
 from components.train.train import train
 from petalflow import accelerators
@@ -23,7 +23,7 @@ TWO_CPUS = """
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [device] * 2)
     from components.train.settings import TrainSettings
 """
-# On the first of them, then on both, with as many images a step.
+# Trains on the first CPU, then on both, with the same number of images per step.
 TRAINED = """
     from components.train.train import train
     dataset, out, settings = sys.argv[1:]
@@ -37,8 +37,7 @@ HEAD = """
     from components.train.devices import choose_devices
     from components.train.data import Batching, KeptFeed
     from components.train.networks import build_head
-    from components.train.steps import Objective
-    from components.train.steps import Steps
+    from components.train.steps import Objective, Steps
     from petalflow.model.task import Task
 
     generator = np.random.default_rng(0)
@@ -59,18 +58,18 @@ HEAD = """
         for epoch in range(3):
             for batches in (feed.training(epoch), feed.scoring()):
                 parts = [sums for _, sums in steps.run(batches, 4, training=len(curve) % 2 == 0)]
-                curve.append([sum(getattr(part, name) for part in parts) for name in ("loss", "right", "weight")])
+                curve.append([sum(getattr(part, name) for part in parts) for name in ("loss", "correct", "weight")])
         curves.append(curve)
     print(json.dumps([devices.count, *curves]))
 """
 
 
-def test_mirrored_devices_learn_as_one_does(tiny_dataset, run_python, tmp_path) -> None:
+def test_mirrored_devices_train_like_one(tiny_dataset, run_python, tmp_path) -> None:
     settings = TrainSettings(
         backbone="dense", image_size_px=32, dropout=0, max_epochs=3, patience_epochs=3, strategy="cpu"
     )
     dataset = open_dataset(tiny_dataset)
-    assert dataset.size("train") % settings.batch_size, "the last batch is filled up"
+    assert dataset.size("train") % settings.batch_size, "the last batch is padded"
     done = run_python(TWO_CPUS + TRAINED, str(tiny_dataset), str(tmp_path), settings.model_dump_json())
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = (json.loads((tmp_path / name / "history.json").read_text()) for name in ("one", "two"))
@@ -82,17 +81,17 @@ def test_mirrored_devices_learn_as_one_does(tiny_dataset, run_python, tmp_path) 
     assert right.mean() == pytest.approx(two["val_accuracy"][np.argmin(two["val_loss"])])
 
 
-def test_a_head_on_kept_features_too_and_every_image_counts_by_its_weight(run_python) -> None:
+def test_mirrored_devices_weight_every_image_of_kept_features(run_python) -> None:
     done = run_python(TWO_CPUS + HEAD)
     assert done.returncode == 0, done.stderr[-2000:]
     devices, one, two = json.loads(done.stdout)
     assert devices == 2
     np.testing.assert_allclose(two, one, rtol=1e-4)
     assert one[-1][0] < 0.8 * one[1][0]
-    assert [weight for _, _, weight in two] == pytest.approx([100] * 6)  # of 128 places
+    assert [weight for _, _, weight in two] == pytest.approx([100] * 6)  # of 128 with padding
 
 
-def test_the_log_says_what_several_devices_share(run_python) -> None:
+def test_the_log_states_what_several_devices_share(run_python) -> None:
     code = """
     import logging
     logging.basicConfig(level="INFO", format="%(message)s")
@@ -109,7 +108,7 @@ def test_the_log_says_what_several_devices_share(run_python) -> None:
 
 
 @pytest.mark.parametrize("strategy", ["auto", "cpu"])
-def test_one_cpu_computes_in_float32_unless_told_otherwise(strategy: str, caplog) -> None:
+def test_one_cpu_computes_in_float32_by_default(strategy: str, caplog) -> None:
     with caplog.at_level("INFO"):
         devices = choose_devices(TrainSettings(strategy=strategy))
     assert (devices.count, devices.policy, devices.compiled, devices.whole_batches) == (1, "float32", False, False)
@@ -137,17 +136,17 @@ def test_several_workers_are_refused_in_a_line(tiny_dataset, tmp_path) -> None:
     assert not (tmp_path / "model").exists()
 
 
-def test_one_worker_is_no_cluster(monkeypatch) -> None:
+def test_one_worker_is_not_a_cluster(monkeypatch) -> None:
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1"]}}))
     assert choose_devices(TrainSettings(strategy="mirrored")).count == 1
     for broken in ("nonsense", "[1]", '{"cluster": {"worker": 3}}'):
         monkeypatch.setenv("TF_CONFIG", broken)
-        with pytest.raises(UsageError, match="TF_CONFIG is no JSON object with a cluster"):
+        with pytest.raises(UsageError, match="TF_CONFIG is not a JSON object with a cluster"):
             choose_devices(TrainSettings())
 
 
 @pytest.mark.skipif(accelerators.tpu_attached(), reason="is about a machine without a TPU")
-def test_a_tpu_that_is_not_there_is_one_line(tiny_dataset, tmp_path) -> None:
+def test_a_missing_tpu_is_one_line(tiny_dataset, tmp_path) -> None:
     with pytest.raises(PetalflowError, match=r"train\.strategy=tpu: this TensorFlow is not built for TPUs") as caught:
         train(tiny_dataset, tmp_path / "model", TrainSettings(backbone="dense", strategy="tpu"))
     assert "\n" not in str(caught.value)
@@ -161,7 +160,9 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 
 @pytest.mark.parametrize("backbone", ["cnn", "MobileNetV2"])
-def test_a_model_trained_in_bfloat16_leaves_in_float32(tiny_dataset, backbone_weights, tmp_path, backbone: str) -> None:
+def test_a_model_trained_in_bfloat16_is_saved_in_float32(
+    tiny_dataset, backbone_weights, tmp_path, backbone: str
+) -> None:
     settings = TrainSettings(
         backbone=backbone,
         weights=str(backbone_weights),
@@ -180,13 +181,13 @@ def test_a_model_trained_in_bfloat16_leaves_in_float32(tiny_dataset, backbone_we
     dataset = open_dataset(tiny_dataset)
     labels = [labels[0] for labels in dataset.labels("validation")]
     right = score_model(model, dataset, "validation").argmax(axis=1) == labels
-    # What was measured while training, in bfloat16, but for an image or two at the edge.
+    # Equal to the accuracy measured in bfloat16, except for an image or two at the decision boundary.
     assert right.mean() == pytest.approx(info["validation_accuracy"], abs=2.5 / len(labels))
 
 
-def test_the_policy_is_put_back_whatever_happens() -> None:
-    with computing_in("mixed_bfloat16"):
+def test_the_dtype_policy_is_restored_even_after_an_error() -> None:
+    with dtype_policy("mixed_bfloat16"):
         assert keras.layers.Dense(1).compute_dtype == "bfloat16"
-    with pytest.raises(PetalflowError), computing_in("mixed_bfloat16"):
+    with pytest.raises(PetalflowError), dtype_policy("mixed_bfloat16"):
         raise PetalflowError("whatever")
     assert keras.layers.Dense(1).compute_dtype == "float32"

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from components.train.data import read_images
 from components.train.devices import Devices
-from components.train.features import Chunks, Pass, compute_features, digest, reserve
-from components.train.inference import Forward, fast_forward
-from components.train.interruption import Interruption, put_off
+from components.train.features import FeatureChunks, FeatureImages, allocate_features, compute_features, features_digest
+from components.train.inference import ForwardPass, fast_forward
+from components.train.interruption import Interruption, defer_signals
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
 
@@ -24,30 +24,30 @@ def uri(request: pytest.FixtureRequest, tmp_path) -> str:
 
 
 def kept(uri: str) -> np.ndarray:
-    return np.concatenate([*Chunks(uri, (3,)).read(), np.empty((0, 3), np.float32)])
+    return np.concatenate([*FeatureChunks(uri, (3,)).read(), np.empty((0, 3), np.float32)])
 
 
 def write(uri: str) -> list[str]:
-    chunks = Chunks(uri, (3,), every_s=0)
+    chunks = FeatureChunks(uri, (3,), every_s=0)
     for part in np.split(ROWS, [2, 5]):
         chunks.add(part)
     return [storage.join(uri, file.name) for file in storage.list_files(uri)]
 
 
-def test_what_was_kept_is_read_in_order_and_added_to(uri: str) -> None:
-    first = Chunks(uri, (3,), every_s=0)
+def test_saved_chunks_are_read_in_order_and_continued(uri: str) -> None:
+    first = FeatureChunks(uri, (3,), every_s=0)
     first.add(ROWS[:2])
     first.add(ROWS[2:5])
-    second = Chunks(uri, (3,))
+    second = FeatureChunks(uri, (3,))
     np.testing.assert_array_equal(np.concatenate(list(second.read())), ROWS[:5])
     second.add(ROWS[5:6])
     second.add(ROWS[6:])
-    np.testing.assert_array_equal(kept(uri), ROWS[:5])  # the time for the next has not come
+    np.testing.assert_array_equal(kept(uri), ROWS[:5])  # the next chunk is not due
     second.write()
     np.testing.assert_array_equal(kept(uri), ROWS)
 
 
-def test_a_chunk_that_is_damaged_is_taken_for_none_and_those_behind_it_wait_for_it(uri: str) -> None:
+def test_reading_stops_at_a_damaged_chunk_until_it_is_written_again(uri: str) -> None:
     files = write(uri)
     whole = storage.read_bytes(files[1])
     for damaged in (whole[:-1], bytes([whole[0] ^ 1]) + whole[1:]):
@@ -55,18 +55,18 @@ def test_a_chunk_that_is_damaged_is_taken_for_none_and_those_behind_it_wait_for_
         np.testing.assert_array_equal(kept(uri), ROWS[:2])
     storage.remove(files[1])
     np.testing.assert_array_equal(kept(uri), ROWS[:2])
-    again = Chunks(uri, (3,), every_s=0)
+    again = FeatureChunks(uri, (3,), every_s=0)
     list(again.read())
     again.add(ROWS[2:5])
     np.testing.assert_array_equal(kept(uri), ROWS)
 
 
-def test_a_place_that_cannot_be_written_is_said_and_ends_nothing(tmp_path, caplog) -> None:
-    (tmp_path / "file").write_text("no folder")
-    chunks = Chunks(str(tmp_path / "file" / "chunks"), (3,), every_s=0)
+def test_a_folder_that_cannot_be_written_is_logged_and_does_not_stop_the_computation(tmp_path, caplog) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    chunks = FeatureChunks(str(tmp_path / "file" / "chunks"), (3,), every_s=0)
     chunks.add(ROWS)
     chunks.add(ROWS)
-    assert caplog.text.count("cannot be kept") == 1
+    assert caplog.text.count("cannot be saved") == 1
 
 
 ONE_DEVICE = Devices(tf.distribute.get_strategy(), compiled=False, whole_batches=False, policy="float32")
@@ -84,22 +84,24 @@ def dataset(tiny_dataset) -> Dataset:
 
 
 def seed_as_image(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """A variation that shows what it was made of."""
+    """A variation whose pixels are its seed."""
     return tf.zeros_like(image) + tf.cast(tf.stack([seed[0], seed[1] // 256, seed[1] % 256]), tf.uint8)
 
 
-def compute(images: Pass, frozen: keras.Model, chunks: Chunks | None = None, fails_after: int | None = None) -> tuple:
-    """Returns the features and of how many images they were computed; fails after so many batches."""
+def compute(
+    images: FeatureImages, frozen: keras.Model, chunks: FeatureChunks | None = None, fails_after: int | None = None
+) -> tuple:
+    """Returns the features and the number of images computed; fails after `fails_after` batches."""
     features, computed = np.full((images.rows, 3), np.nan, np.float32), []
 
-    def counting(forward: Forward, batch: tf.Tensor) -> np.ndarray:
+    def counting(forward: ForwardPass, batch: tf.Tensor) -> np.ndarray:
         if len(computed) == fails_after:
             raise RuntimeError("killed")
         computed.append(len(batch))
         return forward(batch)
 
     with fast_forward(frozen, ONE_DEVICE, exact=True) as forward:
-        watched = Forward(forward.batch, "", lambda batch: tf.constant(counting(forward, batch)))
+        watched = ForwardPass(forward.batch, "", lambda batch: tf.constant(counting(forward, batch)))
         try:
             compute_features(images, watched, features, chunks, Interruption())
         except RuntimeError:
@@ -108,13 +110,13 @@ def compute(images: Pass, frozen: keras.Model, chunks: Chunks | None = None, fai
 
 
 def test_each_image_has_its_features_train_before_validation(dataset, frozen) -> None:
-    features, _ = compute(Pass(dataset, 8), frozen)
+    features, _ = compute(FeatureImages(dataset, 8), frozen)
     pixels = np.concatenate([read_images(dataset, split, 8) for split in ("train", "validation")])
     np.testing.assert_allclose(features, pixels.astype(np.float64).mean(axis=(1, 2)), rtol=1e-5)
 
 
-def test_each_variation_has_its_seed_and_its_place(dataset, frozen) -> None:
-    features, _ = compute(Pass(dataset, 8, variants=3, augment=seed_as_image, seed=7), frozen)
+def test_each_variation_has_its_own_seed_and_row(dataset, frozen) -> None:
+    features, _ = compute(FeatureImages(dataset, 8, variants=3, augment=seed_as_image, seed=7), frozen)
     count = dataset.size("train")
     assert [tuple(map(int, row)) for row in features[: 3 * count]] == [
         (7 + variant, image // 256, image % 256) for variant in range(3) for image in range(count)
@@ -125,19 +127,19 @@ def test_each_variation_has_its_seed_and_its_place(dataset, frozen) -> None:
 
 @pytest.mark.parametrize("variants", [1, 3])
 @pytest.mark.parametrize("batches", [1, 4, 7])
-def test_a_pass_that_was_killed_goes_on_and_gives_the_same(
+def test_a_killed_computation_resumes_with_equal_results(
     dataset, frozen, tmp_path, batches: int, variants: int
 ) -> None:
-    images = Pass(dataset, 8, variants, seed_as_image if variants > 1 else None)
-    undisturbed, whole = compute(images, frozen)
-    _, before = compute(images, frozen, Chunks(str(tmp_path), (3,), every_s=0), fails_after=batches)
-    features, after = compute(images, frozen, Chunks(str(tmp_path), (3,)))
+    images = FeatureImages(dataset, 8, variants, seed_as_image if variants > 1 else None)
+    uninterrupted, whole = compute(images, frozen)
+    _, before = compute(images, frozen, FeatureChunks(str(tmp_path), (3,), every_s=0), fails_after=batches)
+    features, after = compute(images, frozen, FeatureChunks(str(tmp_path), (3,)))
     assert (before + after, after < whole) == (whole, True)
-    np.testing.assert_array_equal(features, undisturbed)
+    np.testing.assert_array_equal(features, uninterrupted)
 
 
-def test_a_pass_that_is_asked_to_end_keeps_what_it_has(dataset, tmp_path) -> None:
-    images, done = Pass(dataset, 8), []
+def test_a_stopped_computation_saves_what_it_has(dataset, tmp_path) -> None:
+    images, done = FeatureImages(dataset, 8), []
 
     def run(batch: tf.Tensor) -> tf.Tensor:
         done.append(len(batch))
@@ -146,32 +148,35 @@ def test_a_pass_that_is_asked_to_end_keeps_what_it_has(dataset, tmp_path) -> Non
         return tf.reduce_mean(tf.cast(batch, tf.float32), axis=[1, 2])
 
     features = np.empty((images.rows, 3), np.float32)
-    with pytest.raises(SystemExit), put_off() as interruption:
-        compute_features(images, Forward(16, "", run), features, Chunks(str(tmp_path), (3,)), interruption)
-    assert sum(map(len, Chunks(str(tmp_path), (3,)).read())) == 48
+    with pytest.raises(SystemExit), defer_signals() as interruption:
+        compute_features(images, ForwardPass(16, "", run), features, FeatureChunks(str(tmp_path), (3,)), interruption)
+    assert sum(map(len, FeatureChunks(str(tmp_path), (3,)).read())) == 48
 
 
-def test_features_are_in_memory_or_on_disk_or_nowhere(tmp_path, monkeypatch, caplog) -> None:
+def test_features_are_in_memory_or_on_disk_or_not_kept(tmp_path, monkeypatch, caplog) -> None:
     caplog.set_level("INFO")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     shape = (1 << 10, 1 << 10)  # 4 MiB
-    in_memory = reserve(shape, memory_mib=4, disk_mib=0)
+    in_memory = allocate_features(shape, memory_mib=4, disk_mib=0)
     assert in_memory is not None
     assert not isinstance(in_memory, np.memmap)
-    on_disk = reserve(shape, memory_mib=3, disk_mib=4)
+    on_disk = allocate_features(shape, memory_mib=3, disk_mib=4)
     assert isinstance(on_disk, np.memmap)
     on_disk[:] = 1
     assert on_disk.sum() == 1 << 20
-    assert list(tmp_path.iterdir()) == [], "no file is left, whatever happens"
-    assert reserve(shape, memory_mib=3, disk_mib=3) is None
-    assert "they would take 4 MiB, more than train.cache_mib=3 and train.cache_disk_mib=3" in caplog.text
-    assert reserve((1 << 40, 1 << 10), memory_mib=0, disk_mib=1 << 40) is None, "no disk has as much"
+    assert list(tmp_path.iterdir()) == [], "no file is ever left"
+    assert allocate_features(shape, memory_mib=3, disk_mib=3) is None
+    assert "they need 4 MiB, more than train.cache_mib=3 and train.cache_disk_mib=3" in caplog.text
+    assert allocate_features((1 << 40, 1 << 10), memory_mib=0, disk_mib=1 << 40) is None, "no disk has that much space"
 
 
-def test_features_of_other_images_or_weights_have_another_name(dataset) -> None:
+def test_features_of_other_images_or_weights_have_another_hash(dataset) -> None:
     frozen = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(2, 3)])
-    names = [digest(images, frozen, "") for images in (Pass(dataset, 8), Pass(dataset, 8), Pass(dataset, 8, seed=1))]
+    names = [
+        features_digest(images, frozen, "")
+        for images in (FeatureImages(dataset, 8), FeatureImages(dataset, 8), FeatureImages(dataset, 8, seed=1))
+    ]
     frozen.set_weights([weights + 1 for weights in frozen.get_weights()])
-    names.append(digest(Pass(dataset, 8), frozen, ""))
+    names.append(features_digest(FeatureImages(dataset, 8), frozen, ""))
     assert names[0] == names[1]
     assert len(set(names)) == 3

@@ -4,12 +4,12 @@ import threading
 
 import pytest
 
-from components.train.interruption import put_off
+from components.train.interruption import defer_signals
 
 
-def asked(*numbers: signal.Signals, unsaved: bool, saved: list[bool], kept: str | None = None) -> None:
-    """Is asked to end by signals, and notes what it came to before it did."""
-    with put_off(kept) as interruption:
+def stop_by(*numbers: signal.Signals, unsaved: bool, saved: list[bool], state: str | None = None) -> None:
+    """Sends signals to this process; `saved` gets an item if the block continues after them."""
+    with defer_signals(state) as interruption:
         interruption.unsaved = unsaved
         for number in numbers:
             os.kill(os.getpid(), number)
@@ -17,50 +17,52 @@ def asked(*numbers: signal.Signals, unsaved: bool, saved: list[bool], kept: str 
         interruption.check()
 
 
-def test_where_nothing_is_unsaved_it_ends_at_once() -> None:
+def test_without_unsaved_work_a_signal_ends_the_process_immediately() -> None:
     saved: list[bool] = []
     with pytest.raises(SystemExit, match="143"):
-        asked(signal.SIGTERM, unsaved=False, saved=saved)
+        stop_by(signal.SIGTERM, unsaved=False, saved=saved)
     with pytest.raises(KeyboardInterrupt):
-        asked(signal.SIGINT, unsaved=False, saved=saved)
+        stop_by(signal.SIGINT, unsaved=False, saved=saved)
     assert saved == []
 
 
-def test_where_work_is_unsaved_it_ends_when_that_is_saved() -> None:
+def test_with_unsaved_work_the_process_ends_after_saving() -> None:
     saved: list[bool] = []
     with pytest.raises(SystemExit, match="143"):
-        asked(signal.SIGTERM, signal.SIGTERM, unsaved=True, saved=saved)  # the second changes nothing
+        stop_by(signal.SIGTERM, signal.SIGTERM, unsaved=True, saved=saved)  # the second signal changes nothing
     assert saved == [False]
 
 
-@pytest.mark.parametrize(("kept", "said"), [("here", "run again, it goes on"), (None, "nothing is kept")])
-def test_it_says_what_is_kept(caplog, kept: str | None, said: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "message"), [("here", "run again to resume from here"), (None, "without --state, nothing is saved")]
+)
+def test_the_log_states_where_the_work_is_saved(caplog, state: str | None, message: str) -> None:
     caplog.set_level("INFO")
     with pytest.raises(SystemExit, match="143"):
-        asked(signal.SIGTERM, unsaved=True, saved=[], kept=kept)
-    assert f"asked to end by SIGTERM; {said}" in caplog.text
+        stop_by(signal.SIGTERM, unsaved=True, saved=[], state=state)
+    assert f"stopped by SIGTERM; {message}" in caplog.text
 
 
-def test_ctrl_c_pressed_again_would_end_the_process() -> None:
+def test_a_second_ctrl_c_would_end_the_process() -> None:
     saved: list[bool] = []
     with pytest.raises(KeyboardInterrupt):
-        asked(signal.SIGINT, unsaved=True, saved=saved)
+        stop_by(signal.SIGINT, unsaved=True, saved=saved)
     assert saved == [True]
 
 
-def test_afterwards_signals_do_what_they_did() -> None:
+def test_the_previous_signal_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with put_off() as interruption:
+    with defer_signals() as interruption:
         interruption.check()
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) != before
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
-def test_in_another_thread_it_is_left_to_the_main_one() -> None:
+def test_other_threads_leave_signals_to_the_main_thread() -> None:
     seen = []
 
     def work() -> None:
-        with put_off() as interruption:
+        with defer_signals() as interruption:
             seen.append(interruption.signal)
 
     thread = threading.Thread(target=work)

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from components.train.devices import computing_in
-from components.train.networks import build_from_scratch, build_head, feature_model, in_float32, join, pooling_layer
+from components.train.devices import dtype_policy
+from components.train.networks import build_from_scratch, build_head, feature_model, join, pooling_layer, to_float32
 from components.train.settings import TrainSettings
 from petalflow.model.task import Task
 
@@ -13,7 +13,7 @@ def pooling_layers(model: keras.Model) -> int:
 
 
 @pytest.mark.parametrize(("size_px", "pools"), [(8, 1), (28, 2), (64, 4), (150, 5)])
-def test_the_ladder_of_the_cnn_follows_the_image_size(size_px: int, pools: int) -> None:
+def test_the_depth_of_the_cnn_follows_the_image_size(size_px: int, pools: int) -> None:
     model = build_from_scratch(TrainSettings(backbone="cnn", image_size_px=size_px), Task.MULTI_CLASS, classes=3)
     assert pooling_layers(model) == pools
     assert model.output_shape == (None, 3)
@@ -33,12 +33,12 @@ def test_scaling_is_inside_and_scores_are_probabilities() -> None:
     assert any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers)
 
 
-def test_grey_is_what_colour_weighs() -> None:
+def test_grey_is_the_luma_of_the_colours() -> None:
     model = build_from_scratch(
         TrainSettings(backbone="dense", image_size_px=4, channels=1), Task.MULTI_CLASS, classes=2
     )
     green, red = np.zeros((2, 1, 4, 4, 3), np.float32)
-    green[..., 1], red[..., 0] = 29.9 / 0.587, 29.9 / 0.299  # as bright as each other, as grey goes
+    green[..., 1], red[..., 0] = 29.9 / 0.587, 29.9 / 0.299  # of equal luma
     np.testing.assert_allclose(np.asarray(model(green)), np.asarray(model(red)), atol=1e-5)
 
 
@@ -54,7 +54,7 @@ def test_a_joined_model_is_the_head_on_the_features() -> None:
     )
 
 
-def test_hidden_layers_are_as_many_as_asked_for_and_compute_what_they_say() -> None:
+def test_the_hidden_layers_are_those_of_the_settings() -> None:
     settings = TrainSettings(backbone="dense", image_size_px=4, hidden_units=(6, 5), dropout=0)
     model = build_from_scratch(settings, Task.MULTI_CLASS, classes=3)
     images = np.random.default_rng(0).uniform(0, 255, (2, 4, 4, 3)).astype(np.float32)
@@ -71,7 +71,7 @@ def test_hidden_layers_are_as_many_as_asked_for_and_compute_what_they_say() -> N
 
 
 @pytest.mark.parametrize("units", [0, ()])
-def test_no_hidden_units_are_no_hidden_layer(units: int | tuple[int, ...]) -> None:
+def test_zero_hidden_units_make_no_hidden_layer(units: int | tuple[int, ...]) -> None:
     settings = TrainSettings(backbone="dense", image_size_px=4, hidden_units=units)
     model = build_from_scratch(settings, Task.MULTI_CLASS, classes=3)
     assert model.count_params() == (4 * 4 * 3 + 1) * 3
@@ -79,7 +79,7 @@ def test_no_hidden_units_are_no_hidden_layer(units: int | tuple[int, ...]) -> No
 
 @pytest.mark.parametrize("size_px", [28, 63, 150, 300, 511])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_larger_image_makes_the_cnn_deeper_and_not_fat(size_px: int, channels: int) -> None:
+def test_a_larger_image_makes_the_cnn_deeper_not_wider(size_px: int, channels: int) -> None:
     settings = TrainSettings(backbone="cnn", image_size_px=size_px, channels=channels)
     model = build_from_scratch(settings, Task.MULTI_CLASS, classes=10)
     assert model.count_params() < 4e6
@@ -105,13 +105,13 @@ def test_the_task_decides_the_last_layer(task: Task, classes: int, units: int) -
 
 
 @pytest.mark.parametrize("pooling", ["avg", "max", "flatten"])
-def test_pooling_makes_a_row_of_a_map(pooling: str) -> None:
+def test_pooling_makes_a_vector_of_a_feature_map(pooling: str) -> None:
     values = np.random.default_rng(0).normal(size=(2, 3, 3, 4)).astype(np.float32)
     expected = {"avg": values.mean((1, 2)), "max": values.max((1, 2)), "flatten": values.reshape(2, -1)}
     np.testing.assert_allclose(np.asarray(pooling_layer(pooling)(values)), expected[pooling], atol=1e-6)
 
 
-def test_dropout_drops_its_share_while_training_alone() -> None:
+def test_dropout_drops_its_share_in_training_only() -> None:
     inputs = keras.Input((4000,))
     model = keras.Model(inputs, build_head(inputs, [], 0.3, Task.MULTI_CLASS, 2))
     dropped = np.asarray(model.get_layer("dropout")(np.ones((1, 4000), np.float32), training=True))
@@ -120,14 +120,14 @@ def test_dropout_drops_its_share_while_training_alone() -> None:
     np.testing.assert_array_equal(np.asarray(model(values, training=False)), np.asarray(model(values)))
 
 
-def test_a_bfloat16_model_in_float32_is_one_built_so() -> None:
+def test_a_bfloat16_model_converted_to_float32_equals_one_built_in_float32() -> None:
     def build() -> keras.Model:
         backbone = keras.applications.ConvNeXtTiny(include_top=False, weights=None, input_shape=(32, 32, 3))
         return feature_model(backbone, "ConvNeXtTiny", 32, "avg")
 
-    with computing_in("mixed_bfloat16"):
+    with dtype_policy("mixed_bfloat16"):
         model = build()
-    copy, plain = in_float32(model), build()
+    copy, plain = to_float32(model), build()
     plain.set_weights(model.get_weights())
     images = np.random.default_rng(0).uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
     np.testing.assert_array_equal(np.asarray(copy(images)), np.asarray(plain(images)))

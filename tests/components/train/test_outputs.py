@@ -47,7 +47,7 @@ def info_of(folder: Path) -> dict:
     return json.loads((folder / "model.json").read_text())
 
 
-def test_everything_for_people_is_there(finetuned: Path) -> None:
+def test_every_file_for_people_is_written(finetuned: Path) -> None:
     names = {str(path.relative_to(finetuned)) for path in finetuned.rglob("*") if path.is_file()}
     events = {f"tensorboard/{run}/events.out.tfevents.petalflow" for run in ("train", "validation")}
     ours = {"model.keras", "model.json", "history.json", "complete.json"}
@@ -68,7 +68,7 @@ def test_the_table_holds_the_history(finetuned: Path) -> None:
     assert [float(row["val_loss"]) for row in rows] == history["val_loss"]
 
 
-def test_the_settings_train_the_same_again(tiny_dataset, tiny_model, tmp_path) -> None:
+def test_the_settings_file_repeats_the_training(tiny_dataset, tiny_model, tmp_path) -> None:
     command = [sys.executable, "-m", "components.train", "--dataset", str(tiny_dataset), "--out", str(tmp_path / "m")]
     command += ["--config", str(tiny_model / "settings.yaml")]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -79,7 +79,7 @@ def test_the_settings_train_the_same_again(tiny_dataset, tiny_model, tmp_path) -
         np.testing.assert_array_equal(one, other)
 
 
-def test_settings_of_settings_are_read_again(finetuned: Path) -> None:
+def test_nested_settings_are_read_from_the_file(finetuned: Path) -> None:
     from petalflow.commandline import read_settings
 
     read = TrainSettings.of(read_settings("train", finetuned / "settings.yaml", None))
@@ -88,48 +88,48 @@ def test_settings_of_settings_are_read_again(finetuned: Path) -> None:
     assert read.fine_tune.layers == 0.1
 
 
-def test_the_summary_tells_what_was_trained_and_is_plain_text(finetuned: Path) -> None:
+def test_the_summary_states_what_was_trained_and_is_plain_text(finetuned: Path) -> None:
     summary = (finetuned / "summary.txt").read_text(encoding="utf-8")
     assert "\x1b" not in summary
     for word in ("block_1_expand", "probabilities", "Param #", "Total params", "Non-trainable params"):
         assert word in summary
-    assert max(map(len, summary.splitlines())) == 120, "no column is cut off"
+    assert max(map(len, summary.splitlines())) == 120, "no column is truncated"
     trainable = {line.split()[2]: line.split()[-2] for line in summary.splitlines() if line.startswith("│    └")}
     assert trainable["Conv1"] == "N"
     assert trainable["Conv_1"] == trainable["probabilities"] == "Y"
 
 
-def test_the_model_says_how_it_was_trained(finetuned: Path) -> None:
+def test_the_model_records_how_it_was_trained(finetuned: Path) -> None:
     info = info_of(finetuned)
     assert info["devices"] == "CPU:0"
     assert info["precision"] == "float32"
     notes = "\n".join(info["notes"])
-    for said in ("head on frozen MobileNetV2: what it gives is computed once", "fine-tuning", "head ended", "from"):
-        assert said in notes
+    for note in ("head on frozen MobileNetV2: its features are computed once", "fine-tuning", "head ended", "from"):
+        assert note in notes
     assert len(set(info["notes"])) == len(info["notes"])
 
 
-def test_equal_trainings_leave_equal_pictures(tiny_dataset, tiny_model, tmp_path) -> None:
+def test_equal_trainings_write_equal_plots(tiny_dataset, tiny_model, tmp_path) -> None:
     settings = TrainSettings.model_validate(info_of(tiny_model)["settings"])
     train(tiny_dataset, tmp_path / "again", settings)
     for name in ("curves.png", "images.png", "settings.yaml"):
         assert (tmp_path / "again" / name).read_bytes() == (tiny_model / name).read_bytes(), name
 
 
-def test_what_cannot_be_written_costs_nothing_else(tiny_dataset, tiny_model, tmp_path, caplog) -> None:
+def test_a_file_that_cannot_be_written_does_not_stop_the_others(tiny_dataset, tiny_model, tmp_path, caplog) -> None:
     history = json.loads((tiny_model / "history.json").read_text())
-    (tmp_path / CURVES_FILE).mkdir()  # something is in the way
+    (tmp_path / CURVES_FILE).mkdir()  # blocks the file
     with caplog.at_level(logging.WARNING):
         state = TrainingState(history=history, best_epoch=0)
         model = load_model(tiny_model).keras_model
         write_outputs(tmp_path, open_dataset(tiny_dataset), TrainSettings(image_size_px=16), model, state)
     assert [record.getMessage() for record in caplog.records] == [
-        "curves.png could not be written; the model is as it should be"
+        "curves.png could not be written; the model is complete"
     ]
     assert {path.name for path in tmp_path.iterdir()} == FOR_PEOPLE | {"tensorboard"}
 
 
-def test_an_epoch_without_numbers_is_an_empty_cell(tiny_dataset, tiny_model, tmp_path) -> None:
+def test_an_epoch_of_nan_is_an_empty_cell(tiny_dataset, tiny_model, tmp_path) -> None:
     history = json.loads((tiny_model / "history.json").read_text())
     history["val_loss"][-1] = float("nan")
     model = load_model(tiny_model).keras_model
@@ -169,7 +169,7 @@ def test_tensorboards_own_reader_finds_scalars_and_images(events: Path) -> None:
     validation = EventAccumulator(str(events / "validation")).Reload()
     losses = [point.value for point in validation.Scalars("loss")]
     assert losses[0] == 1.25
-    assert losses[1] != losses[1], "no number"
+    assert losses[1] != losses[1], "NaN"
 
 
 def test_tensorboard_shows_them(events: Path, tmp_path) -> None:
@@ -178,12 +178,12 @@ def test_tensorboard_shows_them(events: Path, tmp_path) -> None:
     with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
         try:
             address = _address(process, tmp_path / "log")
-            scalars = _json(f"{address}data/plugin/scalars/tags", wanted="validation")
+            scalars = _json(f"{address}data/plugin/scalars/tags", expected="validation")
             assert set(scalars) == {"train", "validation"}
             assert "loss" in scalars["validation"]
             points = _json(f"{address}data/plugin/scalars/scalars?run=train&tag=accuracy")
             assert [point[1:] for point in points] == [[1, 0.5], [2, 0.75]]
-            assert "images" in _json(f"{address}data/plugin/images/tags", wanted="train")["train"]
+            assert "images" in _json(f"{address}data/plugin/images/tags", expected="train")["train"]
         finally:
             process.terminate()
 
@@ -204,11 +204,11 @@ def _address(process: subprocess.Popen, log: Path) -> str:
     raise AssertionError(log.read_text())
 
 
-def _json(address: str, wanted: str = ""):
-    """Returns what is at an address, once it names what is wanted: files are read in the background."""
+def _json(address: str, expected: str = ""):
+    """Returns an address's response as soon as it contains a text: TensorBoard reads files in the background."""
     for _ in range(600):
         answer = urllib3.request("GET", address).json()
-        if not wanted or wanted in answer:
+        if not expected or expected in answer:
             return answer
         time.sleep(0.1)
     raise AssertionError(answer)
@@ -227,7 +227,7 @@ INFO = {
 }
 
 
-def test_it_says_what_was_trained_how_and_how_well() -> None:
+def test_the_metadata_states_what_was_trained_how_and_how_well() -> None:
     metadata = artifact_metadata(INFO)
     assert json.loads(metadata.pop("settings")) == INFO["settings"]
     assert metadata == {
@@ -242,7 +242,7 @@ def test_it_says_what_was_trained_how_and_how_well() -> None:
     }
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_values_are_omitted() -> None:
     metadata = artifact_metadata(INFO | {"validation_accuracy": math.nan, "best_epoch": None, "notes": []})
     assert not {"validation_accuracy", "best_epoch", "notes"} & set(metadata)
     assert artifact_metadata(INFO | {"best_epoch": 0})["best_epoch"] == 0

@@ -10,6 +10,7 @@ import pytest
 from components.train.phase import budget_spent, reason_to_stop
 from components.train.settings import TrainSettings
 from components.train.state import ACCURACY, LOSS, PHASE, VALIDATION_ACCURACY, VALIDATION_LOSS, TrainingState
+from components.train.steps import PhaseSchedule
 from components.train.train import train
 from petalflow.errors import PetalflowError
 from petalflow.model.files import load_model
@@ -18,46 +19,46 @@ SETTINGS = TrainSettings(patience_epochs=2)
 
 
 def trained(losses: list[float], val_losses: list[float] | None = None, phases: str = "") -> TrainingState:
-    """Returns the state after epochs of these losses; `phases` has a letter an epoch."""
+    """Returns the state after epochs of these losses; `phases` has a letter per epoch."""
     state = TrainingState()
     for index, loss in enumerate(losses):
-        figures = {
+        metrics = {
             PHASE: phases[index] if phases else "h",
             LOSS: loss,
             ACCURACY: 1 - loss / 10,
             VALIDATION_LOSS: val_losses[index] if val_losses else loss,
             VALIDATION_ACCURACY: 0.5,
         }
-        state.add_epoch(figures, "val_loss")
+        state.add_epoch(metrics, "val_loss")
     return state
 
 
 def reason(state: TrainingState, settings: TrainSettings = SETTINGS, phase: str = "h", max_epochs: int = 9) -> str:
-    return reason_to_stop(state, settings, phase, max_epochs, guess=math.log(3), rate=0.03)
+    return reason_to_stop(state, settings, phase, PhaseSchedule(0.03, 0, False, max_epochs), chance_loss=math.log(3))
 
 
 def with_(**values: object) -> TrainSettings:
     return SETTINGS.model_copy(update=values)
 
 
-def test_it_goes_on_while_it_gets_better_and_ends_at_the_last_epoch() -> None:
+def test_a_phase_continues_while_it_improves_and_ends_after_the_last_epoch() -> None:
     assert reason(trained([])) == ""
     assert reason(trained([0.9, 0.8, 0.7])) == ""
-    assert reason(trained([0.9, 0.8, 0.7]), max_epochs=3) == "epoch 3 of 3 was the last"
+    assert reason(trained([0.9, 0.8, 0.7]), max_epochs=3) == "all 3 epochs are done"
 
 
-def test_patience_goes_by_the_validation_figure() -> None:
+def test_patience_is_counted_by_the_validation_metric() -> None:
     assert reason(trained([0.9, 0.8, 0.7], [0.5, 0.6, 0.4])) == ""
-    assert reason(trained([0.9, 0.8, 0.7], [0.5, 0.6, 0.7])) == "val_loss has not been better for 2 epochs"
+    assert reason(trained([0.9, 0.8, 0.7], [0.5, 0.6, 0.7])) == "val_loss has not improved for 2 epochs"
 
 
 def test_a_later_phase_has_its_own_patience_even_if_the_earlier_was_better() -> None:
     losses = [0.5, 0.1, 0.3, 0.4]
     assert reason(trained(losses[:3], phases="hhf"), phase="f") == ""
-    assert reason(trained(losses, phases="hhff"), phase="f") == "val_loss has not been better for 2 epochs"
+    assert reason(trained(losses, phases="hhff"), phase="f") == "val_loss has not improved for 2 epochs"
 
 
-def test_targets_end_it() -> None:
+def test_targets_end_a_phase() -> None:
     state = trained([0.9, 0.4])  # accuracy 0.91, 0.96
     assert "accuracy 0.9600 reached the target 0.96" in reason(state, with_(target_accuracy=0.96))
     assert reason(state, with_(target_accuracy=0.97)) == ""
@@ -74,18 +75,20 @@ def test_the_time_budget_ends_any_phase_but_leaves_one_epoch() -> None:
     assert budget_spent(TrainingState(spent_s=999), settings) == ""
 
 
-@pytest.mark.parametrize(("losses", "val_losses"), [([0.9, math.nan], None), ([0.9, 0.8], [0.9, math.inf])])
-def test_a_loss_that_is_no_number_ends_it_and_names_the_learning_rate(losses, val_losses) -> None:
+@pytest.mark.parametrize(
+    ("losses", "val_losses", "what"), [([0.9, math.nan], None, "NaN"), ([0.9, 0.8], [0.9, math.inf], "infinite")]
+)
+def test_a_loss_that_is_not_finite_ends_a_phase_and_names_the_learning_rate(losses, val_losses, what) -> None:
     state = trained(losses, val_losses)
-    assert reason(state) == "the loss is no number with a learning rate of 0.03; train with a lower train.learning_rate"
+    assert reason(state) == f"the loss is {what} at a learning rate of 0.03; train with a lower train.learning_rate"
     state.phase = 1
     assert reason(state).endswith("train with a lower train.fine_tune.learning_rate")
 
 
-def test_a_loss_that_rises_beyond_guessing_ends_it() -> None:
-    assert "the loss rose from 0.2 to 2.5 with a learning rate of 0.03" in reason(trained([0.2, 2.5]))
-    assert reason(trained([0.02, 1.5])) == "", "guessing is not far from there"
-    assert reason(trained([2.0, 5.0])) == "", "it began high"
+def test_a_loss_that_rises_beyond_chance_ends_a_phase() -> None:
+    assert "the loss rose from 0.2 to 2.5 at a learning rate of 0.03" in reason(trained([0.2, 2.5]))
+    assert reason(trained([0.02, 1.5])) == "", "the chance loss is close"
+    assert reason(trained([2.0, 5.0])) == "", "it started high"
 
 
 QUICK = {"backbone": "dense", "image_size_px": 16, "max_epochs": 4, "patience_epochs": 4}
@@ -103,17 +106,17 @@ def head_of(folder) -> list[np.ndarray]:
     return load_model(folder).keras_model.get_layer("head").get_weights()
 
 
-def test_a_training_without_any_number_is_one_line_and_leaves_nothing(tiny_dataset, tmp_path) -> None:
+def test_a_training_of_nan_losses_is_one_line_and_leaves_nothing(tiny_dataset, tmp_path) -> None:
     wild = quick(optimizer="sgd").model_copy(update={"learning_rate": 1e30})
-    with pytest.raises(PetalflowError, match=r"no number with a learning rate of 1e\+30; train with a lower train.lea"):
+    with pytest.raises(PetalflowError, match=r"NaN at a learning rate of 1e\+30; train with a lower train.lea"):
         train(tiny_dataset, tmp_path / "model", wild, str(tmp_path / "state"))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fine_tuning_that_makes_it_worse_leaves_the_heads_best(tiny_dataset, backbone_weights, tmp_path) -> None:
+def test_fine_tuning_that_makes_it_worse_keeps_the_best_of_the_head(tiny_dataset, backbone_weights, tmp_path) -> None:
     head = quick(backbone="MobileNetV2", weights=str(backbone_weights), image_size_px=32, patience_epochs=1)
     epochs = train(tiny_dataset, tmp_path / "head", head)["epochs"]
-    # Weights that are thrown far at once.
+    # A learning rate that ruins the weights immediately.
     spoiled = {"layers": 2, "learning_rate": 1.0, "warmup_epochs": 0, "max_epochs": 20}
     settings = quick(**{**head.model_dump(mode="json"), "recipe": "fine_tune", "fine_tune": spoiled})
     info = train(tiny_dataset, tmp_path / "spoiled", settings)
@@ -123,7 +126,7 @@ def test_a_fine_tuning_that_makes_it_worse_leaves_the_heads_best(tiny_dataset, b
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_time_budget_that_is_spent_ends_in_an_epoch_and_leaves_the_next_phase_out(
+def test_a_spent_time_budget_ends_within_an_epoch_and_skips_the_next_phase(
     tiny_dataset, backbone_weights, tmp_path, caplog
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -137,21 +140,21 @@ def test_a_time_budget_that_is_spent_ends_in_an_epoch_and_leaves_the_next_phase_
     )
     info = train(tiny_dataset, tmp_path / "model", settings)
     assert history(tmp_path / "model")[PHASE] == ["head"]
-    assert "phase 2 is left out: the time budget of 1e-06 minutes is spent" in caplog.text
+    assert "phase 2 is skipped: the time budget of 1e-06 minutes is spent" in caplog.text
     assert any("time budget" in note for note in info["notes"])
     assert any(note.startswith("epoch 1 of head ended after ") for note in info["notes"])
 
 
-def test_the_end_of_a_phase_says_why_and_how_fast_it_was(tiny_dataset, tmp_path, caplog) -> None:
+def test_the_end_of_a_phase_states_the_reason_and_the_speed(tiny_dataset, tmp_path, caplog) -> None:
     caplog.set_level(logging.INFO)
     train(tiny_dataset, tmp_path / "model", quick())
-    line = r"from scratch ended: epoch 4 of 4 was the last; [\d,]+ images/s, [\d.]+% of it waiting for input"
+    line = r"from scratch ended: all 4 epochs are done; [\d,]+ images/s, [\d.]+% of the time waiting for input"
     assert re.search(line, caplog.text)
     waited = history(tmp_path / "model")["waited"]
     assert all(0 <= share <= 1 for share in waited)
 
 
-def test_what_is_released_is_a_network_of_numbers_after_a_divergence(tiny_dataset, tmp_path) -> None:
+def test_after_a_divergence_the_model_has_finite_weights(tiny_dataset, tmp_path) -> None:
     info = train(tiny_dataset, tmp_path / "model", quick(optimizer="sgd", learning_rate=1.0, max_epochs=20))
     assert np.isfinite(info["validation_accuracy"])
     model = keras.models.load_model(tmp_path / "model" / "model.keras")

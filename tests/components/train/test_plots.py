@@ -6,7 +6,7 @@ from PIL import Image
 
 from components.convert.convert import convert
 from components.convert.settings import ConvertSettings
-from components.train.plots import choose_shown, draw_curves, draw_images, draw_variations, read_shown
+from components.train.plots import choose_sample, draw_curves, draw_images, draw_variations, read_sample
 from components.train.settings import AugmentSettings
 from petalflow.dataset import open_dataset
 from tests.components.conftest import COLOURS
@@ -54,7 +54,7 @@ def test_a_varying_learning_rate_has_a_panel() -> None:
     assert len(pixels(draw_curves(history(["head"] * 5, rates), 2))) > HEIGHT_OF_TWO
 
 
-def test_an_epoch_without_numbers_leaves_a_gap(recwarn) -> None:
+def test_an_epoch_of_nan_leaves_a_gap(recwarn) -> None:
     given = history(["head"] * 4)
     whole = draw_curves(given, 2)
     given["loss"][-1] = given["val_loss"][-1] = None
@@ -72,26 +72,26 @@ def plain(value: int, size: int = 8) -> np.ndarray:
 
 def test_classes_take_turns() -> None:
     labels = [(0,), (0,), (1,), (0,), (2,), (1,)]
-    assert choose_shown(labels, 3) == [0, 2, 4, 1, 5, 3]
+    assert choose_sample(labels, 3) == [0, 2, 4, 1, 5, 3]
 
 
 def test_an_image_of_several_classes_is_shown_once() -> None:
-    assert sorted(choose_shown([(0, 1), (), (1, 2), (2,)], 3)) == [0, 2, 3]
+    assert sorted(choose_sample([(0, 1), (), (1, 2), (2,)], 3)) == [0, 2, 3]
 
 
-def test_images_without_a_class_are_shown_where_there_are_no_others() -> None:
-    assert choose_shown([(), ()], 2) == [0, 1]
+def test_images_without_labels_are_shown_if_there_are_no_others() -> None:
+    assert choose_sample([(), ()], 2) == [0, 1]
 
 
 @pytest.mark.parametrize(("classes", "shown"), [(2, 40), (7, 35), (100, 100), (1000, 100)])
 def test_the_grid_stays_small(classes: int, shown: int) -> None:
-    chosen = choose_shown([(place % classes,) for place in range(2000)], classes)
+    chosen = choose_sample([(place % classes,) for place in range(2000)], classes)
     assert len(chosen) == len(set(chosen)) == shown
 
 
 def test_the_images_are_those_of_the_train_split_with_their_labels(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
-    images, labels = read_shown(dataset, 16)
+    images, labels = read_sample(dataset, 16)
     assert all(image.shape == (16, 16, 3) and image.dtype == np.uint8 for image in images)
     colours = np.array([COLOURS[name] for name in dataset.classes])
     nearest = [int(np.abs(colours - image.mean(axis=(0, 1))).sum(axis=1).argmin()) for image in images]
@@ -108,7 +108,7 @@ def test_tiny_images_are_enlarged_without_smoothing() -> None:
     np.testing.assert_array_equal(shown, np.kron(checks, np.ones((16, 16)))[..., None].repeat(3, axis=2))
 
 
-def test_the_places_of_images_are_row_by_row() -> None:
+def test_images_are_placed_row_by_row() -> None:
     picture = pixels(
         draw_images([plain(10 * number) for number in range(12)], [(0,)] * 12, [str(n) for n in range(10)])
     )
@@ -129,12 +129,12 @@ def test_a_caption_stays_under_its_image() -> None:
 
 
 @pytest.mark.parametrize("name", ["подсолнух", "向日葵", "$x_{1$", "🌻", "وردة", "\x1b[31m\n", "", "ü" * 300])
-def test_any_name_is_drawn_without_a_complaint(name: str, recwarn) -> None:
+def test_any_class_name_is_drawn_without_a_warning(name: str, recwarn) -> None:
     draw_images([plain(0)] * 2, [(0,), (1,)], [name, "b"])
     assert not recwarn.list
 
 
-def test_variations_stand_beside_the_image(tiny_dataset) -> None:
+def test_variations_are_drawn_beside_the_image(tiny_dataset) -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     image[:4] = 200
     picture = pixels(draw_variations(image, AugmentSettings(flip="vertical"), 0))
@@ -143,7 +143,7 @@ def test_variations_stand_beside_the_image(tiny_dataset) -> None:
     assert set(tops) == {0, 200}
 
 
-def test_several_labels_an_image_are_read(make_flowers, tmp_path) -> None:
+def test_images_with_several_labels_are_read(make_flowers, tmp_path) -> None:
     make_flowers(tmp_path / "photos", each=12)
     rows = [
         f"{path.relative_to(tmp_path)},{'daisy|red' if path.parent.name == 'daisy' else path.parent.name}"
@@ -152,6 +152,6 @@ def test_several_labels_an_image_are_read(make_flowers, tmp_path) -> None:
     (tmp_path / "labels.csv").write_text("\n".join(["image,label", *rows]))
     convert(str(tmp_path / "labels.csv"), tmp_path / "dataset", ConvertSettings(multi_label=True))
     dataset = open_dataset(tmp_path / "dataset")
-    images, labels = read_shown(dataset, 32)
+    images, labels = read_sample(dataset, 32)
     assert (0, dataset.classes.index("red")) in labels
     assert draw_images(images, labels, dataset.classes)

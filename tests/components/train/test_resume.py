@@ -1,4 +1,4 @@
-"""Trainings that are killed, or asked to end, and taken up again."""
+"""Trainings that are killed or stopped, and resumed."""
 
 import json
 import multiprocessing
@@ -21,11 +21,11 @@ import pytest
 from components.train.checkpoints import load_newest, open_checkpoints
 from components.train.data import Batching, KeptFeed
 from components.train.devices import choose_devices
-from components.train.interruption import put_off
+from components.train.interruption import defer_signals
 from components.train.phase import Phase
 from components.train.settings import TrainSettings
-from components.train.state import PHASE, TrainingState, origin_of
-from components.train.steps import Learning, Objective
+from components.train.state import PHASE, TrainingState, describe_origin
+from components.train.steps import Objective, PhaseSchedule
 from components.train.train import train
 from components.train.training import Training
 from petalflow.dataset import open_dataset
@@ -33,14 +33,14 @@ from petalflow.errors import UsageError
 from petalflow.model.files import load_model
 from petalflow.model.task import Task
 
-# PETALFLOW_KILLS=20 for a longer look.
+# Set PETALFLOW_KILLS=20 for a longer test.
 KILLS = int(os.environ.get("PETALFLOW_KILLS", "2"))
 DENSE = {"backbone": "dense", "image_size_px": 16, "max_epochs": 6, "patience_epochs": 6, "balance": "sampling"}
 
 
 @pytest.fixture(scope="module")
 def two_phases(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
-    """A head, and then the last layers of its backbone, with all that is random, saved as often as can be."""
+    """A head and then the last layers of its backbone, with everything random, saved as often as possible."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -64,7 +64,7 @@ def two_phases(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
 
 
 def assert_same(one: Path, other: Path) -> None:
-    """Two trainings left the same weights, and the same figures but for the times."""
+    """Asserts that two trainings left equal weights and, except for times, equal metrics."""
     pairs = zip(*(load_model(folder).keras_model.get_weights() for folder in (one, other)), strict=True)
     assert all(np.array_equal(value, another) for value, another in pairs)
     first, second = (json.loads((folder / "history.json").read_text()) for folder in (one, other))
@@ -78,7 +78,7 @@ def info(folder: Path) -> dict[str, Any]:
 
 
 class Killed:
-    """Starts a training again and again, and kills it at random times."""
+    """Starts a training repeatedly and kills it at random times."""
 
     def __init__(self, kills: int, took_s: float) -> None:
         self._seed = int(os.environ.get("PETALFLOW_SEED", "6"))
@@ -86,7 +86,7 @@ class Killed:
         self._left, self._took_s = kills, took_s
 
     def run(self, start: Callable[[int], BaseProcess], state: Callable[[int], Path]) -> int:
-        """Returns how many trainings came to their end: each goes on until it does, and then the next begins."""
+        """Returns the number of finished trainings: each resumes until it finishes, then the next starts."""
         done, at = 0, []
         while self._left or done == 0:
             process, after = start(done), self._generator.uniform(0, self._took_s)
@@ -100,13 +100,13 @@ class Killed:
             else:
                 assert process.exitcode == 0
                 done += 1
-        print(f"seed {self._seed}: killed after so many seconds, at (phase, epochs, step): {at}; {done} ended")
+        print(f"seed {self._seed}: killed after these seconds, at (phase, epochs, step): {at}; {done} finished")
         return done
 
 
 @pytest.fixture(scope="module")
 def forks() -> Callable[..., BaseProcess]:
-    """Starts a function in a process that has TensorFlow imported already."""
+    """Starts a function in a process that has already imported TensorFlow."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["components.train.train"])
 
@@ -115,7 +115,7 @@ def forks() -> Callable[..., BaseProcess]:
         process.start()
         return process
 
-    start(len, "").join()  # the server's own start is not to count
+    start(len, "").join()  # do not count the server's own start
     return start
 
 
@@ -126,20 +126,22 @@ def duration_s(process: BaseProcess) -> float:
     return time.monotonic() - began
 
 
-def test_a_training_killed_anywhere_ends_as_an_undisturbed_one(tiny_dataset, two_phases, tmp_path, forks) -> None:
-    took_s = duration_s(forks(train, tiny_dataset, tmp_path / "undisturbed", two_phases))
+def test_a_training_killed_at_any_time_ends_like_an_uninterrupted_one(
+    tiny_dataset, two_phases, tmp_path, forks
+) -> None:
+    took_s = duration_s(forks(train, tiny_dataset, tmp_path / "uninterrupted", two_phases))
 
     def start(number: int) -> BaseProcess:
         return forks(train, tiny_dataset, tmp_path / f"out-{number}", two_phases, str(tmp_path / f"state-{number}"))
 
     for number in range(Killed(KILLS, took_s).run(start, lambda number: tmp_path / f"state-{number}")):
-        assert_same(tmp_path / f"out-{number}", tmp_path / "undisturbed")
+        assert_same(tmp_path / f"out-{number}", tmp_path / "uninterrupted")
         assert not (tmp_path / f"state-{number}").exists()
 
 
 @dataclass
 class Ending(Training):
-    """A training that ends after so many checkpoints, as if it were killed then; -1: it does not."""
+    """A training that ends after this many checkpoints, as if killed; -1: it does not end early."""
 
     saves: int = -1
 
@@ -151,7 +153,7 @@ class Ending(Training):
 
 
 def train_in_memory(dataset: Path, out: Path, state: Path | None, saves: int = -1) -> None:
-    """Trains two phases, on numbers where there would be features: what a killed training costs little in."""
+    """Trains two phases on arrays in place of features, so that a killed training costs little."""
     import keras
     from keras import layers
 
@@ -171,45 +173,45 @@ def train_in_memory(dataset: Path, out: Path, state: Path | None, saves: int = -
 
     shallow_feeds, deep_feeds = feeds(8), feeds(12)
     objective = Objective(Task.MULTI_CLASS, 3, 0)
-    with open_checkpoints(state and str(state)) as checkpoints, put_off() as interruption:
+    with open_checkpoints(state and str(state)) as checkpoints, defer_signals() as interruption:
         training = Ending(
             open_dataset(dataset), settings, Task.MULTI_CLASS, choose_devices(settings), objective, TrainingState(),
             interruption, checkpoints, saves=saves,
         )  # fmt: skip
-        training.state = next(training.states())
-        rising = Learning(0.01, 2, True, 8)
-        training.run(0, lambda: Phase("head", head, *shallow_feeds, training.learning()), head)
+        training.state = next(training.resumable_states())
+        rising = PhaseSchedule(0.01, 2, True, 8)
+        training.run(0, lambda: Phase("head", head, *shallow_feeds, training.schedule()), head)
         training.run(1, lambda: Phase("fine-tuning", deep, *deep_feeds, rising), deep)
     history = {name: values for name, values in training.state.history.items() if name not in ("seconds", "waited")}
     weights = [values.tolist() for values in deep.get_weights()]
     out.write_text(json.dumps([history, training.state.best_epoch, weights], indent=1))
 
 
-def test_taken_up_in_the_middle_of_an_epoch_it_goes_on_with_the_next_image(tiny_dataset, tmp_path) -> None:
-    train_in_memory(tiny_dataset, tmp_path / "undisturbed", None)
+def test_a_training_resumed_within_an_epoch_continues_with_the_next_image(tiny_dataset, tmp_path) -> None:
+    train_in_memory(tiny_dataset, tmp_path / "uninterrupted", None)
     steps = []
-    for saves in (1, 2):  # in the first epoch: later ones may have all their steps in one execution
+    for saves in (1, 2):  # in the first epoch: later ones may run all steps in one execution
         state = tmp_path / f"state-{saves}"
         with pytest.raises(KeyboardInterrupt):
             train_in_memory(tiny_dataset, tmp_path / "out", state, saves)
         steps.append(load_newest(str(state)).step)
         train_in_memory(tiny_dataset, tmp_path / f"out-{saves}", state)
-        assert (tmp_path / f"out-{saves}").read_text() == (tmp_path / "undisturbed").read_text()
-    assert 0 < steps[0] < steps[1] < 8  # of 10 or so
+        assert (tmp_path / f"out-{saves}").read_text() == (tmp_path / "uninterrupted").read_text()
+    assert 0 < steps[0] < steps[1] < 8  # of about 10
 
 
 def test_twenty_random_kills_change_nothing(tiny_dataset, tmp_path, forks) -> None:
-    took_s = duration_s(forks(train_in_memory, tiny_dataset, tmp_path / "undisturbed", None))
+    took_s = duration_s(forks(train_in_memory, tiny_dataset, tmp_path / "uninterrupted", None))
 
     def start(number: int) -> BaseProcess:
         return forks(train_in_memory, tiny_dataset, tmp_path / f"out-{number}", tmp_path / f"state-{number}")
 
     for number in range(Killed(20, took_s).run(start, lambda number: tmp_path / f"state-{number}")):
-        assert (tmp_path / f"out-{number}").read_text() == (tmp_path / "undisturbed").read_text()
+        assert (tmp_path / f"out-{number}").read_text() == (tmp_path / "uninterrupted").read_text()
 
 
 class Command:
-    """`petalflow train` in a process of its own."""
+    """`petalflow train` in its own process."""
 
     def __init__(self, dataset: Path, out: Path, state: Path, **settings: Any) -> None:
         self.printed: list[str] = []
@@ -219,7 +221,7 @@ class Command:
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def until(self, text: str) -> "Command":
-        """Reads what it prints until a line has this."""
+        """Reads its output until a line contains a text."""
         for line in self._process.stdout:
             self.printed.append(line)
             if text in line:
@@ -231,14 +233,14 @@ class Command:
         return self
 
     def end(self) -> tuple[int, str]:
-        """Returns the exit code, and what it said of its end on stderr."""
+        """Returns the exit code and what it wrote to stderr."""
         output, errors = self._process.communicate(timeout=60)
         self.printed += output.splitlines(keepends=True)
         return self._process.returncode, errors
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_asked_to_end_it_saves_first(tiny_dataset, tmp_path, number: signal.Signals, code: int) -> None:
+def test_a_stopped_training_saves_first(tiny_dataset, tmp_path, number: signal.Signals, code: int) -> None:
     settings = {**DENSE, "max_epochs": 3000, "patience_epochs": 3000}
     out, state = tmp_path / "model", tmp_path / "state"
     training = Command(tiny_dataset, out, state, **settings).until("train: 3/3000 epochs").send(number)
@@ -250,22 +252,22 @@ def test_asked_to_end_it_saves_first(tiny_dataset, tmp_path, number: signal.Sign
     printed = [line for line in training.printed if "/3000 epochs" in line]
     kept = load_newest(str(state))
     assert kept.epochs == len(history["loss"]) == len(printed) >= 3
-    # Taken up, with fewer epochs, which may change.
+    # Resumed with fewer epochs, which may change.
     settings["max_epochs"] = kept.epochs + 2
     assert train(tiny_dataset, out, TrainSettings.model_validate(settings), str(state))["epochs"] == kept.epochs + 2
     assert not state.exists()
 
 
-def test_asked_to_end_while_features_are_computed_it_ends(tiny_dataset, two_phases, tmp_path) -> None:
+def test_a_training_stops_while_it_computes_features(tiny_dataset, two_phases, tmp_path) -> None:
     settings = {**two_phases.model_dump(mode="json"), "image_size_px": 160, "fine_tune": {"layers": 1}}
     training = Command(tiny_dataset, tmp_path / "model", tmp_path / "state", **settings).until(" images")
     assert training.send(signal.SIGTERM).end()[0] == 143
     assert not any("epochs" in line for line in training.printed)
-    assert f"run again, it goes on from what is saved at {tmp_path / 'state'}" in training.printed[-1]
+    assert f"run again to resume from {tmp_path / 'state'}" in training.printed[-1]
     assert not (tmp_path / "model").exists()
 
 
-def test_ctrl_c_twice_ends_at_once(tiny_dataset, two_phases, tmp_path) -> None:
+def test_a_second_ctrl_c_ends_the_training_immediately(tiny_dataset, two_phases, tmp_path) -> None:
     settings = {**two_phases.model_dump(mode="json"), "image_size_px": 160}
     training = Command(tiny_dataset, tmp_path / "model", tmp_path / "state", **settings).until("computed once")
     code, _ = training.send(signal.SIGINT).send(signal.SIGINT).end()
@@ -281,26 +283,26 @@ def half_trained(tiny_dataset: Path, tmp_path: Path) -> Path:
     return state
 
 
-def test_of_another_training_nothing_is_taken_up_and_nothing_lost(
+def test_the_state_of_another_training_is_neither_used_nor_lost(
     tiny_dataset, tiny_dataset_otherwise, half_trained, tmp_path
 ) -> None:
     before = {file.name: file.read_bytes() for file in half_trained.iterdir()}
     other = TrainSettings.model_validate({**DENSE, "max_epochs": 3000, "seed": 1})
-    with pytest.raises(UsageError, match=r"state .* of another training \(its train.seed is 0, and now 1\)"):
+    with pytest.raises(UsageError, match=r"state .* belongs to another training \(its train.seed is 0, now 1\)"):
         train(tiny_dataset, tmp_path / "other", other, str(half_trained))
-    with pytest.raises(UsageError, match="its classes are blue, green, red, and now blue, green, scarlet"):
+    with pytest.raises(UsageError, match="its classes are blue, green, red, now blue, green, scarlet"):
         train(renamed(tiny_dataset, tmp_path / "renamed"), tmp_path / "other", other, str(half_trained))
     same = TrainSettings.model_validate({**DENSE, "max_epochs": 3000})
-    with pytest.raises(UsageError, match="its dataset has other images, or the same in other splits"):
+    with pytest.raises(UsageError, match="its dataset has other images or splits"):
         train(tiny_dataset_otherwise, tmp_path / "other", same, str(half_trained))
-    with pytest.raises(UsageError, match="it began with no release, and now with models/flowers/3"):
+    with pytest.raises(UsageError, match="it started from no release, now from models/flowers/3"):
         train(tiny_dataset, tmp_path / "other", same, str(half_trained), "models/flowers/3")
     assert {file.name: file.read_bytes() for file in half_trained.iterdir()} == before
     assert not (tmp_path / "other").exists()
 
 
 def renamed(dataset: Path, copy: Path) -> Path:
-    """Copies a dataset whose class red is scarlet now."""
+    """Copies a dataset and renames its class red to scarlet."""
     shutil.copytree(dataset, copy)
     text = (copy / "statistics.json").read_text().replace('"red"', '"scarlet"')
     (copy / "statistics.json").write_text(text)
@@ -310,26 +312,26 @@ def renamed(dataset: Path, copy: Path) -> Path:
     return copy
 
 
-def test_damaged_checkpoints_are_said_and_it_begins_enabled_copy(tiny_dataset, half_trained, tmp_path, caplog) -> None:
+def test_damaged_checkpoints_are_logged_and_not_used(tiny_dataset, half_trained, tmp_path, caplog) -> None:
     for file in half_trained.glob("*.npz"):
         file.write_bytes(file.read_bytes()[:500])
     whole = TrainSettings.model_validate(DENSE)
-    train(tiny_dataset, tmp_path / "anew", whole, str(half_trained))
+    train(tiny_dataset, tmp_path / "again", whole, str(half_trained))
     assert caplog.text.count("cannot be read") == 2
-    assert "starting anew" in caplog.text
+    assert "starting from scratch" in caplog.text
     train(tiny_dataset, tmp_path / "whole", whole)
-    assert_same(tmp_path / "anew", tmp_path / "whole")
+    assert_same(tmp_path / "again", tmp_path / "whole")
 
 
-def test_a_checkpoint_of_another_network_is_said_and_it_begins_enabled_copy(tiny_dataset, tmp_path, caplog) -> None:
+def test_a_checkpoint_of_another_network_is_logged_and_not_used(tiny_dataset, tmp_path, caplog) -> None:
     settings = TrainSettings.model_validate(DENSE)
     state = str(tmp_path / "state")
     with open_checkpoints(state) as checkpoints:
         odd = [np.zeros((2, 3), np.float32)]
-        origin = origin_of(open_dataset(tiny_dataset), settings, "")
+        origin = describe_origin(open_dataset(tiny_dataset), settings, "")
         checkpoints.save(TrainingState(history={PHASE: ["from scratch"]}, model=odd, best=odd, origin=origin))
-    train(tiny_dataset, tmp_path / "anew", settings, state)
+    train(tiny_dataset, tmp_path / "again", settings, state)
     assert "does not fit this network: it holds 6 numbers in 1 variables" in caplog.text
-    assert "starting anew" in caplog.text
+    assert "starting from scratch" in caplog.text
     train(tiny_dataset, tmp_path / "whole", settings)
-    assert_same(tmp_path / "anew", tmp_path / "whole")
+    assert_same(tmp_path / "again", tmp_path / "whole")

@@ -3,7 +3,7 @@ import hashlib
 
 import pytest
 
-from components.train.settings import TrainSettings, check_dataset, check_settings, pinned
+from components.train.settings import TrainSettings, check_dataset, check_settings, pin_weights
 from petalflow import storage
 from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError, UsageError
@@ -16,7 +16,7 @@ def test_networks_from_scratch_need_no_weights() -> None:
 def test_a_weights_file_is_pinned_by_path_and_hash(tmp_path, monkeypatch) -> None:
     (tmp_path / "w.h5").write_bytes(b"weights")
     monkeypatch.chdir(tmp_path)
-    settings = pinned(TrainSettings(backbone="MobileNetV2", weights="w.h5", image_size_px=96))
+    settings = pin_weights(TrainSettings(backbone="MobileNetV2", weights="w.h5", image_size_px=96))
     assert settings.weights == str(tmp_path / "w.h5")
     assert settings.weights_sha256 == hashlib.sha256(b"weights").hexdigest()
     check_settings(settings)
@@ -25,23 +25,23 @@ def test_a_weights_file_is_pinned_by_path_and_hash(tmp_path, monkeypatch) -> Non
         check_settings(settings)
 
 
-def test_weights_may_lie_in_a_store(backbone_weights, place) -> None:
+def test_weights_may_be_remote(backbone_weights, place) -> None:
     address = storage.join(place, backbone_weights.name)
     storage.write_bytes(address, backbone_weights.read_bytes())
-    settings = pinned(TrainSettings(backbone="MobileNetV2", weights=address, image_size_px=32))
+    settings = pin_weights(TrainSettings(backbone="MobileNetV2", weights=address, image_size_px=32))
     assert settings.weights == address
     assert settings.weights_sha256 == hashlib.sha256(backbone_weights.read_bytes()).hexdigest()
     check_settings(settings, try_weights=True)
-    with pytest.raises(UsageError, match="is no file"):
+    with pytest.raises(UsageError, match="is not a file"):
         check_settings(settings.model_copy(update={"weights": address + "x"}))
 
 
-def test_names_of_published_weights_are_left_alone() -> None:
+def test_names_of_published_weights_are_not_changed() -> None:
     settings = TrainSettings(backbone="MobileNetV2", weights="imagenet")
-    assert pinned(settings) == settings
+    assert pin_weights(settings) == settings
 
 
-def test_weights_are_tried_when_asked(backbone_weights, tmp_path) -> None:
+def test_weights_are_loaded_on_request(backbone_weights, tmp_path) -> None:
     settings = TrainSettings(backbone="MobileNetV2", weights=str(backbone_weights), image_size_px=32)
     check_settings(settings, try_weights=True)
     (tmp_path / "junk.h5").write_bytes(b"junk")
@@ -53,28 +53,34 @@ BACKBONE = {"backbone": "MobileNetV2", "image_size_px": 96}
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
-        ({"backbone": "dense", "recipe": "fine_tune"}, r"train\.recipe=fine_tune: dense is trained whole"),
-        ({**BACKBONE, "weights": "none", "recipe": "all"}, r"train\.recipe=all: MobileNetV2 with train\.weights=none"),
-        ({"backbone": "cnn", "features": "kept"}, r"train\.features=kept: nothing of cnn is frozen"),
+        (
+            {"backbone": "dense", "recipe": "fine_tune"},
+            r"train\.recipe=fine_tune: all of dense is trained from scratch",
+        ),
+        (
+            {**BACKBONE, "weights": "none", "recipe": "all"},
+            r"train\.recipe=all: all of MobileNetV2 with train\.weights=none",
+        ),
+        ({"backbone": "cnn", "features": "kept"}, r"train\.features=kept: cnn has no frozen layers"),
         ({"backbone": "cnn", "augment": {"flip": "both", "variants": 3}}, r"train\.augment\.variants=3: cnn has no"),
-        ({**BACKBONE, "augment": {"variants": 3}}, r"train\.augment\.variants=3: nothing is varied"),
+        ({**BACKBONE, "augment": {"variants": 3}}, r"train\.augment\.variants=3: augmentation is off"),
         ({**BACKBONE, "augment": {"flip": "both", "variants": 3}, "features": "anew"}, r"train\.features=anew"),
         (
             {**BACKBONE, "augment": {"flip": "both"}, "features": "kept"},
-            r"train\.features=kept, but every epoch varies",
+            r"train\.features=kept, but every epoch augments",
         ),
         ({"max_epochs": 3, "warmup_epochs": 4}, r"train\.warmup_epochs=4 is more than train\.max_epochs=3"),
         (
             {**BACKBONE, "recipe": "auto", "fine_tune": {"max_epochs": 1, "warmup_epochs": 2}},
             r"train\.fine_tune\.warmup_epochs=2 is more than train\.fine_tune\.max_epochs=1",
         ),
-        ({**BACKBONE, "channels": 1}, r"train\.channels=1: MobileNetV2 takes colour"),
+        ({**BACKBONE, "channels": 1}, r"train\.channels=1: MobileNetV2 takes colour images"),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(settings, said) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_settings_that_contradict_each_other_are_refused(settings, message) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         check_settings(TrainSettings.of(settings))
     assert "\n" not in str(caught.value)
 
@@ -85,29 +91,29 @@ def test_settings_that_contradict_each_other_are_refused(settings, said) -> None
         {"strategy": "tpu", "augment": {"rotation_degrees": 20}},
         {**BACKBONE, "recipe": "all", "augment": {"flip": "both", "variants": 3}},
         {**BACKBONE, "weights": "none", "augment": {"flip": "both"}},
-        {**BACKBONE, "fine_tune": {"max_epochs": 1, "warmup_epochs": 2}},  # there is no fine-tuning
+        {**BACKBONE, "fine_tune": {"max_epochs": 1, "warmup_epochs": 2}},  # it does no fine-tuning
     ],
 )
-def test_settings_that_go_together_are_not(settings) -> None:
+def test_settings_that_agree_are_accepted(settings) -> None:
     check_settings(TrainSettings.of(settings))
 
 
 @pytest.mark.parametrize("units", [-1, "many", "", [64, 0], [1.5], True])
-def test_units_that_are_none_are_one_clear_line(units) -> None:
-    with pytest.raises(UsageError, match=r"^train\.hidden_units=.*: give a number of units") as caught:
+def test_invalid_units_are_one_clear_line(units) -> None:
+    with pytest.raises(UsageError, match=r"^train\.hidden_units=.*: use a number of units") as caught:
         TrainSettings.of({"hidden_units": units})
     assert ";" not in str(caught.value)
 
 
 @pytest.mark.parametrize("layers", [0, -0.2, 1.5, [1], "", True])
-def test_layers_that_are_none_are_one_clear_line(layers) -> None:
-    with pytest.raises(UsageError, match=r"^train\.fine_tune\.layers=.*: give how many") as caught:
+def test_invalid_layers_are_one_clear_line(layers) -> None:
+    with pytest.raises(UsageError, match=r"^train\.fine_tune\.layers=.*: use a number of last layers") as caught:
         TrainSettings.of({"fine_tune": {"layers": layers}})
     assert ";" not in str(caught.value)
 
 
 @pytest.mark.parametrize("settings", [{"hidden_units": [256, 64]}, {"fine_tune": {"layers": 1.0}}])
-def test_settings_are_the_same_on_the_other_side_of_a_pipeline(settings) -> None:
+def test_settings_survive_a_pipeline_unchanged(settings) -> None:
     assert TrainSettings.from_json(TrainSettings.of(settings).to_json()) == TrainSettings.of(settings)
 
 
@@ -115,18 +121,18 @@ def test_a_dataset_that_cannot_be_trained_on_is_refused(tiny_dataset) -> None:
     dataset, settings = open_dataset(tiny_dataset), TrainSettings()
     check_dataset(dataset, settings)
     size = dataset.size("train")
-    for bad, setting, said in (
+    for bad, setting, message in (
         (dataclasses.replace(dataset, sizes={"train": size}), settings, "has no validation images"),
         (dataclasses.replace(dataset, sizes={"validation": 9}), settings, "has no train images"),
         (dataclasses.replace(dataset, counts={"train": {"red": 9}}), settings, "no training images of blue, green"),
         (dataset, TrainSettings(batch_size=size + 1), f"more than the {size} training images"),
     ):
-        with pytest.raises(PetalflowError, match=said) as caught:
+        with pytest.raises(PetalflowError, match=message) as caught:
             check_dataset(bad, setting)
         assert "\n" not in str(caught.value)
 
 
-def test_wrong_settings_are_answered_before_tensorflow_is_imported(run_python) -> None:
+def test_wrong_settings_are_reported_before_tensorflow_is_imported(run_python) -> None:
     code = """
         import sys
         from components.train.__main__ import app
@@ -137,7 +143,7 @@ def test_wrong_settings_are_answered_before_tensorflow_is_imported(run_python) -
             print(sorted({name.split(".")[0] for name in sys.modules} & {"tensorflow", "keras", "tensorflow_datasets"}))
     """
     where = ("--dataset", "nowhere", "--out", "nothing")
-    for *arguments, said in (
+    for *arguments, message in (
         ("--help", "Train a classifier"),
         (*where, "--set", "backbone=MobilNetV2", "did you mean MobileNetV2"),
         (*where, "--set", "augment.variants=3", "train.augment.variants=3"),
@@ -145,5 +151,5 @@ def test_wrong_settings_are_answered_before_tensorflow_is_imported(run_python) -
     ):
         ended = run_python(code, *arguments)
         assert ended.stdout.endswith("[]\n"), ended.stderr
-        assert said in ended.stdout + ended.stderr
+        assert message in ended.stdout + ended.stderr
         assert ended.returncode == (0 if arguments == ["--help"] else 2)

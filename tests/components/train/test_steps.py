@@ -8,27 +8,27 @@ import tensorflow as tf
 
 from components.train import networks
 from components.train.data import Batching, KeptFeed
-from components.train.devices import Devices, enough_memory
+from components.train.devices import Devices, explain_out_of_memory
 from components.train.interruption import Interruption
 from components.train.phase import Phase, run_phase
 from components.train.settings import TrainSettings
 from components.train.state import Sums, TrainingState
-from components.train.steps import Learning, Objective, Steps, make_optimizer, next_steps_per_execution
-from components.train.transfer_learning import first_trained, thaw
+from components.train.steps import Objective, PhaseSchedule, Steps, make_optimizer, next_steps_per_execution
+from components.train.transfer_learning import first_trainable_layer, unfreeze
 from petalflow.errors import PetalflowError
 from petalflow.model.task import Task
 
 GENERATOR = np.random.default_rng(0)
-CLASSES, IMAGES = 4, 9
+LOSS_CLASSES, LOSS_IMAGES = 4, 9
 LABELS = {
-    Task.BINARY: GENERATOR.integers(0, 2, IMAGES),
-    Task.MULTI_CLASS: GENERATOR.integers(0, CLASSES, IMAGES),
-    Task.MULTI_LABEL: GENERATOR.integers(0, 2, (IMAGES, CLASSES)),
+    Task.BINARY: GENERATOR.integers(0, 2, LOSS_IMAGES),
+    Task.MULTI_CLASS: GENERATOR.integers(0, LOSS_CLASSES, LOSS_IMAGES),
+    Task.MULTI_LABEL: GENERATOR.integers(0, 2, (LOSS_IMAGES, LOSS_CLASSES)),
 }
 
 
 def outputs_for(task: Task) -> np.ndarray:
-    values = np.random.default_rng(1).uniform(0.02, 0.98, (IMAGES, task.units(CLASSES))).astype(np.float32)
+    values = np.random.default_rng(1).uniform(0.02, 0.98, (LOSS_IMAGES, task.units(LOSS_CLASSES))).astype(np.float32)
     return values / values.sum(axis=1, keepdims=True) if task is Task.MULTI_CLASS else values
 
 
@@ -41,95 +41,99 @@ def keras_loss(task: Task, smoothing: float) -> keras.losses.Loss:
 def keras_labels(task: Task) -> np.ndarray:
     labels = LABELS[task]
     if task is Task.MULTI_CLASS:
-        return np.eye(CLASSES)[labels]
+        return np.eye(LOSS_CLASSES)[labels]
     return labels[:, None] if task is Task.BINARY else labels
 
 
 @pytest.mark.parametrize("task", Task)
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_weighted_loss_is_keras_own(task: Task, smoothing: float) -> None:
-    weights = np.random.default_rng(2).uniform(0, 2, IMAGES).astype(np.float32)
-    losses = np.asarray(Objective(task, CLASSES, smoothing).losses(LABELS[task], outputs_for(task)))
-    assert losses.shape == (IMAGES,)
+def test_the_weighted_loss_equals_that_of_keras(task: Task, smoothing: float) -> None:
+    weights = np.random.default_rng(2).uniform(0, 2, LOSS_IMAGES).astype(np.float32)
+    losses = np.asarray(Objective(task, LOSS_CLASSES, smoothing).losses(LABELS[task], outputs_for(task)))
+    assert losses.shape == (LOSS_IMAGES,)
     whole = keras_loss(task, smoothing)(keras_labels(task), outputs_for(task), sample_weight=weights)
     assert (losses * weights).mean() == pytest.approx(float(whole), rel=1e-5)
 
 
 @pytest.mark.parametrize("task", Task)
-def test_right_answers_are_those_of_keras_accuracy(task: Task) -> None:
+def test_correct_predictions_are_those_of_keras_accuracy(task: Task) -> None:
     metric = keras.metrics.CategoricalAccuracy() if task is Task.MULTI_CLASS else keras.metrics.BinaryAccuracy()
     metric.update_state(keras_labels(task), outputs_for(task))
-    right = np.asarray(Objective(task, CLASSES, 0).right(LABELS[task], outputs_for(task)))
-    assert right.shape == (IMAGES,)
-    assert 0 < right.mean() < 1
-    assert right.mean() == pytest.approx(float(metric.result()))
+    correct = np.asarray(Objective(task, LOSS_CLASSES, 0).correct(LABELS[task], outputs_for(task)))
+    assert correct.shape == (LOSS_IMAGES,)
+    assert 0 < correct.mean() < 1
+    assert correct.mean() == pytest.approx(float(metric.result()))
 
 
-def test_who_guesses_loses_so_much() -> None:
+def test_the_chance_loss_is_that_of_guessing() -> None:
     for task in Task:
-        objective = Objective(task, CLASSES, 0)
-        even = np.full((IMAGES, task.units(CLASSES)), 1 / CLASSES if task is Task.MULTI_CLASS else 0.5, np.float32)
-        assert np.asarray(objective.losses(LABELS[task], even)) == pytest.approx(objective.guess, rel=1e-5)
-    assert Objective(Task.MULTI_CLASS, CLASSES, 0).guess == math.log(4)
+        objective = Objective(task, LOSS_CLASSES, 0)
+        even = np.full(
+            (LOSS_IMAGES, task.units(LOSS_CLASSES)), 1 / LOSS_CLASSES if task is Task.MULTI_CLASS else 0.5, np.float32
+        )
+        assert np.asarray(objective.losses(LABELS[task], even)) == pytest.approx(objective.chance_loss, rel=1e-5)
+    assert Objective(Task.MULTI_CLASS, LOSS_CLASSES, 0).chance_loss == math.log(4)
 
 
 ONE = Devices(tf.distribute.get_strategy(), compiled=False, whole_batches=False, policy="float32")
-CLASSES, BATCH, STEPS = 3, 8, 3
+FIT_CLASSES, FIT_BATCH, FIT_STEPS = 3, 8, 3
 
 
-def rates(learning: Learning, steps: int, at: list[int]) -> list[float]:
-    schedule = learning.schedule(steps)
-    return [float(schedule(step)) for step in at]
+def rates(schedule: PhaseSchedule, steps: int, at: list[int]) -> list[float]:
+    learning_rate = schedule.learning_rate(steps)
+    return [float(learning_rate(step)) for step in at]
 
 
-def test_a_rate_without_schedule_stays() -> None:
-    assert rates(Learning(0.01, 0, False, 5), 10, [0, 25, 50, 99]) == pytest.approx([0.01] * 4)
+def test_a_rate_without_decay_is_constant() -> None:
+    assert rates(PhaseSchedule(0.01, 0, False, 5), 10, [0, 25, 50, 99]) == pytest.approx([0.01] * 4)
 
 
 def test_a_warm_up_is_linear_and_a_cosine_follows() -> None:
-    # 2 epochs of 10 steps up, then 40 steps down.
-    found = rates(Learning(0.01, 2, True, 6), 10, [0, 5, 10, 20, 30, 40, 60, 99])
+    # 2 epochs of 10 steps of warm-up, then 40 steps of decay.
+    found = rates(PhaseSchedule(0.01, 2, True, 6), 10, [0, 5, 10, 20, 30, 40, 60, 99])
     cosine = [0.01 * (1 + math.cos(math.pi * share)) / 2 for share in (0, 0.25, 0.5, 1, 1)]
     assert found == pytest.approx([0, 0.0025, 0.005, *cosine], abs=1e-8)
 
 
-def test_a_warm_up_alone_stays_at_the_top_and_may_last_part_of_an_epoch() -> None:
-    assert rates(Learning(0.01, 0.5, False, 6), 10, [0, 1, 5, 30]) == pytest.approx([0, 0.002, 0.01, 0.01])
+def test_a_warm_up_without_decay_stays_at_the_peak_and_may_last_part_of_an_epoch() -> None:
+    assert rates(PhaseSchedule(0.01, 0.5, False, 6), 10, [0, 1, 5, 30]) == pytest.approx([0, 0.002, 0.01, 0.01])
 
 
-def test_a_warm_up_longer_than_the_training_is_cut_short_and_nothing_fails() -> None:
-    assert rates(Learning(0.01, 9, True, 2), 10, [0, 10, 20]) == pytest.approx([0, 0.01 / 9, 0.02 / 9])
+def test_a_warm_up_longer_than_the_training_is_cut_short() -> None:
+    assert rates(PhaseSchedule(0.01, 9, True, 2), 10, [0, 10, 20]) == pytest.approx([0, 0.01 / 9, 0.02 / 9])
 
 
 def test_the_rate_of_an_epoch_is_that_in_its_middle_and_never_0() -> None:
-    falling = Learning(0.01, 1, True, 3)
+    decaying = PhaseSchedule(0.01, 1, True, 3)
     expected = [0.005, *(0.01 * (1 + math.cos(math.pi * share)) / 2 for share in (0.25, 0.75))]
-    assert [falling.rate_in(epoch, 10) for epoch in range(3)] == pytest.approx(expected, rel=1e-5)
-    assert all(falling.rate_in(epoch, 1) > 0 for epoch in range(3))
+    assert [decaying.rate_in_epoch(epoch, 10) for epoch in range(3)] == pytest.approx(expected, rel=1e-5)
+    assert all(decaying.rate_in_epoch(epoch, 1) > 0 for epoch in range(3))
 
 
 @pytest.mark.parametrize("name", ["adam", "adamw", "rmsprop", "sgd"])
-def test_steps_are_those_that_keras_fit_takes(name: str) -> None:
+def test_steps_equal_those_of_keras_fit(name: str) -> None:
     settings = TrainSettings(optimizer=name, learning_rate=0.01, weight_decay=0.1, momentum=0.8)
-    learning = Learning(0.01, 0, True, 2)
+    schedule = PhaseSchedule(0.01, 0, True, 2)
     generator = np.random.default_rng(0)
-    inputs = generator.normal(size=(BATCH * STEPS, 5)).astype(np.float32)
-    labels = generator.integers(0, CLASSES, BATCH * STEPS)
-    ours, theirs = (_network() for _ in range(2))
+    inputs = generator.normal(size=(FIT_BATCH * FIT_STEPS, 5)).astype(np.float32)
+    labels = generator.integers(0, FIT_CLASSES, FIT_BATCH * FIT_STEPS)
+    ours, of_keras = (_network() for _ in range(2))
     start = [np.array(weights) for weights in ours.get_weights()]
 
-    optimizer = make_optimizer(settings, learning, STEPS)
+    optimizer = make_optimizer(settings, schedule, FIT_STEPS)
     optimizer.build(ours.trainable_variables)
-    feed = KeptFeed(inputs, labels, CLASSES, Batching(BATCH, 0))
-    steps = Steps(ours, optimizer, Objective(Task.MULTI_CLASS, CLASSES, 0.1), ONE)
+    feed = KeptFeed(inputs, labels, FIT_CLASSES, Batching(FIT_BATCH, 0))
+    steps = Steps(ours, optimizer, Objective(Task.MULTI_CLASS, FIT_CLASSES, 0.1), ONE)
     in_order = feed.scoring()
-    assert sum(count for count, _ in steps.run(in_order, STEPS, training=True)) == STEPS
+    assert sum(count for count, _ in steps.run(in_order, FIT_STEPS, training=True)) == FIT_STEPS
 
-    theirs.compile(_KERAS[name](learning.schedule(STEPS)), keras.losses.CategoricalCrossentropy(label_smoothing=0.1))
-    theirs.fit(inputs, np.eye(CLASSES)[labels], batch_size=BATCH, shuffle=False, verbose=0)
-    for mine, other, before in zip(ours.get_weights(), theirs.get_weights(), start, strict=True):
-        np.testing.assert_allclose(mine, other, atol=1e-6)
-        assert np.abs(mine - before).max() > 1e-3
+    of_keras.compile(
+        _KERAS[name](schedule.learning_rate(FIT_STEPS)), keras.losses.CategoricalCrossentropy(label_smoothing=0.1)
+    )
+    of_keras.fit(inputs, np.eye(FIT_CLASSES)[labels], batch_size=FIT_BATCH, shuffle=False, verbose=0)
+    for value, other, before in zip(ours.get_weights(), of_keras.get_weights(), start, strict=True):
+        np.testing.assert_allclose(value, other, atol=1e-6)
+        assert np.abs(value - before).max() > 1e-3
 
 
 _KERAS = {
@@ -142,7 +146,7 @@ _KERAS = {
 
 def _network() -> keras.Model:
     keras.utils.set_random_seed(1)
-    layers = [keras.Input((5,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(CLASSES, "softmax")]
+    layers = [keras.Input((5,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(FIT_CLASSES, "softmax")]
     return keras.Sequential(layers)
 
 
@@ -152,13 +156,13 @@ CLASSES, SIZE_PX, IMAGES, BATCH = 3, 32, 11, 4
 
 
 def network(name: str) -> keras.Model:
-    """Returns "dense", "cnn", or a backbone of random weights with a head, whose last layers are trained too."""
+    """Returns "dense", "cnn", or a backbone of random weights with a head and trainable last layers."""
     keras.utils.set_random_seed(0)
     if name in ("dense", "cnn"):
         settings = TrainSettings(backbone=name, image_size_px=SIZE_PX, hidden_units=16)
         return networks.build_from_scratch(settings, Task.MULTI_CLASS, CLASSES)
     backbone = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(SIZE_PX, SIZE_PX, 3))
-    thaw(backbone, first_trained(backbone, 0.3))
+    unfreeze(backbone, first_trainable_layer(backbone, 0.3))
     features = networks.feature_model(backbone, name, SIZE_PX, "avg")
     inputs = keras.Input(features.output_shape[1:])
     head = keras.Model(inputs, networks.build_head(inputs, [], 0, Task.MULTI_CLASS, CLASSES))
@@ -187,7 +191,7 @@ def run(steps: Steps, batches: tf.data.Dataset, count: int, *, training: bool) -
 
 
 @pytest.mark.parametrize("name", ["dense", "cnn", "MobileNetV2", "ResNet50"])
-def test_steps_compile_as_tpus_ask_and_give_what_they_give_uncompiled(name: str) -> None:
+def test_steps_compile_for_tpus_and_compute_the_same_uncompiled(name: str) -> None:
     feed = images_feed(whole=True)
     for batches in (feed.training(0), feed.scoring()):
         assert all(spec.shape.is_fully_defined() for spec in batches.element_spec)
@@ -195,7 +199,7 @@ def test_steps_compile_as_tpus_ask_and_give_what_they_give_uncompiled(name: str)
     for devices in (COMPILED, PLAIN):
         model = network(name)
         before = model.trainable_variables[-1].numpy()
-        # So slow that random weights, which make large numbers of a deep network, do not run away.
+        # A rate so low that a deep network of random weights, with its large outputs, does not diverge.
         steps = make_steps(model, devices, rate=1e-5)
         losses[devices.compiled] = run(steps, feed.training(0), feed.steps(0), training=True)
         scores[devices.compiled] = run(steps, feed.scoring(), feed.scoring_steps(), training=False)
@@ -207,8 +211,8 @@ def test_steps_compile_as_tpus_ask_and_give_what_they_give_uncompiled(name: str)
     assert scores[True].loss == pytest.approx(scores[False].loss, rel=0.01)
 
 
-def test_compiled_means_by_xla() -> None:
-    """What XLA cannot compile fails in a compiled step, and in no other."""
+def test_compiled_steps_use_xla() -> None:
+    """What XLA cannot compile fails in a compiled step only."""
     inputs = keras.Input((SIZE_PX, SIZE_PX, 3))
     model = keras.Model(inputs, _NeverCompiled(CLASSES)(keras.layers.GlobalAveragePooling2D()(inputs)))
     feed = images_feed(whole=True)
@@ -224,7 +228,7 @@ class _NeverCompiled(keras.layers.Dense):
 
 
 def test_epochs_trace_once() -> None:
-    model, feed = network("dense"), images_feed()  # whose last batch is smaller
+    model, feed = network("dense"), images_feed()  # the last batch is smaller
     steps = make_steps(model, PLAIN)
     traces = []
     model.call = _counting(model.call, traces)
@@ -255,11 +259,11 @@ def test_steps_count_every_image_however_many_run_at_once() -> None:
     for first_execution in (1, 2, 100):
         steps = make_steps(model, PLAIN, first_execution=first_execution)
         sums = run(steps, feed.scoring(), feed.scoring_steps(), training=False)
-        assert (sums.weight, sums.right) == (IMAGES, correct.sum())
+        assert (sums.weight, sums.correct) == (IMAGES, correct.sum())
         assert sums.loss == pytest.approx(losses.sum(), rel=1e-5)
 
 
-def test_an_execution_is_neither_long_nor_short() -> None:
+def test_executions_adapt_to_the_time_they_take() -> None:
     assert next_steps_per_execution(4, 0.01) == 8
     assert next_steps_per_execution(4, 0.5) == 4
     assert next_steps_per_execution(4, 3.0) == 2
@@ -267,8 +271,8 @@ def test_an_execution_is_neither_long_nor_short() -> None:
 
 
 @pytest.mark.parametrize(("delay_s", "least", "most"), [(0.0, 0.0, 0.4), (0.1, 0.6, 1.0)])
-def test_the_share_of_waiting_is_that_of_a_slow_input(delay_s: float, least: float, most: float) -> None:
-    """A step of about 20 ms at least, and an input that is there at once or takes five times as long."""
+def test_the_share_of_waiting_reflects_a_slow_input(delay_s: float, least: float, most: float) -> None:
+    """A step takes at least 20 ms; its input is ready immediately or takes five times as long."""
     inputs = keras.Input((SIZE_PX, SIZE_PX, 3))
     model = keras.Model(inputs, _Slow(CLASSES, activation="softmax")(keras.layers.Flatten()(inputs)))
     steps, feed = make_steps(model, PLAIN, first_execution=10), images_feed(whole=True)
@@ -300,13 +304,13 @@ def _rest(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def test_memory_that_is_too_small_for_a_network_is_a_line() -> None:
+def test_too_little_memory_for_a_network_is_one_line() -> None:
     settings = TrainSettings(backbone="dense", image_size_px=64, hidden_units=(1 << 20, 1 << 20))  # 4 TiB of weights
     line = r"^out of memory for dense .*try train\.image_size_px=32, .*$"
-    with pytest.raises(PetalflowError, match=line) as caught, enough_memory(settings):
+    with pytest.raises(PetalflowError, match=line) as caught, explain_out_of_memory(settings):
         networks.build_from_scratch(settings, Task.MULTI_CLASS, CLASSES)
     assert "\n" not in str(caught.value)
-    with pytest.raises(PetalflowError, match="out of memory"), enough_memory(settings):
+    with pytest.raises(PetalflowError, match="out of memory"), explain_out_of_memory(settings):
         np.empty(1 << 50, np.uint8)
 
 
@@ -316,10 +320,10 @@ class _Vast(keras.layers.Dense):
         return outputs + tf.reduce_sum(tf.fill([1 << 20, 1 << 20, tf.shape(outputs)[0]], outputs[0, 0]))  # TiB
 
 
-def test_memory_that_is_too_small_for_a_batch_is_a_line_with_the_next_to_try() -> None:
+def test_too_little_memory_for_a_batch_is_one_line_with_the_next_size_to_try() -> None:
     inputs = keras.Input((SIZE_PX, SIZE_PX, 3))
     model = keras.Model(inputs, _Vast(CLASSES)(keras.layers.Flatten()(inputs)))
-    phase = Phase("vast", model, images_feed(), images_feed(), Learning(1e-3, 0, False, 1))
+    phase = Phase("vast", model, images_feed(), images_feed(), PhaseSchedule(1e-3, 0, False, 1))
     objective = Objective(Task.MULTI_CLASS, CLASSES, 0)
     settings = TrainSettings(batch_size=BATCH, image_size_px=SIZE_PX)
     line = r"^out of memory with train\.batch_size=4 at train\.image_size_px=32; try train\.batch_size=2$"

@@ -25,8 +25,8 @@ def accuracy(folder, dataset, split: str) -> float:
     return float((score_model(load_model(folder), dataset, split).argmax(axis=1) == labels).mean())
 
 
-def test_what_leaves_is_the_best_epoch(tiny_dataset, tmp_path) -> None:
-    # A rate so high that the loss jumps about: for one of these seeds the best epoch is not the last.
+def test_the_model_is_that_of_the_best_epoch(tiny_dataset, tmp_path) -> None:
+    # A rate so high that the loss fluctuates: for one of these seeds the best epoch is not the last.
     for seed in range(6):
         settings = TrainSettings(
             backbone="dense",
@@ -50,7 +50,7 @@ def test_what_leaves_is_the_best_epoch(tiny_dataset, tmp_path) -> None:
     scores = score_model(load_model(folder), dataset, "validation")
     loss = -np.log(
         np.maximum(scores[np.arange(len(labels)), labels], 1e-7)
-    ).mean()  # none is so small that clipping matters
+    ).mean()  # none is small enough to be clipped
     assert loss == pytest.approx(history["val_loss"][best], rel=1e-3)
 
 
@@ -59,7 +59,7 @@ def test_the_cnn_learns(tiny_dataset, tmp_path) -> None:
     assert accuracy(tmp_path / "model", open_dataset(tiny_dataset), "test") > 0.9
 
 
-def test_equal_seeds_give_equal_weights_and_others_do_not(tiny_dataset, tmp_path) -> None:
+def test_equal_seeds_train_equal_weights_and_others_do_not(tiny_dataset, tmp_path) -> None:
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         train(tiny_dataset, tmp_path / name, QUICK.model_copy(update={"seed": seed, "max_epochs": 2}))
     a, b, c = (weights_of(tmp_path / name) for name in "abc")
@@ -76,12 +76,12 @@ def test_training_stops_at_the_target(tiny_dataset, tmp_path) -> None:
     assert max(reached[:-1], default=0) < 0.9
 
 
-def test_images_that_do_not_fit_the_cache_are_learned_from_as_well(tiny_dataset, tmp_path) -> None:
+def test_images_that_exceed_the_cache_are_trained_on_too(tiny_dataset, tmp_path) -> None:
     train(tiny_dataset, tmp_path / "streamed", QUICK.model_copy(update={"cache_mib": 0}))
     assert accuracy(tmp_path / "streamed", open_dataset(tiny_dataset), "test") > 0.85
 
 
-def test_a_head_on_a_frozen_backbone_leaves_the_backbone_as_it_was(tiny_dataset, backbone_weights, tmp_path) -> None:
+def test_training_a_head_does_not_change_the_backbone(tiny_dataset, backbone_weights, tmp_path) -> None:
     settings = TrainSettings(backbone="MobileNetV2", weights=str(backbone_weights), image_size_px=32, max_epochs=3)
     train(tiny_dataset, tmp_path / "model", settings)
     fresh = keras.applications.MobileNetV2(include_top=False, weights=str(backbone_weights), input_shape=(32, 32, 3))
@@ -105,14 +105,14 @@ def test_the_model_loads_without_this_project(tiny_model) -> None:
     assert "(1, 3)" in done.stdout
 
 
-def test_a_network_that_learned_nothing_is_said_to(tiny_dataset, tmp_path, caplog) -> None:
+def test_a_network_that_learned_nothing_is_reported(tiny_dataset, tmp_path, caplog) -> None:
     counts = open_dataset(tiny_dataset).counts["validation"].values()
-    guess, warned = max(counts) / sum(counts), set()
-    for seed in range(8):  # random weights, some of which give every image the same class
-        still = QUICK.model_copy(update={"learning_rate": 1e-12, "max_epochs": 1, "seed": seed})
+    majority, warned = max(counts) / sum(counts), set()
+    for seed in range(8):  # some random weights predict the same class for every image
+        untrained = QUICK.model_copy(update={"learning_rate": 1e-12, "max_epochs": 1, "seed": seed})
         caplog.clear()
-        info = train(tiny_dataset, tmp_path / f"model-{seed}", still)
-        nothing = info["validation_accuracy"] <= guess
+        info = train(tiny_dataset, tmp_path / f"model-{seed}", untrained)
+        nothing = info["validation_accuracy"] <= majority
         assert ("nothing was learned: validation accuracy " in caplog.text) == nothing
         assert any("nothing was learned" in note for note in info["notes"]) == nothing
         warned.add(nothing)
@@ -121,13 +121,13 @@ def test_a_network_that_learned_nothing_is_said_to(tiny_dataset, tmp_path, caplo
     assert warned == {True, False}
 
 
-def test_what_files_tell_is_answered_before_tensorflow_is_imported(tiny_dataset, tmp_path) -> None:
+def test_problems_of_files_are_reported_before_tensorflow_is_imported(tiny_dataset, tmp_path) -> None:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
-    for dataset, out, more, said, exit_code in (
+    for dataset, out, more, message, exit_code in (
         (tmp_path / "none", tmp_path / "out", [], "is not a complete dataset (nothing is there)", 1),
         (tiny_dataset, tmp_path / "full", [], "already holds something", 2),
-        (tiny_dataset, tmp_path / "out", ["--set", "batch_size=5000"], "give at most that", 2),
+        (tiny_dataset, tmp_path / "out", ["--set", "batch_size=5000"], "reduce it", 2),
     ):
         code = (
             "import sys; from components.train.__main__ import app; from petalflow import commandline\n"
@@ -136,7 +136,7 @@ def test_what_files_tell_is_answered_before_tensorflow_is_imported(tiny_dataset,
         )
         arguments = ["--dataset", str(dataset), "--out", str(out), "--set", "backbone=dense", *more]
         done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
-        assert said in done.stderr
+        assert message in done.stderr
         assert done.stderr.count("\n") == 1
         assert done.returncode == exit_code
 

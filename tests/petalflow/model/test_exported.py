@@ -8,7 +8,7 @@ from petalflow.storage import building
 EXPORT = Exported("f", ("a", "b"), Serving(1.5, 0.5), "c0de", "cnn", 5, 16, 3, 0.0, Task.BINARY)
 
 
-def test_it_is_read_as_it_was_written(tmp_path) -> None:
+def test_an_export_is_read_as_it_was_written(tmp_path) -> None:
     with building(tmp_path / "export") as folder:
         EXPORT.write(folder)
     read = Exported.read(tmp_path / "export")
@@ -16,10 +16,10 @@ def test_it_is_read_as_it_was_written(tmp_path) -> None:
     assert type(read.task) is Task
 
 
-def test_an_export_made_before_there_were_tasks_has_a_softmax(tmp_path) -> None:
+def test_an_export_that_records_no_task_has_a_softmax(tmp_path) -> None:
     with building(tmp_path / "export") as folder:
         EXPORT.write(folder)
-        said = json.loads((folder / "export.json").read_text())
-        del said["task"]
-        (folder / "export.json").write_text(json.dumps(said))
+        values = json.loads((folder / "export.json").read_text())
+        del values["task"]
+        (folder / "export.json").write_text(json.dumps(values))
     assert Exported.read(tmp_path / "export").task is Task.MULTI_CLASS

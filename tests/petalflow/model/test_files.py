@@ -19,7 +19,7 @@ def small(*layers: keras.layers.Layer) -> keras.Model:
     return keras.Sequential([keras.Input((4, 4, 3)), *layers, keras.layers.Flatten(), keras.layers.Dense(2)])
 
 
-def test_a_model_is_loaded_with_what_is_known_of_it(tmp_path) -> None:
+def test_a_model_is_loaded_with_its_info(tmp_path) -> None:
     model = small()
     loaded = load_model(save(tmp_path / "model", model, task="multi_label", more=1))
     assert (loaded.classes, loaded.image_size_px, loaded.info["more"]) == (("a", "b"), 4, 1)
@@ -28,7 +28,7 @@ def test_a_model_is_loaded_with_what_is_known_of_it(tmp_path) -> None:
     np.testing.assert_array_equal(np.asarray(loaded.keras_model(images)), np.asarray(model(images)))
 
 
-def test_a_model_made_before_there_were_tasks_has_a_softmax(tmp_path) -> None:
+def test_a_model_that_records_no_task_has_a_softmax(tmp_path) -> None:
     assert load_model(save(tmp_path / "model", small())).task is Task.MULTI_CLASS
 
 

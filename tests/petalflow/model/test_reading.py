@@ -36,14 +36,14 @@ def test_examples_come_in_the_order_of_the_records(dataset) -> None:
     assert [example["image"] for example in examples] == [record.image for record in dataset.records("test")]
 
 
-def test_images_are_decoded_and_every_one_of_them(dataset) -> None:
+def test_every_image_is_decoded(dataset) -> None:
     images, labels = zip(*decoded_images(dataset, "test", 4).as_numpy_iterator(), strict=True)
     assert [int(image.mean()) for image in images] == list(SHADES)
     assert all(image.shape == (4, 4, 3) and image.dtype == np.uint8 for image in images)
     assert list(labels) == [0, 1, 0, 1, 0]
 
 
-def test_mixed_records_are_all_there_and_know_their_places(dataset) -> None:
+def test_mixed_records_are_complete_and_carry_their_indices(dataset) -> None:
     written = list(records(dataset, "test").as_numpy_iterator())
     orders = set()
     for seed in range(8):
@@ -51,7 +51,7 @@ def test_mixed_records_are_all_there_and_know_their_places(dataset) -> None:
         assert all(record == written[place] for place, record in pairs)
         orders.add(tuple(int(place) for place, _ in pairs))
     assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
-    assert len(orders) == 2  # the files by turns, begun with either
+    assert len(orders) == 2  # both files alternate, starting with either
 
 
 def test_several_labels_are_multi_hot(tmp_path) -> None:

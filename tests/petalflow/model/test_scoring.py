@@ -15,7 +15,7 @@ from petalflow.model.task import Task
 from petalflow.progress import Counter
 from petalflow.storage import building
 
-# More than two batches, and a last one that is not full.
+# More than two batches, the last one partial.
 IMAGES = 141
 
 
@@ -44,7 +44,7 @@ def test_every_image_is_scored_in_order_the_last_batch_too(dataset, capsys) -> N
     assert f"evaluate: {IMAGES}/{IMAGES} images" in capsys.readouterr().out
 
 
-def test_of_two_classes_both_have_a_score(dataset) -> None:
+def test_both_of_two_classes_have_a_score(dataset) -> None:
     inputs = keras.Input((4, 4, 3))
     grey = keras.layers.Rescaling(1 / (2 * IMAGES))(inputs)
     share = keras.layers.Conv2D(1, 4, use_bias=False, kernel_initializer=keras.initializers.Constant(1 / 48))(grey)
@@ -54,7 +54,7 @@ def test_of_two_classes_both_have_a_score(dataset) -> None:
     np.testing.assert_allclose(scores, np.stack([1 - second, second], axis=1), atol=1e-5)
 
 
-def test_of_many_images_the_scores_are_the_same_whatever_makes_them_faster(dataset, tmp_path, monkeypatch) -> None:
+def test_the_faster_way_of_many_images_gives_the_same_scores(dataset, tmp_path, monkeypatch) -> None:
     keras.utils.set_random_seed(0)
     network = keras.Sequential(
         [

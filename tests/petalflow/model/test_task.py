@@ -27,7 +27,7 @@ def test_a_sigmoid_is_the_score_of_the_second_class_of_two() -> None:
 
 
 @pytest.mark.parametrize("task", [Task.MULTI_CLASS, Task.MULTI_LABEL])
-def test_other_outputs_are_scores_as_they_are(task: Task) -> None:
+def test_other_outputs_are_already_scores(task: Task) -> None:
     outputs = np.array([[0.2, 0.7], [0.9, 0.1]], np.float32)
     assert class_scores(outputs, task) is outputs
 
