@@ -50,7 +50,7 @@ class NotifySettings(StepSettings):
     )
     smtp_user: str | None = Field(None, min_length=1, description="user name for the mail server; none: no login")
     smtp_password: str | None = Field(None, description="where the password is stored: env:NAME or file:ADDRESS")
-    attempts: int = Field(4, ge=1, le=10, description="attempts to reach a server that is unavailable")
+    attempts: int = Field(4, ge=1, le=10, description="how often to try to reach a server that is unavailable")
     first_wait_s: float = Field(
         1, ge=0, le=60, description="seconds before the second attempt; doubled for each further one"
     )
@@ -121,15 +121,15 @@ class KeepSettings(StepSettings):
 
     section = "keep"
 
-    runs: int | None = Field(100, ge=1, description="runs whose records are kept, the newest")
+    runs: int | None = Field(100, ge=1, description="how many runs to keep records of (the newest)")
     work: int | None = Field(
         10,
         ge=1,
-        description="runs whose outputs are kept on this machine, the newest and those the cache needs",
+        description="how many runs to keep the outputs of, on this machine (the newest, and what the cache needs)",
     )
     states: int | None = Field(
-        5, ge=1, description="unfinished trainings and listings of the source that are kept, the newest"
+        5, ge=1, description="how many unfinished trainings and how many source listings to keep (the newest)"
     )
     releases: int | None = Field(
-        None, ge=2, description="released versions that are kept, the newest and always the live one"
+        None, ge=2, description="how many versions to keep (the newest; the live one always stays)"
     )

@@ -31,11 +31,11 @@ def reasons_to_run(
     reasons = []
     if lineage["fingerprint"] != listing.fingerprint:
         before = kept_listing(state_uri, lineage["fingerprint"])
-        reasons.append(_difference(before, listing.items) if before is not None else "other photos")
+        reasons.append(_difference(before, listing.items) if before is not None else "photos changed")
     if lineage["settings"] != dict(settings):
-        reasons.append(f"other settings: {_changed_settings(lineage['settings'], settings)}")
+        reasons.append(f"settings changed: {_changed_settings(lineage['settings'], settings)}")
     if lineage["code_version"] != code_version:
-        reasons.append("other code")
+        reasons.append("code changed")
     return reasons
 
 

@@ -36,8 +36,8 @@ class SnapshotSettings(StepSettings):
 
     due: str | None = Field(
         None,
-        description="cron line and time zone, like '0 3 * * 1 Europe/Berlin': only the first start after it is due "
-        "does anything; set by schedules on Kubeflow, which start runs at every time that may be due",
+        description="cron line and time zone, like '0 3 * * 1 Europe/Berlin': of all starts since a due time, "
+        "only the first runs; set by schedules on Kubeflow, which start the pipeline at every time that may be due",
     )
     due_since: str | None = Field(
         None, description="when the schedule was created, ISO 8601; earlier runs are not made up for"

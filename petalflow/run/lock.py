@@ -4,11 +4,11 @@
                      000007.until-20261127T190500Z.json   a heartbeat: the lease now ends at that time
                      000007.released.json                 the lock was released
 
-The highest number counts. Acquiring the lock means creating the next number, which exactly one of several writers
-can do. No file is ever rewritten, so no store needs compare-and-swap: a heartbeat of number 7 says nothing about
-number 8, and cannot undo the release of number 7. A run whose lease expired, and whose lock another run acquired,
-finds a number higher than its own and must not release a model (a fencing token, see Kleppmann, "How to do
-distributed locking", 2016). Leases follow the machine's clock, not one set to rehearse a schedule.
+The highest number is the current one. To acquire the lock is to create the next number, which only one of several
+writers can do. No file is ever rewritten, so the store needs no compare-and-swap: a heartbeat of number 7 does not
+affect number 8, and cannot undo the release of number 7. A run that lost the lock to another one finds a number higher
+than its own, and must not release a model (a fencing token, see Kleppmann, "How to do distributed locking", 2016).
+Leases follow the real clock, even in a rehearsal of a schedule.
 
 Requests to an object store: reading the holder takes 2 (a listing and a read), acquiring 4 and 3 more for each file
 of a lower number that it clears, releasing 3. A heartbeat takes 4 (a write, and 3 to clear the one before it), or 6

@@ -171,7 +171,7 @@ WEEKS: list[tuple[Callable[[Year], None], str, str, int]] = [
     (nothing, "nothing new", "", 5),
     (a_photo_changes_under_its_name, "accepted", "photos: 120 added, 1 changed", 6),
     (nothing, "nothing new", "", 6),
-    (a_setting_is_changed, "accepted", "other settings: train.max_epochs", 7),
+    (a_setting_is_changed, "accepted", "settings changed: train.max_epochs", 7),
     (nothing, "nothing new", "", 7),
     (nothing, "nothing new", "", 7),
     (nothing, "nothing new", "", 7),

@@ -20,7 +20,7 @@ def test_a_printed_line_is_read_back_as_it_was(progress: Progress, end: str) -> 
     assert Progress.parse(str(progress) + end) == progress
 
 
-def test_a_line_looks_as_people_read_it() -> None:
+def test_a_line_is_readable() -> None:
     assert str(Progress("convert", 640, 1600, "images")) == "convert: 640/1600 images"
     assert str(Progress("train", 2, 10, "epochs", "accuracy 0.91")) == "train: 2/10 epochs (accuracy 0.91)"
 
@@ -33,18 +33,18 @@ def test_other_lines_report_no_progress(line: str) -> None:
 
 
 @given(st.text())
-def test_no_line_at_all_breaks_the_reader(line: str) -> None:
+def test_no_line_breaks_the_parser(line: str) -> None:
     assert Progress.parse(line) is None or str(Progress.parse(line))
 
 
-def test_the_last_unit_is_printed_however_rarely_lines_come(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_unit_is_always_printed(capsys: pytest.CaptureFixture[str]) -> None:
     counter = Counter("convert", total=3, unit="images", every_s=3600)
     for _ in range(3):
         counter.add()
     assert capsys.readouterr().out.splitlines() == ["convert: 3/3 images"]
 
 
-def test_each_unit_is_printed_when_lines_may_come_always(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_unit_is_printed_without_an_interval(capsys: pytest.CaptureFixture[str]) -> None:
     counter = Counter("train", total=30, unit="steps", every_s=0)
     counter.add(10, "loss 2.0")
     counter.add(20, "loss 1.0")
@@ -61,7 +61,7 @@ def impatient_threads() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("impatient_threads")
-def test_threads_lose_no_unit(capsys: pytest.CaptureFixture[str]) -> None:
+def test_threads_count_every_unit(capsys: pytest.CaptureFixture[str]) -> None:
     counter = Counter("convert", total=8000, unit="images", every_s=3600)
     threads = [threading.Thread(target=lambda: [counter.add() for _ in range(1000)]) for _ in range(8)]
     for thread in threads:

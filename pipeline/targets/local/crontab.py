@@ -140,7 +140,7 @@ def _locked() -> Iterator[None]:
     # Not filelock, which would leave a file behind: flock also works on a folder.
     home = os.open(Path.home(), os.O_RDONLY)
     try:
-        fcntl.flock(home, fcntl.LOCK_EX)
+        fcntl.flock(home, fcntl.LOCK_EX)  # not filelock, which would leave a file in the home folder
         yield
     finally:
         os.close(home)

@@ -14,19 +14,19 @@ from petalflow.run import record as runs
 
 ALL = KeepSettings(runs=None, states=None, releases=None)
 LINEAGE = {"run_id": "run", "class_names": [], "settings": {}, "code_version": "c1"}
-# Of a place that tells times to the second: S3.
+# S3 keeps times to the second.
 TICK_S = 1.1
 
 
 @pytest.fixture
 def cleaned_up(place: str) -> Callable[..., None]:
-    """A function that clears away what is in a place beyond some settings."""
+    """A function that removes what given settings do not keep."""
     return lambda **keep: clean_up(place, "flowers", f"{place}/state", f"{place}/records", ALL.model_copy(update=keep))
 
 
 @pytest.fixture
 def record(place: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A function that writes the records of runs, one a day of March."""
+    """A function that writes records of runs, one per day in March."""
 
     def record(**outcomes: str) -> None:
         for day, (run_id, outcome) in enumerate(outcomes.items(), 2):
@@ -39,7 +39,7 @@ def record(place: str, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 def below(address: str) -> set[str]:
-    """Returns what is in a folder."""
+    """Returns the entries of a folder."""
     return {file.name.split("/")[0] for file in storage.list_files(address)}
 
 
@@ -58,7 +58,7 @@ def test_the_newest_records_stay(place: str, record, cleaned_up) -> None:
     assert below(f"{place}/records") == {"c", "a"}
 
 
-def test_the_last_success_and_the_run_that_goes_on_stay_however_old(place: str, record, cleaned_up) -> None:
+def test_the_last_accepted_run_and_the_active_one_stay_however_old(place: str, record, cleaned_up) -> None:
     record(run1="accepted", run2="accepted", run3="nothing new", run4="failed", run5="refused", run6="failed")
     lock.acquire(f"{place}/state", "run3", lease_s=3600)
     cleaned_up(runs=2)
@@ -68,7 +68,7 @@ def test_the_last_success_and_the_run_that_goes_on_stay_however_old(place: str, 
     assert below(f"{place}/records") == {"run2", "run5", "run6"}
 
 
-def test_what_is_no_record_or_cannot_be_read_is_not_touched(place: str, record, cleaned_up) -> None:
+def test_other_folders_and_unreadable_records_are_not_touched(place: str, record, cleaned_up) -> None:
     record(run1="failed", run2="failed")
     storage.write_bytes(f"{place}/records/torn/begin.json", b"{")
     storage.write_bytes(f"{place}/records/notes/mine.txt", b"somebody's")
@@ -77,9 +77,9 @@ def test_what_is_no_record_or_cannot_be_read_is_not_touched(place: str, record, 
     assert below(f"{place}/records") == {"run2", "torn", "notes"}
 
 
-def test_trainings_that_never_ended_go_but_the_newest(place: str, cleaned_up) -> None:
+def test_only_the_newest_unfinished_trainings_stay(place: str, cleaned_up) -> None:
     trainings = [training_uri(f"{place}/state", f"photos {number}", "{}", "c1") for number in range(3)]
-    for uri in (*trainings, trainings[0]):  # the first is taken up again
+    for uri in (*trainings, trainings[0]):  # the first is resumed
         with open_checkpoints(uri) as checkpoints:
             checkpoints.save(TrainingState(history={"val_loss": [1.0]}))
         tick(place)
@@ -88,7 +88,7 @@ def test_trainings_that_never_ended_go_but_the_newest(place: str, cleaned_up) ->
     assert below(f"{place}/state/train") == {"mine", *(trainings[number][-16:] for number in (0, 2))}
 
 
-def test_listings_go_but_the_newest_and_that_of_the_live_release(place: str, cleaned_up) -> None:
+def test_only_the_newest_listings_and_that_of_the_live_release_stay(place: str, cleaned_up) -> None:
     for name in ("f4", "f3", "f2", "f1"):
         storage.write_bytes(f"{place}/state/listings/{name}.jsonl.gz", b"")
         tick(place)
@@ -98,7 +98,7 @@ def test_listings_go_but_the_newest_and_that_of_the_live_release(place: str, cle
     assert below(f"{place}/state/listings") == {"f3.jsonl.gz", "f1.jsonl.gz", "notes.txt"}
 
 
-def test_old_releases_go_if_that_is_asked_for(place: str, cleaned_up) -> None:
+def test_old_releases_are_removed_only_on_request(place: str, cleaned_up) -> None:
     for version in (1, 2, 3):
         release(place, version, "f1")
     cleaned_up()
@@ -107,7 +107,7 @@ def test_old_releases_go_if_that_is_asked_for(place: str, cleaned_up) -> None:
     assert below(f"{place}/flowers") == {"2", "3"}
 
 
-def test_it_says_in_a_line_what_it_removed_or_nothing(place: str, record, cleaned_up, caplog) -> None:
+def test_what_was_removed_is_logged_in_one_line(place: str, record, cleaned_up, caplog) -> None:
     caplog.set_level(logging.INFO, "components")
     record(run1="failed", run2="failed", run3="failed")
     for version in (1, 2, 3):
@@ -117,7 +117,7 @@ def test_it_says_in_a_line_what_it_removed_or_nothing(place: str, record, cleane
     assert caplog.messages == ["removed old records (2), releases (1)"]
 
 
-def test_what_fails_is_logged_and_the_rest_is_done(place: str, record, cleaned_up, caplog) -> None:
+def test_a_failure_is_logged_and_the_rest_is_done(place: str, record, cleaned_up, caplog) -> None:
     record(run1="failed", run2="failed")
     for version in (1, 2, 3):
         storage.write_bytes(f"{place}/flowers/{version}/saved_model.pb", b"a release without lineage")

@@ -1,4 +1,4 @@
-"""Letters to a real mail server on this machine."""
+"""E-mails to a real mail server on this machine."""
 
 import socket
 import threading
@@ -18,13 +18,13 @@ from tests.servers.smtp import PASSWORD, USER, running_smtp
 if TYPE_CHECKING:
     from tests.servers.google import Google
 
-# What aiosmtpd thinks of a password over TLS from the start.
+# A warning of aiosmtpd about passwords over implicit TLS.
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH")
 ANNA, BOB = "anna@example.com", "bob@example.com"
 
 
 def settings(port: int, **others: Any) -> NotifySettings:
-    """Returns settings for a mail server of this machine, without encryption and waits."""
+    """Returns settings for a mail server on this machine, without encryption or waits."""
     mail = {"email_to": [ANNA, BOB], "email_from": "petalflow@example.com", "smtp_host": "localhost", "smtp_port": port}
     return NotifySettings.of({**mail, "smtp_security": "none", "attempts": 3, "first_wait_s": 0, **others})
 
@@ -37,14 +37,14 @@ def login(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 @pytest.fixture
 def trusted(google: "Google", monkeypatch: pytest.MonkeyPatch) -> "Google":
-    """The certificate that servers here have, trusted."""
+    """The test servers, with their certificate trusted."""
     monkeypatch.setenv("SSL_CERT_FILE", str(google.folder / "cert.pem"))
     return google
 
 
 @pytest.fixture
 def failure(message: Message) -> Callable[[NotifySettings], str]:
-    """A function that sends, and returns in what words it failed."""
+    """A function that sends a mail and returns the error."""
 
     def failure(settings: NotifySettings) -> str:
         with pytest.raises(PetalflowError) as raised:
@@ -55,7 +55,7 @@ def failure(message: Message) -> Callable[[NotifySettings], str]:
     return failure
 
 
-def test_all_get_one_letter_with_the_ten_lines(message, monkeypatch) -> None:
+def test_all_recipients_get_one_mail_with_the_message(message, monkeypatch) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-03-02T03:00:00+01:00")
     with running_smtp() as server:
         where = send(message, settings(server.port))
@@ -73,7 +73,7 @@ def test_all_get_one_letter_with_the_ten_lines(message, monkeypatch) -> None:
     assert f'<a href="{report}">{report}</a>' in rich
 
 
-def test_names_from_outside_make_no_headers() -> None:
+def test_untrusted_names_add_no_headers() -> None:
     message = Message("flowers\r\nBcc: eve@example.com", "run-1", "refused", error="Bonjour à tous")
     letter = compose_letter(message, settings(25))
     assert letter["Bcc"] is None
@@ -82,7 +82,7 @@ def test_names_from_outside_make_no_headers() -> None:
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"])
-def test_a_password_goes_through_tls(security: str, message, login, trusted, failure, monkeypatch) -> None:
+def test_a_password_is_sent_over_tls(security: str, message, login, trusted, failure, monkeypatch) -> None:
     with running_smtp(security, trusted.folder) as server:
         send(message, settings(server.port, smtp_security=security, **login))
         assert server.encrypted == [True]
@@ -102,14 +102,14 @@ def test_a_certificate_must_be_trusted(security: str, google, login, failure) ->
     assert server.letters == []
 
 
-def test_a_server_without_starttls_gets_neither_password_nor_letter(login, failure) -> None:
+def test_a_server_without_starttls_gets_neither_password_nor_mail(login, failure) -> None:
     with running_smtp() as server:
         said = failure(settings(server.port, smtp_security="starttls", **login))
     assert "STARTTLS extension not supported by server. Correct notify.smtp_security" in said
     assert server.letters == []
 
 
-def test_greylisting_is_waited_out_and_nobody_gets_it_twice(message, logged) -> None:
+def test_greylisting_is_waited_out_and_nobody_gets_the_mail_twice(message, logged) -> None:
     with running_smtp() as server:
         server.answers = {BOB: ["451 4.7.1 greylisted, come back", "451 4.7.1 greylisted, come back"]}
         send(message, settings(server.port))
@@ -118,7 +118,7 @@ def test_greylisting_is_waited_out_and_nobody_gets_it_twice(message, logged) -> 
     assert "does not yet accept mail for bob@example.com (451 4.7.1 greylisted, come back); trying again" in logged()
 
 
-def test_who_is_refused_is_named_and_the_others_get_it(message, failure) -> None:
+def test_refused_recipients_are_named_and_the_others_get_the_mail(message, failure) -> None:
     with running_smtp() as server:
         server.answers = {ANNA: ["550 5.1.1 no such user"]}
         assert failure(settings(server.port)).endswith(
@@ -131,14 +131,14 @@ def test_who_is_refused_is_named_and_the_others_get_it(message, failure) -> None
 
 
 @pytest.mark.parametrize(("said", "asked"), [("452 4.3.1 disk full", 3 * 2), ("554 5.7.1 looks like spam", 2)])
-def test_a_letter_that_is_refused_is_tried_again_only_if_that_may_pass(said, asked, failure) -> None:
+def test_a_refused_mail_is_retried_only_if_the_refusal_is_temporary(said, asked, failure) -> None:
     with running_smtp() as server:
         server.at_end = [said] * 3
         assert f"localhost:{server.port} replied {said}" in failure(settings(server.port))
     assert (server.asked, server.letters) == (asked, [])
 
 
-def test_a_server_that_is_not_there_is_named(failure) -> None:
+def test_an_unreachable_server_is_named(failure) -> None:
     port = free_port()
     assert failure(settings(port)) == (
         f"the mail server localhost:{port} cannot be reached (Connection refused) (attempt 3 of 3)"
@@ -154,7 +154,7 @@ def test_a_server_that_is_not_there_is_named(failure) -> None:
         (b"554 5.7.1 you are on a list\r\n", "replied 554 5.7.1 you are on a list"),
     ],
 )
-def test_a_server_that_wants_nothing_to_do_with_us_is_quoted(greeting: bytes, said: str, failure) -> None:
+def test_a_server_that_refuses_the_connection_is_quoted(greeting: bytes, said: str, failure) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -168,7 +168,7 @@ def test_a_server_that_wants_nothing_to_do_with_us_is_quoted(greeting: bytes, sa
         assert failure(settings(port, smtp_host="127.0.0.1", attempts=2)).endswith(said)
 
 
-def test_a_server_that_does_not_answer_is_waited_for_so_long_and_no_longer(failure) -> None:
+def test_a_server_that_does_not_answer_is_waited_for_until_the_timeout(failure) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         said = failure(settings(port, smtp_host="127.0.0.1", timeout_s=0.2, attempts=2))

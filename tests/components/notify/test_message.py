@@ -10,7 +10,7 @@ from petalflow.verdict import Check, Verdict, check_min
 
 SNAPSHOT = {
     "images": 1600, "classes": {"daisy": 800, "rose": 800}, "source": "/photos", "nothing_new": False, "skipped": "",
-    "why": ["photos: 12 added", "other code"],
+    "why": ["photos: 12 added", "code changed"],
 }  # fmt: skip
 RELEASE = {"version": 4, "uri": "/models/flowers/4", "name": "flowers"}
 COMPARISON = Check("max_accuracy_drop", "", None, None, -0.05, None, "does not apply: there is no release")
@@ -32,12 +32,12 @@ def text(place: str) -> list[str]:
     return compose(place, "run-1", "flowers").text().splitlines()
 
 
-def test_a_run_that_released_was_accepted(place: str) -> None:
+def test_the_message_of_an_accepted_run(place: str) -> None:
     record(place, snapshot=SNAPSHOT, verdict=verdict(COMPARISON, GOOD, version=3), release=RELEASE)
     assert summary(place, "run-1", "flowers") == [
         "flowers: accepted (run run-1)",
         "source: 1600 images in 2 classes, /photos",
-        "why: photos: 12 added; other code",
+        "why: photos: 12 added; code changed",
         "accuracy 0.9125 on 160 test images, compared with version 3",
         f"passed: min_accuracy: {GOOD.why}",
         "not applicable: max_accuracy_drop: does not apply: there is no release",
@@ -45,14 +45,14 @@ def test_a_run_that_released_was_accepted(place: str) -> None:
     ]
 
 
-def test_who_accepted_what_did_not_pass_is_named(place: str) -> None:
+def test_who_accepted_a_candidate_that_failed_checks_is_named(place: str) -> None:
     anyway = {"accepted": True, "accepted_anyway": {"by": "Ada", "reason": "wrong labels"}}
     record(place, snapshot=SNAPSHOT, verdict={**verdict(BAD), **anyway}, release=RELEASE)
     said = "accuracy 0.9125 on 160 test images; accepted by Ada despite failed checks: wrong labels"
     assert said in summary(place, "run-1", "flowers")
 
 
-def test_what_failed_stands_before_what_passed(place: str) -> None:
+def test_failed_checks_come_first(place: str) -> None:
     record(place, snapshot=SNAPSHOT, verdict=verdict(COMPARISON, GOOD, BAD))
     lines = summary(place, "run-1", "flowers")
     assert lines[0] == "flowers: refused (run run-1)"
@@ -64,7 +64,7 @@ def test_what_failed_stands_before_what_passed(place: str) -> None:
     assert not any("released" in line for line in lines)
 
 
-def test_nothing_new_is_said_without_figures(place: str) -> None:
+def test_nothing_new_is_reported_without_metrics(place: str) -> None:
     record(place, snapshot={**SNAPSHOT, "nothing_new": True, "why": []})
     assert summary(place, "run-1", "flowers") == [
         "flowers: nothing new (run run-1)",
@@ -72,26 +72,26 @@ def test_nothing_new_is_said_without_figures(place: str) -> None:
     ]
 
 
-def test_a_run_that_left_says_why(place: str) -> None:
+def test_a_skipped_run_states_the_reason(place: str) -> None:
     record(place, snapshot={"source": "/photos", "skipped": "another run goes on", "nothing_new": False})
     assert summary(place, "run-1", "flowers") == ["flowers: skipped (run run-1)", "another run goes on: /photos"]
 
 
-def test_a_run_that_failed_says_so_however_far_it_came(place: str) -> None:
+def test_a_failed_run_is_reported_as_failed_however_far_it_got(place: str) -> None:
     record(place, snapshot=SNAPSHOT, verdict=verdict(GOOD), error="train: out of memory")
     lines = summary(place, "run-1", "flowers")
     assert lines[:2] == ["flowers: failed (run run-1)", "train: out of memory"]
     assert f"passed: min_accuracy: {GOOD.why}" in lines
 
 
-def test_a_run_whose_end_was_not_noted_is_told_by_what_it_did(place: str) -> None:
+def test_without_an_end_the_outcome_follows_from_what_was_recorded(place: str) -> None:
     assert summary(place, "run-1", "flowers") == ["flowers: failed (run run-1)"]
     runs.write(place, "run-1", runs.SNAPSHOT, SNAPSHOT)
     runs.write(place, "run-1", runs.RELEASE, RELEASE)
     assert summary(place, "run-1", "flowers")[0] == "flowers: accepted (run run-1)"
 
 
-def test_the_text_is_ten_lines_with_the_failed_checks_first_and_the_links_last(tmp_path: Path) -> None:
+def test_the_text_has_ten_lines_with_failed_checks_first_and_links_last(tmp_path: Path) -> None:
     home = str(tmp_path)
     record(home, snapshot=SNAPSHOT, verdict=verdict(*[GOOD] * 6, *[BAD] * 3, COMPARISON), release=RELEASE)
     lines = text(home)
@@ -113,7 +113,7 @@ def test_checks_that_fit_are_all_named(tmp_path: Path) -> None:
     assert not any("more checks" in line for line in lines)
 
 
-def test_what_is_on_google_cloud_storage_is_linked_as_a_browser_opens_it() -> None:
+def test_addresses_on_google_cloud_storage_become_links_for_a_browser() -> None:
     message = Message(
         "flowers", "run-1", "accepted", version=4,
         release="gs://b/my models/flowers/4", report="gs://b/r/run-1/report.html",
@@ -125,7 +125,7 @@ def test_what_is_on_google_cloud_storage_is_linked_as_a_browser_opens_it() -> No
     assert message.lines()[1:] == ["released version 4: gs://b/my models/flowers/4"]
 
 
-def test_text_from_outside_stays_on_its_line() -> None:
+def test_untrusted_text_stays_on_its_line() -> None:
     message = Message("flowers\r\nBcc: eve@example.com", "run-1", "failed", error="a\n\x1b[31mb\u202ec " + "x" * 1000)
     title, error = message.lines()
     assert title == "flowers Bcc: eve@example.com: failed (run run-1)"
@@ -134,7 +134,7 @@ def test_text_from_outside_stays_on_its_line() -> None:
     assert plain("a\tb\0") == "a b"
 
 
-def test_a_run_without_a_record_is_named_as_such(place: str) -> None:
+def test_a_run_without_a_record_is_wrong_usage(place: str) -> None:
     with pytest.raises(UsageError, match=r"no record of run run-1 is in .*; it holds no records"):
         check_recorded(place, "run-1")
     runs.write(place, "run-0", runs.RELEASE, RELEASE)

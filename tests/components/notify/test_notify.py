@@ -16,7 +16,7 @@ from tests.servers.process import free_port
 from tests.servers.proxy import Answer, proxy
 from tests.servers.smtp import running_smtp
 
-# The exit handler in a process of its own, as every place to run starts it.
+# The exit handler in a process of its own, as every target starts it.
 STEP = """
     import sys
     from components.notify.component import notify
@@ -38,7 +38,7 @@ def home(tmp_path: Path) -> Path:
     check = {"name": "min_accuracy", "slice": "", "value": 0.5, "bound": 0.4, "threshold": 0.8, "passed": False}
     verdict = {"checks": [{**check, "why": "too low"}], "candidate": {"accuracy": 0.5}, "baseline": {"version": None}}
     record.begin(records, "run-1", source="/photos", trigger="by hand", code_version="c1")
-    snapshot = {"images": 2, "classes": {"a": 1, "b": 1}, "source": "/photos", "why": ["other code"]}
+    snapshot = {"images": 2, "classes": {"a": 1, "b": 1}, "source": "/photos", "why": ["code changed"]}
     record.write(records, "run-1", record.SNAPSHOT, {**snapshot, "nothing_new": False, "skipped": ""})
     record.write(records, "run-1", record.VERDICT, {**verdict, "accepted": False, "test_images": 10})
     record.end(records, "run-1", f"{tmp_path}/state", succeeded=True)
@@ -51,7 +51,7 @@ def written(home: Path) -> dict[str, bytes]:
 
 @pytest.fixture(params=["absent", "failing", "unknown", "slow", "mute"])
 def broken(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a server that takes no message, for one reason or another."""
+    """The URL of a server that does not accept a message, for various reasons."""
     if request.param == "absent":
         yield f"http://127.0.0.1:{free_port()}"
         return
@@ -67,7 +67,7 @@ def broken(request: pytest.FixtureRequest) -> Iterator[str]:
         ended.set()
 
 
-def test_a_run_ends_the_same_whatever_becomes_of_the_message(
+def test_a_failed_notification_does_not_change_how_a_run_ends(
     broken: str, home: Path, settings, run_python: RunPython
 ) -> None:
     config = settings(broken, timeout_s=0.5).to_json()
@@ -81,7 +81,7 @@ def test_a_run_ends_the_same_whatever_becomes_of_the_message(
     assert not [name for name, content in written(home).items() if SECRET.encode() in content]
 
 
-def test_a_message_that_arrives_is_logged_without_where(home: Path, settings, run_python: RunPython) -> None:
+def test_a_delivered_message_is_logged_without_its_url(home: Path, settings, run_python: RunPython) -> None:
     left = [Answer(503), Answer(502), Answer(200)]
     with proxy(answer=lambda request: left.pop(0)) as server:
         done = run_python(STEP, str(home), settings(server.url).to_json())
@@ -95,21 +95,21 @@ def test_a_message_that_arrives_is_logged_without_where(home: Path, settings, ru
 @pytest.mark.parametrize(
     ("outcomes", "told"), [("refused", True), (["accepted", "failed", "nothing_new", "skipped"], False), ([], False)]
 )
-def test_only_what_is_asked_for_is_told(outcomes, told: bool, home: Path, settings, logged) -> None:
+def test_only_requested_outcomes_are_sent(outcomes, told: bool, home: Path, settings, logged) -> None:
     with proxy(answer=lambda request: Answer(200)) as server:
         notify(f"{home}/records", "run-1", "flowers", settings(server.url, outcomes=outcomes))
     assert len(server.requests) == told
     assert told or "no notification is sent, since notify.outcomes does not include refused" in logged()
 
 
-def test_nothing_new_is_told_if_asked_for(home: Path, settings) -> None:
+def test_nothing_new_is_sent_on_request(home: Path, settings) -> None:
     record.write(f"{home}/records", "run-1", record.END, {"outcome": record.NOTHING_NEW, "error": ""})
     with proxy(answer=lambda request: Answer(200)) as server:
         notify(f"{home}/records", "run-1", "flowers", settings(server.url, outcomes="nothing_new"))
     assert json.loads(server.requests[0].body)["text"].startswith("flowers: nothing new")
 
 
-def test_one_way_that_fails_does_not_bar_the_other(home: Path, settings, logged) -> None:
+def test_a_failing_channel_does_not_stop_the_other(home: Path, settings, logged) -> None:
     mail = {"email_to": "anna@example.com", "email_from": "petalflow@example.com", "smtp_host": "localhost"}
     with running_smtp() as server:
         both = settings("ftp://", **mail, smtp_port=server.port, smtp_security="none")
@@ -118,7 +118,9 @@ def test_one_way_that_fails_does_not_bar_the_other(home: Path, settings, logged)
     assert "notification failed: notify.webhook does not refer to a URL" in logged()
 
 
-def test_a_secret_or_a_record_that_is_not_there_is_one_line(home: Path, settings, logged, monkeypatch) -> None:
+def test_a_missing_secret_or_an_unreadable_record_is_logged_in_one_line(
+    home: Path, settings, logged, monkeypatch
+) -> None:
     used = settings("http://127.0.0.1")
     monkeypatch.delenv("HOOK")
     notify(f"{home}/records", "run-1", "flowers", used)
@@ -128,7 +130,7 @@ def test_a_secret_or_a_record_that_is_not_there_is_one_line(home: Path, settings
     assert "notification failed: unexpected JSONDecodeError" in logged()
 
 
-def test_who_sends_by_hand_is_told_what_is_wrong(message, settings) -> None:
+def test_sending_by_hand_raises_what_is_wrong(message, settings) -> None:
     with pytest.raises(UsageError, match="nobody is to be notified; set notify"):
         send(message, NotifySettings())
     with pytest.raises(PetalflowError, match="does not refer to a URL"):

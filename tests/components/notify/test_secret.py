@@ -25,7 +25,7 @@ def test_a_secret_comes_from_a_store(store, tmp_path: Path) -> None:
     assert secret.reveal("notify.webhook", f"file:{address}") == "s3cr3t"
 
 
-def test_a_secret_that_is_not_there_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_secret_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMPTY", " ")
     (tmp_path / "empty").touch()
     (tmp_path / "picture").write_bytes(b"\xff\xd8")

@@ -8,14 +8,14 @@ LOGIN = {"smtp_user": "petalflow", "smtp_password": "env:SMTP_PASSWORD"}
 SECRET = "https://hooks.slack.com/services/T0/B0/s3cr3t"
 
 
-def test_nobody_is_told_unless_it_is_set() -> None:
+def test_nobody_is_notified_by_default() -> None:
     settings = NotifySettings()
     assert not settings.used
     assert settings.outcomes == ("accepted", "refused", "failed")
     assert NotifySettings.from_json("{}") == settings
 
 
-def test_one_may_be_given_without_brackets_and_all_come_back_from_json() -> None:
+def test_a_single_value_needs_no_brackets_and_json_keeps_all_settings() -> None:
     settings = NotifySettings.of({**MAIL, **LOGIN, "outcomes": "refused", "webhook": "file:gs://secrets/slack"})
     assert (settings.email_to, settings.outcomes) == (("anna@example.com",), ("refused",))
     assert NotifySettings.from_json(settings.to_json()) == settings
@@ -30,7 +30,7 @@ def test_the_port_follows_from_the_encryption(security: str, port: int) -> None:
 
 @pytest.mark.parametrize("given", [SECRET, f"file:{SECRET}", "env:", "s3cr3t", "file:s3cr3t", 5337, "env:S3 s3cr3t"])
 @pytest.mark.parametrize("setting", ["webhook", "smtp_password"])
-def test_a_secret_given_itself_is_refused_and_not_repeated(setting: str, given: object) -> None:
+def test_a_secret_as_a_setting_is_refused_and_not_quoted(setting: str, given: object) -> None:
     with pytest.raises(UsageError, match=f"notify: {setting} is a secret.* set {setting}=env:NAME") as refused:
         NotifySettings.of({setting: given})
     assert "s3cr3t" not in str(refused.value)
@@ -52,7 +52,7 @@ def test_a_secret_given_itself_is_refused_and_not_repeated(setting: str, given: 
         ({"webhok": SECRET}, "unknown setting notify.webhok: did you mean webhook or webhook_body?"),
     ],
 )
-def test_what_cannot_work_is_one_line(values: dict, said: str) -> None:
+def test_invalid_settings_are_reported_in_one_line(values: dict, said: str) -> None:
     with pytest.raises(UsageError) as refused:
         NotifySettings.of(values)
     assert said in str(refused.value)

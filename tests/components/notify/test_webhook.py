@@ -1,4 +1,4 @@
-"""Real requests to a local server; every line that is logged or raised is searched for the URL, which is a secret."""
+"""Real requests to a local server; no log line and no error may contain the URL, which is a secret."""
 
 import contextlib
 import json
@@ -29,7 +29,7 @@ Logged = Callable[[], str]
 
 @pytest.fixture
 def failure(message: Message) -> Callable[[NotifySettings], str]:
-    """A function that posts, and returns in what words it failed."""
+    """A function that posts a message and returns the error."""
 
     def failure(settings: NotifySettings) -> str:
         with pytest.raises(PetalflowError) as raised:
@@ -42,13 +42,13 @@ def failure(message: Message) -> Callable[[NotifySettings], str]:
 
 @contextlib.contextmanager
 def answering(*answers: Answer, **options: Path) -> Iterator[Proxy]:
-    """Runs a server that gives these answers, the last one for ever."""
+    """Runs a server that gives these answers, and then keeps giving the last one."""
     left = list(answers)
     with proxy(answer=lambda request: left.pop(0) if len(left) > 1 else left[0], **options) as server:
         yield server
 
 
-def test_slack_gets_text_and_nothing_else_and_no_markup_from_outside(message, settings, logged) -> None:
+def test_slack_gets_text_only_and_no_untrusted_markup(message, settings, logged) -> None:
     with answering(Answer(200, b"ok")) as server:
         where = post(message, settings(server.url))
     (request,) = server.requests
@@ -64,7 +64,7 @@ def test_slack_gets_text_and_nothing_else_and_no_markup_from_outside(message, se
     assert where == f"the webhook at {server.url.removeprefix('http://')}"
 
 
-def test_other_receivers_get_fields_too(message, settings) -> None:
+def test_other_receivers_can_get_more_fields(message, settings) -> None:
     with answering(Answer(204)) as server:
         post(message, settings(server.url, webhook_body="full"))
     body = json.loads(server.requests[0].body)
@@ -74,13 +74,13 @@ def test_other_receivers_get_fields_too(message, settings) -> None:
         ("min_recall", "<b>rose</b>", 0.75)
     ]
     assert body == {
-        "name": "flowers", "outcome": "refused", "run_id": "run-1", "why": ["other code"], "accuracy": 0.9125,
+        "name": "flowers", "outcome": "refused", "run_id": "run-1", "why": ["code changed"], "accuracy": 0.9125,
         "version": None, "report": "gs://b/run-1/report.html", "release": None,
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 503])
-def test_what_may_pass_is_tried_again(status: int, message, settings, logged: Logged) -> None:
+def test_a_temporary_failure_is_retried(status: int, message, settings, logged: Logged) -> None:
     with answering(Answer(status), Answer(status), Answer(200)) as server:
         post(message, settings(server.url))
     assert len(server.requests) == 3
@@ -89,14 +89,14 @@ def test_what_may_pass_is_tried_again(status: int, message, settings, logged: Lo
     assert SECRET not in log
 
 
-def test_what_does_not_pass_is_given_up_in_the_end(settings, logged: Logged, failure) -> None:
+def test_a_lasting_failure_is_given_up_after_the_last_attempt(settings, logged: Logged, failure) -> None:
     with answering(Answer(500, b"rollup_error")) as server:
         assert "answered 500 (rollup_error) (attempt 3 of 3)" in failure(settings(server.url))
     assert len(server.requests) == 3
     assert SECRET not in logged()
 
 
-def test_each_wait_is_twice_the_one_before_and_a_server_may_ask_for_more(message, settings, logged: Logged) -> None:
+def test_waits_double_and_a_server_may_ask_for_longer_ones(message, settings, logged: Logged) -> None:
     with answering(Answer(429, headers={"retry-after": "0"}), Answer(503), Answer(500), Answer(200)) as server:
         post(message, settings(server.url, first_wait_s=0.01, attempts=4))
     assert re.findall(r"again in (.*) s", logged()) == ["0.01", "0.02", "0.04"]
@@ -113,7 +113,7 @@ def test_each_wait_is_twice_the_one_before_and_a_server_may_ask_for_more(message
         (Answer(403, b"\xff" * 100_000), "answered 403"),
     ],
 )
-def test_what_is_wrong_for_good_is_not_tried_again(answer: Answer, said: str, settings, failure) -> None:
+def test_a_permanent_failure_is_not_retried(answer: Answer, said: str, settings, failure) -> None:
     with answering(answer) as server:
         assert failure(settings(server.url)).endswith(said)
     assert len(server.requests) == 1
@@ -128,14 +128,14 @@ def test_a_redirect_is_not_followed(status: int, settings, failure) -> None:
     assert (len(server.requests), other.requests) == (1, [])
 
 
-def test_a_host_that_is_not_there_is_named(settings, failure) -> None:
+def test_an_unreachable_host_is_named(settings, failure) -> None:
     port = free_port()
     said = failure(settings(f"http://127.0.0.1:{port}"))
     assert said == f"the webhook at 127.0.0.1:{port} cannot be reached (Connection refused) (attempt 3 of 3)"
     assert "the webhook at nowhere.invalid was not found" in failure(settings("https://nowhere.invalid"))
 
 
-def test_a_server_that_does_not_answer_is_waited_for_so_long_and_no_longer(settings, failure) -> None:
+def test_a_server_that_does_not_answer_is_waited_for_until_the_timeout(settings, failure) -> None:
     ended = threading.Event()
     with proxy(answer=lambda request: Answer(200) if ended.wait(60) else None) as server:
         said = failure(settings(server.url, timeout_s=0.2, attempts=2))
@@ -150,7 +150,7 @@ def test_a_server_that_does_not_answer_is_waited_for_so_long_and_no_longer(setti
         (b"220 smtp.example.com ESMTP\r\n", "did not answer in HTTP"),
     ],
 )
-def test_a_server_that_speaks_no_http_is_tried_again(words: bytes, said: str, settings, failure, logged) -> None:
+def test_a_server_that_does_not_speak_http_is_retried(words: bytes, said: str, settings, failure, logged) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -179,13 +179,13 @@ def test_a_certificate_must_be_trusted(google: "Google", message, settings, fail
         assert "not trusted" in failure(settings(server.url.replace("127.0.0.1", "127.1"))), "of another name"
 
 
-def test_a_user_and_a_password_in_the_url_are_sent_as_such(message, settings) -> None:
+def test_credentials_in_the_url_become_basic_authentication(message, settings) -> None:
     with answering(Answer(200)) as server:
         post(message, settings(server.url.replace("://", f"://anna:{SECRET}%21@")))
     assert server.requests[0].headers["authorization"] == "Basic YW5uYTpUMEIwczNjcjN0IQ=="
 
 
-def test_a_proxy_of_the_environment_is_gone_through(message, settings, monkeypatch) -> None:
+def test_the_proxy_of_the_environment_is_used(message, settings, monkeypatch) -> None:
     with answering(Answer(200)) as server, proxy() as between:
         between.answer = lambda request: forward(server.url, request)
         monkeypatch.setenv("http_proxy", between.url)
@@ -200,5 +200,5 @@ def test_a_proxy_of_the_environment_is_gone_through(message, settings, monkeypat
 
 
 @pytest.mark.parametrize("url", ["hooks.slack.com/services", "ftp://hooks.slack.com", "https://", "https://[::1", "#"])
-def test_what_is_no_url_is_said_without_it(url: str, settings, failure) -> None:
+def test_an_invalid_url_is_reported_without_quoting_it(url: str, settings, failure) -> None:
     assert failure(settings(url)).startswith("notify.webhook does not refer to a URL")

@@ -34,7 +34,7 @@ SETTINGS = {"train": {"backbone": "cnn"}}
 
 
 class Made(NamedTuple):
-    """What the steps before made, a folder each."""
+    """The output folders of earlier steps."""
 
     exported: Path
     evaluation: Path
@@ -88,14 +88,14 @@ def test_an_accepted_export_becomes_the_live_release_with_its_lineage(place: str
     }
 
 
-def test_who_let_out_what_did_not_pass_is_in_the_lineage(tmp_path: Path) -> None:
+def test_who_accepted_a_candidate_despite_failed_checks_is_in_the_lineage(tmp_path: Path) -> None:
     anyway = {"by": "Ada", "reason": "the labels are wrong"}
     released = publish(make(tmp_path, accepted_anyway=anyway), str(tmp_path / "models"))
     assert released.lineage["accepted_anyway"] == anyway
     assert "Ada accepted it anyway" in (Path(released.uri) / "model_card.md").read_text()
 
 
-def test_which_images_it_was_trained_on_is_kept(tiny_registry, tiny_dataset) -> None:
+def test_a_release_keeps_the_hashes_of_its_training_images(tiny_registry, tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
     known = registry.read_training_hashes(registry.live(str(tiny_registry), "tiny"))
     of = {split: {entry.sha256 for entry in dataset.entries(split)} for split in dataset.sizes}
@@ -103,7 +103,7 @@ def test_which_images_it_was_trained_on_is_kept(tiny_registry, tiny_dataset) -> 
     assert not known & of["test"]
 
 
-def test_what_it_began_with_was_trained_on_it_knows_too(tmp_path: Path) -> None:
+def test_the_training_images_include_those_of_the_warm_start(tmp_path: Path) -> None:
     first = publish(make(tmp_path / "a"), str(tmp_path / "models"), "run-1")
     before = "ab" * 32
     (Path(first.uri) / "training_images.sha256").write_bytes(registry.write_training_hashes([before]))
@@ -117,7 +117,7 @@ def test_what_it_began_with_was_trained_on_it_knows_too(tmp_path: Path) -> None:
     assert registry.read_training_hashes(fourth) is None, "nor of what began with that"
 
 
-def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str, tmp_path: Path) -> None:
+def test_a_release_is_the_export_with_its_verdict_and_model_card(place: str, tmp_path: Path) -> None:
     made = make(tmp_path, replace(EXPORT, warm_started_from=None))
     released = publish(made, place)
     assert [file.name for file in storage.list_files(released.uri)] == [
@@ -138,7 +138,7 @@ def test_what_is_released_is_what_was_exported_with_verdict_and_card(place: str,
     assert "dataset of 1200 images" in card
 
 
-def test_that_what_is_live_was_not_compared_with_is_said(tmp_path: Path, caplog) -> None:
+def test_a_warning_names_a_live_release_that_was_not_compared(tmp_path: Path, caplog) -> None:
     publish(make(tmp_path / "a"), str(tmp_path / "models"), "run-1")
     assert "is live" not in caplog.text
     publish(make(tmp_path / "b"), str(tmp_path / "models"), "run-2")
@@ -176,7 +176,7 @@ def test_a_refused_model_is_not_released(place: str, tmp_path: Path) -> None:
         (replace(EXPORT, serving=Serving(1.0, 0.4)), "temperature or abstain threshold"),
     ],
 )
-def test_an_export_of_something_else_than_was_accepted_is_not_released(
+def test_an_export_of_another_model_than_the_accepted_one_is_not_released(
     tmp_path: Path, export: Exported, what: str
 ) -> None:
     refused(
@@ -186,7 +186,7 @@ def test_an_export_of_something_else_than_was_accepted_is_not_released(
     )
 
 
-def test_a_release_does_not_name_a_dataset_that_it_was_not_made_of(tmp_path: Path) -> None:
+def test_a_release_with_another_dataset_than_the_verdicts_is_refused(tmp_path: Path) -> None:
     refused(str(tmp_path / "models"), make(tmp_path, fingerprint="beef"), "is not the dataset of the verdict")
 
 
@@ -197,7 +197,7 @@ def test_an_incomplete_export_is_not_released(tmp_path: Path, name: str) -> None
     refused(str(tmp_path / "models"), made, f"not a complete export .*{name}")
 
 
-def test_what_is_cut_short_or_not_there_is_not_released(tmp_path: Path) -> None:
+def test_missing_or_truncated_inputs_are_not_released(tmp_path: Path) -> None:
     made = make(tmp_path)
     refused(str(tmp_path / "models"), made._replace(evaluation=tmp_path / "nowhere"), "not a complete evaluation")
     refused(str(tmp_path / "models"), made._replace(dataset=tmp_path / "nowhere"), "not a complete dataset")
@@ -205,7 +205,7 @@ def test_what_is_cut_short_or_not_there_is_not_released(tmp_path: Path) -> None:
     refused(str(tmp_path / "models"), made, "variables.index is missing or cut short")
 
 
-def test_a_run_that_another_took_for_dead_releases_nothing(place: str, tmp_path: Path) -> None:
+def test_a_run_that_lost_its_lock_releases_nothing(place: str, tmp_path: Path) -> None:
     made, state = make(tmp_path), str(tmp_path / "state")
     assert lock.acquire(state, "run-1", 3600) is None
     lock.release(state, "run-1")

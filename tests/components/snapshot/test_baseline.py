@@ -13,7 +13,7 @@ SETTINGS = {"train": {"backbone": "cnn", "max_epochs": 5}, "convert": {}}
 
 
 def listing(*photos: str) -> Listing:
-    """Returns the listing of "daisy/1=a": an address and its content."""
+    """Returns a listing of photos like "daisy/1=a", an address and its content."""
     items = (photo.partition("=") for photo in photos)
     return Listing("class folders", tuple(Item(at, (at.split("/")[0],), content, 1) for at, _, content in items))
 
@@ -45,23 +45,23 @@ def test_photos_are_counted(released: Release, place: str, now: Listing, reason:
     assert reasons_to_run(released, now, SETTINGS, "c1", place) == [reason]
 
 
-def test_a_listing_that_was_cleared_away_leaves_the_fact(released: Release, tmp_path) -> None:
-    assert reasons_to_run(released, listing("daisy/1=z"), SETTINGS, "c1", str(tmp_path / "empty")) == ["other photos"]
+def test_without_the_earlier_listing_only_the_fact_is_stated(released: Release, tmp_path) -> None:
+    assert reasons_to_run(released, listing("daisy/1=z"), SETTINGS, "c1", str(tmp_path / "empty")) == ["photos changed"]
 
 
-def test_settings_and_code_are_named(released: Release, place: str) -> None:
+def test_changed_settings_and_code_are_named(released: Release, place: str) -> None:
     other = {"train": {"backbone": "dense", "max_epochs": 5, "patience": 3}, "convert": {}}
     reasons = reasons_to_run(released, BEFORE, other, "c2", place)
-    assert reasons == ["other settings: train.backbone, train.patience", "other code"]
+    assert reasons == ["settings changed: train.backbone, train.patience", "code changed"]
 
 
-def test_many_settings_are_counted(released: Release, place: str) -> None:
+def test_many_changed_settings_are_counted(released: Release, place: str) -> None:
     other = {"train": {f"setting_{number}": number for number in range(9)}, "convert": {}}
     (reason,) = reasons_to_run(released, BEFORE, other, "c1", place)
     assert reason.endswith(" and 6 more")
 
 
-def test_what_is_first_needs_no_other_reason(place: str) -> None:
+def test_the_first_release_needs_no_other_reason(place: str) -> None:
     assert reasons_to_run(None, BEFORE, SETTINGS, "c1", place) == ["nothing is released yet"]
 
 
@@ -83,7 +83,7 @@ def release(folder: Path, run_id: str) -> str:
     return registry.publish(str(folder / "export"), lineage, str(folder / "models"), "flowers").uri
 
 
-def test_the_live_release_is_named_only_to_a_training_that_begins_with_it(tmp_path) -> None:
+def test_the_live_release_is_returned_only_for_a_warm_start(tmp_path) -> None:
     asked = (str(tmp_path / "models"), "flowers", "run-9")
     assert find_warm_start(WARM, *asked) == "", "nothing is released yet"
     release(tmp_path, "run-1")

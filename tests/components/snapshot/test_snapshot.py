@@ -13,7 +13,7 @@ from petalflow.run import lock
 from petalflow.source import open_source
 
 
-def test_the_listing_is_written_an_image_a_line(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
+def test_the_listing_has_an_image_per_line(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
     source = make_flowers(tmp_path / "flowers", classes=("daisy", "glöckchen"), each=3)
     (source / "LICENSE.txt").write_text("CC BY")
     summary = snapshot(str(source), str(tmp_path / "listing.jsonl"))
@@ -43,7 +43,7 @@ def test_images_are_not_decoded(tmp_path: Path) -> None:
     assert snapshot(str(tmp_path / "source"), str(tmp_path / "out"))["images"] == 2
 
 
-def test_a_source_that_is_not_there_is_wrong_usage_and_writes_nothing(tmp_path: Path) -> None:
+def test_a_missing_source_is_wrong_usage_and_writes_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         snapshot(str(tmp_path / "nowhere"), str(tmp_path / "out"))
     assert list(tmp_path.iterdir()) == []
@@ -74,13 +74,13 @@ def release(run_request: SnapshotRequest, run_id: str, fingerprint: str, folder:
 
 @pytest.fixture
 def released(run_request: SnapshotRequest, photos: Path, tmp_path: Path) -> str:
-    """The fingerprint that the live release of "flowers" has, which is that of the photos."""
+    """The fingerprint of the live release of "flowers", which is made of the photos."""
     fingerprint = open_source(str(photos)).list().fingerprint
     release(run_request, "run-1", fingerprint, tmp_path)
     return fingerprint
 
 
-def test_what_is_new_is_pinned_and_why_is_said(run_request: SnapshotRequest, photos: Path, tmp_path: Path) -> None:
+def test_a_new_source_is_pinned_with_its_reasons(run_request: SnapshotRequest, photos: Path, tmp_path: Path) -> None:
     pinned, record = snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))
     assert pinned == f"{photos}@sha256:{open_source(str(photos)).list().fingerprint}"
     assert record["why"] == ["nothing is released yet"]
@@ -95,7 +95,7 @@ def test_nothing_is_new_when_source_settings_and_code_are_those_of_the_live_rele
     assert record["compared_with"] == 1
 
 
-def test_without_if_changed_it_runs_all_the_same(run_request: SnapshotRequest, released: str, tmp_path: Path) -> None:
+def test_without_if_changed_it_runs_anyway(run_request: SnapshotRequest, released: str, tmp_path: Path) -> None:
     pinned, record = snapshot_for_run(run_request, SnapshotSettings(), str(tmp_path / "out"))
     assert pinned.endswith(released)
     assert (record["nothing_new"], record["why"]) == (False, [])
@@ -104,8 +104,8 @@ def test_without_if_changed_it_runs_all_the_same(run_request: SnapshotRequest, r
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"settings": {**SETTINGS, "convert": {"threads": 2}}}, "other settings: convert.threads"),
-        ({"code_version": "c2"}, "other code"),
+        ({"settings": {**SETTINGS, "convert": {"threads": 2}}}, "settings changed: convert.threads"),
+        ({"code_version": "c2"}, "code changed"),
         ({"name": "birds"}, "nothing is released yet"),
     ],
     ids=["settings", "code", "name"],
@@ -129,9 +129,7 @@ def test_a_photo_changed_under_the_same_name_is_new(
     assert record["why"] == ["photos: 1 changed"]
 
 
-def test_the_release_of_this_very_run_does_not_count(
-    run_request: SnapshotRequest, released: str, tmp_path: Path
-) -> None:
+def test_a_runs_own_release_does_not_count(run_request: SnapshotRequest, released: str, tmp_path: Path) -> None:
     pinned, _ = snapshot_for_run(replace(run_request, run_id="run-1"), IF_CHANGED, str(tmp_path / "out"))
     assert pinned
 
@@ -142,7 +140,7 @@ def test_only_the_live_release_counts(run_request: SnapshotRequest, released: st
     assert pinned
 
 
-def test_what_was_rolled_back_is_not_made_again_from_the_same_photos(
+def test_the_same_photos_do_not_bring_back_what_was_rolled_back(
     run_request: SnapshotRequest, photos: Path, tmp_path: Path
 ) -> None:
     release(run_request, "run-1", "earlier", tmp_path)
@@ -156,7 +154,7 @@ def test_what_was_rolled_back_is_not_made_again_from_the_same_photos(
     assert (bool(pinned), record["compared_with"]) == (True, 3)
 
 
-def test_a_run_that_has_to_leave_looks_at_nothing(run_request: SnapshotRequest, tmp_path: Path) -> None:
+def test_a_skipped_run_lists_nothing(run_request: SnapshotRequest, tmp_path: Path) -> None:
     lock.acquire(run_request.state_uri, "run-8", 3600)
     pinned, record = snapshot_for_run(run_request, SnapshotSettings(overlap="leave"), str(tmp_path / "out"))
     assert pinned == ""
@@ -164,7 +162,7 @@ def test_a_run_that_has_to_leave_looks_at_nothing(run_request: SnapshotRequest, 
     assert (tmp_path / "out").read_bytes() == b""
 
 
-def test_a_live_release_that_says_nothing_of_itself_is_one_line(
+def test_a_live_release_without_its_lineage_is_reported_in_one_line(
     run_request: SnapshotRequest, released: str, tmp_path: Path
 ) -> None:
     storage.remove(storage.join(run_request.registry, "flowers", "1", "release.json"))

@@ -1,4 +1,4 @@
-"""An export to publish, and what its lineage holds at least."""
+"""An export to publish, and the least that its lineage contains."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture
 def make_export(tmp_path: Path) -> Callable[..., str]:
-    """A function that makes a folder as export does, but for the size of its files."""
+    """A function that makes a folder like an export, with small files."""
 
     def make(name: str = "export", model: bytes = b"graph", folder: Path = tmp_path) -> str:
         root = folder / name
@@ -24,6 +24,6 @@ def make_export(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def lineage() -> Callable[..., dict[str, Any]]:
-    """A function that gives a run's lineage."""
+    """A function that returns a run's lineage."""
     made_from = {"fingerprint": "f00d", "settings": {"train": {"seed": 0}}, "code_version": "c1"}
     return lambda run_id, **more: {"run_id": run_id, "class_names": ["daisy", "rose"], **made_from, **more}

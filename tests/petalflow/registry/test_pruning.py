@@ -15,7 +15,7 @@ Publish = Callable[..., None]
 
 @pytest.fixture
 def publish(place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]) -> Publish:
-    """A function that publishes so many releases of "flowers"."""
+    """A function that publishes a number of releases of "flowers"."""
 
     def publish(number: int) -> None:
         for _ in range(number):
@@ -33,7 +33,7 @@ def folders(place: str) -> list[str]:
     return sorted({file.name.split("/")[0] for file in storage.list_files(storage.join(place, "flowers"))})
 
 
-def test_the_newest_stay(place: str, publish: Publish) -> None:
+def test_the_newest_versions_stay(place: str, publish: Publish) -> None:
     publish(5)
     assert registry.prune(place, "flowers", 2) == [1, 2, 3]
     assert versions(place) == [4, 5]
@@ -41,7 +41,7 @@ def test_the_newest_stay(place: str, publish: Publish) -> None:
     assert registry.prune(place, "flowers", 2) == []
 
 
-def test_nothing_goes_while_there_are_no_more_than_that(place: str, publish: Publish) -> None:
+def test_nothing_is_removed_while_there_are_few_versions(place: str, publish: Publish) -> None:
     assert registry.prune(place, "flowers", 2) == []
     publish(2)
     assert registry.prune(place, "flowers", 2) == []
@@ -55,7 +55,7 @@ def test_numbers_are_not_used_again(place: str, publish: Publish) -> None:
     assert versions(place) == [3, 4]
 
 
-def test_what_a_rollback_went_back_to_and_what_it_withdrew_stays(place: str, publish: Publish) -> None:
+def test_the_target_of_a_rollback_and_what_it_withdrew_stay(place: str, publish: Publish) -> None:
     publish(4)
     back = registry.roll_back(place, "flowers", 2, run_id="rollback")
     assert registry.prune(place, "flowers", 2) == [1]
@@ -65,7 +65,7 @@ def test_what_a_rollback_went_back_to_and_what_it_withdrew_stays(place: str, pub
     assert registry.prune(place, "flowers", 2) == [2, 3, 4]
 
 
-def test_what_is_no_release_is_not_touched(place: str, publish: Publish) -> None:
+def test_other_folders_are_not_touched(place: str, publish: Publish) -> None:
     for name in ("1/notes.txt", "latest/saved_model.pb", ".run-7/saved_model.pb", ".removed-by-me/x"):
         storage.write_bytes(storage.join(place, "flowers", name), b"somebody's")
     publish(3)
@@ -84,7 +84,7 @@ def large(make_export: Callable[..., str]) -> str:
 
 
 def names_if_there(folder: Path) -> set[str]:
-    """Returns what is in a local folder that was there before and after it was listed; else nothing."""
+    """Returns the entries of a local folder if it exists before and after listing it, otherwise nothing."""
     try:
         names = set(os.listdir(folder))
         return names if folder.exists() else set()
@@ -98,7 +98,7 @@ def in_memory(uri: str) -> set[str]:
 
 
 @pytest.mark.parametrize("place", ["local", "memory"], indirect=True)
-def test_a_version_that_a_server_sees_is_whole_while_others_go(
+def test_a_version_that_a_server_sees_is_complete_while_others_are_removed(
     place: str, large: str, lineage: Callable[..., dict[str, Any]]
 ) -> None:
     uris = [registry.publish(large, lineage(f"run-{n}"), place, "flowers").uri for n in range(3)]
@@ -114,7 +114,7 @@ def test_a_version_that_a_server_sees_is_whole_while_others_go(
     assert all(RELEASE_FILE in names for names in seen if names)
 
 
-def test_what_a_killed_removal_left_goes_the_next_time(place: str, publish: Publish) -> None:
+def test_the_rest_of_an_interrupted_removal_goes_the_next_time(place: str, publish: Publish) -> None:
     publish(4)
     home = storage.join(place, "flowers")
     if storage.is_local(place):
@@ -127,7 +127,7 @@ def test_what_a_killed_removal_left_goes_the_next_time(place: str, publish: Publ
     assert folders(place) == ["3", "4"]
 
 
-def test_an_upload_that_goes_on_is_left_alone(place: str, publish: Publish, lineage: Callable[..., dict]) -> None:
+def test_an_unfinished_upload_is_not_touched(place: str, publish: Publish, lineage: Callable[..., dict]) -> None:
     publish(3)
     storage.write_json(storage.join(place, "flowers", "4", RELEASE_FILE), lineage("run-4"))
     assert registry.prune(place, "flowers", 1) == [1, 2]

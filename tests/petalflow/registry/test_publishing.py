@@ -35,7 +35,7 @@ def test_versions_are_numbered_from_1(
     assert registry.live(place, "flowers") == made[-1]
 
 
-def test_a_release_holds_the_export_and_its_lineage(
+def test_a_release_contains_the_export_and_its_lineage(
     place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     export = make_export()
@@ -56,7 +56,7 @@ def test_a_release_holds_the_export_and_its_lineage(
     }
 
 
-def test_further_files_stand_beside_the_export_and_go_with_a_rollback(
+def test_additional_files_are_part_of_the_release_and_of_a_rollback(
     place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     home = (place, "flowers")
@@ -67,7 +67,7 @@ def test_further_files_stand_beside_the_export_and_go_with_a_rollback(
     assert storage.read_bytes(storage.join(back.uri, "verdict.json")) == b"{}"
 
 
-def test_a_run_releases_once_however_often_it_is_called(
+def test_a_run_releases_once_even_if_called_again(
     place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     first = registry.publish(make_export("a", b"first"), lineage("run-1"), place, "flowers")
@@ -93,7 +93,7 @@ def test_nothing_is_visible_before_it_is_complete(
         work = [pool.submit(registry.publish, e, lineage(Path(e).name), place, "flowers") for e in exports]
         done = False
         while not done:
-            done = all(future.done() for future in work)  # looked at first, so that the last look sees all
+            done = all(future.done() for future in work)  # checked first, so that the last iteration sees all
             visible = registry.releases(place, "flowers")
             assert all(names(release.uri) == FILES for release in visible)
             if storage.is_local(place):  # memory:// shows a file while it is written; no object store does
@@ -101,7 +101,7 @@ def test_nothing_is_visible_before_it_is_complete(
     assert [release.version for release in visible] == [1, 2, 3, 4]
 
 
-def test_a_folder_that_would_never_be_visible_is_not_published(
+def test_a_folder_that_is_not_an_export_is_not_published(
     place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     export = Path(make_export())
@@ -125,12 +125,12 @@ def start(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", PUBLISH, *arguments])
 
 
-def test_what_a_killed_attempt_left_is_never_visible_and_is_cleared(
+def test_files_of_an_interrupted_attempt_are_never_visible_and_are_removed(
     tmp_path: Path, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     place, export = str(tmp_path / "registry"), Path(make_export())
     with (export / "y").open("wb") as file:
-        file.truncate(8 << 30)  # zeros that take no room here, but whose copy takes until it is killed
+        file.truncate(8 << 30)  # a sparse file, whose copy takes until the process is killed
     attempt = start(str(export), place, "run-1")
     try:
         until = time.monotonic() + 60
@@ -150,7 +150,7 @@ def test_what_a_killed_attempt_left_is_never_visible_and_is_cleared(
     assert os.listdir(tmp_path / "registry" / "flowers") == ["1"]
 
 
-def test_an_upload_that_was_killed_goes_on_where_it_was(
+def test_an_interrupted_upload_is_continued(
     make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     place = "memory://registry-killed"
@@ -165,7 +165,7 @@ def test_an_upload_that_was_killed_goes_on_where_it_was(
     storage.remove(place)
 
 
-def test_what_is_left_of_a_release_on_this_machine_keeps_its_number_only(
+def test_an_incomplete_local_release_only_keeps_its_number(
     tmp_path: Path, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     place = str(tmp_path / "registry")
@@ -175,7 +175,7 @@ def test_what_is_left_of_a_release_on_this_machine_keeps_its_number_only(
 
 
 class Overtaken(Mapping[str, Any]):
-    """A run's lineage that, when it is first written out, lets another run go first."""
+    """A run's lineage that lets another run go first when it is first read."""
 
     def __init__(self, lineage: dict[str, Any], meanwhile: Callable[[], object]) -> None:
         self._lineage, self._meanwhile = lineage, meanwhile
@@ -239,7 +239,7 @@ def test_processes_that_publish_at_once_get_numbers_of_their_own(
     assert [name for name in os.listdir(tmp_path / "registry" / "flowers") if not name.isdecimal()] == []
 
 
-def test_a_rollback_publishes_the_bytes_of_an_earlier_version_as_the_next(
+def test_a_rollback_publishes_the_files_of_an_earlier_version_as_the_next(
     place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]], monkeypatch
 ) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-03-02T04:00:00+01:00")
@@ -263,7 +263,7 @@ def test_a_rollback_happens_once(
     assert registry.roll_back(place, "flowers", 2, run_id="rollback-2").lineage["rolled_back_from"] == 2
 
 
-def test_a_rollback_to_what_is_not_there_is_wrong_usage(
+def test_a_rollback_to_a_missing_version_is_wrong_usage(
     place: str, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     registry.publish(make_export(), lineage("run-1"), place, "flowers")
@@ -272,7 +272,7 @@ def test_a_rollback_to_what_is_not_there_is_wrong_usage(
     assert len(registry.releases(place, "flowers")) == 1
 
 
-def test_a_registry_that_cannot_be_written_is_wrong_usage(
+def test_a_registry_that_cannot_be_written_to_is_wrong_usage(
     tmp_path: Path, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
 ) -> None:
     (tmp_path / "file").write_text("no folder")

@@ -17,7 +17,7 @@ SINCE = "2026-03-02T03:00:00+00:00"
 
 @pytest.fixture
 def monday(monkeypatch) -> None:
-    """Lets it be the Monday on which the run begins."""
+    """Sets the clock to the start of the run."""
     monkeypatch.setenv(clock.VARIABLE, SINCE)
 
 
@@ -32,7 +32,7 @@ def states(place: str, run_id: str = "run-1") -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("kind", "exit_code"), [("PetalflowError", 1), ("UsageError", 2)])
-def test_an_error_is_one_line_and_its_exit_code(
+def test_an_error_is_printed_in_one_line_and_sets_the_exit_code(
     run_python: Callable[..., subprocess.CompletedProcess[str]], kind: str, exit_code: int
 ) -> None:
     done = run_python(
@@ -49,7 +49,7 @@ def test_an_error_is_one_line_and_its_exit_code(
     assert last_error(done.stdout) == "convert: the source is empty; add images"
 
 
-def test_a_defect_is_one_line_and_keeps_its_traceback(
+def test_an_unexpected_error_is_printed_in_one_line_after_its_traceback(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     done = run_python(
@@ -64,14 +64,14 @@ def test_a_defect_is_one_line_and_keeps_its_traceback(
     assert last_error(done.stdout) == "convert: IndexError: list index out of range"
 
 
-def test_work_that_ends_well_exits_0_and_says_nothing(
+def test_successful_work_exits_0_and_prints_nothing(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     done = run_python("from petalflow.run.execution import running\nwith running('train'): pass")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_our_log_lines_begin_with_the_step_and_libraries_keep_to_warnings(
+def test_our_log_lines_begin_with_the_step_and_libraries_log_warnings_only(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
     done = run_python(
@@ -97,7 +97,7 @@ with running("train"):
 """
 
 
-def test_a_step_ends_when_the_process_that_runs_it_is_gone() -> None:
+def test_a_step_ends_when_its_runner_is_gone() -> None:
     runner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     step = subprocess.Popen(
         [sys.executable, "-c", WATCHED],
@@ -117,13 +117,15 @@ def test_a_step_ends_when_the_process_that_runs_it_is_gone() -> None:
             process.communicate()
 
 
-def test_a_step_goes_on_while_its_runner_lives(run_python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_a_step_continues_while_its_runner_is_alive(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
     done = run_python(
         """
         import time
         from petalflow.run.execution import running
         with running("train"):
-            time.sleep(0.7)  # several looks at the runner
+            time.sleep(0.7)  # several checks of the runner
             print("done")
         """,
         **{RUNNER_PID: str(os.getpid())},
@@ -134,7 +136,7 @@ def test_a_step_goes_on_while_its_runner_lives(run_python: Callable[..., subproc
 @pytest.mark.parametrize(
     "line", ["", "convert: 1/2 images", "petalflow: error: no step", "log: petalflow: convert: error: quoted"]
 )
-def test_other_lines_are_no_errors(line: str) -> None:
+def test_other_lines_are_not_errors(line: str) -> None:
     assert error_in(line) is None
 
 
@@ -144,7 +146,7 @@ def test_the_last_of_several_errors_counts() -> None:
 
 
 @pytest.mark.usefixtures("monday")
-def test_a_step_that_left_no_note_before_one_that_did_was_cached(place: str) -> None:
+def test_a_step_without_a_state_before_one_that_has_a_state_was_cached(place: str) -> None:
     run(place, "snapshot", "validate", "train", "evaluate")
     assert states(place) == {
         "snapshot": "ran", "convert": "cached", "validate": "ran", "train": "ran", "evaluate": "ran",
@@ -153,7 +155,7 @@ def test_a_step_that_left_no_note_before_one_that_did_was_cached(place: str) -> 
 
 
 @pytest.mark.usefixtures("monday")
-def test_notes_of_an_earlier_run_do_not_count(place: str, monkeypatch) -> None:
+def test_states_of_an_earlier_run_do_not_count(place: str, monkeypatch) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-02-23T03:00:00+00:00")
     run(place, "snapshot", "convert", "validate", "train", "evaluate", run_id="run-0")
     monkeypatch.setenv(clock.VARIABLE, SINCE)
@@ -162,7 +164,7 @@ def test_notes_of_an_earlier_run_do_not_count(place: str, monkeypatch) -> None:
 
 
 @pytest.mark.usefixtures("monday")
-def test_another_run_that_left_does_not_count(place: str) -> None:
+def test_the_state_of_a_skipped_run_does_not_count(place: str) -> None:
     run(place, "snapshot", "convert", "validate", "train")
     with execution.tracked("snapshot", place, "run-2"):
         pass
@@ -172,7 +174,7 @@ def test_another_run_that_left_does_not_count(place: str) -> None:
 
 
 @pytest.mark.usefixtures("monday")
-def test_a_step_that_fails_says_why_in_a_line(place: str) -> None:
+def test_a_failed_step_records_its_error_in_one_line(place: str) -> None:
     run(place, "snapshot")
     with pytest.raises(PetalflowError), execution.tracked("convert", place):
         raise PetalflowError("source /photos changed\nTraceback")
@@ -182,20 +184,20 @@ def test_a_step_that_fails_says_why_in_a_line(place: str) -> None:
 
 
 @pytest.mark.usefixtures("monday")
-def test_a_defect_is_named_by_its_kind(place: str) -> None:
+def test_an_unexpected_error_is_recorded_with_its_type(place: str) -> None:
     with pytest.raises(KeyError), execution.tracked("train", place):
         raise KeyError("epochs")
     assert execution.first_error(place, "run-1", SINCE) == "train: KeyError: 'epochs'"
 
 
 @pytest.mark.usefixtures("monday")
-def test_a_step_that_was_killed_is_seen_running(place: str) -> None:
+def test_a_killed_step_is_shown_as_running(place: str) -> None:
     with execution.tracked("train", place):
         assert states(place)["train"] == "running"
 
 
 @pytest.mark.usefixtures("monday")
-def test_a_note_that_cannot_be_written_is_not_worth_a_run(tmp_path, caplog) -> None:
+def test_a_state_that_cannot_be_written_does_not_fail_the_run(tmp_path, caplog) -> None:
     (tmp_path / "file").write_text("")
     with execution.tracked("train", str(tmp_path / "file" / "state")):
         pass
@@ -203,7 +205,7 @@ def test_a_note_that_cannot_be_written_is_not_worth_a_run(tmp_path, caplog) -> N
 
 
 @pytest.mark.usefixtures("monday")
-def test_a_run_that_noted_nothing(place: str) -> None:
+def test_a_run_without_states_has_skipped_steps_and_no_error(place: str) -> None:
     assert set(states(place).values()) == {"skipped"}
     assert execution.first_error(place, "run-1", SINCE) == ""
     assert not storage.exists(storage.join(place, "steps"))

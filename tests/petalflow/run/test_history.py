@@ -28,7 +28,7 @@ def snapshot(**decided: object) -> dict:
 
 @pytest.fixture
 def record(place: str, monkeypatch: pytest.MonkeyPatch) -> Record:
-    """A function that writes a run's record as its steps do, on a day of March."""
+    """A function that writes a run's record as its steps do, on a day in March."""
 
     def record(run_id: str, day: int, outcome: str | None = None, **parts: dict) -> None:
         monkeypatch.setenv(clock.VARIABLE, f"2026-03-{day:02d}T03:00:00+01:00")
@@ -47,7 +47,7 @@ def one(place: str) -> RunRecord:
     return only
 
 
-def test_a_run_that_released_tells_all(place: str, record: Record) -> None:
+def test_an_accepted_run_is_read_in_full(place: str, record: Record) -> None:
     record("run-1", 2, "accepted", snapshot=snapshot(), verdict=verdict(95), release={"version": 4, "uri": "/m/4"})
     time = datetime(2026, 3, 2, 2, tzinfo=UTC)
     assert list(one(place).steps) == ["snapshot", "convert", "train"]
@@ -70,7 +70,7 @@ def test_a_refusal_names_the_first_check_that_failed(place: str, record: Record)
     assert (one(place).failed_check, one(place).accuracy, one(place).version) == ("min_recall of rose", 0.6, None)
 
 
-def test_who_let_out_what_failed_is_named(place: str, record: Record) -> None:
+def test_who_accepted_a_candidate_despite_failed_checks_is_named(place: str, record: Record) -> None:
     anyway = {**verdict(60), "accepted_anyway": {"by": "Ada", "reason": "a wrong label"}}
     record("run-1", 2, "accepted", snapshot=snapshot(), verdict=anyway, release={"version": 4, "uri": "/m/4"})
     assert (one(place).accepted_by, one(place).version) == ("Ada", 4)
@@ -86,12 +86,12 @@ def test_who_let_out_what_failed_is_named(place: str, record: Record) -> None:
         ({}, {"version": 5, "rolled_back_from": 3, "why": ""}, ("back to version 3",)),
     ],
 )
-def test_it_says_why(place: str, record: Record, decided: dict, release: dict, why: tuple[str, ...]) -> None:
+def test_the_reasons_are_stated(place: str, record: Record, decided: dict, release: dict, why: tuple[str, ...]) -> None:
     record("run-1", 2, "whatever", snapshot=decided, release=release)
     assert one(place).why == why
 
 
-def test_runs_are_in_the_order_in_which_they_began_and_the_newest_can_be_asked_for(place: str, record: Record) -> None:
+def test_runs_are_sorted_by_start_time_and_limited_to_the_newest(place: str, record: Record) -> None:
     for run_id, day in (("b", 9), ("c", 3), ("a", 10)):
         record(run_id, day, "accepted")
     state = storage.join(place, "state")
@@ -99,7 +99,7 @@ def test_runs_are_in_the_order_in_which_they_began_and_the_newest_can_be_asked_f
     assert [run.run_id for run in history(place, state, last=2)] == ["b", "a"]
 
 
-def test_a_run_without_an_end_goes_on_as_long_as_it_has_the_lock(place: str, record: Record) -> None:
+def test_a_run_without_an_end_is_running_while_it_holds_the_lock(place: str, record: Record) -> None:
     state = storage.join(place, "state")
     record("run-1", 2, snapshot=snapshot())
     record("run-2", 2, snapshot=snapshot())
@@ -119,7 +119,7 @@ def test_a_run_without_an_end_goes_on_as_long_as_it_has_the_lock(place: str, rec
         ("verdict", b'{"checks": 3}', "written by another program: TypeError"),
     ],
 )
-def test_what_cannot_be_read_hides_no_other_run(
+def test_an_unreadable_record_does_not_hide_other_runs(
     place: str, record: Record, part: str, content: bytes, error: str
 ) -> None:
     record("run-1", 2, "accepted")
@@ -132,13 +132,13 @@ def test_what_cannot_be_read_hides_no_other_run(
     assert second.started_at == (None if part == "begin" else datetime(2026, 3, 3, 2, tzinfo=UTC))
 
 
-def test_no_record_is_no_run(place: str) -> None:
+def test_a_folder_without_a_record_is_not_a_run(place: str) -> None:
     assert history(place, storage.join(place, "state")) == []
     storage.write_bytes(storage.join(place, "notes", "x.txt"), b"somebody's")
     assert history(place, storage.join(place, "state")) == []
 
 
-def test_a_record_that_is_half_forgotten_is_still_known_as_one() -> None:
+def test_a_half_deleted_record_is_still_recognised() -> None:
     place = f"memory://records-{uuid.uuid4().hex}"
     runs.begin(place, "run-1", source="/photos", trigger="by hand", code_version="c1")
     for number in range(2000):
@@ -151,7 +151,7 @@ def test_a_record_that_is_half_forgotten_is_still_known_as_one() -> None:
     assert start_times(place) == {}
 
 
-def test_a_record_is_forgotten_whole_and_alone(place: str, record: Record) -> None:
+def test_a_record_is_deleted_completely_and_no_other_is(place: str, record: Record) -> None:
     for run_id in ("run-1", "run-11"):
         record(run_id, 2, "accepted", snapshot=snapshot())
         runs.write_report(place, run_id, b"<html>")

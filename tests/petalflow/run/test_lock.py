@@ -25,7 +25,7 @@ def files(place: str) -> list[str]:
 
 
 def edit(place: str, number: int = 1, **values: object) -> None:
-    """Changes what the file of a number holds."""
+    """Changes values in the file of a number."""
     address = storage.join(place, "lock", f"{number:06d}.json")
     storage.write_json(address, {**storage.read_json(address), **values})
 
@@ -40,7 +40,7 @@ def age(place: str, by_s: float) -> None:
     edit(place, holder.number, until=until.isoformat())
 
 
-def test_one_run_has_it_and_the_next_is_told_who(place: str) -> None:
+def test_one_run_holds_it_and_the_next_learns_which(place: str) -> None:
     assert lock.acquire(place, "run-1", HOUR) is None
     assert lock.acquire(place, "run-2", HOUR).run_id == "run-1"
     lock.release(place, "run-1")
@@ -48,13 +48,13 @@ def test_one_run_has_it_and_the_next_is_told_who(place: str) -> None:
     assert lock.acquire(place, "run-1", HOUR).run_id == "run-2"
 
 
-def test_a_resumed_run_still_has_it(place: str) -> None:
+def test_a_resumed_run_still_holds_it(place: str) -> None:
     assert lock.acquire(place, "run-1", HOUR) is None
     assert lock.acquire(place, "run-1", HOUR) is None
     assert lock.acquire(place, "run-2", HOUR).run_id == "run-1"
 
 
-def test_of_many_at_once_one_gets_it(place: str) -> None:
+def test_of_many_runs_at_once_one_acquires_it(place: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         holders = list(pool.map(lambda number: lock.acquire(place, f"run-{number}", HOUR), range(8)))
     assert sum(holder is None for holder in holders) == 1
@@ -193,7 +193,7 @@ def test_a_cached_step_of_a_run_that_lost_it_does_not_prolong_the_lease_of_the_n
 
 
 def expire(place: str) -> None:
-    """Makes it look as if the run that beats were dead, whatever it writes meanwhile."""
+    """Makes the run look dead despite its heartbeats: its process does not exist."""
     edit(place, host=os.uname().nodename, pid=2**22 + 1)
 
 

@@ -32,7 +32,7 @@ def test_a_later_attempt_replaces_what_an_earlier_one_wrote(place: str) -> None:
     assert record.read(place, "run-1", record.VERDICT) == {"accepted": True}
 
 
-def test_the_record_lies_where_the_contract_says(tmp_path: Path) -> None:
+def test_the_record_is_at_the_documented_path(tmp_path: Path) -> None:
     record.write(str(tmp_path), "run-1", record.VERDICT, {})
     assert (tmp_path / "run-1" / "verdict.json").is_file()
 
@@ -63,7 +63,7 @@ def test_the_outcome_follows_from_the_record(place: str, parts: dict, succeeded:
 ASKED = {"source": "/photos", "trigger": "by hand", "code_version": "c1"}
 
 
-def test_an_attempt_begins_without_what_the_one_before_decided(place: str, monkeypatch) -> None:
+def test_a_new_attempt_removes_earlier_decisions(place: str, monkeypatch) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-03-02T03:00:00+00:00")
     record.begin(place, "run-1", **ASKED)
     for part in (record.SNAPSHOT, record.VERDICT, record.RELEASE, record.END):
@@ -77,9 +77,9 @@ def test_an_attempt_begins_without_what_the_one_before_decided(place: str, monke
     }  # fmt: skip
 
 
-def test_the_end_says_how_and_which_steps_ran(place: str) -> None:
+def test_the_end_records_the_outcome_and_the_steps(place: str) -> None:
     with execution.tracked("convert", f"{place}/state"):
-        pass  # of the run that this one waited for
+        pass  # for the run that this one waited for
     record.begin(place, "run-1", **ASKED)
     with execution.tracked("snapshot", f"{place}/state", "run-1"):
         record.write(place, "run-1", record.SNAPSHOT, {"nothing_new": True})
@@ -89,11 +89,11 @@ def test_the_end_says_how_and_which_steps_ran(place: str) -> None:
     assert [step for step, state in ended["steps"].items() if state != "skipped"] == ["snapshot"]
 
 
-def test_what_steps_note_counts_from_the_runs_turn_on(place: str, monkeypatch) -> None:
+def test_states_count_from_the_time_the_run_acquired_the_lock(place: str, monkeypatch) -> None:
     monkeypatch.setenv(clock.VARIABLE, "2026-03-02T03:00:00+00:00")
     record.begin(place, "run-1", **ASKED)
     with execution.tracked("train", f"{place}/state"):
-        pass  # of the run that this one waits for
+        pass  # for the run that this one waits for
     monkeypatch.setenv(clock.VARIABLE, "2026-03-02T04:00:00+00:00")
     record.note_lock_acquired(place, "run-1")
     for step, run_id in (("snapshot", "run-1"), ("convert", ""), ("validate", ""), ("evaluate", "run-1")):
@@ -106,14 +106,14 @@ def test_what_steps_note_counts_from_the_runs_turn_on(place: str, monkeypatch) -
     assert steps["train"] == "cached"
 
 
-def test_an_attempt_after_a_release_keeps_what_was_decided(place: str) -> None:
+def test_an_attempt_after_a_release_keeps_earlier_decisions(place: str) -> None:
     record.begin(place, "run-1", **ASKED)
     record.write(place, "run-1", record.VERDICT, {"accepted": True})
     record.begin(place, "run-1", **ASKED, has_released=True)
     assert record.read(place, "run-1", record.VERDICT) == {"accepted": True}
 
 
-def test_the_end_of_a_failed_run_has_the_words_of_its_step_rather_than_those_of_the_backend(place: str) -> None:
+def test_a_failed_run_records_the_error_of_its_step_rather_than_the_backends(place: str) -> None:
     record.begin(place, "run-1", **ASKED)
     with pytest.raises(PetalflowError), execution.tracked("snapshot", f"{place}/state", "run-1"):
         raise PetalflowError("source /photos is gone")
@@ -121,6 +121,6 @@ def test_the_end_of_a_failed_run_has_the_words_of_its_step_rather_than_those_of_
     assert (ended["outcome"], ended["error"]) == ("failed", "snapshot: source /photos is gone")
 
 
-def test_a_run_that_never_began_ends_with_the_words_of_the_backend(place: str) -> None:
+def test_a_run_that_never_began_records_the_backends_error(place: str) -> None:
     ended = record.end(place, "run-1", f"{place}/state", succeeded=False, error="no such image")
     assert (ended["outcome"], ended["error"]) == ("failed", "no such image")

@@ -38,7 +38,7 @@ def back(place: str, version: int, why: str = "") -> Release:
     return roll_back(place, "flowers", version, state_uri=f"{place}/state", record_uri=f"{place}/records", why=why)
 
 
-def test_an_earlier_version_is_live_again_and_the_history_says_so(place: str, publish) -> None:
+def test_an_earlier_version_is_live_again_and_the_history_shows_it(place: str, publish) -> None:
     for fingerprint in ("f1", "f2", "f3"):
         publish(fingerprint)
     made = back(place, 1, why="too sure of itself")
@@ -53,13 +53,13 @@ def test_an_earlier_version_is_live_again_and_the_history_says_so(place: str, pu
     assert run.source == "/photos"
 
 
-def test_the_next_run_can_go_on(place: str, publish) -> None:
+def test_the_next_run_can_acquire_the_lock(place: str, publish) -> None:
     publish("f1"), publish("f2")
     back(place, 1)
     assert lock.acquire(f"{place}/state", "run-3", lease_s=60) is None
 
 
-def test_it_waits_for_nobody(place: str, publish) -> None:
+def test_a_rollback_does_not_wait_for_another_run(place: str, publish) -> None:
     publish("f1"), publish("f2")
     lock.acquire(f"{place}/state", "run-3", lease_s=60)
     with pytest.raises(PetalflowError, match="run run-3 of flowers is still active; roll back when it has ended"):
@@ -77,7 +77,7 @@ def test_it_waits_for_nobody(place: str, publish) -> None:
         (0, "flowers has no version 0"),
     ],
 )
-def test_a_version_that_does_not_do_changes_nothing(place: str, publish, version: int, message: str) -> None:
+def test_an_invalid_version_changes_nothing(place: str, publish, version: int, message: str) -> None:
     for fingerprint in ("f1", "f2", "f3"):
         publish(fingerprint)
     with pytest.raises(UsageError, match=message):
@@ -87,7 +87,7 @@ def test_a_version_that_does_not_do_changes_nothing(place: str, publish, version
     assert lock.acquire(f"{place}/state", "run-4", lease_s=60) is None
 
 
-def test_there_is_no_way_back_to_where_one_is(place: str, publish) -> None:
+def test_a_rollback_to_what_is_live_is_refused(place: str, publish) -> None:
     publish("f1"), publish("f2")
     back(place, 1)
     with pytest.raises(UsageError, match="the live version 3 of flowers is already a rollback to version 1"):
@@ -95,7 +95,7 @@ def test_there_is_no_way_back_to_where_one_is(place: str, publish) -> None:
     assert back(place, 2).version == 4
 
 
-def test_without_releases_there_is_nothing_to_go_back_to(place: str, publish) -> None:
+def test_a_rollback_without_earlier_releases_is_refused(place: str, publish) -> None:
     with pytest.raises(UsageError, match="nothing is released as flowers"):
         back(place, 1)
     publish("f1")
@@ -104,7 +104,7 @@ def test_without_releases_there_is_nothing_to_go_back_to(place: str, publish) ->
 
 
 @pytest.mark.parametrize("place", ["local"], indirect=True)
-def test_one_that_fails_is_recorded_as_failed(place: str, publish) -> None:
+def test_a_failed_rollback_is_recorded_as_failed(place: str, publish) -> None:
     publish("f1"), publish("f2")
     Path(place, "flowers", "1", "variables").symlink_to("nowhere")
     with pytest.raises(UsageError, match="is a broken link"):
@@ -114,7 +114,7 @@ def test_one_that_fails_is_recorded_as_failed(place: str, publish) -> None:
     assert "is a broken link" in run.error
 
 
-def test_what_was_withdrawn_is_not_made_again_from_the_same_photos(
+def test_the_same_photos_do_not_bring_back_a_withdrawn_release(
     place: str, tmp_path: Path, publish, make_flowers: Callable[..., Path]
 ) -> None:
     photos = make_flowers(tmp_path / "photos", each=2)
@@ -131,4 +131,4 @@ def test_what_was_withdrawn_is_not_made_again_from_the_same_photos(
     (photos / "rose" / "000.jpg").unlink()
     pinned, found = seen()
     assert pinned
-    assert (found["nothing_new"], found["compared_with"], found["why"]) == (False, 3, ["other photos"])
+    assert (found["nothing_new"], found["compared_with"], found["why"]) == (False, 3, ["photos changed"])

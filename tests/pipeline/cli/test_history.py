@@ -15,7 +15,9 @@ TIME = datetime(2026, 3, 2, 2, tzinfo=UTC)
 STEPS = {"snapshot": "ran", "convert": "cached", "train": "ran", "export": "skipped"}
 WEEKS = [
     RunRecord("r1", "accepted", TIME, TIME, "by hand", "/photos", ("photos: 2 added",), STEPS, 0.95, "", 4),
-    RunRecord("r2", "refused", TIME, TIME, "schedule flowers", why=("other code",), failed_check="min_recall of rose"),
+    RunRecord(
+        "r2", "refused", TIME, TIME, "schedule flowers", why=("code changed",), failed_check="min_recall of rose"
+    ),
     RunRecord("r3", "failed", TIME, TIME, error="convert: [daisy] " + "a long line " * 20),
     RunRecord("r4", "unreadable", error="begin.json is not a JSON object"),
 ]
@@ -33,7 +35,7 @@ def test_without_a_terminal_each_run_is_one_line_and_nothing_is_cut() -> None:
     began = f"{TIME.astimezone():%Y-%m-%d %H:%M}"
     assert [" ".join(line.split()) for line in lines] == [
         f"{began} accepted 0.9500 version 4 by hand photos: 2 added snapshot convert* train",
-        f"{began} refused min_recall of rose schedule flowers other code",
+        f"{began} refused min_recall of rose schedule flowers code changed",
         f"{began} failed at convert {WEEKS[2].error.strip()}",
         "? unreadable begin.json is not a JSON object",
     ]
