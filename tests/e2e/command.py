@@ -12,6 +12,7 @@ from typing import Any
 from tests import preloaded
 
 PETALFLOW = str(Path(sys.executable).with_name("petalflow"))
+_WITH_STAND_INS = str(Path(__file__).resolve().parents[1] / "stand_ins" / "command.py")
 # A network that learns the digits in seconds.
 QUICK = (
     "train.backbone=dense",
@@ -45,11 +46,13 @@ class Place:
         source: Its images.
         out: Its folder.
         registry: Where it releases.
+        stand_ins: True if `run` is to have stand-ins for the steps that need TensorFlow.
     """
 
     source: Path
     out: Path
     registry: Path
+    stand_ins: bool = False
 
     def command(self, *settings: str) -> list[str]:
         """Returns the command of a run with these settings."""
@@ -58,7 +61,7 @@ class Place:
 
     def run(self, *settings: str) -> Ended:
         """Runs the pipeline to its end."""
-        return petalflow(*self.command(*settings)[1:])
+        return petalflow(*self.command(*settings)[1:], stand_ins=self.stand_ins)
 
     def file(self) -> dict[str, Any]:
         """Returns run.json."""
@@ -74,9 +77,20 @@ class Place:
         return sorted(int(path.name) for path in home.iterdir()) if home.exists() else []
 
 
-def petalflow(*arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ended:
-    """Runs the command, and its steps, in preloaded processes; `env` is added to the environment."""
+def petalflow(
+    *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, stand_ins: bool = False
+) -> Ended:
+    """Runs the command, and its steps, in preloaded processes.
+
+    Args:
+        arguments: The command's arguments.
+        cwd: The folder to run in.
+        env: Variables to add to the environment.
+        stand_ins: True if local runs are to have stand-ins for the steps that need TensorFlow.
+    """
     command = [preloaded.python(), PETALFLOW, *arguments]
+    if stand_ins:
+        command[1:1] = [_WITH_STAND_INS, str(preloaded.shared_folder() / "pipeline.yaml")]
     environment = {**os.environ, **(env or {})}
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -59,7 +59,7 @@ class Year:
 
     def command(self, *arguments: str, later_days: int = 0) -> Ended:
         """Runs a command on this week's Monday, or days later."""
-        return petalflow(*arguments, env=self.now(later_days))
+        return petalflow(*arguments, env=self.now(later_days), stand_ins=True)
 
     def now(self, later_days: int = 0) -> dict[str, str]:
         monday = FIRST_MONDAY + timedelta(weeks=self.week - 1, days=later_days)

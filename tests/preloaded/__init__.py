@@ -29,6 +29,11 @@ def prepare() -> None:
     os.environ[_OWNER] = str(os.getpid())
 
 
+def shared_folder() -> Path:
+    """Returns a folder that the processes of a test run share, for what is made once for the commands they run."""
+    return Path(os.environ[_FOLDER])
+
+
 def clear() -> None:
     """Removes what `prepare` made; the preloaded process ends with the one that prepared it."""
     shutil.rmtree(os.environ.pop(_FOLDER), ignore_errors=True)
@@ -36,7 +41,7 @@ def clear() -> None:
 
 def python() -> str:
     """Returns the program, and starts the preloaded process if none has."""
-    folder = Path(os.environ[_FOLDER])
+    folder = shared_folder()
     program = folder / "python"
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
