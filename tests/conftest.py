@@ -264,6 +264,12 @@ def write_idx() -> WriteIdx:
 
 
 @pytest.fixture(scope="session")
+def preloaded_python() -> str:
+    """A Python that starts with everything imported; see `tests.preloaded`."""
+    return preloaded.python()
+
+
+@pytest.fixture(scope="session")
 def run_python() -> RunPython:
     """A function that runs lines of Python in a process of its own, which starts with nothing imported."""
 

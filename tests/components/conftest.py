@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -152,14 +153,16 @@ def tiny_evaluation(tiny_model: Path, tiny_dataset: Path, make_once: MakeOnce) -
 
 
 @pytest.fixture(scope="session")
-def tiny_export(tiny_model: Path, tiny_dataset: Path, make_once: MakeOnce) -> Path:
+def tiny_export(tiny_model: Path, tiny_dataset: Path, make_once: MakeOnce, preloaded_python: str) -> Path:
     def make(folder: Path) -> None:
         from components.export.export import export
         from components.export.settings import ExportSettings
         from petalflow.model.serving import Serving
 
         serving = Serving(temperature=1.0, abstain_threshold=0.0)
-        export(tiny_model, tiny_dataset, serving, folder / "export", ExportSettings())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "executable", preloaded_python)  # of the process that proves the export
+            export(tiny_model, tiny_dataset, serving, folder / "export", ExportSettings())
 
     return make_once("tiny-export", make) / "export"
 

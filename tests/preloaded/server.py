@@ -187,6 +187,8 @@ def run(arguments: list[str]) -> None:
         if not os.environ.get("PYTHONSAFEPATH"):
             sys.path.insert(0, os.getcwd())
         sys.argv = arguments[1:]
+        for name in (arguments[1], f"{arguments[1]}.__main__"):
+            sys.modules.pop(name, None)  # runpy warns of what is imported already
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = arguments

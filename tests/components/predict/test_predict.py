@@ -1,6 +1,5 @@
 import json
 import subprocess
-import sys
 
 import pytest
 from PIL import Image
@@ -45,8 +44,8 @@ def test_a_line_has_file_label_score_or_abstains() -> None:
     assert str(unsure) == "b.jpg\tabstains\t0.3100"
 
 
-def test_the_command_prints_json_and_fails_for_an_unreadable_file(tiny_registry, photos) -> None:
-    command = [sys.executable, "-m", "components.predict", storage.join(str(tiny_registry), "tiny"), "--json"]
+def test_the_command_prints_json_and_fails_for_an_unreadable_file(tiny_registry, photos, preloaded_python) -> None:
+    command = [preloaded_python, "-m", "components.predict", storage.join(str(tiny_registry), "tiny"), "--json"]
     files = [str(photos / "red.png"), str(photos / "notes.jpg")]
     done = subprocess.run([*command, *files], capture_output=True, text=True, check=False)
     first, second = map(json.loads, done.stdout.splitlines())

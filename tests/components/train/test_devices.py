@@ -119,8 +119,8 @@ def test_one_cpu_computes_in_float32_by_default(strategy: str, caplog) -> None:
 CLUSTER = {"cluster": {"chief": ["a:1"], "worker": ["b:1", "c:1"]}, "task": {"type": "worker", "index": 0}}
 
 
-def test_several_workers_are_refused_in_a_line(tiny_dataset, tmp_path) -> None:
-    command = [PETALFLOW, "train", "--dataset", str(tiny_dataset), "--out", str(tmp_path / "model")]
+def test_several_workers_are_refused_in_a_line(tiny_dataset, tmp_path, preloaded_python) -> None:
+    command = [preloaded_python, PETALFLOW, "train", "--dataset", str(tiny_dataset), "--out", str(tmp_path / "model")]
     done = subprocess.run(
         [*command, "--set", "backbone=dense"],
         env={"TF_CONFIG": json.dumps(CLUSTER), "TF_CPP_MIN_LOG_LEVEL": "3"},

@@ -3,7 +3,6 @@ import json
 import logging
 import math
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -68,8 +67,8 @@ def test_the_table_holds_the_history(finetuned: Path) -> None:
     assert [float(row["val_loss"]) for row in rows] == history["val_loss"]
 
 
-def test_the_settings_file_repeats_the_training(tiny_dataset, tiny_model, tmp_path) -> None:
-    command = [sys.executable, "-m", "components.train", "--dataset", str(tiny_dataset), "--out", str(tmp_path / "m")]
+def test_the_settings_file_repeats_the_training(tiny_dataset, tiny_model, tmp_path, preloaded_python) -> None:
+    command = [preloaded_python, "-m", "components.train", "--dataset", str(tiny_dataset), "--out", str(tmp_path / "m")]
     command += ["--config", str(tiny_model / "settings.yaml")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -155,13 +155,18 @@ COMPILED = Devices(tf.distribute.get_strategy(), compiled=True, whole_batches=Tr
 CLASSES, SIZE_PX, IMAGES, BATCH = 3, 32, 11, 4
 
 
+# Where backbones are cut off: compiling all their blocks takes long, and shows no more than compiling two.
+LAST_LAYERS = {"MobileNetV2": "block_2_add", "ResNet50": "conv2_block2_out"}
+
+
 def network(name: str) -> keras.Model:
-    """Returns "dense", "cnn", or a backbone of random weights with a head and trainable last layers."""
+    """Returns "dense", "cnn", or two blocks of a backbone of random weights and a head, with trainable last layers."""
     keras.utils.set_random_seed(0)
     if name in ("dense", "cnn"):
         settings = TrainSettings(backbone=name, image_size_px=SIZE_PX, hidden_units=16)
         return networks.build_from_scratch(settings, Task.MULTI_CLASS, CLASSES)
     backbone = getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(SIZE_PX, SIZE_PX, 3))
+    backbone = keras.Model(backbone.input, backbone.get_layer(LAST_LAYERS[name]).output, name=backbone.name)
     unfreeze(backbone, first_trainable_layer(backbone, 0.3))
     features = networks.feature_model(backbone, name, SIZE_PX, "avg")
     inputs = keras.Input(features.output_shape[1:])
