@@ -1,4 +1,4 @@
-"""What tests of several packages need: small image folders, IDX files, places to store, the real data."""
+"""Fixtures that several packages' tests share: small image folders, IDX files, stores, services, the real data."""
 
 import gzip
 import logging
@@ -55,7 +55,7 @@ _LONGEST = {
     )
 }
 
-# A busy machine is no failure: no test of ours depends on how long an example takes.
+# No deadline for an example: a busy machine must not fail a test.
 hypothesis.settings.register_profile("petalflow", deadline=None)
 hypothesis.settings.load_profile("petalflow")
 
@@ -100,7 +100,7 @@ def _group(item: pytest.Item) -> str:
 
 @pytest.fixture(autouse=True)
 def _log_of_a_new_process() -> None:
-    """Undoes what a step that ran in the tests' own process did to the log."""
+    """Resets the loggers that a step configured in the tests' own process."""
     for name in OUR_LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(logging.NOTSET)
@@ -133,14 +133,14 @@ def s3() -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def docker_engine() -> Iterator[None]:
-    """An engine that the command `docker` talks to."""
+    """A Docker engine, running for the session."""
     with running_docker():
         yield
 
 
 @pytest.fixture(scope="session")
 def container_images(docker_engine: None) -> None:
-    """The container images base and cpu, of this checkout's code, under the names that pipeline.yaml has."""
+    """The container images base and cpu of this checkout, under the names in pipeline.yaml."""
     build_container_images()
 
 
@@ -150,14 +150,14 @@ def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Google"]:
     from tests.servers.google import running_google
 
     with running_google(tmp_path_factory.mktemp("google")) as google, pytest.MonkeyPatch.context() as patch:
-        # gRPC reads it once in a process.
+        # gRPC reads it once per process.
         patch.setenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", google.environment["GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"])
         yield google
 
 
 @pytest.fixture(scope="session")
 def vertex_server(google: "Google") -> Iterator["Vertex"]:
-    """Vertex AI Pipelines and Cloud Logging, made of the messages that Google publishes."""
+    """A fake Vertex AI Pipelines and Cloud Logging, built from Google's published messages."""
     from tests.servers.vertex import running_vertex
 
     with running_vertex(google) as server:
@@ -166,7 +166,7 @@ def vertex_server(google: "Google") -> Iterator["Vertex"]:
 
 @pytest.fixture
 def vertex(vertex_server: "Vertex", gs: Store, monkeypatch: pytest.MonkeyPatch) -> "Vertex":
-    """That, with nothing in it, and Google Cloud Storage beside it, for this process and its children."""
+    """The fake Vertex AI, reset, and an emulated Google Cloud Storage, for this process and its children."""
     vertex_server.reset()
     for name, value in {**vertex_server.google.environment, **gs.environment}.items():
         monkeypatch.setenv(name, value)
@@ -176,7 +176,7 @@ def vertex(vertex_server: "Vertex", gs: Store, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def kubeflow() -> Iterator["Kubeflow"]:
-    """Kubeflow Pipelines, made of the models of its API."""
+    """A fake Kubeflow Pipelines, built from the models of its API client."""
     from tests.servers.kubeflow import running_kubeflow
 
     with running_kubeflow() as server:
@@ -185,9 +185,9 @@ def kubeflow() -> Iterator["Kubeflow"]:
 
 @pytest.fixture
 def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The user's own crontab, which gets rid of what a test put into it; and a home for schedules beside it.
+    """The user's own crontab, from which a test's lines are removed, and a folder for the files of schedules.
 
-    Lines are known by the test's folder in them. All else stays, since other tests may be at it.
+    Lines are recognised by the test's folder in them; other tests may have lines there at the same time.
     """
     from pipeline.targets.local import crontab
 
@@ -202,7 +202,7 @@ def crontab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(params=["gs", "s3"])
 def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Each object store, which this process and its children use for the test's time."""
+    """Each object store in turn, used by this process and its children during the test."""
     store: Store = request.getfixturevalue(request.param)
     for name, value in store.environment.items():
         monkeypatch.setenv(name, value)
@@ -211,7 +211,7 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> St
 
 @pytest.fixture(params=["local", "memory", "gs", "s3"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of an empty folder: on this machine, in memory, and on object stores through their real clients."""
+    """The address of an empty folder: local, in memory, and in object stores through their real clients."""
     if request.param == "local":
         yield str(tmp_path / "place")
     elif request.param == "memory":
@@ -227,7 +227,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.fixture(scope="session")
 def make_flowers() -> MakeFlowers:
-    """A function that fills a folder with drawings of flowers, a folder a class, each drawing different."""
+    """A function that fills a folder with drawings of flowers, one folder per class, no two alike."""
 
     def make(folder: Path, classes: tuple[str, ...] = ("daisy", "rose", "tulip"), each: int = 8, px: int = 32) -> Path:
         for place, name in enumerate(classes):
@@ -253,7 +253,7 @@ def _flower(rng: np.random.Generator, hue: int, px: int) -> Image.Image:
 
 @pytest.fixture(scope="session")
 def write_idx() -> WriteIdx:
-    """A function that writes an array as an IDX file, gzipped where the name says so."""
+    """A function that writes an array as an IDX file, gzipped if its name ends in .gz."""
 
     def write(path: Path, values: NDArray[np.uint8]) -> None:
         header = struct.pack(f">HBB{values.ndim}I", 0, _UINT8, values.ndim, *values.shape)
@@ -271,7 +271,7 @@ def preloaded_python() -> str:
 
 @pytest.fixture(scope="session")
 def run_python() -> RunPython:
-    """A function that runs lines of Python in a process of its own, which starts with nothing imported."""
+    """A function that runs Python code in a new process with nothing imported."""
 
     def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

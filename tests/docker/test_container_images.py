@@ -51,7 +51,7 @@ def run(name: str, work: Path, script: str) -> str:
 
 
 @pytest.mark.parametrize("target", ["base", "cpu"])
-def test_an_image_says_what_it_is(target) -> None:
+def test_a_container_image_is_labelled(target) -> None:
     tag = CONTENT_TAG["content_tag"](ROOT)
     found = inspected(container_image(target))
     assert found["Id"] == inspected(container_image(target, tag=tag))["Id"]
@@ -66,7 +66,7 @@ def test_an_image_says_what_it_is(target) -> None:
     assert found["Config"]["User"] not in ("", "0", "root")
 
 
-def test_cpu_adds_to_the_libraries_of_base() -> None:
+def test_cpu_has_the_libraries_of_base_and_more() -> None:
     base, cpu = (inspected(name)["RootFS"]["Layers"] for name in (BASE, CPU))
     assert cpu[: len(base) - 1] == base[:-1], "all but our own code is pulled once"
 
@@ -87,13 +87,13 @@ def dataset(work) -> str:
     return "dataset"
 
 
-def test_base_takes_photos_to_a_dataset(dataset, work) -> None:
+def test_base_converts_photos_to_a_dataset(dataset, work) -> None:
     assert len((work / "listing.jsonl").read_text().splitlines()) == 90
     assert (work / "validation" / "validation.json").is_file()
     assert (work / dataset / "features.json").stat().st_uid == int(UID)
 
 
-def test_cpu_takes_a_dataset_to_an_export_and_base_releases_it(dataset, work) -> None:
+def test_cpu_trains_and_exports_and_base_releases(dataset, work) -> None:
     said = run(
         CPU,
         work,
@@ -115,7 +115,7 @@ def test_cpu_takes_a_dataset_to_an_export_and_base_releases_it(dataset, work) ->
 
 
 @pytest.mark.parametrize(("name", "tensorflow"), [(BASE, False), (CPU, True)])
-def test_what_is_in_an_image(name, tensorflow, work) -> None:
+def test_the_contents_of_a_container_image(name, tensorflow, work) -> None:
     said = run(
         name,
         work,

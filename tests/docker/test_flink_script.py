@@ -1,4 +1,4 @@
-"""The script of docker/flink: what it looks at before it does anything. That it works is tests/e2e/test_flink.py."""
+"""The script of docker/flink: what it checks first. tests/e2e/test_flink.py tests that it works."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ USUAL = ("bash", "basename", "cut", "chmod", "dirname", "env", "grep", "mkdir", 
 
 
 class Machine:
-    """A PATH with the usual commands of Unix, and a Java and a Maven that say what they are told to."""
+    """A PATH with the usual Unix commands, and fakes of Java and Maven."""
 
     def __init__(self, folder: Path) -> None:
         self.path, self.cache = folder / "bin", folder / "cache"
@@ -32,7 +32,7 @@ class Machine:
         return subprocess.run([SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False)
 
     def refused(self, *arguments: str) -> str:
-        """Returns the one line of a script that must refuse to work."""
+        """Returns the error line of a call that must fail."""
         done = self.run(*arguments)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         (line,) = done.stderr.splitlines()
@@ -46,17 +46,17 @@ def machine(tmp_path: Path) -> Machine:
 
 
 @pytest.mark.parametrize("tool", ["java", "mvn"])
-def test_a_tool_that_is_absent_is_named_with_how_to_have_it(machine: Machine, tool: str) -> None:
+def test_a_missing_tool_is_named_with_a_remedy(machine: Machine, tool: str) -> None:
     (machine.path / tool).unlink()
     assert f"{tool} is not installed; " in machine.refused("start")
 
 
-def test_a_java_that_is_too_old_is_named(machine: Machine) -> None:
+def test_a_java_that_is_too_old_is_reported(machine: Machine) -> None:
     machine.have("java", """echo 'openjdk version "1.8.0_402"' >&2""")
     assert "java 1 is too old, need 11 or later" in machine.refused("start")
 
 
-def test_what_maven_could_not_get_is_said_and_nothing_half_is_kept(machine: Machine) -> None:
+def test_a_failed_download_is_reported_and_leaves_no_files(machine: Machine) -> None:
     machine.have("mvn", "echo '[ERROR] Could not find artifact x:y:1'; exit 1")
     assert "Could not find artifact x:y:1" in machine.refused("fetch")
     assert list(machine.cache.iterdir()) == []
@@ -70,14 +70,14 @@ def test_the_jars_are_fetched_once(machine: Machine) -> None:
     assert (machine.cache / "calls").read_text() == "fetched\n"
 
 
-def test_other_words_are_refused(machine: Machine) -> None:
+def test_unknown_arguments_are_errors(machine: Machine) -> None:
     assert "usage: " in machine.refused()
     assert "unknown option --prot" in machine.refused("start", "--prot", "1")
     assert "--port needs a value" in machine.refused("start", "--port")
     assert "--port x is not a number" in machine.refused("start", "--port", "x")
 
 
-def test_a_port_that_is_taken_is_said(machine: Machine) -> None:
+def test_a_port_in_use_is_reported(machine: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         assert f"port {port} is taken" in machine.refused("start", "--port", port)
@@ -88,5 +88,5 @@ def test_shellcheck_finds_nothing() -> None:
     assert subprocess.run(["shellcheck", SCRIPT], capture_output=True, text=True, check=False).stdout == ""
 
 
-def test_the_script_can_be_run() -> None:
+def test_the_script_is_executable() -> None:
     assert os.access(SCRIPT, os.X_OK)

@@ -1,4 +1,4 @@
-"""The scripts of docker/kind: what they look at before they do anything, and the YAML that they fill in."""
+"""The scripts of docker/kind: what they check first, and the YAML that they fill in."""
 
 import json
 import os
@@ -38,7 +38,7 @@ NEEDS = {
 
 
 class Machine:
-    """A PATH with the usual commands of Unix, and tools that know nothing but their version."""
+    """A PATH with the usual Unix commands, and fake tools that only print their version."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "bin"
@@ -60,7 +60,7 @@ class Machine:
         (self.path / name).chmod(0o755)
 
     def run(self, script: str, *arguments: str) -> str:
-        """Runs a script that must refuse to work; returns its one line."""
+        """Runs a script that must fail, and returns its error line."""
         done = subprocess.run(
             [KIND / script, *arguments], env={"PATH": str(self.path)}, capture_output=True, text=True, check=False
         )
@@ -70,7 +70,7 @@ class Machine:
         return line
 
     def did(self) -> list[str]:
-        """Returns what the tools were asked beside their versions."""
+        """Returns the calls of the tools, except those for their versions."""
         calls = self.calls.read_text().splitlines() if self.calls.exists() else []
         return [call for call in calls if "version" not in call]
 
@@ -81,7 +81,7 @@ def machine(tmp_path) -> Machine:
 
 
 @pytest.mark.parametrize(("script", "tool"), [(script, tool) for script in SCRIPTS for tool in NEEDS[script]])
-def test_a_tool_that_is_absent_or_too_old_is_named_before_anything_is_done(machine, tmp_path, script, tool) -> None:
+def test_a_missing_or_outdated_tool_is_named_before_anything_is_done(machine, tmp_path, script, tool) -> None:
     arguments = [str(tmp_path)] if script == "up" else []
     machine.have(tool, TOO_OLD[tool])
     assert re.search(rf"{tool} [\d.]+ is too old, need [\d.]+ or later; ", machine.run(script, *arguments))
@@ -90,13 +90,13 @@ def test_a_tool_that_is_absent_or_too_old_is_named_before_anything_is_done(machi
     assert machine.did() == []
 
 
-def test_a_docker_that_does_not_answer_is_told_apart(machine, tmp_path) -> None:
+def test_a_docker_daemon_that_does_not_answer_has_its_own_error(machine, tmp_path) -> None:
     dead = "#!/usr/bin/env bash\necho 'Cannot connect to the Docker daemon' >&2; exit 1\n"
     (machine.path / "docker").write_text(dead)
     assert "docker does not run (Cannot connect to the Docker daemon); " in machine.run("up", str(tmp_path))
 
 
-def test_up_wants_one_folder_that_is_there(machine, tmp_path) -> None:
+def test_up_requires_one_existing_folder(machine, tmp_path) -> None:
     assert "usage: docker/kind/up FOLDER" in machine.run("up")
     assert "absent not found" in machine.run("up", str(tmp_path / "absent"))
     (tmp_path / "with space").mkdir()
@@ -104,7 +104,7 @@ def test_up_wants_one_folder_that_is_there(machine, tmp_path) -> None:
     assert machine.did() == []
 
 
-def test_load_wants_the_images_and_port_forward_the_cluster(machine) -> None:
+def test_load_requires_the_container_images_and_port_forward_the_cluster(machine) -> None:
     image = f"petalflow/base:{(ROOT / 'VERSION').read_text().strip()}"
     assert f"container image {image} not found; make container-images" in machine.run("load")
     assert "docker/kind/up FOLDER makes it" in machine.run("port-forward")
@@ -116,7 +116,7 @@ def filled_in(name: str, folder: str) -> list[dict]:
     return list(yaml.safe_load_all(text))
 
 
-def test_a_folder_has_the_same_path_here_on_the_node_and_in_the_volume() -> None:
+def test_a_folder_has_the_same_path_on_the_host_the_node_and_in_the_volume() -> None:
     (cluster,) = filled_in("cluster.yaml", "/home/me/flowers")
     assert (cluster["kind"], cluster["apiVersion"]) == ("Cluster", "kind.x-k8s.io/v1alpha4")
     mount = {"hostPath": "/home/me/flowers", "containerPath": "/home/me/flowers"}
@@ -127,7 +127,7 @@ def test_a_folder_has_the_same_path_here_on_the_node_and_in_the_volume() -> None
     assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
 
 
-def test_the_volume_is_what_kubernetes_takes() -> None:
+def test_kubernetes_accepts_the_volume() -> None:
     for values, kind in zip(
         filled_in("volume.yaml", "/data"), (client.V1PersistentVolume, client.V1PersistentVolumeClaim), strict=True
     ):
@@ -143,5 +143,5 @@ def test_shellcheck_finds_nothing() -> None:
     assert done.stdout == ""
 
 
-def test_the_scripts_can_be_run() -> None:
+def test_the_scripts_are_executable() -> None:
     assert all(os.access(KIND / script, os.X_OK) for script in SCRIPTS)

@@ -1,4 +1,4 @@
-"""A Vertex AI and a Kubeflow Pipelines of this machine, and the commands that reach them."""
+"""The fake Vertex AI and Kubeflow Pipelines, and the commands that reach them."""
 
 import json
 from dataclasses import dataclass

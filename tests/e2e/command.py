@@ -1,4 +1,4 @@
-"""The whole way as a user goes it: the `petalflow` command, real steps, real files."""
+"""The `petalflow` command as a user runs it, and what it leaves."""
 
 import json
 import os

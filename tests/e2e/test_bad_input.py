@@ -1,4 +1,4 @@
-"""Bad input: one clear line that names the value and the remedy, the right exit code, nothing half-made."""
+"""Bad input: one line that names the value and the remedy, the right exit code, nothing left behind."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -32,8 +32,8 @@ def expect(place: Place, settings: tuple[str, ...], code: int, *words: str) -> N
     assert "Traceback" not in ended.output + ended.errors
     assert not (place.registry / "digits").exists()
     if code == 2:
-        assert said == line, "one line and no more"
-        assert not place.out.exists(), "found before anything was made"
+        assert said == line, "only one line"
+        assert not place.out.exists(), "must be found before anything is made"
 
 
 @pytest.fixture
@@ -41,22 +41,22 @@ def place(tmp_path) -> Place:
     return Place(tmp_path / "source", tmp_path / "out", tmp_path / "models")
 
 
-def test_a_missing_source(place) -> None:
+def test_a_missing_source_is_an_error(place) -> None:
     expect(place, ENOUGH, 2, str(place.source), "does not exist")
 
 
-def test_an_empty_source(place) -> None:
+def test_an_empty_source_is_an_error(place) -> None:
     place.source.mkdir()
     expect(place, ENOUGH, 2, str(place.source), "no class folders")
 
 
-def test_classes_without_files(place) -> None:
+def test_classes_without_files_are_an_error(place) -> None:
     (place.source / "cats").mkdir(parents=True)
     (place.source / "dogs").mkdir()
     expect(place, ENOUGH, 2, str(place.source), "no files")
 
 
-def test_one_class_only(place) -> None:
+def test_a_single_class_is_an_error(place) -> None:
     draw_one = place.source / "cats" / "1.png"
     draw_one.parent.mkdir(parents=True)
     (place.source / "dogs").mkdir()
@@ -64,7 +64,7 @@ def test_one_class_only(place) -> None:
     expect(place, ENOUGH, 2, "fewer than two classes", "only cats holds files")
 
 
-def test_an_output_inside_the_source(place) -> None:
+def test_an_output_folder_inside_the_source_is_an_error(place) -> None:
     two_classes(place.source)
     for what, inside in (
         ("--out", Place(place.source, place.source / "runs", place.registry)),
@@ -77,7 +77,7 @@ def test_an_output_inside_the_source(place) -> None:
     assert sorted(path.name for path in place.source.iterdir()) == ["cats", "dogs"]
 
 
-def test_a_record_that_cannot_be_written(place, tmp_path) -> None:
+def test_an_unwritable_record_is_an_error(place, tmp_path) -> None:
     two_classes(place.source)
     (tmp_path / "file").write_text("in the way")
     for where in (str(tmp_path / "file" / "below"), "foo://bar"):
@@ -89,8 +89,8 @@ def test_a_record_that_cannot_be_written(place, tmp_path) -> None:
     assert not place.out.exists()
 
 
-def test_no_readable_image(place) -> None:
-    two_classes(place.source, lambda path: path.write_text("this is no picture"))
+def test_a_source_without_a_readable_image_fails(place) -> None:
+    two_classes(place.source, lambda path: path.write_text("not an image"))
     expect(place, ENOUGH, 1, "no readable image", "cats/1.png")
     assert not list(place.out.glob("steps/*/convert/dataset"))
 
@@ -117,12 +117,12 @@ def test_too_few_images_stop_before_training(place) -> None:
         ),
     ],
 )
-def test_settings_that_cannot_be(place, settings, words) -> None:
+def test_impossible_settings_are_errors(place, settings, words) -> None:
     two_classes(place.source)
     expect(place, settings, 2, *words)
 
 
-def test_weights_of_another_backbone(place, shared_data) -> None:
+def test_weights_of_another_backbone_are_an_error(place, shared_data) -> None:
     two_classes(place.source)
     (weights,) = (shared_data / "weights").glob("*.h5")
     settings = ("train.backbone=VGG16", "train.image_size_px=64", "train.channels=3", f"train.weights={weights}")
@@ -130,7 +130,7 @@ def test_weights_of_another_backbone(place, shared_data) -> None:
 
 
 @pytest.mark.parametrize("what", ["--out", "--registry"])
-def test_a_folder_that_cannot_be_written(place, tmp_path, what: str) -> None:
+def test_an_unwritable_folder_is_an_error(place, tmp_path, what: str) -> None:
     two_classes(place.source)
     (tmp_path / "file").write_text("in the way")
     blocked = tmp_path / "file" / "below"
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_written(place, tmp_path, what: str) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_a_run_without_its_options_is_wrong_usage() -> None:
+def test_missing_options_are_an_error() -> None:
     ended = petalflow("run", "somewhere")
     assert ended.code == 2
     assert "--out" in ended.errors

@@ -1,9 +1,9 @@
-"""Each step alone, from one plain folder to the next."""
+"""The steps as single commands, each reading the folder that another made."""
 
 from tests.e2e.command import QUICK, petalflow
 
 
-def test_a_person_can_go_the_whole_way_by_hand(digits, tmp_path) -> None:
+def test_the_single_steps_together_do_what_a_run_does(digits, tmp_path) -> None:
     def step(*arguments: str, code: int = 0) -> str:
         ended = petalflow(*arguments, cwd=tmp_path)
         assert ended.code == code, ended.output + ended.errors
@@ -32,11 +32,11 @@ def test_a_person_can_go_the_whole_way_by_hand(digits, tmp_path) -> None:
     assert (file, label) == (photo, "7")
     assert 0.5 < float(score) <= 1
 
-    # A second training, from what was just released, and a second evaluation, against what was just released.
+    # Train and evaluate again, starting from and comparing with the release.
     warm = step("train", "--dataset", "dataset", "--out", "warm", "--baseline", "models/digits", *train)
     assert "warm start from digits/1: 10 classes kept" in warm
     step("export", "--model", "warm", *judged, "--out", "another", code=1)  # the verdict is about another model
     compared = step("evaluate", *model, "--out", "again", "--baseline", "models/digits/1", "--set", "min_accuracy=0.8")
     assert "accuracy against the baseline +0.0000" in compared
-    # What is there is not overwritten.
+    # Existing output is not overwritten.
     assert petalflow("convert", str(digits), "--out", "dataset", cwd=tmp_path).code == 2

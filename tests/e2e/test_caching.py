@@ -1,4 +1,4 @@
-"""The least work that is right: which steps run again, after each kind of change; the tests build on one another."""
+"""Which steps run again after each kind of change; the tests build on one another."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from petalflow import registry
 from tests.e2e.command import Ended, Place, petalflow
 
 ROOT = Path(__file__).parents[2]
-# Thirteen test images prove little, and need not: what runs is the question here.
+# These tests are about what runs, not about accuracy, so thirteen test images are enough.
 SETTINGS = (
     "train.backbone=dense",
     "train.image_size_px=8",
@@ -45,7 +45,7 @@ def accepted(ended: Ended) -> Ended:
 
 
 def ran(place: Place) -> set[str]:
-    """Returns the steps that ran in the last run; all others of a run that went to its end were cached."""
+    """Returns the steps that ran in the last run; all others must have been cached."""
     states = place.states()
     assert set(states.values()) <= {"ran", "cached"}, states
     return {step for step in states if states[step] == "ran"}
@@ -55,7 +55,7 @@ def baseline(place: Place) -> int:
     return json.loads((place.out / "verdict.json").read_text())["baseline"]["version"]
 
 
-def test_nothing_new_is_nothing_done(place) -> None:
+def test_without_changes_nothing_is_done(place) -> None:
     ended = accepted(place.run(*SETTINGS, IF_CHANGED))
     assert f"digits: nothing new (run {place.file()['run_id']})" in ended.output
     assert place.file()["outcome"] == "nothing new"
@@ -65,7 +65,7 @@ def test_nothing_new_is_nothing_done(place) -> None:
     assert place.versions() == [1]
 
 
-def test_a_photo_that_changed_under_its_name_is_noticed(place) -> None:
+def test_a_changed_photo_with_the_same_name_is_noticed(place) -> None:
     shutil.copy(place.source / "tulip" / "007.jpg", place.source / "daisy" / "003.jpg")
     ended = accepted(place.run(*SETTINGS, IF_CHANGED))
     assert "why: photos: 1 changed" in ended.output
@@ -73,7 +73,7 @@ def test_a_photo_that_changed_under_its_name_is_noticed(place) -> None:
     assert place.versions() == [1, 2]
 
 
-def test_other_code_runs_all_again_on_the_same_photos(place, tmp_path) -> None:
+def test_changed_code_runs_every_step_again(place, tmp_path) -> None:
     for package in ("petalflow", "components", "pipeline"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pipeline.yaml", tmp_path)
@@ -86,26 +86,26 @@ def test_other_code_runs_all_again_on_the_same_photos(place, tmp_path) -> None:
     assert place.versions() == [1, 2, 3]
 
 
-def test_after_a_rollback_nothing_is_new_and_the_next_is_judged_against_it(place) -> None:
+def test_after_a_rollback_the_restored_release_is_the_baseline(place) -> None:
     back = registry.roll_back(str(place.registry), "digits", 2, "rollback")
     assert back.version == 4
     accepted(place.run(*SETTINGS, IF_CHANGED))
     assert place.file()["outcome"] == "nothing new"
     accepted(place.run(*SETTINGS))
-    assert ran(place) == NEVER_CACHED, "nothing changed since version 2, but asked for"
+    assert ran(place) == NEVER_CACHED, "nothing changed since version 2, but the run was asked for"
     assert baseline(place) == 4
     assert place.versions() == [1, 2, 3, 4, 5]
 
 
-def test_a_release_made_meanwhile_is_the_baseline_of_what_is_cached(place, tmp_path) -> None:
+def test_a_release_made_by_another_run_is_the_baseline_of_cached_results(place, tmp_path) -> None:
     # Real trainings, since one is to go on from the other's checkpoint; a stand-in for a model cannot be compared with.
     longer = (*SETTINGS, "train.max_epochs=40", "train.patience_epochs=40", "evaluate.accept_over_broken_baseline=true")
     preempted, elsewhere = (replace(place, out=tmp_path / name, stand_ins=False) for name in ("preempted", "elsewhere"))
     kill_when(preempted, longer, lambda: any(place.registry.glob(".state/digits/train/*/checkpoint-*.npz")))
     accepted(elsewhere.run(*longer))
     assert elsewhere.file()["run_id"] != preempted.file()["run_id"]
-    assert ran(elsewhere) == ALL, "its cache is its own"
-    assert "train: resuming after epoch " in (elsewhere.out / "run.log").read_text(), "its checkpoints are not"
+    assert ran(elsewhere) == ALL, "each folder has its own cache"
+    assert "train: resuming after epoch " in (elsewhere.out / "run.log").read_text(), "checkpoints are shared"
     assert elsewhere.versions() == [1, 2, 3, 4, 5, 6]
 
     accepted(place.run(*SETTINGS))
@@ -114,7 +114,7 @@ def test_a_release_made_meanwhile_is_the_baseline_of_what_is_cached(place, tmp_p
 
 
 def kill_when(place: Place, settings: tuple[str, ...], happened: Callable[[], bool]) -> None:
-    """Starts a run and kills it when something has happened."""
+    """Starts a run and kills it as soon as `happened` returns True."""
     with subprocess.Popen(place.command(*settings), stdout=subprocess.DEVNULL, start_new_session=True) as process:
         while not happened():
             assert process.poll() is None
@@ -126,12 +126,12 @@ def refused(ended: Ended) -> None:
     assert ended.code == 3, ended.output + ended.errors
 
 
-# Refused, which saves the export: it is made anew with the model.
+# Refused, which saves the time of the export.
 REFUSED = "evaluate.min_accuracy=1"
 UP_TO_THE_VERDICT = ("convert", "validate", "train", "evaluate")
 
 
-def test_another_training_leaves_the_dataset_alone(place) -> None:
+def test_other_training_settings_reuse_the_dataset(place) -> None:
     refused(place.run(*SETTINGS, "train.max_epochs=3", REFUSED))
     assert [place.states()[step] for step in UP_TO_THE_VERDICT] == ["cached", "ran", "ran", "ran"]
 
@@ -150,7 +150,7 @@ def test_a_cached_dataset_without_a_shard_is_made_again(place) -> None:
     assert [place.states()[step] for step in UP_TO_THE_VERDICT] == ["ran", "ran", "ran", "ran"]
 
 
-def test_photos_that_drifted_from_those_of_the_live_release_stop_the_run_before_training(place) -> None:
+def test_photos_that_drifted_since_the_live_release_stop_the_run_before_training(place) -> None:
     for photo in place.source.glob("*/*.jpg"):
         with Image.open(photo) as image:
             image.point(lambda value: value // 3).save(photo, quality=90)

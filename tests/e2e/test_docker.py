@@ -1,4 +1,4 @@
-"""The whole way in containers: interrupted, looked into, taken up again, released; then refused and failed."""
+"""Runs in containers: interrupted, inspected, resumed, released; then refused and failed."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def containers(out: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def interrupted(place) -> dict[str, Any]:
-    """What Docker knows of the container of train, which is then left by Ctrl-C."""
+    """What `docker inspect` reports of train's container; the run is then interrupted with Ctrl-C."""
     command = [*place.command(*SETTINGS), *ON_DOCKER]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while not (place.out / "run.json").exists() or place.states()["train"] != "running":
@@ -54,7 +54,7 @@ def interrupted(place) -> dict[str, Any]:
     return container
 
 
-def test_a_step_can_do_no_more_than_it_must(interrupted, place) -> None:
+def test_a_step_has_no_privileges_it_does_not_need(interrupted, place) -> None:
     host = interrupted["HostConfig"]
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"] is True
@@ -74,7 +74,7 @@ def released(interrupted, place) -> Ended:
     return run(place, *SETTINGS)
 
 
-def test_the_same_command_takes_it_up_and_releases(released, place) -> None:
+def test_the_same_command_resumes_the_run_and_releases(released, place) -> None:
     assert released.code == 0, released.output + released.errors
     assert released.output.startswith("resuming ")
     assert place.states()["convert"] == "cached"
@@ -85,12 +85,12 @@ def test_the_same_command_takes_it_up_and_releases(released, place) -> None:
     assert (place.out / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
-def test_nothing_of_it_was_made_by_root(released, place) -> None:
+def test_no_file_belongs_to_root(released, place) -> None:
     owners = {path.stat().st_uid for path in (place.out / "steps").rglob("*")}
     assert owners == {os.getuid() or 65532}
 
 
-def test_a_refusal_releases_nothing(released, place) -> None:
+def test_a_refused_model_is_not_released_from_docker(released, place) -> None:
     ended = run(place, *QUICK, "evaluate.min_accuracy=0.999")
     assert ended.code == 3, ended.output + ended.errors
     assert place.states()["train"] == "cached"
@@ -98,7 +98,7 @@ def test_a_refusal_releases_nothing(released, place) -> None:
     assert place.versions() == [1]
 
 
-def test_a_failed_step_is_shown_with_its_cause(released, place) -> None:
+def test_a_failed_step_is_reported_with_its_cause(released, place) -> None:
     ended = run(place, *QUICK, "evaluate.min_accuracy=0.8", "validate.min_test_images=100000")
     assert ended.code == 1
     assert ended.errors.startswith("petalflow: error: validate: ")
@@ -107,7 +107,7 @@ def test_a_failed_step_is_shown_with_its_cause(released, place) -> None:
     assert place.states()["train"] == "skipped"
 
 
-def test_other_code_than_the_images_hold_is_refused(container_images, digits, tmp_path) -> None:
+def test_container_images_of_other_code_are_refused(container_images, digits, tmp_path) -> None:
     place = Place(digits, tmp_path / "out", tmp_path / "models")
     tag = "other-code"
     made = ["docker", "build", "-q", "--label", "petalflow.source-hash=other", "-t"]
@@ -121,7 +121,7 @@ def test_other_code_than_the_images_hold_is_refused(container_images, digits, tm
     assert not place.out.exists()
 
 
-def test_no_engine_is_said_in_one_line(digits, tmp_path) -> None:
+def test_a_missing_engine_is_reported_in_one_line(digits, tmp_path) -> None:
     place = Place(digits, tmp_path / "out", tmp_path / "models")
     ended = petalflow(*place.command(*SETTINGS)[1:], *ON_DOCKER, env={"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
     assert ended.code == 2
@@ -136,7 +136,7 @@ def test_no_engine_is_said_in_one_line(digits, tmp_path) -> None:
         (("docker.container_repository=UPPER case",), "it must look like registry.example.com/petalflow"),
     ],
 )
-def test_settings_that_docker_does_not_take_are_said_first(digits, tmp_path, settings, message) -> None:
+def test_settings_that_docker_rejects_are_reported_before_the_run(digits, tmp_path, settings, message) -> None:
     place = Place(digits, tmp_path / "out", tmp_path / "models")
     ended = run(place, *SETTINGS, *settings)
     assert ended.code == 2
@@ -144,7 +144,7 @@ def test_settings_that_docker_does_not_take_are_said_first(digits, tmp_path, set
     assert not place.out.exists()
 
 
-def test_a_link_out_of_the_source_is_refused(digits, tmp_path) -> None:
+def test_a_symbolic_link_out_of_the_source_is_refused(digits, tmp_path) -> None:
     (tmp_path / "photos").mkdir()
     for folder in digits.iterdir():
         (tmp_path / "photos" / folder.name).symlink_to(folder)
@@ -154,7 +154,7 @@ def test_a_link_out_of_the_source_is_refused(digits, tmp_path) -> None:
     assert "outside the source, unseen by containers" in ended.errors
 
 
-def test_a_folder_may_go_from_docker_to_local_and_back(released, place) -> None:
+def test_a_folder_can_be_used_by_docker_and_local_in_turn(released, place) -> None:
     state = place.registry / ".state" / "digits" / "train"
     state.mkdir(parents=True, exist_ok=True)  # as a run without containers leaves it: root's, if root ran it
     ended = run(place, *SETTINGS, "train.seed=7")

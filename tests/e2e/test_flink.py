@@ -1,4 +1,4 @@
-"""Conversions by a real Apache Flink: the job server of docker/flink with Flink's embedded cluster."""
+"""Conversions on a real Apache Flink: the job server of docker/flink with Flink's embedded cluster."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.e2e.command import PETALFLOW, Ended, petalflow
 from tests.servers.flink import running_job_server, running_workers
 from tests.servers.process import free_port
 
-# So small that there is something to share.
+# Several shards, so that there is work to share.
 SHARDS = ("--set", "convert.shards=3")
 
 
@@ -46,7 +46,7 @@ def check_same(source: Path, folder: Path, flink: str, *settings: str) -> None:
 
 
 def failed(process: "subprocess.Popen[str]", folder: Path) -> str:
-    """Returns the one line with which a conversion ended that left nothing."""
+    """Returns the error line of a failed conversion, which must have left no files."""
     _, errors = process.communicate(timeout=110)
     assert process.returncode == 1
     (line,) = errors.splitlines()
@@ -64,18 +64,18 @@ def wait_until(there: Callable[[], object], process: "subprocess.Popen[str]") ->
         time.sleep(0.01)
 
 
-def test_the_flink_that_is_pinned_is_one_that_beam_lists() -> None:
+def test_beam_supports_the_pinned_flink() -> None:
     from apache_beam.options.pipeline_options import FlinkRunnerOptions
 
     pom = (Path(__file__).resolve().parents[2] / "docker" / "flink" / "pom.xml").read_text()
     assert any(f"<flink.line>{line}</flink.line>" in pom for line in FlinkRunnerOptions.PUBLISHED_FLINK_VERSIONS)
 
 
-def test_every_file_is_the_same_as_in_process(flink: str, flowers: Path, tmp_path: Path) -> None:
+def test_flink_writes_the_same_files_as_the_local_runner(flink: str, flowers: Path, tmp_path: Path) -> None:
     check_same(flowers, tmp_path, flink)
 
 
-def test_workers_of_their_own_write_the_same_and_one_that_is_killed_fails_the_conversion(
+def test_separate_workers_write_the_same_files_and_a_killed_one_fails_the_conversion(
     flink: str, flowers: Path, tmp_path: Path
 ) -> None:
     with running_workers() as (workers, process_id):
@@ -100,7 +100,7 @@ def children(process_id: int) -> list[int]:
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
-def test_a_source_that_changes_while_it_is_read_is_one_line(
+def test_a_source_that_changes_while_it_is_read_is_reported_in_one_line(
     flink: str, tmp_path: Path, make_flowers: Callable[..., Path]
 ) -> None:
     source = make_flowers(tmp_path / "source", each=4)
@@ -112,12 +112,12 @@ def test_a_source_that_changes_while_it_is_read_is_one_line(
     assert "changed while the source was read" in failed(process, tmp_path / "place")
 
 
-def test_without_a_job_server_it_says_how_to_start_one(flowers: Path, tmp_path: Path) -> None:
+def test_without_a_job_server_the_error_tells_how_to_start_one(flowers: Path, tmp_path: Path) -> None:
     ended: Ended = petalflow(*command(flowers, tmp_path / "out", f"localhost:{free_port()}")[1:])
     assert ended.code == 2
     assert "start one with docker/flink/job-server start" in ended.errors
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_real_flowers_are_the_same(flink: str, shared_data: Path, tmp_path: Path) -> None:
+def test_flink_converts_the_real_flowers_identically(flink: str, shared_data: Path, tmp_path: Path) -> None:
     check_same(shared_data / "flowers", tmp_path, flink)

@@ -1,4 +1,4 @@
-"""SIGKILL at any moment: the same command again goes on, and releases once."""
+"""SIGKILL at any moment: the same command resumes the run, which releases once."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def state_of(place: Place, step: str) -> str:
 
 
 def kill_when(place: Place, step: str, states: tuple[str, ...], after_s: float) -> None:
-    """Starts a run and kills it, it alone and not its steps, a while after a step came to a state."""
+    """Starts a run and kills its process, not those of its steps, `after_s` after a step reached a state."""
     with subprocess.Popen(place.command(*SETTINGS), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         while state_of(place, step) not in states:
             assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
@@ -35,14 +35,14 @@ def kill_when(place: Place, step: str, states: tuple[str, ...], after_s: float) 
 
 
 def steps_alive(place: Place) -> list[str]:
-    """Returns the command lines of processes that work below the run's folder."""
+    """Returns the command lines of processes that work in the run's folder."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal() and int(folder.name) != os.getpid():
             try:
                 line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
-                continue  # it ended meanwhile
+                continue  # it has ended
             if str(place.out) in line:
                 found.append(line)
     return found
@@ -50,7 +50,7 @@ def steps_alive(place: Place) -> list[str]:
 
 @pytest.mark.xdist_group("killed again and again")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
-def test_a_killed_run_goes_on_and_releases_once(digits, tmp_path) -> None:
+def test_a_run_killed_in_every_step_is_resumed_and_releases_once(digits, tmp_path) -> None:
     place = Place(Path(shutil.copytree(digits, tmp_path / "photos")), tmp_path / "out", tmp_path / "models")
     kill_when(place, "snapshot", ("running",), 0)
     ids = {place.file()["run_id"]}
@@ -74,7 +74,7 @@ def test_a_killed_run_goes_on_and_releases_once(digits, tmp_path) -> None:
         assert place.file()["outcome"] is None
 
         if (step, states) == ("release", ("ran",)):
-            assert place.states()["convert"] == place.states()["train"] == "cached", "what was done is not done again"
+            assert place.states()["convert"] == place.states()["train"] == "cached", "finished steps must not run again"
 
     released = (place.registry / "digits" / "1" / "model.keras").read_bytes()
     (place.source / "3" / "0000.png").write_bytes((place.source / "3" / "0003.png").read_bytes())
@@ -83,23 +83,23 @@ def test_a_killed_run_goes_on_and_releases_once(digits, tmp_path) -> None:
     assert ids == {place.file()["run_id"]}
     assert ended.output.startswith("resuming ")
     assert {step for step, state in place.states().items() if state == "ran"} == {"snapshot", "notify"}
-    assert (place.registry / "digits" / "1" / "model.keras").read_bytes() == released, "later photos are not in it"
+    assert (place.registry / "digits" / "1" / "model.keras").read_bytes() == released, "later photos must not be in it"
     assert [path.name for path in (place.registry / "digits").iterdir()] == ["1"]
     lineage = json.loads((place.registry / "digits" / "1" / "release.json").read_text())
     assert ids == {lineage["run_id"]}
     verdict = json.loads((place.out / "verdict.json").read_text())
-    assert verdict["baseline"]["version"] is None, "the run's own release is no baseline for it"
+    assert verdict["baseline"]["version"] is None, "a run's own release must not be its baseline"
 
 
 def forget_states(place: Place) -> None:
-    """Sets the states of the run's file back, so that those of the killed process are not taken for the next one's."""
+    """Resets the states in run.json, so that those of the killed process are not mistaken for the next one's."""
     values = place.file()
     for step in values["steps"]:
         step["state"] = "waiting"
     (place.out / "run.json").write_text(json.dumps(values))
 
 
-def test_two_runs_do_not_share_a_folder(digits, tmp_path) -> None:
+def test_two_runs_cannot_share_a_folder(digits, tmp_path) -> None:
     place = Place(digits, tmp_path / "out", tmp_path / "models")
     with subprocess.Popen(place.command(*SETTINGS), stdout=subprocess.DEVNULL) as process:
         while state_of(place, "snapshot") == "waiting":
@@ -136,7 +136,7 @@ def test_an_interruption_stops_cleanly(digits, tmp_path, number: signal.Signals,
             assert process.poll() is None
             time.sleep(0.05)
         time.sleep(1)
-        if everybody:  # a terminal interrupts the steps too
+        if everybody:  # as a terminal does, which interrupts the steps too
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)

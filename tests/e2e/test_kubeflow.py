@@ -1,4 +1,4 @@
-"""The command against a Kubeflow Pipelines of this machine: what a user sees, and what the exit codes say."""
+"""The command against a fake Kubeflow Pipelines: output and exit codes."""
 
 import shutil
 import signal
@@ -20,13 +20,13 @@ def test_an_accepted_run(cluster) -> None:
     assert {step["state"] for step in cluster.file()["steps"]} == {"ran"}
 
 
-def test_a_refused_run_and_the_same_command_again(cluster) -> None:
+def test_after_a_refusal_the_same_command_starts_a_new_run(cluster) -> None:
     cluster.service.play = Play(outcome="refused")
     ended = cluster.run()
     assert ended.code == 3
     assert "failed: min_accuracy" in ended.output
     assert cluster.run().code == 3
-    assert len(cluster.service.runs) == 2, "a finished run is not taken up again"
+    assert len(cluster.service.runs) == 2, "a finished run is not resumed"
     assert cluster.service.uploads() == 1
 
 
@@ -36,7 +36,7 @@ def test_nothing_new(cluster) -> None:
     assert cluster.file()["outcome"] == "nothing new"
 
 
-def test_a_failed_step_shows_its_cause(cluster) -> None:
+def test_a_failed_step_is_reported_with_its_cause(cluster) -> None:
     cluster.service.play = Play(fails="train", log="epoch 1\npetalflow: train: error: the weights do not fit\n")
     ended = cluster.run()
     assert ended.code == 1
@@ -45,7 +45,7 @@ def test_a_failed_step_shows_its_cause(cluster) -> None:
     assert log == f"log: {cluster.file()['link']}"
 
 
-def test_a_run_left_is_followed_by_the_same_command(cluster) -> None:
+def test_the_same_command_follows_a_detached_run(cluster) -> None:
     left = cluster.run("--detach")
     assert left.code == 0
     assert cluster.file()["outcome"] is None
@@ -55,7 +55,7 @@ def test_a_run_left_is_followed_by_the_same_command(cluster) -> None:
     assert list(cluster.service.runs) == [cluster.file()["job"]]
 
 
-def test_ctrl_c_leaves_the_run_going(cluster) -> None:
+def test_ctrl_c_does_not_stop_the_run(cluster) -> None:
     cluster.service.play = Play(stops_at="train")
     with subprocess.Popen(
         [PETALFLOW, *cluster.command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -71,7 +71,7 @@ def test_ctrl_c_leaves_the_run_going(cluster) -> None:
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("accepted", 0), ("refused", 3), ("nothing new", 0)])
-def test_a_record_that_only_the_cluster_sees(cluster, outcome, code) -> None:
+def test_a_record_that_only_the_cluster_can_read(cluster, outcome, code) -> None:
     shutil.rmtree(cluster.volume)
     cluster.service.play = Play(outcome=outcome, records=False)
     ended = cluster.run()
@@ -81,7 +81,7 @@ def test_a_record_that_only_the_cluster_sees(cluster, outcome, code) -> None:
     assert not cluster.volume.exists()
 
 
-def test_doctor_and_a_run_say_the_same_of_a_host_that_is_away(cluster) -> None:
+def test_doctor_and_a_run_report_an_unreachable_host_alike(cluster) -> None:
     assert petalflow("doctor", "kubeflow", *cluster.settings).code == 0
     away = ["--set", "kubeflow.host=http://127.0.0.1:9"]
     looked = petalflow("doctor", "kubeflow", *cluster.settings, *away)
@@ -94,7 +94,7 @@ def test_doctor_and_a_run_say_the_same_of_a_host_that_is_away(cluster) -> None:
     assert not cluster.out.exists()
 
 
-def test_a_folder_that_happens_to_be_here_is_not_taken_for_the_record(cluster) -> None:
+def test_an_unrelated_local_folder_is_not_mistaken_for_the_record(cluster) -> None:
     (cluster.volume / "models" / ".records" / "flowers").mkdir(parents=True)
     cluster.service.play = Play(outcome="accepted", records=False)
     ended = cluster.run()
@@ -102,7 +102,7 @@ def test_a_folder_that_happens_to_be_here_is_not_taken_for_the_record(cluster) -
     assert "which this machine cannot read" in ended.output
 
 
-def test_a_setting_of_train_is_checked_though_the_volume_is_not_here(cluster) -> None:
+def test_train_settings_are_checked_although_the_volume_is_not_mounted_here(cluster) -> None:
     shutil.rmtree(cluster.volume)
     ended = cluster.run("--set", "train.backbone=MobilNetV2")
     assert ended.code == 2

@@ -1,4 +1,4 @@
-"""A manifest with all that it can say, through the command, to the records."""
+"""Manifests that use every column, converted by the command."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ HEADER = ["image", "label", "split", "group", "site"]
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..., Path]) -> Path:
-    """60 images of three classes: groups of four across classes, some of them in test; and rows that are no use."""
+    """60 images of three classes, in groups of four across classes, some of them in test; and unusable rows."""
     folder = tmp_path_factory.mktemp("manifest")
     photos = make_flowers(folder / "photos", each=20)
     shutil.copy(photos / "daisy" / "000.jpg", photos / "copy.jpg")
@@ -47,7 +47,7 @@ def convert(source: Path, out: Path) -> dict[str, list[Record]]:
     return {split: list(dataset.records(split)) for split in SPLITS}
 
 
-def test_a_manifest_becomes_records_that_say_what_its_rows_say(manifest: Path, tmp_path: Path) -> None:
+def test_records_hold_what_the_rows_of_the_manifest_state(manifest: Path, tmp_path: Path) -> None:
     records = convert(manifest, tmp_path / "out")
     dataset = open_dataset(tmp_path / "out")
     assert (dataset.classes, dataset.multi_label) == (("daisy", "rose", "tulip", "wild, or nearly"), True)
@@ -62,9 +62,9 @@ def test_a_manifest_becomes_records_that_say_what_its_rows_say(manifest: Path, t
             assert row["split"] in (split, "")
             splits.setdefault(record.group, set()).add(split)
     assert all(len(of_group) == 1 for of_group in splits.values())
-    # The test split is what the manifest says, and nothing else.
+    # The test split is exactly what the manifest assigns to it.
     assert {group for group, of_group in splits.items() if of_group == {"test"}} == {"g0", "g1", "g2"}
-    # The copy's original is in test, as its group is named to be; the other stands under two labels.
+    # The original of the copy is in test with its group; the other image has two labels.
     left = {"photos/copy.jpg", "photos/daisy/001.jpg", "photos/rose/conflict.jpg"}
     assert set(rows) == left | {"photos/gone.jpg", "photos/rose", "photos/unsaid.jpg"}
     counts = dataset.statistics
@@ -89,12 +89,12 @@ def test_json_lines_and_an_archive_give_the_same_bytes(manifest: Path, tmp_path:
         for out in (tmp_path / "csv", tmp_path / "jsonl", tmp_path / "zip")
     )
     assert lines_out == first
-    # The page says what it was converted from, and the marker how long the page is.
+    # The page names the source, and complete.json has the page's size.
     differ = {name for name in first.keys() | archive_out.keys() if first.get(name) != archive_out.get(name)}
     assert differ <= {"dataset.html", "complete.json"}
 
 
-def test_what_is_wrong_in_a_manifest_is_wrong_usage_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_wrong_manifest_is_wrong_usage_and_leaves_no_files(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("image,label,split\na.jpg,daisy,train\nb.jpg,rose,dev\n")
     done = petalflow("convert", str(tmp_path / "m.csv"), "--out", str(tmp_path / "out"))
     assert done.code == 2

@@ -1,4 +1,4 @@
-"""People are told how a run ended, and the run ends the same whether that works or not."""
+"""Notifications of how a run ended; whether they arrive does not change how it ends."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_a_failed_run_is_told_with_its_error_and_no_secret_is_written(place, status: int, monkeypatch) -> None:
+def test_a_notification_has_the_error_of_the_run_and_no_file_has_the_secret(place, status: int, monkeypatch) -> None:
     settings = (*QUICK, "evaluate.min_accuracy=0.8", "notify.webhook=env:HOOK", "notify.attempts=1", *MAIL)
     with proxy(answer=lambda request: Answer(status)) as server:
         monkeypatch.setenv("HOOK", f"{server.url}/services/{SECRET}")

@@ -1,4 +1,4 @@
-"""Whole runs with source, registry, state and record on gs:// and on s3://, through the real clients."""
+"""Whole runs whose source, registry, state and record are on gs:// and s3://, through the real clients."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.servers.process import free_port
 from tests.servers.proxy import proxy
 from tests.servers.store import Store
 
-# Few images, so more epochs; enough of them for a training to be killed amid them.
+# Few images, so more epochs: enough to kill a training between two of them.
 SETTINGS = (
     *QUICK,
     "train.max_epochs=100",
@@ -33,7 +33,7 @@ EACH = 60
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has no more than its folder on this machine.
+    """A run of which only its folder is on this machine.
 
     Attributes:
         bucket: Address of the bucket that all else is in.
@@ -64,7 +64,7 @@ class Run:
 
 @pytest.fixture(scope="module", params=["gs", "s3"])
 def cloud(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """Each object store, which this process and its children use until its tests are done."""
+    """Each object store in turn, used by this process and its children during its tests."""
     store: Store = request.getfixturevalue(request.param)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in store.environment.items():
@@ -74,7 +74,7 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def run(cloud: Store, digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """The run, before it has begun; its source is uploaded."""
+    """A run that has not started; its source is uploaded."""
     folder, bucket = tmp_path_factory.mktemp("run"), cloud.new_bucket()
     for digit in sorted(digits.iterdir()):
         (folder / "photos" / digit.name).mkdir(parents=True)
@@ -86,14 +86,14 @@ def run(cloud: Store, digits: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def killed_at_epoch(run: Run) -> int:
-    """How many epochs the training's checkpoint had when the run was killed."""
+    """The number of epochs in the training's checkpoint when the run was killed."""
     with subprocess.Popen([PETALFLOW, *run.arguments()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         while not (saved := storage.list_files(f"{run.bucket}/state/train")):
             assert process.poll() is None, process.stdout.read().decode() if process.stdout else ""
             time.sleep(0.05)
         process.kill()
     name = saved[0].name
-    time.sleep(1)  # until the step has seen that its runner is gone
+    time.sleep(1)  # until the step notices that its runner is gone
     state = load_newest(f"{run.bucket}/state/train/{name}".rpartition("/")[0])
     assert state is not None
     return state.epochs
@@ -101,24 +101,24 @@ def killed_at_epoch(run: Run) -> int:
 
 @pytest.fixture(scope="module")
 def written(cloud: Store, run: Run, killed_at_epoch: int) -> list[str]:
-    """The names of the objects that the run wrote when it was taken up again, in their order."""
+    """The names of the objects that the resumed run wrote, in order."""
     with proxy(cloud.url) as recorder:
         ended = petalflow(*run.arguments(), env=cloud.environment_at(recorder.url))
     assert ended.code == 0, ended.output + ended.errors
     return [name for request in recorder.requests if (name := cloud.written(request))]
 
 
-def test_a_killed_training_goes_on_from_its_checkpoint_in_the_store(
+def test_a_killed_training_resumes_from_its_checkpoint_in_the_store(
     run: Run, written: list[str], killed_at_epoch: int
 ) -> None:
     assert 1 <= killed_at_epoch < 100
     went_on = re.search(r"train: resuming after epoch (\d+)", run.log())
     assert went_on
-    assert killed_at_epoch <= int(went_on[1]) < 100, "the step saves once more when it sees that its runner is gone"
-    assert storage.list_files(f"{run.bucket}/state/train") == [], "a training that is done leaves no checkpoint"
+    assert killed_at_epoch <= int(went_on[1]) < 100, "the step saves again when its runner is gone"
+    assert storage.list_files(f"{run.bucket}/state/train") == [], "a finished training leaves no checkpoint"
 
 
-def test_the_release_is_complete_and_its_saved_model_comes_last(run: Run, written: list[str]) -> None:
+def test_the_release_is_complete_and_its_saved_model_is_written_last(run: Run, written: list[str]) -> None:
     assert registry.live(f"{run.bucket}/models", "digits").run_id == run.file()["run_id"]
     names = {file.name for file in storage.list_files(f"{run.bucket}/models/digits/1")}
     assert names >= {
@@ -126,8 +126,8 @@ def test_the_release_is_complete_and_its_saved_model_comes_last(run: Run, writte
         "release.json", "dataset_statistics.json",
     }  # fmt: skip
     released = [name for name in written if name.startswith("models/digits/1/")]
-    assert released[0] == "models/digits/1/release.json", "who writes it first has the number"
-    assert released[-1] == "models/digits/1/saved_model.pb", "TF Serving takes a version that has it for whole"
+    assert released[0] == "models/digits/1/release.json", "whoever writes it first gets the version number"
+    assert released[-1] == "models/digits/1/saved_model.pb", "TF Serving loads a version as soon as it has this file"
     assert sorted(released) == sorted(f"models/digits/1/{name}" for name in names)
 
 
@@ -166,7 +166,7 @@ def test_the_next_run_is_compared_with_the_release_in_the_store(run: Run, writte
     assert [release.version for release in registry.releases(f"{run.bucket}/models", "digits")] == [1, 2]
 
 
-def test_a_store_that_cannot_be_reached_is_said_before_anything_is_made(cloud: Store, tmp_path: Path) -> None:
+def test_an_unreachable_store_is_reported_before_anything_is_made(cloud: Store, tmp_path: Path) -> None:
     run = Run(f"{cloud.scheme}://bucket", tmp_path / "out", cloud.environment_at(f"http://127.0.0.1:{free_port()}"))
     ended = petalflow(*run.arguments(), env=run.environment)
     assert ended.code == 2, ended.output + ended.errors

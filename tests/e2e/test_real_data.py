@@ -1,4 +1,4 @@
-"""Real photos and real IDX files, cut to a size that a test can take."""
+"""Real photos and real IDX files, a part of each."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ def cut_idx(source: Path, target: Path, images: int) -> None:
     target.write_bytes(gzip.compress(header + np.ascontiguousarray(values).tobytes()))
 
 
-def test_fashion_mnist_stops_at_its_target(shared_data, tmp_path) -> None:
+def test_fashion_mnist_stops_at_the_target_accuracy(shared_data, tmp_path) -> None:
     (tmp_path / "fashion").mkdir()
     for path in (shared_data / "fashion-mnist").glob("*.gz"):
         cut_idx(path, tmp_path / "fashion" / path.name, 3000 if path.name.startswith("train") else 1000)

@@ -1,4 +1,4 @@
-"""One source, three runs after each other: accepted, accepted again, refused."""
+"""Runs of one source, one after another: accepted, accepted again, refused."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_the_output_names_release_and_report(first, place) -> None:
     assert (place.out / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
-def test_the_record_says_what_was_decided(first_file, place) -> None:
+def test_the_record_holds_what_was_decided(first_file, place) -> None:
     record = place.registry / ".records" / "digits" / first_file["run_id"]
     parts = {path.stem: json.loads(path.read_text()) for path in record.glob("*.json")}
     assert set(parts) == {"begin", "snapshot", "verdict", "release", "end"}
@@ -56,7 +56,7 @@ def test_the_record_says_what_was_decided(first_file, place) -> None:
     assert parts["release"]["version"] == 1
 
 
-def test_other_pages_are_given_what_they_show(first, first_file, place) -> None:
+def test_artifacts_hold_what_the_pages_of_a_cluster_show(first, first_file, place) -> None:
     (step,) = place.out.glob("steps/*/evaluate")
     made = json.loads((step / "executor_output.json").read_text(), parse_constant=pytest.fail)["artifacts"]
     shown = {name: one["artifacts"][0]["metadata"] for name, one in made.items()}
@@ -72,10 +72,10 @@ def test_other_pages_are_given_what_they_show(first, first_file, place) -> None:
 def test_steps_ran_through_the_compiled_pipeline(first, place) -> None:
     log = (place.out / "run.log").read_text()
     assert "Running pipeline: 'petalflow'" in log
-    assert "digits: accepted" in log, "notify has the last word"
+    assert "digits: accepted" in log, "notify comes last"
 
 
-def test_the_same_again_is_a_new_run_compared_with_the_first(first_file, place) -> None:
+def test_a_second_run_is_compared_with_the_first_release(first_file, place) -> None:
     ended = place.run(*QUICK, EASY)
     assert ended.code == 0, ended.output + ended.errors
     again = place.file()
@@ -105,28 +105,28 @@ def test_a_refused_model_is_not_released(first_file, place) -> None:
     assert f"{failed['bound']:.4f} is below 0.999" in line
 
 
-def test_a_photo_more_is_something_new(first_file, place, digits, tmp_path) -> None:
+def test_an_added_photo_starts_a_new_training(first_file, place, digits, tmp_path) -> None:
     import shutil
 
     source = tmp_path / "more"
     shutil.copytree(digits, source)
-    shutil.copy(source / "1" / "0001.png", source / "2" / "again.png")  # the same picture under two names
+    shutil.copy(source / "1" / "0001.png", source / "2" / "again.png")  # the same image with two labels
     ended = Place(source, place.out, place.registry).run(*QUICK, EASY, "snapshot.if_changed=true")
     assert ended.code == 0, ended.output + ended.errors
     assert place.states()["convert"] == place.states()["train"] == "ran"
-    assert "2 rejects" in ended.output, "the picture stands under two labels"
+    assert "2 rejects" in ended.output, "the image has two labels"
 
 
-def test_a_terminal_shows_the_steps_and_nothing_of_the_machinery(first_file, place) -> None:
+def test_a_terminal_shows_the_steps_and_nothing_of_kfp(first_file, place) -> None:
     shown = in_terminal(place.command(*QUICK, EASY, "snapshot.if_changed=true"))
     assert "✓" in shown
     assert "snapshot" in shown
     assert "KFP Executor" not in shown
-    assert place.states()["snapshot"] == "ran", "followed as without a terminal"
+    assert place.states()["snapshot"] == "ran", "the states must be the same as without a terminal"
 
 
 def in_terminal(command: list[str]) -> str:
-    """Runs a command on a terminal of its own and returns all that it wrote there."""
+    """Runs a command in a pseudo-terminal and returns its output."""
     import os
     import pty
     import subprocess
@@ -139,7 +139,7 @@ def in_terminal(command: list[str]) -> str:
             while data := os.read(ours, 4096):
                 written += data
         except OSError:
-            pass  # Linux says so when the last writer has gone
+            pass  # raised by Linux when the last writer has gone
         assert process.wait() == 0, written.decode()
     os.close(ours)
     return written.decode()

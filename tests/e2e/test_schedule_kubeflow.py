@@ -1,4 +1,4 @@
-"""Schedules on a Kubeflow Pipelines of this machine: what a user sees, and what the exit codes say."""
+"""Schedules on a fake Kubeflow Pipelines: output and exit codes."""
 
 import json
 
@@ -6,7 +6,7 @@ from petalflow.run import record
 from tests.servers.kubeflow import Fault
 
 MONDAYS = ("--cron", "0 3 * * 1")
-# In UTC, the last day of the month before, of which no cron line knows the number.
+# In UTC this is the last day of the month before, which a cron line cannot express.
 FIRSTS = ("--cron", "30 0 1 * *", "--timezone", "Europe/Berlin")
 
 
@@ -32,7 +32,7 @@ def test_the_life_of_a_schedule(cluster) -> None:
     for said in (f"{cluster.volume}/photos", f"{cluster.volume}/models", records, "/#/recurringrun/details/"):
         assert said in shown
     assert "flowers is resumed; next run" in cluster.of_schedule("resume", "flowers").output
-    assert list(cluster.service.runs) == [run.run_id], "what was missed is not made up for"
+    assert list(cluster.service.runs) == [run.run_id], "missed runs are not made up for"
 
     now = cluster.of_schedule("run-now", "flowers")
     assert now.code == 0, now.errors
@@ -42,7 +42,7 @@ def test_the_life_of_a_schedule(cluster) -> None:
     assert not recurring.known
 
 
-def test_bad_input_is_one_line_and_makes_nothing(cluster) -> None:
+def test_bad_input_is_reported_in_one_line_and_creates_nothing(cluster) -> None:
     for options, said in (
         (("--cron", "0 3 30 2 *"), "never due"),
         (FIRSTS, "--set kubeflow.cron_timezone=Europe/Berlin"),
@@ -58,14 +58,16 @@ def test_bad_input_is_one_line_and_makes_nothing(cluster) -> None:
     assert "schedule flowers already exists on kubeflow (0 3 * * 1, UTC); add --replace" in second.errors
     zone = cluster.schedule(*FIRSTS, "--replace")
     assert zone.code == 2
-    assert cluster.service.recurring.one.trigger.cron_schedule.cron == "0 0 3 * * 1", "the old one is still there"
+    assert cluster.service.recurring.one.trigger.cron_schedule.cron == "0 0 3 * * 1", (
+        "the old schedule must still be there"
+    )
 
     unknown = cluster.of_schedule("resume", "flower")
     assert (unknown.code, unknown.output) == (2, "")
     assert "no schedule on kubeflow is named flower: did you mean flowers?" in unknown.errors
 
 
-def test_a_lost_answer_is_looked_after(cluster) -> None:
+def test_a_schedule_is_found_although_the_response_was_lost(cluster) -> None:
     cluster.service.faults["POST /apis/v2beta1/recurringruns"] = Fault(503, done=True)
     made = cluster.schedule(*MONDAYS)
     assert made.code == 0, made.errors

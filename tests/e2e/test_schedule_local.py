@@ -1,4 +1,4 @@
-"""A schedule of this machine, as a user makes it and cron calls it: a real crontab, real steps, a given time."""
+"""Local schedules, as a user creates them and cron runs them: a real crontab, real steps, a clock that is set."""
 
 import json
 import os
@@ -17,7 +17,7 @@ QUARTER_PAST, NEXT_MONDAY = "2026-03-02T03:14:00+01:00", "2026-03-09T03:00:00+01
 
 
 class Home:
-    """A source, a registry and a folder of runs."""
+    """A source, a registry and a folder for runs."""
 
     def __init__(self, digits: Path, folder: Path) -> None:
         self.source, self.folder = digits, folder
@@ -39,7 +39,7 @@ class Home:
         return [{file.stem: json.loads(file.read_text()) for file in run.glob("*.json")} for run in runs]
 
     def lines(self) -> list[str]:
-        """Returns the crontab's lines that are of here."""
+        """Returns this test's lines of the crontab."""
         table = subprocess.run(["crontab", "-l"], capture_output=True, text=True, check=False).stdout
         return [line for line in table.splitlines() if f"{self.folder}/" in line]
 
@@ -49,14 +49,14 @@ def home(crontab, digits, tmp_path) -> Home:
     return Home(digits, tmp_path)
 
 
-def test_a_schedule_from_its_making_to_its_end(home) -> None:
+def test_the_life_of_a_schedule(home) -> None:
     made = home.create()
     assert made.code == 0, made.errors
     assert made.output.startswith("digits is scheduled on local, 0 3 * * 1 Europe/Berlin; next run 2026-03-02 03:00")
     assert len(home.lines()) == 1
 
     early = home.fire(EARLY)
-    assert (early.code, early.output, early.errors) == (0, "", ""), "not due, nothing said"
+    assert (early.code, early.output, early.errors) == (0, "", ""), "not due, so no output"
     assert not home.records()
 
     first = home.fire(MONDAY)
@@ -67,9 +67,9 @@ def test_a_schedule_from_its_making_to_its_end(home) -> None:
     assert (home.registry / "digits" / "1" / "saved_model.pb").exists()
 
     again = home.fire(QUARTER_PAST)
-    assert (again.code, again.output) == (0, ""), "it was served"
+    assert (again.code, again.output) == (0, ""), "it has run already"
 
-    # In a shell, as cron calls it: without our environment, from the home folder, with % as cron hands it on.
+    # In a shell, as cron runs it: with a minimal environment, in the home folder, with % unescaped.
     command = home.lines()[0].split(" ", 5)[5].replace("\\%", "%")
     environment = {"HOME": "/", "PATH": "/usr/bin:/bin", "PETALFLOW_NOW": NEXT_MONDAY}
     assert subprocess.run(["/bin/sh", "-c", command], env=environment, cwd="/", check=False).returncode == 0
@@ -94,12 +94,12 @@ def test_a_schedule_from_its_making_to_its_end(home) -> None:
     assert petalflow("schedule", "list").output == "no schedules on local\n"
 
 
-def test_a_refused_run_is_refused_for_cron_too(home) -> None:
+def test_a_scheduled_run_that_is_refused_exits_with_3(home) -> None:
     assert home.create("--set", "evaluate.min_accuracy=0.9999").code == 0
     assert home.fire(MONDAY).code == 3
 
 
-def test_a_source_that_is_gone_on_the_day_leaves_a_record(home, digits, tmp_path) -> None:
+def test_a_source_missing_when_the_schedule_fires_is_recorded(home, digits, tmp_path) -> None:
     home.source = tmp_path / "source"
     shutil.copytree(digits, home.source)
     assert home.create().code == 0
@@ -113,7 +113,7 @@ def test_a_source_that_is_gone_on_the_day_leaves_a_record(home, digits, tmp_path
 
 
 @pytest.mark.parametrize(("overlap", "code", "said"), [("leave", 0, "skipped: "), ("wait", 1, "still going on")])
-def test_a_run_that_goes_on_is_left_alone(home, overlap: str, code: int, said: str) -> None:
+def test_a_schedule_does_not_disturb_a_run_that_is_still_going_on(home, overlap: str, code: int, said: str) -> None:
     from pipeline.running import locked
 
     wait = ("--set", f"snapshot.overlap={overlap}", "--set", "snapshot.overlap_wait_minutes=0.001")
@@ -125,7 +125,7 @@ def test_a_run_that_goes_on_is_left_alone(home, overlap: str, code: int, said: s
     assert not home.records()
 
 
-def test_a_pipeline_that_no_longer_compiles_is_said_in_one_line(home, tmp_path) -> None:
+def test_a_pipeline_that_no_longer_compiles_is_reported_in_one_line(home, tmp_path) -> None:
     assert home.create().code == 0
     copy = tmp_path / "changed"
     for package in ("petalflow", "components", "pipeline"):
@@ -155,7 +155,7 @@ def test_a_pipeline_that_no_longer_compiles_is_said_in_one_line(home, tmp_path) 
         (("--name", "di gits"), ("name 'di gits'",)),
     ],
 )
-def test_what_is_wrong_is_said_at_creation(home, more: tuple[str, ...], words: tuple[str, ...]) -> None:
+def test_wrong_options_are_reported_at_creation(home, more: tuple[str, ...], words: tuple[str, ...]) -> None:
     ended = home.create(*more)
     assert ended.code == 2
     assert ended.errors.count("\n") == 1
@@ -165,7 +165,7 @@ def test_what_is_wrong_is_said_at_creation(home, more: tuple[str, ...], words: t
     assert not home.out.exists()
 
 
-def test_two_of_one_name_and_none_of_a_name(home) -> None:
+def test_duplicate_and_unknown_names_are_errors(home) -> None:
     assert home.create().code == 0
     again = home.create(cron="0 4 * * 1")
     assert again.code == 2

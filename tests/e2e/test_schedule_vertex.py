@@ -1,4 +1,4 @@
-"""Schedules on a Vertex AI of this machine: what a user sees, and what the exit codes say."""
+"""Schedules on a fake Vertex AI: output and exit codes."""
 
 import json
 
@@ -45,7 +45,7 @@ def test_the_life_of_a_schedule(cloud) -> None:
     assert not scheduler.known
 
 
-def test_bad_input_is_one_line_and_makes_nothing(cloud) -> None:
+def test_bad_input_is_reported_in_one_line_and_creates_nothing(cloud) -> None:
     never = cloud.schedule("--cron", "0 3 30 2 *")
     assert (never.code, len(never.errors.strip().splitlines())) == (2, 1)
     assert "never due" in never.errors
@@ -64,7 +64,7 @@ def test_bad_input_is_one_line_and_makes_nothing(cloud) -> None:
     assert "no schedule on vertex is named flower: did you mean flowers?" in unknown.errors
 
 
-def test_a_lost_answer_is_looked_after(cloud) -> None:
+def test_a_schedule_is_found_although_the_response_was_lost(cloud) -> None:
     cloud.service.faults["CreateSchedule"] = Fault(grpc.StatusCode.INTERNAL, "the answer is lost", done=True)
     made = cloud.schedule(*MONDAYS)
     assert made.code == 0, made.errors

@@ -1,4 +1,4 @@
-"""Several labels an image: from a manifest to the answers of the release."""
+"""Several labels per image: from a manifest to the predictions of the release."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ STRIPES = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 
 
 def write_flags(folder: Path, images: int = 300) -> Path:
-    """Writes flags with a stripe a colour, some of them black, and a manifest of the colours that are not."""
+    """Writes flags with a stripe per colour, some of them black, and a manifest of the colours that are shown."""
     generator, rows = np.random.default_rng(0), []
     folder.mkdir()
     for number in range(images):
@@ -48,7 +48,7 @@ def ended(place) -> Ended:
     return place.run(*SETTINGS)
 
 
-def test_it_is_judged_label_by_label_and_released(ended, place) -> None:
+def test_every_label_is_judged_and_the_model_released(ended, place) -> None:
     assert ended.code == 0, ended.output + ended.errors
     verdict = json.loads((place.registry / "digits" / "1" / "verdict.json").read_text())
     assert [check["slice"] for check in verdict["checks"] if check["name"] == "min_recall"] == ["blue", "green", "red"]

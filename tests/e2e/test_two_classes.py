@@ -1,4 +1,4 @@
-"""Two classes, one sigmoid: from photos to answers of the release, with Petalflow and without."""
+"""Two classes, one sigmoid: from photos to the predictions of the release, with Petalflow and without."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ SETTINGS = (
     "evaluate.min_accuracy=0.6",
 )
 
-# What a user without Petalflow does.
+# How a user without Petalflow uses a release.
 STRANGER = """
 import json, sys
 import keras, numpy as np, tensorflow as tf
@@ -59,13 +59,13 @@ def photos(place) -> list[str]:
     return [str(place.source / name / "001.jpg") for name in ("daisy", "tulip")]
 
 
-def test_it_is_released_as_what_it_is(release) -> None:
+def test_the_release_states_that_it_is_a_binary_classifier(release) -> None:
     export = json.loads((release / "export.json").read_text())
     assert (export["task"], export["class_names"]) == ("binary", ["daisy", "tulip"])
     assert "`[n, 1]`, the probability of tulip" in (release / "model_card.md").read_text()
 
 
-def test_predict_answers_by_name_and_its_scores_add_up(release, photos) -> None:
+def test_predict_gives_class_names_and_scores_that_add_up_to_1(release, photos) -> None:
     answered = petalflow("predict", str(release), "--json", *photos)
     assert answered.code == 0, answered.errors
     answers = [json.loads(line) for line in answered.output.splitlines()]
@@ -76,7 +76,7 @@ def test_predict_answers_by_name_and_its_scores_add_up(release, photos) -> None:
         assert answer["score"] == answer["scores"][answer["label"]] >= 0.5
 
 
-def test_it_answers_without_this_project(release, photos) -> None:
+def test_the_release_works_without_petalflow(release, photos) -> None:
     command = [sys.executable, "-c", STRANGER, str(release), *photos]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=release)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The command against a Vertex AI of this machine: what a user sees, and what the exit codes say."""
+"""The command against a fake Vertex AI: output and exit codes."""
 
 import signal
 import subprocess
@@ -18,14 +18,14 @@ def test_an_accepted_run(cloud) -> None:
     assert {step["state"] for step in cloud.file()["steps"]} == {"ran"}
 
 
-def test_a_refused_run_and_the_same_command_again(cloud) -> None:
+def test_after_a_refusal_the_same_command_starts_a_new_run(cloud) -> None:
     cloud.service.play = Play(outcome="refused")
     ended = cloud.run()
     assert ended.code == 3
     assert "failed: min_accuracy" in ended.output
     first = cloud.file()["job"]
     assert cloud.run().code == 3
-    assert cloud.file()["job"] != first, "a finished run is not taken up again"
+    assert cloud.file()["job"] != first, "a finished run is not resumed"
 
 
 def test_nothing_new(cloud) -> None:
@@ -34,7 +34,7 @@ def test_nothing_new(cloud) -> None:
     assert cloud.file()["outcome"] == "nothing new"
 
 
-def test_a_failed_step_shows_its_cause(cloud) -> None:
+def test_a_failed_step_is_reported_with_its_cause(cloud) -> None:
     line = "petalflow: train: error: the weights do not fit"
     cloud.service.play = Play(fails="train", error="exited with a non-zero status of 1", log=("epoch 1", line))
     ended = cloud.run()
@@ -44,7 +44,7 @@ def test_a_failed_step_shows_its_cause(cloud) -> None:
     assert log.startswith("log: https://console.cloud.google.com/logs/query")
 
 
-def test_a_run_left_is_followed_by_the_same_command(cloud) -> None:
+def test_the_same_command_follows_a_detached_run(cloud) -> None:
     left = cloud.run("--detach")
     assert left.code == 0
     job = cloud.file()["job"]
@@ -56,7 +56,7 @@ def test_a_run_left_is_followed_by_the_same_command(cloud) -> None:
     assert list(cloud.service.jobs) == [job]
 
 
-def test_a_job_that_was_created_and_not_noted_is_found_again(cloud) -> None:
+def test_a_job_whose_name_was_not_saved_is_found_again(cloud) -> None:
     cloud.service.faults = {"CreatePipelineJob": Fault(grpc.StatusCode.INTERNAL, "the answer is lost", done=True)}
     lost = cloud.run()
     assert lost.code == 1
@@ -66,7 +66,7 @@ def test_a_job_that_was_created_and_not_noted_is_found_again(cloud) -> None:
     assert list(cloud.service.jobs) == [cloud.file()["job"]]
 
 
-def test_ctrl_c_leaves_the_run_going(cloud) -> None:
+def test_ctrl_c_does_not_stop_the_run(cloud) -> None:
     cloud.service.play = Play(stops_at="train")
     with subprocess.Popen(
         [PETALFLOW, *cloud.command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -81,7 +81,7 @@ def test_ctrl_c_leaves_the_run_going(cloud) -> None:
     assert cloud.service.job.state.name == "PIPELINE_STATE_RUNNING"
 
 
-def test_doctor_and_a_run_say_the_same_of_missing_credentials(cloud, monkeypatch, tmp_path) -> None:
+def test_doctor_and_a_run_report_missing_credentials_alike(cloud, monkeypatch, tmp_path) -> None:
     assert petalflow("doctor", "vertex", *cloud.settings).code == 0
     monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS")
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))

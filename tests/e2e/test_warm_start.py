@@ -1,4 +1,4 @@
-"""Runs that begin with the weights of the live release: what they say, and what the cache makes of them."""
+"""Runs that start from the weights of the live release: their output and the cache."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.command import Ended, Place
 
-# A test split this small proves little, and need not.
+# These tests are not about accuracy.
 SETTINGS = (
     "train.backbone=dense",
     "train.image_size_px=8",
@@ -34,17 +34,17 @@ def lineage(place: Place, version: int) -> dict:
     return json.loads((place.registry / "digits" / str(version) / "release.json").read_text())
 
 
-def test_the_first_run_has_nothing_to_begin_with_and_says_so(place) -> None:
+def test_the_first_run_logs_that_there_is_no_release_to_start_from(place) -> None:
     assert "warm start: nothing is released yet" in went(place.run(*SETTINGS, WARM)).output
     assert lineage(place, 1)["warm_started_from"] is None
 
 
-def test_the_second_begins_with_what_is_live(place) -> None:
+def test_the_second_run_starts_from_the_live_release(place) -> None:
     assert "warm start from digits/1: 3 classes kept" in went(place.run(*SETTINGS, WARM, REFUSED), 3).output
     assert place.states()["train"] == "ran"
 
 
-def test_while_that_is_live_the_training_is_cached_and_the_release_names_where_it_began(place) -> None:
+def test_a_cached_warm_started_training_is_released_with_its_origin(place) -> None:
     went(place.run(*SETTINGS, WARM))
     assert place.states()["train"] == "cached"
     assert lineage(place, 2)["warm_started_from"] == str(place.registry / "digits" / "1")

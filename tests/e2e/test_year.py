@@ -1,6 +1,6 @@
-"""Twenty Mondays of a schedule on this machine, with a clock of their own, on real digits.
+"""Twenty Mondays of a local schedule, with a clock that is set, on real digits.
 
-What happens to the photos in between, and by hand, is in WEEKS; what each Monday must come to stands beside it.
+WEEKS lists what happens before each Monday, and what the run of that Monday must come to.
 """
 
 import json
@@ -36,9 +36,9 @@ class Year:
     """A source, a registry, and a schedule.
 
     Attributes:
-        digits: All digits there are.
-        folder: Where everything is.
-        week: How many Mondays have passed.
+        digits: All digits.
+        folder: The folder that holds everything.
+        week: The number of Mondays so far.
     """
 
     digits: Path
@@ -58,7 +58,7 @@ class Year:
         return self.folder / "out"
 
     def command(self, *arguments: str, later_days: int = 0) -> Ended:
-        """Runs a command on this week's Monday, or days later."""
+        """Runs a command on this week's Monday, or `later_days` after it."""
         return petalflow(*arguments, env=self.now(later_days), stand_ins=True)
 
     def now(self, later_days: int = 0) -> dict[str, str]:
@@ -66,7 +66,7 @@ class Year:
         return {"PETALFLOW_NOW": monday.isoformat()}
 
     def schedule(self, *settings: str) -> None:
-        """Makes the schedule, or makes it anew with other settings."""
+        """Creates the schedule, or replaces it by one with other settings."""
         where = ["--registry", str(self.registry), "--name", NAME, "--on", "local", "--out", str(self.out)]
         when = ["--cron", "0 3 * * 1", "--timezone", "Europe/Berlin", "--replace"]
         given = [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
@@ -78,7 +78,7 @@ class Year:
 
     @property
     def addresses(self) -> tuple[str, str]:
-        """Where the records and the state are."""
+        """The addresses of the records and the state."""
         return str(self.registry / ".records" / NAME), str(self.registry / ".state" / NAME)
 
     def versions(self) -> list[int]:
@@ -96,7 +96,7 @@ class Year:
 
 
 def nothing(year: Year) -> None:
-    """A week without photos."""
+    """A week without new photos."""
 
 
 def photos_come(year: Year) -> None:
@@ -104,7 +104,7 @@ def photos_come(year: Year) -> None:
 
 
 def the_threes_are_mislabelled(year: Year) -> None:
-    """Every photo in the folder 3 changes places with one of another class."""
+    """Swaps every photo in the folder 3 with one of another class."""
     for index, three in enumerate(sorted((year.source / "3").iterdir())):
         others = year.source / str((4 + index % 9) % 10)
         other = sorted(others.iterdir())[index // 9]
@@ -125,7 +125,7 @@ def the_upload_is_mended(year: Year) -> None:
 
 
 def photos_come_and_the_machine_dies(year: Year) -> None:
-    """On Saturday somebody cannot wait, and the command is killed with SIGKILL while it trains."""
+    """On Saturday somebody starts a run by hand, and it is killed with SIGKILL while it trains."""
     photos_come(year)
     with subprocess.Popen(
         [PETALFLOW, "schedule", "run-now", NAME], env={**os.environ, **year.now(-2)}, stdout=subprocess.DEVNULL
@@ -153,14 +153,14 @@ def a_setting_is_changed(year: Year) -> None:
     year.schedule("train.max_epochs=7")
 
 
-# What happens before a Monday; what the run then comes to, why it ran, and which version is live afterwards.
+# What happens before a Monday; the outcome of its run, why it ran, and which version is live afterwards.
 WEEKS: list[tuple[Callable[[Year], None], str, str, int]] = [
     (nothing, "accepted", "nothing is released yet", 1),
     (nothing, "nothing new", "", 1),
     (photos_come, "accepted", "photos: 120 added", 2),
     (nothing, "nothing new", "", 2),
     (the_threes_are_mislabelled, "refused", "photos: 224 changed", 2),
-    (the_threes_are_mislabelled, "nothing new", "", 2),  # the same again puts them right
+    (the_threes_are_mislabelled, "nothing new", "", 2),  # swapping again corrects them
     (nothing, "nothing new", "", 2),
     (an_upload_breaks, "failed", "photos: 120 added, 112 changed", 2),
     (the_upload_is_mended, "accepted", "photos: 120 added", 3),
@@ -206,9 +206,9 @@ def test_twenty_weeks(year: Year) -> None:
 
 
 def _check_history(year: Year, seen: list[RunRecord]) -> None:
-    """The history is what each Monday left, as far back as records are kept, with the rollback in its place."""
+    """Checks that the history holds the kept Mondays' runs, with the rollback in its place."""
     rolled_back = [happens for happens, *_ in WEEKS].index(somebody_rolls_back)
-    newest = len(WEEKS) + 1 - KEEP["keep.runs"]  # the rollback is one of those that are kept
+    newest = len(WEEKS) + 1 - KEEP["keep.runs"]  # the rollback is a record too
     shown = history(*year.addresses)
     rollback = shown[rolled_back - newest]
     assert shown == [*seen[newest:rolled_back], rollback, *seen[rolled_back:]]
@@ -235,6 +235,6 @@ def _check_disk(year: Year, sizes: list[int]) -> None:
     }
     assert kept["records"] == KEEP["keep.runs"]
     assert kept["trainings"] == 0
-    assert kept["listings"] <= KEEP["keep.states"] + 1  # the live release's is always kept
-    assert kept["work"] <= KEEP["keep.work"] + 1  # likewise its dataset
+    assert kept["listings"] <= KEEP["keep.states"] + 1  # that of the live release is always kept
+    assert kept["work"] <= KEEP["keep.work"] + 1  # that with the live release's dataset is always kept
     assert max(sizes[10:]) < 1.5 * max(sizes[:10]), sizes

@@ -1,4 +1,4 @@
-"""What a service that takes cron lines finds wrong with one, before it takes it."""
+"""The checks of cron expressions that services make."""
 
 import re
 import zoneinfo
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-# Least, greatest, and names that stand for numbers from the least on.
+# The least and the greatest number, and names for the numbers from the least on.
 _SECOND = _MINUTE = (0, 59, ())
 _FIVE = (_MINUTE, (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 6, _DAYS))
 
 
 def problems_with_zone(text: str) -> list[str]:
-    """Returns what is wrong with five fields that may name their time zone before them, as Vertex AI takes them."""
+    """Returns what is wrong with five fields, with an optional time zone before them, as Vertex AI takes them."""
     zone = re.match(r"(?:CRON_)?TZ=(\S+) ", text)
     if zone and zone[1] not in zoneinfo.available_timezones():
         return [f"unknown time zone {zone[1]}"]
@@ -20,7 +20,7 @@ def problems_with_zone(text: str) -> list[str]:
 
 
 def problems_with_seconds(text: str) -> list[str]:
-    """Returns what is wrong with six fields, seconds first, as Kubeflow Pipelines takes them: no zone among them."""
+    """Returns what is wrong with six fields, seconds first, without a time zone, as Kubeflow Pipelines takes them."""
     return _problems(text, (_SECOND, *_FIVE))
 
 

@@ -13,14 +13,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON_IMAGE = "python:3.11-slim"
-# The build asks the package index, which a network of the engine's own may not reach.
+# The build needs the package index, which may be out of reach of the engine's own network.
 _BUILD_OPTIONS = "--network host"
 _START_S = 60
 
 
 @contextlib.contextmanager
 def running_docker() -> Iterator[None]:
-    """Gives a Docker engine for the block's time; skips the tests where there can be none."""
+    """Provides a Docker engine during the block; skips the tests where there cannot be one."""
     if not shutil.which("docker"):
         pytest.skip("needs Docker: no command `docker`")
     if _answers():
@@ -44,7 +44,7 @@ def running_docker() -> Iterator[None]:
 
 
 def build_container_images() -> None:
-    """Builds base and cpu; what the engine has of them already, it does not build again."""
+    """Builds base and cpu; the engine caches what it has built before."""
     if not _docker("image", "inspect", PYTHON_IMAGE) and not _docker("pull", "--quiet", PYTHON_IMAGE):
         if os.getuid() != 0 or not shutil.which("debootstrap"):
             pytest.skip(f"needs {PYTHON_IMAGE}: no registry is in reach, and only root with debootstrap can make it")

@@ -1,4 +1,4 @@
-"""Apache Flink on this machine: Beam's job server with Flink's embedded cluster, and a pool of workers for it."""
+"""A local Apache Flink: Beam's job server with Flink's embedded cluster, and a pool of workers for it."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ JOB_SERVER = Path(__file__).resolve().parents[2] / "docker" / "flink" / "job-ser
 
 @contextlib.contextmanager
 def running_job_server() -> Iterator[str]:
-    """Runs the job server for the block's time and gives its HOST:PORT; skips where it cannot be had."""
+    """Runs the job server during the block and gives its HOST:PORT; skips the tests where it cannot be fetched."""
     fetched = subprocess.run([JOB_SERVER, "fetch"], capture_output=True, text=True, check=False)
     if fetched.returncode:
         pytest.skip(f"needs Flink: {fetched.stderr.strip()}")
@@ -27,7 +27,7 @@ def running_job_server() -> Iterator[str]:
 
 @contextlib.contextmanager
 def running_workers() -> Iterator[tuple[str, int]]:
-    """Runs Beam's pool of workers for the block's time; gives its HOST:PORT and its process id."""
+    """Runs Beam's pool of workers during the block; gives its HOST:PORT and its process id."""
     port = free_port()
     # The pool starts `python` for each worker.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"

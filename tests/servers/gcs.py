@@ -1,4 +1,4 @@
-"""Google Cloud Storage on this machine: gcp-storage-emulator, which takes one request at a time.
+"""A local Google Cloud Storage: gcp-storage-emulator, which handles one request at a time.
 
 It ignores generation preconditions, so a proxy before it keeps the one that matters here:
 `ifGenerationMatch=0`, write only what is not there.
@@ -20,7 +20,7 @@ from tests.servers.store import Store
 
 @contextlib.contextmanager
 def running_gcs() -> Iterator[Store]:
-    """Runs the emulator for the block's time."""
+    """Runs the emulator during the block."""
     port = free_port()
     emulator = f"http://127.0.0.1:{port}"
 
@@ -36,12 +36,12 @@ def running_gcs() -> Iterator[Store]:
 
 
 def environment(url: str) -> dict[str, str]:
-    """Returns what points a process and its children to a server."""
+    """Returns the variables that direct a process and its children to a server."""
     return {"STORAGE_EMULATOR_HOST": url}
 
 
 def keeping_preconditions(emulator: str) -> Callable[[Request], Answer | None]:
-    """Returns what answers 412 to a write of something new that is there already, one writer after the other."""
+    """Returns a handler that answers 412 to the creation of an object that exists, one request at a time."""
     lock = threading.Lock()
 
     def answer(request: Request) -> Answer | None:
@@ -58,7 +58,7 @@ def keeping_preconditions(emulator: str) -> Callable[[Request], Answer | None]:
 
 
 def written(request: Request) -> str | None:
-    """Returns the name of the object that a request uploads: in its query, or in its first part."""
+    """Returns the name of the object that a request uploads, from its query or its first part."""
     if request.method != "POST" or not request.path.startswith("/upload/"):
         return None
     if "name" in request.query:

@@ -21,20 +21,20 @@ from google.auth import jwt
 PROJECT = "flowers-prod"
 _EMAIL = f"runner@{PROJECT}.iam.gserviceaccount.com"
 _TOKEN = "token-of-the-server"
-# Of what asks for a token, whoever is asked.
+# The audience of every request for a token.
 _AUDIENCE = "https://oauth2.googleapis.com/token"
 
 
 @dataclass
 class Google:
-    """A running stand-in.
+    """A running fake.
 
     Attributes:
         folder: Holds the certificate (cert.pem, key.pem) and the account's key file (account.json).
         url: Where tokens and container images are served.
-        public_key: Of the account, PEM.
-        container_images: What the registry has: "petalflow/cpu:0.1.0".
-        revoked: Whether the account's key is not accepted any more.
+        public_key: The account's public key, PEM.
+        container_images: What the registry holds: "petalflow/cpu:0.1.0".
+        revoked: True if the account's key is no longer accepted.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Google:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What makes a process and its children trust the certificate and use the account."""
+        """The variables that make a process and its children trust the certificate and use the account."""
         certificate = str(self.folder / "cert.pem")
         return {
             "GOOGLE_APPLICATION_CREDENTIALS": str(self.folder / "account.json"),
@@ -60,7 +60,7 @@ class Google:
         return f"{self.url.removeprefix('https://')}/petalflow"
 
     def knows(self, authorization: str) -> bool:
-        """Tells whether a request's header is that of the account."""
+        """Returns True if a request's Authorization header is the account's."""
         token = authorization.removeprefix("Bearer ")
         if token == _TOKEN:
             return True

@@ -1,8 +1,8 @@
-"""Kubeflow Pipelines on this machine: HTTP, made of the models of kfp_server_api.
+"""A fake Kubeflow Pipelines over HTTP, built from the models of kfp_server_api.
 
-It checks what it gets as the API server does, and goes through a run's steps one by one, each time it is
-asked how far the run is, writing the record as the steps would. Its tasks are those of an Argo workflow,
-as pipeline/targets/kubeflow/tasks.py describes them. Recurring runs are in kubeflow_recurring.py.
+It checks requests as the API server does. Each time it is asked for the state of a run, it takes the run one step
+further and writes the record as the steps would. Its tasks are those of an Argo workflow, as
+pipeline/targets/kubeflow/tasks.py describes them. Recurring runs are in kubeflow_recurring.py.
 """
 
 import contextlib
@@ -46,17 +46,17 @@ _WORKFLOW = "petalflow-x7k2p"
 
 @dataclass(frozen=True)
 class Play:
-    """How a run goes.
+    """How a run proceeds.
 
     Attributes:
         outcome: accepted, refused or nothing new, if no step fails.
-        fails: The step that does, or its driver: "train-driver".
+        fails: The step that fails, or its driver: "train-driver".
         log: What the step printed; the log of a pod that is gone is None.
         cached: Steps that are answered from the cache.
-        stops_at: A step that goes on until the test says otherwise, or "".
-        run_error: What the service says of a run that fails before any step.
-        cancelled: Whether somebody cancels it at its first step.
-        records: Whether what the steps write can be read from here.
+        stops_at: A step that runs until the test ends it, or "".
+        run_error: The service's message for a run that fails before any step.
+        cancelled: True if the run is cancelled at its first step.
+        records: True if the steps' records can be read from this machine.
     """
 
     outcome: str = record.ACCEPTED
@@ -71,12 +71,12 @@ class Play:
 
 @dataclass
 class Fault:
-    """An answer that goes wrong.
+    """A failing response.
 
     Attributes:
-        status: What is answered instead.
-        times: How often.
-        done: Whether what was asked is done all the same, and only the answer is lost.
+        status: The HTTP status.
+        times: The number of failing responses.
+        done: True if the request is carried out and only the response is lost.
     """
 
     status: int
@@ -86,18 +86,18 @@ class Fault:
 
 @dataclass
 class Kubeflow:
-    """A running service.
+    """A running fake service.
 
     Attributes:
-        url: Where it listens.
-        token: What it wants to be shown; None lets everybody in.
-        multi_user: Whether it serves several users, each with a namespace.
-        ui: Whether the UI answers, which hands on what it does not know, or the bare API server.
-        play: How the runs go that are created from now on.
-        faults: By method and path, which may be a part of it: "GET /runs/".
+        url: Its URL.
+        token: The bearer token that it requires; None for no authentication.
+        multi_user: True if it serves several users, each with a namespace.
+        ui: True if the UI answers, which passes API requests on; False for the bare API server.
+        play: How runs created from now on proceed.
+        faults: By method and part of the path: "GET /runs/".
         experiments: By id; likewise the rest.
         calls: Method and path of each request, in order.
-        recurring: What starts runs again and again.
+        recurring: The recurring runs.
     """
 
     url: str = ""
@@ -120,16 +120,16 @@ class Kubeflow:
 
     @property
     def run(self) -> api.V2beta1Run:
-        """The one run there is."""
+        """The only run."""
         (run,) = self.runs.values()
         return run
 
     def uploads(self) -> int:
-        """Returns how many files were uploaded."""
+        """Returns the number of uploaded files."""
         return sum("upload_version" in call for call in self.calls)
 
     def handle(self, method: str, path: str, query: Query, headers: Any, body: bytes) -> tuple[int, Any]:
-        """Returns the status and the answer: a model, or text as it is."""
+        """Returns the status and the response: a model, or plain text."""
         with self._lock:
             self.calls.append(f"{method} {path}")
             try:
@@ -236,12 +236,12 @@ class Kubeflow:
         return run
 
     def finish(self, run_id: str) -> None:
-        """Lets a run go on to its end."""
+        """Takes a run to its end."""
         for _ in self._acts[run_id]:
             pass
 
     def _check_runnable(self, wanted: Any) -> None:
-        """Refuses a run, or what starts runs, that could not be run."""
+        """Refuses a run, or a recurring run, that could not be run."""
         version = self.versions.get(wanted.pipeline_version_reference.pipeline_version_id)
         if wanted.experiment_id not in self.experiments or not version or not wanted.display_name:
             raise Refused(400, "a run must have a name, an experiment and a version of a pipeline")
@@ -277,7 +277,7 @@ class Kubeflow:
             raise Refused(400, "In single-user mode, the request shouldn't contain a namespace.")
 
     def _acting(self, run: api.V2beta1Run, play: Play) -> Iterator[None]:
-        """Goes on by a step's beginning or end at a time, ten seconds each."""
+        """Advances by the start or end of one step at a time, ten seconds each."""
         yield
         run.state = "RUNNING"
         if play.run_error:
@@ -331,7 +331,7 @@ class Kubeflow:
 
 
 class _Workflow:
-    """The tasks of a run, in the time of a clock of its own."""
+    """The tasks of a run, with a clock of its own."""
 
     def __init__(self, run: api.V2beta1Run) -> None:
         self._tasks = run.run_details.task_details
@@ -343,7 +343,7 @@ class _Workflow:
             task_id=str(uuid.uuid4()),
             state="RUNNING",
             start_time=self._now,
-            end_time=datetime(1, 1, 1, tzinfo=UTC),  # as Go says that there is none
+            end_time=datetime(1, 1, 1, tzinfo=UTC),  # Go's zero time, for none
         )
         self._tasks.append(task)
         return task
@@ -361,7 +361,7 @@ class _Workflow:
         return task
 
     def step(self, name: str) -> tuple[api.V2beta1PipelineTaskDetail, api.V2beta1PipelineTaskDetail]:
-        """Begins a step, and the executor below it."""
+        """Starts a step, and its executor."""
         task, executor = self.begin(name), self.begin("executor")
         task.child_tasks = [api.PipelineTaskDetailChildTask(pod_name=f"{_WORKFLOW}-{len(self._tasks)}")]
         return task, executor
@@ -375,7 +375,7 @@ class _Workflow:
 
 
 def _documents(file: bytes) -> dict[str, Any]:
-    """Returns a pipeline's file as the service keeps it, if the service could run it."""
+    """Returns a pipeline's file as the service stores it, after checking that it could be run."""
     spec, *others = yaml.safe_load_all(file)
     try:
         json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
@@ -392,7 +392,7 @@ def _documents(file: bytes) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running_kubeflow(certificate: Path | None = None) -> Iterator[Kubeflow]:
-    """Runs the service on a free loopback port for the block's time.
+    """Runs the service on a free loopback port during the block.
 
     Args:
         certificate: Folder of cert.pem and key.pem, for https.
@@ -416,7 +416,7 @@ def running_kubeflow(certificate: Path | None = None) -> Iterator[Kubeflow]:
         do_DELETE = do_GET = do_POST = _answer  # noqa: N815  (as http.server names them)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     service.url = f"http://localhost:{server.server_port}"

@@ -1,4 +1,4 @@
-"""The recurring runs of a Kubeflow Pipelines of this machine; their time comes when a test says so."""
+"""The recurring runs of the fake Kubeflow Pipelines; a test decides when they are due."""
 
 import json
 import uuid
@@ -18,14 +18,14 @@ _STATUS = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}
 
 @dataclass
 class RecurringRuns:
-    """The recurring runs of the service, and the controller that starts their runs.
+    """The recurring runs, and the controller that starts runs.
 
     Attributes:
         start: Starts a run.
-        check: Refuses what says how to run something and could not be run.
-        check_namespace: Refuses what is not ours.
+        check: Refuses a run that could not be run.
+        check_namespace: Refuses another namespace.
         known: By id.
-        missed: The ids of those whose time came while they were disabled.
+        missed: The ids of those that were due while they were disabled.
     """
 
     start: Callable[[api.V2beta1Run], api.V2beta1Run]
@@ -36,7 +36,7 @@ class RecurringRuns:
 
     @property
     def one(self) -> api.V2beta1RecurringRun:
-        """The one there is."""
+        """The only one."""
         (recurring,) = self.known.values()
         return recurring
 
@@ -51,7 +51,7 @@ class RecurringRuns:
         ]
 
     def fire(self, recurring_run_id: str) -> api.V2beta1Run | None:
-        """Does what the controller does when its time comes; returns the run, or None if it is disabled."""
+        """Does what the controller does when it is due; returns the run, or None if it is disabled."""
         recurring = self.known[recurring_run_id]
         if recurring.mode != "ENABLE":
             self.missed.add(recurring_run_id)
@@ -98,7 +98,7 @@ class RecurringRuns:
         recurring.status = _STATUS[recurring.mode]
         if recurring.mode == "ENABLE" and recurring_run_id in self.missed:
             self.missed.remove(recurring_run_id)
-            self.fire(recurring_run_id)  # the last that was missed, catch-up or not
+            self.fire(recurring_run_id)  # the last missed run, with or without catch-up
         return {}
 
     def _delete(self, recurring_run_id: str, **_: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How a Kubeflow Pipelines of this machine reads what it is asked, and says no."""
+"""How the fake Kubeflow Pipelines reads and refuses requests."""
 
 import json
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ Query = dict[str, str]
 
 
 class Refused(Exception):
-    """The service does not take a request."""
+    """The service refuses a request."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class Refused(Exception):
 
 
 def model_of(body: bytes, kind: Any) -> Any:
-    """Returns what a request says, if the definition of the API knows each word of it."""
+    """Returns a request's model, after checking that the API defines all of its fields."""
     values = json.loads(body)
     try:
         check_known(values, kind, api)
@@ -30,7 +30,7 @@ def model_of(body: bytes, kind: Any) -> Any:
 
 
 def chosen(known: dict[str, Any], query: Query) -> list[Any] | None:
-    """Returns what a filter lets through, as the service reads it."""
+    """Returns the objects that match a filter, as the service evaluates it."""
     predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
     for predicate in predicates:
         if predicate.keys() != {"operation", "key", "string_value"} or predicate["operation"] != "EQUALS":

@@ -1,4 +1,4 @@
-"""What a service that runs pipelines finds wrong with one, before it takes it."""
+"""The checks of pipelines that services make."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ Spec = dict[str, Any]
 
 
 def problems_of(spec: Spec, parameters: Mapping[str, str]) -> list[str]:
-    """Returns what is wrong with a pipeline and the values of its parameters; nothing if it can be run."""
+    """Returns what is wrong with a pipeline and the values of its parameters; an empty list if it can be run."""
     try:
         json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
     except json_format.ParseError as error:
@@ -42,7 +42,7 @@ def _executors(spec: Spec) -> Iterator[str]:
 
 
 def _wires(spec: Spec) -> Iterator[str]:
-    """Every input that a component needs is given, and comes from where there is something."""
+    """Yields inputs that are not given, or whose source does not exist."""
     for where, component in (("root", spec["root"]), *spec["components"].items()):
         tasks = component.get("dag", {}).get("tasks", {})
         for name, task in tasks.items():

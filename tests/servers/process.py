@@ -1,4 +1,4 @@
-"""A real server as a process of its own on a free loopback port."""
+"""Servers in processes of their own, on free loopback ports."""
 
 import contextlib
 import socket
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 
 def free_port() -> int:
-    """Returns a port that nothing listens on now."""
+    """Returns a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -16,7 +16,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def serving(command: list[str], port: int) -> Iterator[int]:
-    """Runs a server for the block's time, from when its port answers; gives its process id."""
+    """Runs a server during the block, once its port answers; gives its process id."""
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             while not _listens(port):

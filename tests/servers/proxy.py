@@ -1,4 +1,4 @@
-"""A server that writes down what it is asked, and answers itself or lets another server answer."""
+"""A server that records requests, and answers them itself or passes them on to another server."""
 
 import contextlib
 import http.client
@@ -16,11 +16,11 @@ _NOT_PASSED_ON = {"connection", "content-length", "date", "keep-alive", "server"
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked.
+    """A request.
 
     Attributes:
         method: GET, PUT, ...
-        path: With the query.
+        path: The path with the query.
         headers: By lower-case name.
         body: Its bytes.
     """
@@ -37,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What is answered."""
+    """A response."""
 
     status: int
     body: bytes = b""
@@ -49,9 +49,9 @@ class Proxy:
     """A running proxy.
 
     Attributes:
-        url: Where it listens.
-        requests: All that it was asked.
-        answer: Gives its own answer to a request, or None for the other server's.
+        url: Its URL.
+        requests: All requests so far.
+        answer: Returns the response to a request, or None to pass it on.
     """
 
     url: str
@@ -66,18 +66,18 @@ def proxy(
     delay_s: float = 0,
     certificate: Path | None = None,
 ) -> Iterator[Proxy]:
-    """Runs a proxy for the block's time.
+    """Runs a proxy during the block.
 
     Args:
         behind: URL of the server behind it.
         answer: As in Proxy.
-        delay_s: How far away it pretends to be: the seconds that it takes over each request.
+        delay_s: The delay of each response, as of a server far away.
         certificate: Folder of cert.pem and key.pem for localhost, to speak HTTPS.
     """
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"  # connections are kept, as a store keeps them
-        wbufsize = 1 << 16  # an answer in one piece, or each costs a delayed acknowledgement
+        protocol_version = "HTTP/1.1"  # keeps connections alive, as a store does
+        wbufsize = 1 << 16  # sends a response in one piece, which avoids delayed acknowledgements
 
         def _handle(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -121,7 +121,7 @@ class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        pass  # clients hang up when they end
+        pass  # clients close connections when they end
 
 
 def forward(server: str, request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""The record of a run, written as its steps write it, by servers that only pretend to run them."""
+"""Records of runs as the steps would write them, for services that only pretend to run steps."""
 
 from collections.abc import Mapping
 
@@ -11,12 +11,12 @@ _CLASSES = {"daisy": 8, "rose": 8, "tulip": 8}
 
 
 def write_record(step: str, parameters: Mapping[str, str], outcome: str) -> None:
-    """Writes what a step of a run records.
+    """Writes a step's part of the record of a run.
 
     Args:
-        step: The step; most record nothing.
-        parameters: Of the pipeline.
-        outcome: What the run comes to: accepted, refused or nothing new.
+        step: The step; most do not record anything.
+        parameters: The pipeline's parameters.
+        outcome: The run's outcome: accepted, refused or nothing new.
     """
     record, run = parameters["record_uri"], parameters["run_id"]
     if step == "snapshot":

@@ -1,7 +1,7 @@
-"""S3 on this machine: moto's server.
+"""A local S3: moto's server.
 
-It looks whether an object is there before it writes one that must be new, and another thread
-may write between; so a proxy before it lets such writes in one after the other.
+When an object must be new, moto checks whether it exists and then writes it, and another thread may write in
+between; so a proxy passes such requests on one at a time.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from tests.servers.store import Store
 
 @contextlib.contextmanager
 def running_s3() -> Iterator[Store]:
-    """Runs the server for the block's time."""
+    """Runs the server during the block."""
     port = free_port()
     moto = f"http://127.0.0.1:{port}"
 
@@ -34,7 +34,7 @@ def running_s3() -> Iterator[Store]:
 
 
 def environment(url: str) -> dict[str, str]:
-    """Returns what points a process and its children to a server; any credentials will do."""
+    """Returns the variables that direct a process and its children to a server, with any credentials."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "tester",
@@ -46,7 +46,7 @@ def environment(url: str) -> dict[str, str]:
 
 
 def one_after_the_other(moto: str) -> Callable[[Request], Answer | None]:
-    """Returns what lets one conditional write in at a time."""
+    """Returns a handler that passes conditional writes on one at a time."""
     lock = threading.Lock()
 
     def answer(request: Request) -> Answer | None:
@@ -59,6 +59,6 @@ def one_after_the_other(moto: str) -> Callable[[Request], Answer | None]:
 
 
 def written(request: Request) -> str | None:
-    """Returns the name of the object that a request writes whole."""
+    """Returns the name of the object that a request writes."""
     _, _, name = unquote(urlsplit(request.path).path).lstrip("/").partition("/")
     return name if request.method == "PUT" and name else None

@@ -1,4 +1,4 @@
-"""A mail server that keeps what it is sent, and refuses what it is told to refuse."""
+"""A mail server that keeps the mail it accepts, and refuses what a test tells it to."""
 
 import contextlib
 import email
@@ -23,13 +23,13 @@ class MailServer:
     """A running mail server.
 
     Attributes:
-        port: Where it listens, on localhost.
-        answers: Recipient -> what it is answered first, one after the other, before it is accepted.
-        at_end: What is answered to whole letters first, likewise.
-        letters: What was accepted.
-        recipients: Of each letter.
-        encrypted: Whether each letter came through TLS.
-        asked: How often a recipient was named.
+        port: Its port on localhost.
+        answers: Recipient -> the responses given in turn before it is accepted.
+        at_end: The responses given in turn after whole messages before one is accepted.
+        letters: The accepted messages.
+        recipients: The recipients of each message.
+        encrypted: For each message, True if it came through TLS.
+        asked: The number of recipients named so far.
     """
 
     port: int
@@ -41,7 +41,7 @@ class MailServer:
     asked: int = 0
 
     async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802
-        """As aiosmtpd wants it."""
+        """Called by aiosmtpd."""
         self.asked += 1
         if answers := self.answers.get(address):
             return answers.pop(0)
@@ -49,7 +49,7 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802
-        """As aiosmtpd wants it."""
+        """Called by aiosmtpd."""
         if self.at_end:
             return self.at_end.pop(0)
         letter = email.message_from_bytes(envelope.content, policy=email.policy.default)
@@ -61,10 +61,10 @@ class MailServer:
 
 @contextlib.contextmanager
 def running_smtp(security: str = "none", certificate: Path | None = None) -> Iterator[MailServer]:
-    """Runs a mail server for the block's time.
+    """Runs a mail server during the block.
 
     Args:
-        security: none; or starttls or tls, which takes letters of `USER` with `PASSWORD` only.
+        security: none, starttls or tls; the last two require `USER` and `PASSWORD`.
         certificate: Folder of cert.pem and key.pem for localhost.
     """
     running = MailServer(free_port())

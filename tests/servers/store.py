@@ -1,4 +1,4 @@
-"""An object store that runs on this machine."""
+"""An object store that runs locally."""
 
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,11 +12,11 @@ class Store:
     """A running store.
 
     Attributes:
-        scheme: Of its addresses.
-        url: Where it listens.
-        environment_at: Gives what points a process and its children to a URL, of this or of a proxy before it.
-        make_bucket: Makes a bucket of a name.
-        written: Gives the name of the object that a request writes, in its bucket; None of other requests.
+        scheme: The scheme of its addresses.
+        url: Its URL.
+        environment_at: Returns the variables that direct a process and its children to a URL, the store's or a proxy's.
+        make_bucket: Creates a bucket with a name.
+        written: Returns the name in its bucket of the object that a request writes; None for other requests.
     """
 
     scheme: str
@@ -27,11 +27,11 @@ class Store:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What points a process and its children to it."""
+        """The variables that direct a process and its children to it."""
         return self.environment_at(self.url)
 
     def new_bucket(self) -> str:
-        """Makes a bucket that nobody else uses and returns its address."""
+        """Creates a bucket with a unique name and returns its address."""
         name = f"bucket-{uuid.uuid4().hex}"
         self.make_bucket(name)
         return f"{self.scheme}://{name}"

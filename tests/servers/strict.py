@@ -1,10 +1,10 @@
-"""What generated API clients leave to their servers: words that the definition of the API does not know."""
+"""A check that generated API clients leave to their servers: fields that the API does not define."""
 
 from typing import Any
 
 
 def check_known(values: dict[str, Any], kind: Any, models: Any) -> None:
-    """Checks the words of an object, all the way down.
+    """Checks the fields of an object, recursively.
 
     Args:
         values: The object.
@@ -12,7 +12,7 @@ def check_known(values: dict[str, Any], kind: Any, models: Any) -> None:
         models: The module that holds the models.
 
     Raises:
-        ValueError: Naming the first word that is unknown.
+        ValueError: If the API does not define a field; names the first.
     """
     names = {key: name for name, key in kind.attribute_map.items()}
     for key, value in values.items():

@@ -1,7 +1,7 @@
-"""Vertex AI Pipelines and Cloud Logging on this machine: gRPC, made of the messages that Google publishes.
+"""A fake Vertex AI Pipelines and Cloud Logging over gRPC, built from Google's published messages.
 
-It checks what it gets as the service does, and goes through a job's steps one by one, each time it is
-asked how far the job is, writing the record as the steps would. Its scheduler is in vertex_schedules.py.
+It checks requests as the service does. Each time it is asked for the state of a job, it takes the job one step
+further and writes the record as the steps would. Its scheduler is in vertex_schedules.py.
 """
 
 import contextlib
@@ -41,18 +41,18 @@ _JobState = vertex.PipelineState
 
 @dataclass(frozen=True)
 class Play:
-    """How a job goes.
+    """How a job proceeds.
 
     Attributes:
         outcome: accepted, refused or nothing new, if no step fails.
-        fails: The step that does.
-        error: What the service says of the failure.
+        fails: The step that fails.
+        error: The service's message for the failure.
         log: What the step printed.
-        started: Whether its container started, and there is a log.
-        in_custom_job: Whether its container only started a custom job, which has the log.
+        started: True if its container started, so that there is a log.
+        in_custom_job: True if its container only started a custom job, which has the log.
         cached: Steps that are answered from the cache.
-        stops_at: A step that goes on until the test says otherwise, or "".
-        job_error: What the service says of a job that fails before any step runs.
+        stops_at: A step that runs until the test ends it, or "".
+        job_error: The service's message for a job that fails before any step.
     """
 
     outcome: str = record.ACCEPTED
@@ -68,13 +68,13 @@ class Play:
 
 @dataclass
 class Fault:
-    """An answer that goes wrong.
+    """A failing response.
 
     Attributes:
-        code: What is answered instead.
-        message: With what words.
-        times: How often.
-        done: Whether what was asked is done all the same, and only the answer is lost.
+        code: The status code.
+        message: The message.
+        times: The number of failing responses.
+        done: True if the request is carried out and only the response is lost.
     """
 
     code: grpc.StatusCode
@@ -85,17 +85,17 @@ class Fault:
 
 @dataclass
 class Vertex:
-    """A running service.
+    """A running fake service.
 
     Attributes:
-        google: Who may come in.
-        host: Where it listens.
-        play: How the jobs go that are created from now on.
+        google: The accounts that may call it.
+        host: Its HOST:PORT.
+        play: How jobs created from now on proceed.
         faults: By method.
         jobs: By resource name.
-        numbers: Of the jobs, by resource name: the service's own ids, which runs without one of ours are recorded by.
+        numbers: The service's own ids of the jobs, by resource name; runs without a run id are recorded under them.
         calls: The methods called, in order.
-        scheduler: What has jobs run again and again.
+        scheduler: The schedules.
     """
 
     google: Google
@@ -114,23 +114,23 @@ class Vertex:
 
     @property
     def job(self) -> vertex.PipelineJob:
-        """The one job there is."""
+        """The only job."""
         (job,) = self.jobs.values()
         return job
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The pipeline of the one job there is."""
+        """The pipeline of the only job."""
         return dict(plain(self.job)["pipelineSpec"])
 
     def reset(self) -> None:
-        """Forgets all that was asked and scripted."""
+        """Forgets all requests and scripted behaviour."""
         self.play, self.scheduler = Play(), Schedules(self.start)
         for kept in (self.faults, self.jobs, self.numbers, self.calls, self._acts, self._logs):
             kept.clear()
 
     def finish(self, name: str) -> None:
-        """Lets a job go on to its end."""
+        """Takes a job to its end."""
         for _ in self._acts[name]:
             pass
 
@@ -178,7 +178,7 @@ class Vertex:
         if not query or request.order_by != "timestamp desc" or list(request.resource_names) != [f"projects/{PROJECT}"]:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"Unparseable filter or no such resource: {request}")
         lines = [line for job in re.findall(r"\d+", query[1]) for line in self._logs.get(job, ())]
-        # The agent keeps lines in one of two ways.
+        # The agent stores a line in one of two ways.
         entries = [
             LogEntry(json_payload={"message": line}) if number % 2 else LogEntry(text_payload=f"{line}\n")
             for number, line in enumerate(lines)
@@ -186,7 +186,7 @@ class Vertex:
         return ListLogEntriesResponse(entries=entries[::-1][: request.page_size])
 
     def answer(self, method: str, act: Callable[..., Any]) -> Callable[..., Any]:
-        """Returns what a method does when called: lets in, goes wrong as scripted, acts."""
+        """Returns a method's handler: it authenticates, fails if scripted to, and acts."""
 
         def handle(request: Any, context: grpc.ServicerContext) -> Any:
             with self._lock:
@@ -208,13 +208,13 @@ class Vertex:
     def _check_caller(self, request: Any, given: dict[str, Any]) -> None:
         if not self.google.knows(given.get("authorization", "")):
             raise Refused(grpc.StatusCode.UNAUTHENTICATED, "Request had invalid authentication credentials.")
-        for key in ("parent", "name"):  # how the service finds where the resource lives
+        for key in ("parent", "name"):  # by which requests are routed
             routing = urllib.parse.parse_qs(given.get("x-goog-request-params", ""))
             if hasattr(request, key) and routing.get(key) != [getattr(request, key)]:
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "The routing header names another resource.")
 
     def _acting(self, job: vertex.PipelineJob, play: Play) -> Iterator[None]:
-        """Goes on by a step's beginning or end at a time."""
+        """Advances by the start or end of one step at a time."""
         yield
         if play.job_error:
             job.state, job.error.message = _JobState.PIPELINE_STATE_FAILED, play.job_error
@@ -268,11 +268,11 @@ class Vertex:
 
 @contextlib.contextmanager
 def running_vertex(google: Google) -> Iterator[Vertex]:
-    """Runs the service over TLS on a free loopback port for the block's time."""
+    """Runs the service over TLS on a free loopback port during the block."""
     service = Vertex(google)
 
     def of(verb: str) -> Callable[[Any], Any]:
-        return lambda request: getattr(service.scheduler, verb)(request)  # another after a reset
+        return lambda request: getattr(service.scheduler, verb)(request)  # `reset` replaces it
 
     server = grpc.server(ThreadPoolExecutor(4))
     services = {
@@ -312,7 +312,7 @@ def _handlers(service: Vertex, name: str, methods: dict[str, Any]) -> grpc.Gener
     handlers = {
         method: grpc.unary_unary_rpc_method_handler(
             service.answer(method, act),
-            # Google's newer messages and the plain ones of protobuf say it in two ways.
+            # Google's newer messages and plain protobuf messages have different methods.
             request_deserializer=getattr(request, "deserialize", None) or request.FromString,
             response_serializer=getattr(response, "serialize", None) or response.SerializeToString,
         )

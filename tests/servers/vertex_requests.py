@@ -1,4 +1,4 @@
-"""How a Vertex AI of this machine says no."""
+"""How the fake Vertex AI refuses requests."""
 
 import re
 from typing import Any
@@ -15,7 +15,7 @@ PARENT = f"projects/{PROJECT}/locations/{LOCATION}"
 
 
 class Refused(Exception):
-    """The service does not take a request."""
+    """The service refuses a request."""
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
@@ -23,7 +23,7 @@ class Refused(Exception):
 
 
 def check_parent(parent: str) -> None:
-    """Refuses another project, and what is no location of this one."""
+    """Refuses another project or location."""
     if not parent.startswith(f"projects/{PROJECT}/"):
         message = f"Permission 'aiplatform.pipelineJobs.list' denied on resource '{parent}' (or it may not exist)."
         raise Refused(grpc.StatusCode.PERMISSION_DENIED, message)
@@ -38,7 +38,7 @@ def check_job(job: vertex.PipelineJob) -> None:
 
 
 def plain(job: vertex.PipelineJob) -> dict[str, Any]:
-    """Returns a job as JSON has it."""
+    """Returns a job as JSON values."""
     return dict(json_format.MessageToDict(vertex.PipelineJob.pb(job)))
 
 

@@ -1,4 +1,4 @@
-"""The scheduler of a Vertex AI of this machine; it fires when a test says so."""
+"""The scheduler of the fake Vertex AI; a test decides when a schedule is due."""
 
 import re
 import zoneinfo
@@ -37,7 +37,7 @@ class Schedules:
 
     @property
     def one(self) -> vertex.Schedule:
-        """The one schedule there is."""
+        """The only schedule."""
         (schedule,) = self.known.values()
         return schedule
 
@@ -86,7 +86,7 @@ class Schedules:
         return self._change(request, _State.PAUSED, _State.ACTIVE)
 
     def delete(self, request: vertex.DeleteScheduleRequest) -> operations_pb2.Operation:
-        """Begins to; it is done when somebody asks for that."""
+        """Starts a deletion, which is carried out when its operation is asked for."""
         self.get(request)
         operation = f"{request.name}/operations/{len(self._deletions) + 1}"
         self._deletions[operation] = request.name

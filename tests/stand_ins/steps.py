@@ -20,7 +20,7 @@ def train(
     model: dsl.Output[dsl.Model],
 ) -> None:
     """Remembers the training images."""
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
 
     with running("train", state_uri):
         from components.train import checkpoint
@@ -51,7 +51,7 @@ def evaluate(
     summary: dsl.Output[dsl.Markdown],
 ) -> str:
     """Judges accuracy, and the drop of it from the live release."""
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
 
     run = run_id or job_id
     with running("evaluate", state_uri, run):
@@ -82,7 +82,7 @@ def export(
     exported: dsl.Output[dsl.Model],
 ) -> None:
     """Copies the model to where a release has it."""
-    from petalflow.run.frame import running
+    from petalflow.run.execution import running
 
     with running("export", state_uri):
         from petalflow.model.serving import Serving

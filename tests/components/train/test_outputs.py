@@ -3,6 +3,7 @@ import json
 import logging
 import math
 import subprocess
+import sys
 import time
 from pathlib import Path
 
