@@ -55,9 +55,10 @@ _LONGEST = {
     )
 }
 
-# No deadline for an example: a busy machine must not fail a test.
-hypothesis.settings.register_profile("petalflow", deadline=None)
-hypothesis.settings.load_profile("petalflow")
+# No deadline for an example: a busy machine must not fail a test. HYPOTHESIS_PROFILE=thorough looks longer.
+hypothesis.settings.register_profile("petalflow", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "petalflow"))
 
 MakeFlowers = Callable[..., Path]
 WriteIdx = Callable[[Path, NDArray[np.uint8]], None]
