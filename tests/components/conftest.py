@@ -15,7 +15,7 @@ MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (200, 50, 40)}
 IMAGES_PER_CLASS = 90
-# Every so many images the label is wrong, so that there are mistakes to be found.
+# The first of every 12 images of a class has a wrong label, so that there are mistakes to find.
 WRONG_EVERY = 12
 
 

@@ -94,7 +94,7 @@ def test_base_converts_photos_to_a_dataset(dataset, work) -> None:
 
 
 def test_cpu_trains_and_exports_and_base_releases(dataset, work) -> None:
-    said = run(
+    output = run(
         CPU,
         work,
         f"""
@@ -106,17 +106,19 @@ def test_cpu_trains_and_exports_and_base_releases(dataset, work) -> None:
             --set litert=false
         """,
     )
-    assert said.startswith("TensorFlow computes on CPU:0\n")
+    assert output.startswith("TensorFlow computes on CPU:0\n")
     made_from = f"--export export --evaluation evaluation --dataset {dataset}"
     release = f"python -m components.release {made_from} --registry models --name flowers --run-id by-hand"
-    told = "mkdir -p records/by-hand; python -m components.notify --record-uri records --run-id by-hand --name flowers"
-    run(BASE, work, f"{release}\n{told}")
+    notify = (
+        "mkdir -p records/by-hand; python -m components.notify --record-uri records --run-id by-hand --name flowers"
+    )
+    run(BASE, work, f"{release}\n{notify}")
     assert (work / "models" / "flowers" / "1" / "saved_model.pb").is_file()
 
 
 @pytest.mark.parametrize(("name", "tensorflow"), [(BASE, False), (CPU, True)])
 def test_the_contents_of_a_container_image(name, tensorflow, work) -> None:
-    said = run(
+    output = run(
         name,
         work,
         """
@@ -128,7 +130,7 @@ def test_the_contents_of_a_container_image(name, tensorflow, work) -> None:
         find components petalflow pipeline -name '*.pyc' | wc -l
         """,
     )
-    sound, source, has_tensorflow, *files, compiled = said.splitlines()
+    sound, source, has_tensorflow, *files, compiled = output.splitlines()
     assert sound == "No broken requirements found."
     assert source == source_hash()
     assert has_tensorflow == ("tensorflow" if tensorflow else "without")

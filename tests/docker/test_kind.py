@@ -49,12 +49,12 @@ class Machine:
         for name in NEW_ENOUGH:
             self.have(name, NEW_ENOUGH[name])
 
-    def have(self, name: str, says: str) -> None:
+    def have(self, name: str, output: str) -> None:
         script = f"""\
             #!/usr/bin/env bash
             echo {name} "$@" >> {self.calls}
             [[ "$*" == *version* ]] || exit 1
-            echo '{says}'
+            echo '{output}'
             """
         (self.path / name).write_text(re.sub("^ +", "", script, flags=re.MULTILINE))
         (self.path / name).chmod(0o755)

@@ -72,7 +72,7 @@ class Place:
         return {step["name"]: step["state"] for step in self.file()["steps"]}
 
     def versions(self) -> list[int]:
-        """Returns what is released; leftovers beside it would show as an error."""
+        """Returns the released versions; fails if anything else is in their folder."""
         home = self.registry / "digits"
         return sorted(int(path.name) for path in home.iterdir()) if home.exists() else []
 

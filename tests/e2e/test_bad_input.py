@@ -25,14 +25,14 @@ def two_classes(folder: Path, write: Callable[[Path], object] = draw) -> Path:
 def expect(place: Place, settings: tuple[str, ...], code: int, *words: str) -> None:
     ended = place.run(*settings)
     assert ended.code == code, ended.output + ended.errors
-    said = ended.errors.strip()
-    line = next(line for line in said.splitlines() if line.startswith("petalflow: error: "))
+    printed = ended.errors.strip()
+    line = next(line for line in printed.splitlines() if line.startswith("petalflow: error: "))
     for word in words:
         assert word in line, line
     assert "Traceback" not in ended.output + ended.errors
     assert not (place.registry / "digits").exists()
     if code == 2:
-        assert said == line, "only one line"
+        assert printed == line, "only one line"
         assert not place.out.exists(), "must be found before anything is made"
 
 

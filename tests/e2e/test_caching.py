@@ -158,8 +158,8 @@ def test_photos_that_drifted_since_the_live_release_stop_the_run_before_training
     assert ended.code == 1
     assert "validate: the dataset violates 4 limits: max_brightness_drift (brightness): " in ended.errors
     assert {place.states()[step] for step in ("train", "evaluate", "export", "release")} == {"skipped"}
-    said = max(place.out.glob("steps/*/validate/validation/validation.json"))
-    assert json.loads(said.read_text())["baseline"] == {"compared": True, "name": "release 7", "why": ""}
-    assert "FAILED" in said.with_suffix(".txt").read_text()
+    validation = max(place.out.glob("steps/*/validate/validation/validation.json"))
+    assert json.loads(validation.read_text())["baseline"] == {"compared": True, "name": "release 7", "why": ""}
+    assert "FAILED" in validation.with_suffix(".txt").read_text()
 
     refused(place.run(*SETTINGS, REFUSED, *(f"validate.max_{what}_drift=null" for what in ("brightness", "colour"))))

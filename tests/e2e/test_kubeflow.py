@@ -65,8 +65,8 @@ def test_ctrl_c_does_not_stop_the_run(cluster) -> None:
         left.send_signal(signal.SIGINT)
         _, errors = left.communicate()
     assert left.returncode == 130
-    (said,) = errors.strip().splitlines()
-    assert f"the run continues ({cluster.service.url}/#/runs/details/" in said
+    (line,) = errors.strip().splitlines()
+    assert f"the run continues ({cluster.service.url}/#/runs/details/" in line
     assert cluster.service.run.state == "RUNNING"
 
 

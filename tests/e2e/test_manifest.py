@@ -33,7 +33,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..
         ["photos/rose/conflict.jpg", "rose", "", "", ""],
         ["photos/gone.jpg", "rose", "", "", ""],
         ["photos/rose", "rose", "", "", ""],
-        ["photos/unsaid.jpg", "", "", "", ""],
+        ["photos/unlabelled.jpg", "", "", "", ""],
     ]
     with (folder / "m.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([HEADER, *rows])
@@ -66,7 +66,7 @@ def test_records_hold_what_the_rows_of_the_manifest_state(manifest: Path, tmp_pa
     assert {group for group, of_group in splits.items() if of_group == {"test"}} == {"g0", "g1", "g2"}
     # The original of the copy is in test with its group; the other image has two labels.
     left = {"photos/copy.jpg", "photos/daisy/001.jpg", "photos/rose/conflict.jpg"}
-    assert set(rows) == left | {"photos/gone.jpg", "photos/rose", "photos/unsaid.jpg"}
+    assert set(rows) == left | {"photos/gone.jpg", "photos/rose", "photos/unlabelled.jpg"}
     counts = dataset.statistics
     assert counts["duplicates"] == 1
     assert counts["rejects"] == {"conflicting_labels": 2, "missing": 1, "no_label": 1, "not_a_file": 1}

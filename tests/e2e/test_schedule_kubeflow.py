@@ -29,8 +29,8 @@ def test_the_life_of_a_schedule(cluster) -> None:
     assert len(listed) == 2
     assert listed[1].split()[-1] == "paused"
     shown = cluster.of_schedule("show", "flowers").output
-    for said in (f"{cluster.volume}/photos", f"{cluster.volume}/models", records, "/#/recurringrun/details/"):
-        assert said in shown
+    for expected in (f"{cluster.volume}/photos", f"{cluster.volume}/models", records, "/#/recurringrun/details/"):
+        assert expected in shown
     assert "flowers is resumed; next run" in cluster.of_schedule("resume", "flowers").output
     assert list(cluster.service.runs) == [run.run_id], "missed runs are not made up for"
 
@@ -43,13 +43,13 @@ def test_the_life_of_a_schedule(cluster) -> None:
 
 
 def test_bad_input_is_reported_in_one_line_and_creates_nothing(cluster) -> None:
-    for options, said in (
+    for options, expected in (
         (("--cron", "0 3 30 2 *"), "never due"),
         (FIRSTS, "--set kubeflow.cron_timezone=Europe/Berlin"),
     ):
         ended = cluster.schedule(*options)
         assert (ended.code, len(ended.errors.strip().splitlines())) == (2, 1)
-        assert said in ended.errors
+        assert expected in ended.errors
     assert not cluster.service.calls
 
     assert cluster.schedule(*MONDAYS).code == 0

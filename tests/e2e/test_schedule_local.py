@@ -112,8 +112,8 @@ def test_a_source_missing_when_the_schedule_fires_is_recorded(home, digits, tmp_
     assert "does not exist" in record["end"]["error"]
 
 
-@pytest.mark.parametrize(("overlap", "code", "said"), [("leave", 0, "skipped: "), ("wait", 1, "still going on")])
-def test_a_schedule_does_not_disturb_a_run_that_is_still_going_on(home, overlap: str, code: int, said: str) -> None:
+@pytest.mark.parametrize(("overlap", "code", "message"), [("leave", 0, "skipped: "), ("wait", 1, "still going on")])
+def test_a_schedule_does_not_disturb_a_run_that_is_still_going_on(home, overlap: str, code: int, message: str) -> None:
     from pipeline.running import locked
 
     wait = ("--set", f"snapshot.overlap={overlap}", "--set", "snapshot.overlap_wait_minutes=0.001")
@@ -121,7 +121,7 @@ def test_a_schedule_does_not_disturb_a_run_that_is_still_going_on(home, overlap:
     with locked(home.out):
         ended = home.fire(MONDAY)
     assert ended.code == code, ended.output + ended.errors
-    assert said in ended.output + ended.errors
+    assert message in ended.output + ended.errors
     assert not home.records()
 
 

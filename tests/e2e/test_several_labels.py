@@ -57,12 +57,12 @@ def test_every_label_is_judged_and_the_model_released(ended, place) -> None:
 
 def test_predict_names_every_label(ended, place) -> None:
     photos = [str(place.source.parent / f"{number:03d}.png") for number in range(7)]
-    answered = petalflow("predict", str(place.registry / "digits"), "--json", *photos)
-    assert answered.code == 0, answered.errors
-    said = [set(json.loads(line)["label"].split("|")) for line in answered.output.splitlines()]
-    meant = [{name for bit, name in enumerate(STRIPES) if (number + 1) >> bit & 1} for number in range(7)]
-    assert sum(one == other for one, other in zip(said, meant, strict=True)) >= 5
-    assert {"blue", "green"} in said
+    done = petalflow("predict", str(place.registry / "digits"), "--json", *photos)
+    assert done.code == 0, done.errors
+    predicted = [set(json.loads(line)["label"].split("|")) for line in done.output.splitlines()]
+    expected = [{name for bit, name in enumerate(STRIPES) if (number + 1) >> bit & 1} for number in range(7)]
+    assert sum(one == other for one, other in zip(predicted, expected, strict=True)) >= 5
+    assert {"blue", "green"} in predicted
 
 
 def test_a_second_run_is_compared_with_the_release(ended, place) -> None:

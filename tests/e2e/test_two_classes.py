@@ -24,11 +24,11 @@ import keras, numpy as np, tensorflow as tf
 
 folder, *files = sys.argv[1:]
 saved, model = tf.saved_model.load(folder), keras.saving.load_model(folder + "/model.keras")
-answer = saved.signatures["serving_default"](image_bytes=tf.constant([open(file, "rb").read() for file in files]))
+prediction = saved.signatures["serving_default"](image_bytes=tf.constant([open(file, "rb").read() for file in files]))
 pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
 print(json.dumps({
-    "scores": answer["scores"].numpy().tolist(),
-    "labels": [label.decode() for label in answer["label"].numpy()],
+    "scores": prediction["scores"].numpy().tolist(),
+    "labels": [label.decode() for label in prediction["label"].numpy()],
     "of_keras": model.predict(pixels.astype("float32"), verbose=0).tolist(),
     "of_saved": saved.signatures["pixels"](pixels=pixels)["scores"].numpy().tolist(),
     "ours": [name for name in sys.modules if name.split(".")[0] in ("petalflow", "components")],
@@ -66,23 +66,23 @@ def test_the_release_states_that_it_is_a_binary_classifier(release) -> None:
 
 
 def test_predict_gives_class_names_and_scores_that_add_up_to_1(release, photos) -> None:
-    answered = petalflow("predict", str(release), "--json", *photos)
-    assert answered.code == 0, answered.errors
-    answers = [json.loads(line) for line in answered.output.splitlines()]
-    assert [answer["label"] for answer in answers] == ["daisy", "tulip"]
-    for answer in answers:
-        assert set(answer["scores"]) == {"daisy", "tulip"}
-        assert sum(answer["scores"].values()) == pytest.approx(1)
-        assert answer["score"] == answer["scores"][answer["label"]] >= 0.5
+    ended = petalflow("predict", str(release), "--json", *photos)
+    assert ended.code == 0, ended.errors
+    predictions = [json.loads(line) for line in ended.output.splitlines()]
+    assert [prediction["label"] for prediction in predictions] == ["daisy", "tulip"]
+    for prediction in predictions:
+        assert set(prediction["scores"]) == {"daisy", "tulip"}
+        assert sum(prediction["scores"].values()) == pytest.approx(1)
+        assert prediction["score"] == prediction["scores"][prediction["label"]] >= 0.5
 
 
 def test_the_release_works_without_petalflow(release, photos) -> None:
     command = [sys.executable, "-c", STRANGER, str(release), *photos]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=release)
     assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
-    assert said["ours"] == []
-    assert said["labels"] == ["daisy", "tulip"]
-    assert all(sum(scores) == pytest.approx(1) for scores in said["scores"])
-    for (second,), scores in zip(said["of_keras"], said["of_saved"], strict=True):
+    loaded = json.loads(done.stdout)
+    assert loaded["ours"] == []
+    assert loaded["labels"] == ["daisy", "tulip"]
+    assert all(sum(scores) == pytest.approx(1) for scores in loaded["scores"])
+    for (second,), scores in zip(loaded["of_keras"], loaded["of_saved"], strict=True):
         assert scores == pytest.approx([1 - second, second], abs=1e-5)

@@ -76,8 +76,8 @@ def test_ctrl_c_does_not_stop_the_run(cloud) -> None:
         left.send_signal(signal.SIGINT)
         _, errors = left.communicate()
     assert left.returncode == 130
-    (said,) = errors.strip().splitlines()
-    assert "the run continues (https://console.cloud.google.com/" in said
+    (line,) = errors.strip().splitlines()
+    assert "the run continues (https://console.cloud.google.com/" in line
     assert cloud.service.job.state.name == "PIPELINE_STATE_RUNNING"
 
 
