@@ -23,14 +23,14 @@ def train(
     from petalflow.run.execution import running
 
     with running("train", state_uri):
-        from components.train import checkpoint
+        from components.train.checkpoints import remove_checkpoints, training_uri
         from petalflow.dataset import open_dataset
         from tests.stand_ins.nearest import learn
 
         learn(dataset.path, model.path)
         digest = open_dataset(dataset.path).digest()
         # A real training of the same settings may have been killed before this one.
-        checkpoint.remove(checkpoint.training_uri(state_uri, digest, train_config, code_version, baseline))
+        remove_checkpoints(training_uri(state_uri, digest, train_config, code_version, baseline))
 
 
 @dsl.component(base_image=BASE, install_kfp_package=False)

@@ -1,3 +1,4 @@
+import functools
 import json
 import logging
 from pathlib import Path
@@ -78,6 +79,10 @@ def make_backbone(name: str) -> keras.Model:
     return getattr(keras.applications, name)(include_top=False, weights=None, input_shape=(32, 32, 3))
 
 
+# For tests that do not change it.
+shared_backbone = functools.cache(make_backbone)
+
+
 @pytest.fixture(scope="module")
 def mobilenet() -> keras.Model:
     return make_backbone("MobileNetV2")
@@ -86,7 +91,7 @@ def mobilenet() -> keras.Model:
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "EfficientNetV2B0", "DenseNet121", "NASNetMobile"])
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.7])
 def test_both_parts_of_a_cut_backbone_compute_what_the_whole_computes(name: str, share: float) -> None:
-    backbone = make_backbone(name)
+    backbone = shared_backbone(name)
     first = first_trainable_layer(backbone, share)
     cut = find_cut(backbone, first)
     if cut is None:  # every later feature map is read together with an earlier one
