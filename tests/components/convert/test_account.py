@@ -41,7 +41,7 @@ def write(source: Path, root: Path, **settings: int) -> dict[str, str]:
     return write_rejects(root, str(source), ConvertSettings(max_image_mib=1, **settings), rejects, listing)
 
 
-def test_rejected_files_are_kept_once_under_their_hashes_and_large_ones_are_not(source: Path, tmp_path: Path) -> None:
+def test_rejected_files_are_copied_once_under_their_hashes_unless_too_large(source: Path, tmp_path: Path) -> None:
     files = write(source, tmp_path / "out")
     one, two = (hashlib.sha256(data).hexdigest() for data in (b"one", b"two"))
     assert files == {"a/1.txt": one, "a/2.txt": two, "b/1.txt": one}
@@ -54,7 +54,7 @@ def test_rejected_files_are_kept_once_under_their_hashes_and_large_ones_are_not(
     assert addresses == ["a/1.txt", "a/2.txt", "b/1.txt", "b/big.txt", "c/gone.jpg"]
 
 
-def test_a_file_that_changed_meanwhile_is_one_clear_error(source: Path, tmp_path: Path) -> None:
+def test_a_file_that_changed_since_it_was_listed_is_an_error(source: Path, tmp_path: Path) -> None:
     listing = open_source(str(source)).list()
     (source / "a" / "1.txt").write_bytes(b"new")
     rejects = [Reject("a/1.txt", "a", "not_an_image", "no")]
@@ -62,7 +62,7 @@ def test_a_file_that_changed_meanwhile_is_one_clear_error(source: Path, tmp_path
         write_rejects(tmp_path / "out", str(source), ConvertSettings(), rejects, listing)
 
 
-def test_no_more_files_are_copied_than_a_thousand_or_a_gibibyte(caplog: pytest.LogCaptureFixture) -> None:
+def test_at_most_a_thousand_files_and_one_gibibyte_are_copied(caplog: pytest.LogCaptureFixture) -> None:
     def chosen(sizes: list[int]) -> int:
         # Each twice, which counts once.
         items = [Item(f"{n}", ("a",), f"{n // 2:064d}", sizes[n // 2]) for n in range(2 * len(sizes))]
@@ -80,7 +80,7 @@ def test_no_more_files_are_copied_than_a_thousand_or_a_gibibyte(caplog: pytest.L
     ]
 
 
-def test_rejects_are_sorted_and_conflicts_say_between_what() -> None:
+def test_rejects_are_sorted_and_conflicts_name_their_labels() -> None:
     cat, dog = (Item(f"{label}/x.jpg", (label,), "f" * 64, 9) for label in ("cat", "dog"))
     missing = Reject("ant/y.jpg", "ant", "missing", "there is no such file")
     listing = Listing("class folders", (cat, dog), rejects=(missing,))
@@ -115,7 +115,7 @@ RESULTS = (
 )
 
 
-def test_statistics_add_up_the_shards_and_count_an_image_in_each_of_its_classes() -> None:
+def test_statistics_add_up_all_shards_and_count_an_image_in_each_of_its_classes() -> None:
     statistics = compute_statistics(LISTING, PLAN, RESULTS, [GONE, SMALL])
     assert (statistics["images"], statistics["records"], statistics["rewritten"]) == (5, 2, 2)
     assert (statistics["duplicates"], statistics["left_out"]) == (1, 0)
@@ -145,7 +145,7 @@ def test_an_image_left_out_on_purpose_is_accounted_for() -> None:
     assert summary_line(statistics) == line
 
 
-def test_a_thousand_classes_stay_some_megabytes() -> None:
+def test_statistics_of_a_thousand_classes_stay_below_three_mebibytes() -> None:
     items = tuple(Item(f"{n}.png", (f"species {n:04d}",), f"{n:064d}", 9) for n in range(1000))
     listing, some = Listing("class folders", items), summary(*range(0, 255, 5))
     plan = Plan(make_plan(listing, ConvertSettings()).shards, (), ())
@@ -157,9 +157,7 @@ def test_a_thousand_classes_stay_some_megabytes() -> None:
     assert len(json.dumps(statistics, indent=2)) < 3 << 20
 
 
-def test_people_read_an_account_with_an_example_of_each_reason(
-    tmp_path: Path, make_flowers: Callable[..., Path]
-) -> None:
+def test_the_account_shows_an_example_of_each_reason(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
     source = make_flowers(tmp_path / "source", ("daisy", "rose"), each=10)
     (source / "rose" / "a\n\x1b[31m.jpg").write_bytes(b"")
     (source / "rose" / "b.jpg").write_bytes(b"no image")

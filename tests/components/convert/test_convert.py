@@ -82,7 +82,7 @@ def test_the_dataset_opens_and_counts_its_records(conversion: Conversion) -> Non
         assert labels
 
 
-def test_each_record_is_its_file_with_its_label(conversion: Conversion) -> None:
+def test_each_record_has_the_bytes_and_the_label_of_its_file(conversion: Conversion) -> None:
     rewritten = []
     for record in conversion.records():
         data = (conversion.source / record.filename).read_bytes()
@@ -94,13 +94,13 @@ def test_each_record_is_its_file_with_its_label(conversion: Conversion) -> None:
     assert conversion.statistics["rewritten"] == 1
 
 
-def test_an_image_on_its_side_is_written_upright(conversion: Conversion, tmp_path: Path) -> None:
+def test_a_rotated_image_is_written_upright(conversion: Conversion, tmp_path: Path) -> None:
     (record,) = [record for record in conversion.records() if record.filename == "daisy/turned.jpg"]
     (tmp_path / "upright.jpg").write_bytes(record.image)
     assert Image.open(tmp_path / "upright.jpg").size == (20, 40)
 
 
-def test_the_same_image_twice_is_kept_once(conversion: Conversion) -> None:
+def test_of_identical_images_one_is_kept(conversion: Conversion) -> None:
     kept = {record.filename for record in conversion.records()}
     assert len({"daisy/000.jpg", "daisy/000 copy.jpg"} & kept) == 1
 
@@ -111,7 +111,7 @@ def test_an_image_under_two_labels_is_rejected_under_both(conversion: Conversion
     assert conflicts.isdisjoint(record.filename for record in conversion.records())
 
 
-def test_rejects_are_kept_with_their_reason(conversion: Conversion) -> None:
+def test_rejected_files_are_kept_with_their_reason(conversion: Conversion) -> None:
     rejects = conversion.rejects()
     assert sorted(rejects) == sorted(
         ["daisy/001.jpg", "glöckchen/cut #1.jpg", "rose/daisy.jpg", "rose/empty.png", "rose/notes.txt"]
@@ -123,7 +123,7 @@ def test_rejects_are_kept_with_their_reason(conversion: Conversion) -> None:
         assert reject["sentence"]
 
 
-def test_only_the_dataset_is_left_behind(conversion: Conversion) -> None:
+def test_no_temporary_files_remain(conversion: Conversion) -> None:
     assert sorted(path.name for path in conversion.out.parent.iterdir()) == ["out", "source"]
 
 
@@ -136,7 +136,7 @@ def test_only_the_dataset_is_left_behind(conversion: Conversion) -> None:
     ],
     ids=["again", "one thread", "two processes"],
 )
-def test_the_same_source_gives_the_same_bytes_wherever_it_lies_and_whoever_works(
+def test_equal_sources_give_equal_bytes_at_any_address_and_with_any_workers(
     conversion: Conversion, tmp_path: Path, settings: ConvertSettings
 ) -> None:
     shutil.copytree(conversion.source, tmp_path / "elsewhere")
@@ -154,7 +154,7 @@ def test_every_conversion_reports_its_progress_to_the_end(
         assert reports[-1] == Progress("convert", 63, 63, "images")  # a duplicate and a conflict are not read
 
 
-def test_the_size_of_shards_changes_where_records_lie_and_nothing_else(tmp_path: Path) -> None:
+def test_the_shard_size_changes_nothing_but_the_distribution_over_shards(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     for number in range(26):  # so many that the shards of train differ in length
         path = tmp_path / "source" / f"class {number % 2}" / f"{number}.png"
@@ -175,7 +175,7 @@ def test_the_size_of_shards_changes_where_records_lie_and_nothing_else(tmp_path:
     assert sum(map(len, found[1].values())) == 26
 
 
-def test_a_split_without_images_is_left_out(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
+def test_a_split_without_images_is_omitted(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
     source = make_flowers(tmp_path / "all", classes=("a", "b"), each=2)
     statistics = convert(str(source), tmp_path / "out", ConvertSettings())
     dataset = open_dataset(tmp_path / "out")
@@ -228,19 +228,21 @@ def failure(source: Path, out: Path, fingerprint: str | None = None) -> Petalflo
     return caught.value
 
 
-def test_a_source_of_another_fingerprint_is_one_line_and_leaves_nothing(conversion: Conversion, tmp_path: Path) -> None:
+def test_an_unexpected_fingerprint_is_an_error_of_one_line_and_leaves_nothing(
+    conversion: Conversion, tmp_path: Path
+) -> None:
     source = shutil.copytree(conversion.source, tmp_path / "source")
     before = open_source(str(source)).list().fingerprint
     (source / "daisy" / "new.jpg").write_bytes(b"one more")
     assert "changed since it was listed" in str(failure(source, tmp_path / "out", before))
 
 
-def test_a_source_of_that_fingerprint_is_converted(conversion: Conversion, tmp_path: Path) -> None:
+def test_a_source_with_the_expected_fingerprint_is_converted(conversion: Conversion, tmp_path: Path) -> None:
     fingerprint = conversion.statistics["fingerprint"]
     assert convert(str(conversion.source), tmp_path / "out", ConvertSettings(), fingerprint) == conversion.statistics
 
 
-def test_a_source_that_changes_while_it_is_read_is_one_line_and_leaves_nothing(
+def test_a_source_that_changes_while_it_is_read_is_an_error_of_one_line_and_leaves_nothing(
     tmp_path: Path, make_flowers: Callable[..., Path]
 ) -> None:
     source, out = make_flowers(tmp_path / "source", each=40), tmp_path / "out"
@@ -258,7 +260,7 @@ def test_a_source_that_changes_while_it_is_read_is_one_line_and_leaves_nothing(
     assert "changed while the source was read" in str(error)
 
 
-def test_no_readable_image_is_one_line_that_names_the_first_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_source_without_readable_images_is_an_error_that_names_the_first_reject(tmp_path: Path) -> None:
     for name in ("a/x.jpg", "b/y.jpg"):
         (tmp_path / "source" / name).parent.mkdir(parents=True)
         (tmp_path / "source" / name).write_text(f"no image, {name}")
@@ -267,43 +269,43 @@ def test_no_readable_image_is_one_line_that_names_the_first_and_leaves_nothing(t
     assert ".jpg: not an image" in str(error)
 
 
-def test_nothing_but_conflicts_is_no_readable_image_either(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
+def test_a_source_with_nothing_but_conflicts_is_an_error(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
     source = make_flowers(tmp_path / "source", classes=("a",), each=2)
     shutil.copytree(source / "a", source / "b")
     assert "has more than one label" in str(failure(source, tmp_path / "out"))
 
 
-def test_a_dataset_in_its_own_source_is_wrong_usage(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
+def test_an_output_folder_inside_the_source_is_a_usage_error(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
     source = make_flowers(tmp_path / "source", each=2)
     error = failure(source, source / "dataset")
     assert isinstance(error, UsageError)
     assert "lies in the source" in str(error)
 
 
-def test_a_missing_source_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_missing_source_is_a_usage_error(tmp_path: Path) -> None:
     assert isinstance(failure(tmp_path / "nowhere", tmp_path / "out"), UsageError)
 
 
-def test_a_folder_that_holds_something_is_not_overwritten(conversion: Conversion, tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_overwritten(conversion: Conversion, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="already holds something"):
         convert(str(conversion.source), tmp_path, ConvertSettings())
     assert all_files(tmp_path) == {"thesis.txt": b"mine"}
 
 
-def test_a_dataset_that_lost_a_shard_is_made_again(conversion: Conversion, tmp_path: Path) -> None:
+def test_an_incomplete_dataset_is_replaced(conversion: Conversion, tmp_path: Path) -> None:
     shutil.copytree(conversion.out, tmp_path / "out")
     (tmp_path / "out" / "test-00000-of-00001.tfrecord").unlink()
     convert(str(conversion.source), tmp_path / "out", ConvertSettings())
     assert all_files(tmp_path / "out") == all_files(conversion.out)
 
 
-def test_the_limits_of_the_settings_are_kept(conversion: Conversion, tmp_path: Path) -> None:
+def test_the_limits_of_the_settings_apply(conversion: Conversion, tmp_path: Path) -> None:
     statistics = convert(str(conversion.source), tmp_path / "out", ConvertSettings(min_side_px=32))
     assert statistics["rejects"] == {**conversion.statistics["rejects"], "too_small": 1}  # the one on its side
 
 
-def test_a_source_can_lie_in_an_object_store(conversion: Conversion, tmp_path: Path) -> None:
+def test_a_source_can_be_in_an_object_store(conversion: Conversion, tmp_path: Path) -> None:
     storage.copy_tree(str(conversion.source), "memory://convert/source")
     convert("memory://convert/source", tmp_path / "out", ConvertSettings())
     storage.remove("memory://convert")
@@ -340,7 +342,7 @@ def test_every_messy_file_is_a_record_or_a_reject(shared_data: Path, tmp_path: P
     assert statistics["rejects"] == {"not_an_image": 1, "unreadable": 3}
 
 
-def test_a_digest_is_of_the_records(tiny_dataset, tiny_dataset_otherwise, tmp_path) -> None:
+def test_the_digest_depends_on_the_records(tiny_dataset, tiny_dataset_otherwise, tmp_path) -> None:
     convert(str(tiny_dataset.parent / "source"), tmp_path / "again", ConvertSettings())
     one, same, other = (open_dataset(root) for root in (tiny_dataset, tmp_path / "again", tiny_dataset_otherwise))
     assert one.fingerprint == same.fingerprint == other.fingerprint

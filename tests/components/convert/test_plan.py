@@ -26,7 +26,7 @@ def number(count: int) -> list[str]:
 
 
 @given(keys, own_splits)
-def test_the_split_depends_on_nothing_but_the_content(sha256: str, own: set[str]) -> None:
+def test_the_split_depends_only_on_the_content(sha256: str, own: set[str]) -> None:
     one, other = Item("a/1", ("daisy",), sha256, 5), Item("b/2", ("rose",), sha256, 7)
     assert assign_split(one, own) == assign_split(other, own) in SPLITS
 
@@ -45,7 +45,7 @@ def test_the_splits_are_80_10_10() -> None:
     }
 
 
-def test_the_split_is_the_documented_hash_so_that_no_version_moves_an_image() -> None:
+def test_the_split_follows_from_the_documented_hash() -> None:
     for sha256 in number(500):
         place = int(hashlib.sha256(f"split:{sha256}".encode()).hexdigest()[:16], 16) / 2**64
         expected = "train" if place < 0.8 else "validation" if place < 0.9 else "test"
@@ -53,12 +53,12 @@ def test_the_split_is_the_documented_hash_so_that_no_version_moves_an_image() ->
 
 
 @given(keys, st.sampled_from(["validation", "test"]), own_splits)
-def test_the_sources_own_split_wins(sha256: str, split: str, own: set[str]) -> None:
+def test_the_sources_own_split_takes_precedence(sha256: str, split: str, own: set[str]) -> None:
     assert assign_split(item(sha256, split=split), own | {split}) == split
 
 
 @given(keys)
-def test_train_stays_whole_when_the_source_has_all_splits(sha256: str) -> None:
+def test_train_stays_whole_if_the_source_has_all_splits(sha256: str) -> None:
     assert assign_split(item(sha256, split="train"), set(SPLITS)) == "train"
 
 
@@ -66,18 +66,18 @@ def test_train_stays_whole_when_the_source_has_all_splits(sha256: str) -> None:
     ("own", "shares"),
     [({"train", "test"}, {"train": 0.9, "validation": 0.1}), ({"train", "validation"}, {"train": 0.9, "test": 0.1})],
 )
-def test_a_split_that_the_source_lacks_is_a_tenth_of_train(own: set[str], shares: dict[str, float]) -> None:
+def test_a_missing_split_gets_a_tenth_of_train(own: set[str], shares: dict[str, float]) -> None:
     counts = Counter(assign_split(item(sha256, split="train"), own) for sha256 in number(20_000))
     assert {split: round(count / 20_000, 2) for split, count in counts.items()} == shares
 
 
 @given(keys, own_splits)
-def test_an_image_goes_to_no_split_that_the_source_fills_itself(sha256: str, own: set[str]) -> None:
+def test_no_image_is_added_to_the_sources_own_validation_and_test(sha256: str, own: set[str]) -> None:
     assert assign_split(item(sha256, split="train"), own) not in own - {"train"}
 
 
 @given(keys, keys, st.sampled_from(SPLITS), own_splits)
-def test_the_split_named_for_one_of_a_group_is_that_of_all(first: str, second: str, split: str, own: set[str]) -> None:
+def test_the_split_of_one_image_applies_to_its_whole_group(first: str, second: str, split: str, own: set[str]) -> None:
     one, other = item(first, group="patient 7", split=split), item(second, group="patient 7")
     group_splits = find_group_splits([other, one])
     assert named_split(other, group_splits) == split
@@ -85,13 +85,13 @@ def test_the_split_named_for_one_of_a_group_is_that_of_all(first: str, second: s
     assert named_split(item(second), group_splits) is None
 
 
-def test_two_splits_for_one_group_are_one_line_that_names_it() -> None:
+def test_a_group_in_two_splits_is_an_error_that_names_it() -> None:
     torn = [item("x", group="patient 7", split="train"), item("y"), item("z", group="patient 7", split="test")]
     with pytest.raises(UsageError, match=r"group 'patient 7' is in train \(a\) and in test \(a\); assign all images"):
         find_group_splits(torn)
 
 
-def test_what_has_no_split_goes_where_the_source_names_none() -> None:
+def test_images_without_a_split_go_to_the_missing_splits() -> None:
     counts = Counter(assign_split(item(sha256), {"test"}) for sha256 in number(20_000))
     assert {split: round(count / 20_000, 2) for split, count in counts.items()} == {"train": 0.9, "validation": 0.1}
 
@@ -150,7 +150,7 @@ def test_the_sources_own_splits_are_kept(facts_and_splits: list) -> None:
 
 
 @given(sources)
-def test_content_under_two_labels_is_a_conflict_wherever_it_stands(facts: list) -> None:
+def test_content_with_two_labels_is_a_conflict_in_any_folder(facts: list) -> None:
     source = listing(facts)
     labels: dict[str, set[str]] = {}
     for item in source.items:
@@ -160,7 +160,7 @@ def test_content_under_two_labels_is_a_conflict_wherever_it_stands(facts: list) 
 
 
 @given(sources, st.integers(1, 4096), st.integers(1, 4096))
-def test_the_size_of_shards_changes_no_split_and_no_order(facts: list, one: int, other: int) -> None:
+def test_the_shard_size_changes_neither_splits_nor_order(facts: list, one: int, other: int) -> None:
     first, second = make_plan(listing(facts), one), make_plan(listing(facts), other)
     for split in SPLITS:
         orders = [
@@ -172,7 +172,7 @@ def test_the_size_of_shards_changes_no_split_and_no_order(facts: list, one: int,
 
 
 @given(sources, st.integers(1, 4096))
-def test_shards_are_numbered_even_and_never_empty(facts: list, shard_mib: int) -> None:
+def test_shards_are_numbered_balanced_and_never_empty(facts: list, shard_mib: int) -> None:
     plan = make_plan(listing(facts), shard_mib)
     for split in SPLITS:
         shards = [shard for shard in plan.shards if shard.split == split]
@@ -182,7 +182,7 @@ def test_shards_are_numbered_even_and_never_empty(facts: list, shard_mib: int) -
         assert max(sizes, default=0) - min(sizes, default=0) <= 1
 
 
-def test_there_are_as_many_shards_as_the_size_asks_for() -> None:
+def test_the_number_of_shards_follows_from_the_shard_size() -> None:
     source = listing([(content, "daisy", 10) for content in range(1000)])
     train = [shard for shard in make_plan(source, 1000).shards if shard.split == "train"]
     assert len(train) == round(sum(len(shard.items) for shard in train) * 10 / 1000) == 8
@@ -198,7 +198,7 @@ def test_there_are_as_many_shards_as_the_size_asks_for() -> None:
     assert len(make_plan(listing([(content, "daisy", 1) for content in range(1000)]), 4096).shards) == 3
 
 
-def test_an_image_too_many_times_is_kept_once() -> None:
+def test_of_several_copies_the_first_is_kept() -> None:
     plan = make_plan(listing([(7, "daisy", 10)] * 3), 1000)
     assert [len(shard.items) for shard in plan.shards] == [1]
     assert [item.address for item in plan.duplicates] == ["daisy/001", "daisy/002"]
@@ -245,7 +245,7 @@ def in_splits(plan: Plan) -> dict[Item, str]:
 
 
 @given(manifests, st.booleans(), settings)
-def test_every_image_becomes_one_thing(said: list, splits: bool, settings: ConvertSettings) -> None:
+def test_every_image_has_exactly_one_outcome(said: list, splits: bool, settings: ConvertSettings) -> None:
     source = manifest(said, splits)
     plan = plans.make_plan(source, settings)
     kept = [item for shard in plan.shards for item in shard.items]
@@ -256,7 +256,9 @@ def test_every_image_becomes_one_thing(said: list, splits: bool, settings: Conve
 
 
 @given(manifests, st.booleans(), settings)
-def test_a_group_is_in_one_split_and_it_is_the_named_one(said: list, splits: bool, settings: ConvertSettings) -> None:
+def test_a_group_is_in_one_split_and_in_the_named_one_if_any(
+    said: list, splits: bool, settings: ConvertSettings
+) -> None:
     source = manifest(said, splits)
     own = {item.group: item.split for item in source.items if item.group and item.split}
     seen: dict[str, str] = {}
@@ -267,7 +269,7 @@ def test_a_group_is_in_one_split_and_it_is_the_named_one(said: list, splits: boo
 
 
 @given(manifests, st.booleans(), settings)
-def test_content_is_once_in_a_split_under_a_label_and_in_one_split_but_for_the_sources_own(
+def test_content_occurs_once_per_split_and_label_and_only_in_one_split_unless_the_source_has_its_own(
     said: list, splits: bool, settings: ConvertSettings
 ) -> None:
     source = manifest(said, splits)
@@ -282,14 +284,14 @@ def test_content_is_once_in_a_split_under_a_label_and_in_one_split_but_for_the_s
 
 
 @given(manifests, manifests, settings)
-def test_an_image_of_a_source_that_grows_stays_in_its_split(said: list, more: list, settings: ConvertSettings) -> None:
+def test_images_stay_in_their_split_when_the_source_grows(said: list, more: list, settings: ConvertSettings) -> None:
     before, after = (plans.make_plan(manifest(rows), settings) for rows in (said, said + more))
     then, now = in_splits(before), in_splits(after)
     assert all(now[item] == split for item, split in then.items() if item in now)
     assert then.keys() - now.keys() <= {*after.conflicts, *after.duplicates, *after.left_out}
 
 
-def test_of_copies_in_several_groups_the_first_is_kept_whatever_their_splits() -> None:
+def test_of_copies_in_several_groups_only_the_first_is_kept() -> None:
     groups = [str(number) for number in range(40)]
     source = manifest([{"content": 1, "labels": ("daisy",), "group": group} for group in groups])
     assert {assign_split(item, ()) for item in source.items} == set(SPLITS)
@@ -315,14 +317,14 @@ def test_a_source_with_splits_of_its_own_keeps_a_copy_in_each() -> None:
     assert outcome(source) == ({"0": "train", "1": "test", "4": "validation"}, "23", "")
 
 
-def test_a_conflict_is_rejected_whole_or_kept_once_a_label_in_one_split() -> None:
+def test_a_conflict_is_rejected_or_kept_once_per_label_in_one_split() -> None:
     source = copies(("a", None), ("b", None), ("a", None), ("a|b", None))
     assert outcome(source) == ({}, "", "0123")
     kept, duplicates, conflicts = outcome(source, conflicts="keep")
     assert (list(kept), len(set(kept.values())), duplicates, conflicts) == (["0", "1", "3"], 1, "2", "")
 
 
-def test_a_conflict_across_the_sources_own_splits_may_stay_there() -> None:
+def test_a_conflict_can_be_kept_across_the_sources_own_splits() -> None:
     source = copies(("a", "train"), ("b", "test"), ("a", "test"), ("c", "validation"))
     kept = {"0": "train", "1": "test", "2": "test", "3": "validation"}
     assert outcome(source, conflicts="keep") == (kept, "", "")
@@ -348,7 +350,7 @@ def is_of(item: Item, label: str) -> bool:
 
 
 @given(manifests, st.integers(1, 6), st.integers(0, 3), st.booleans())
-def test_a_subset_is_the_first_of_each_class_by_hash(said: list, most: int, seed: int, splits: bool) -> None:
+def test_a_subset_has_the_first_images_of_each_class_by_hash(said: list, most: int, seed: int, splits: bool) -> None:
     source = manifest(said, splits)
     everything, some = chosen(source, None), chosen(source, most, seed)
 
@@ -364,13 +366,13 @@ def test_a_subset_is_the_first_of_each_class_by_hash(said: list, most: int, seed
 
 
 @given(manifests, st.integers(1, 6), st.integers(0, 6), st.integers(0, 3))
-def test_a_larger_subset_holds_the_smaller(said: list, most: int, more: int, seed: int) -> None:
+def test_a_larger_subset_contains_the_smaller(said: list, most: int, more: int, seed: int) -> None:
     source = manifest(said)
     assert chosen(source, most, seed) <= chosen(source, most + more, seed)
 
 
 @given(manifests, manifests, st.integers(1, 6))
-def test_a_subset_of_a_source_that_grows_takes_in_only_what_came(said: list, more: list, most: int) -> None:
+def test_when_the_source_grows_its_subset_gains_only_new_images(said: list, more: list, most: int) -> None:
     before = manifest(said)
     contents = {item.sha256 for item in before.items}
     came = [one for one in more if hashlib.sha256(str(one["content"]).encode()).hexdigest() not in contents]
@@ -378,14 +380,14 @@ def test_a_subset_of_a_source_that_grows_takes_in_only_what_came(said: list, mor
     assert after <= chosen(before, most)
 
 
-def test_another_seed_chooses_others() -> None:
+def test_another_seed_chooses_other_images() -> None:
     source = listing([(content, "daisy", 1) for content in range(100)])
     first, second = chosen(source, 10, seed=0), chosen(source, 10, seed=1)
     assert len(first) == len(second) == 10
     assert len(first & second) < 10
 
 
-def test_a_set_count_of_shards_is_kept_to_but_never_more_than_images() -> None:
+def test_a_given_number_of_shards_is_capped_by_the_number_of_images() -> None:
     plan = plans.make_plan(listing([(content, "daisy", 1) for content in range(100)]), ConvertSettings(shards=30))
     for split in SPLITS:
         of_split = [shard for shard in plan.shards if shard.split == split]

@@ -79,7 +79,7 @@ def edit(source: Path, what: str, name: str, to: str | None) -> None:
 
 @given(edits=EDITS)
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-def test_whatever_changed_the_outcome_is_that_of_a_conversion_from_scratch(
+def test_after_any_change_the_result_equals_a_conversion_from_scratch(
     photos: Path, before: Path, tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[str, str, str | None]]
 ) -> None:
     folder = tmp_path_factory.mktemp("edited")
@@ -91,7 +91,7 @@ def test_whatever_changed_the_outcome_is_that_of_a_conversion_from_scratch(
     assert all_files(folder / "again") == all_files(folder / "scratch")
 
 
-def test_what_is_unchanged_is_not_even_read(photos: Path, before: Path, tmp_path: Path) -> None:
+def test_unchanged_images_are_not_even_read(photos: Path, before: Path, tmp_path: Path) -> None:
     shutil.copytree(photos, tmp_path / "photos")
     shards = [path.read_bytes() for path in sorted(before.glob("*.tfrecord"))]
     listing = open_source(str(tmp_path / "photos")).list()
@@ -114,7 +114,7 @@ def moved(photos: Path, tmp_path: Path) -> Path:
     return tmp_path / "moved"
 
 
-def test_other_labels_are_put_to_the_images_of_before(moved: Path, before: Path, tmp_path: Path) -> None:
+def test_reused_images_get_their_new_labels(moved: Path, before: Path, tmp_path: Path) -> None:
     result = write(moved, tmp_path / "again", before)
     scratch = write(moved, tmp_path / "scratch", None)
     assert all_files(tmp_path / "again") == all_files(tmp_path / "scratch")
@@ -135,7 +135,7 @@ def damage(path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["records", "index"])
-def test_what_is_damaged_is_decoded_anew_and_said(
+def test_damaged_records_are_decoded_again_with_a_warning(
     photos: Path, before: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, what: str
 ) -> None:
     shutil.copytree(before, tmp_path / "before")
@@ -149,7 +149,7 @@ def test_what_is_damaged_is_decoded_anew_and_said(
     assert "damaged" in caplog.text
 
 
-def test_a_dataset_is_taken_from_wherever_it_lies(photos: Path, before: Path, tmp_path: Path, place: str) -> None:
+def test_records_are_reused_from_any_storage(photos: Path, before: Path, tmp_path: Path, place: str) -> None:
     storage.copy_tree(str(before), place)
     assert reusable_dataset(place, SETTINGS) == place
     assert write(photos, tmp_path / "again", place).reused == 18
@@ -163,7 +163,7 @@ def test_a_dataset_is_taken_from_wherever_it_lies(photos: Path, before: Path, tm
         ("index/ranges.json", "index/ranges.json is missing or cut short"),
     ],
 )
-def test_of_a_dataset_that_is_not_whole_nothing_is_taken(
+def test_nothing_is_reused_from_an_incomplete_dataset(
     before: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: str, why: str
 ) -> None:
     shutil.copytree(before, tmp_path / "before")
@@ -173,14 +173,14 @@ def test_of_a_dataset_that_is_not_whole_nothing_is_taken(
     assert why in caplog.text
 
 
-def test_of_images_prepared_otherwise_nothing_is_taken(before: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_nothing_is_reused_after_a_change_of_image_settings(before: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     assert reusable_dataset(str(before), ConvertSettings(shards=5, threads=1)) == str(before)  # they change no image
     assert reusable_dataset(str(before), ConvertSettings(jpeg_quality=80)) is None
     assert "with other image settings" in caplog.text
 
 
-def test_the_log_tells_how_much_was_taken(
+def test_the_log_has_the_number_of_reused_records(
     photos: Path, before: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

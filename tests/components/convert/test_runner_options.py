@@ -37,12 +37,12 @@ def options(**cloud: Any) -> beam.PipelineOptions:
 
 
 @pytest.mark.parametrize("absent", NEEDED)
-def test_what_dataflow_cannot_do_without_is_named(absent: str) -> None:
+def test_missing_settings_of_dataflow_are_named(absent: str) -> None:
     with pytest.raises(UsageError, match=f"DataflowRunner needs convert.dataflow.{absent}$"):
         settings(**{absent: None})
 
 
-def test_other_runners_need_none_of_it() -> None:
+def test_other_runners_need_no_settings_of_dataflow() -> None:
     assert ConvertSettings.of({}).dataflow.missing() == list(NEEDED)
 
 
@@ -56,23 +56,23 @@ def test_other_runners_need_none_of_it() -> None:
         {"autoscaling": "YES"},
     ],
 )
-def test_what_is_wrong_is_said_with_its_name(wrong: dict[str, Any]) -> None:
+def test_an_invalid_setting_is_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=rf"convert\.dataflow\.{next(iter(wrong))}"):
         settings(**wrong)
 
 
-def test_one_setting_can_be_set_by_its_path() -> None:
+def test_a_nested_setting_can_be_set_by_its_path() -> None:
     given = [f"convert.dataflow.{name}={value}" for name, value in NEEDED.items()]
     read = commandline.read_settings("convert", None, ["runner=DataflowRunner", *given])
     assert ConvertSettings.of(read) == settings()
 
 
-def test_settings_survive_the_way_through_a_compiled_pipeline() -> None:
+def test_settings_survive_serialization() -> None:
     asked = settings(labels={"team": "flowers"}, max_workers=9)
     assert ConvertSettings.from_json(asked.to_json()) == asked
 
 
-def test_beam_understands_all_of_it() -> None:
+def test_beam_parses_all_options() -> None:
     asked = options(
         machine_type="e2-standard-8",
         disk_gb=77,
@@ -103,28 +103,28 @@ def test_beam_understands_all_of_it() -> None:
     assert debug.number_of_worker_harness_threads == 1
 
 
-def test_nothing_but_what_is_asked_for_is_set() -> None:
+def test_unset_options_are_left_to_beam() -> None:
     workers = options().view_as(beam.WorkerOptions)
     assert workers.num_workers is workers.max_num_workers is workers.network is workers.use_public_ips is None
     assert options().view_as(beam.GoogleCloudOptions).service_account_email is None
 
 
 @pytest.mark.parametrize("image", [None, "europe-docker.pkg.dev/p/petalflow/worker:1"])
-def test_beams_own_validator_finds_nothing(gs: Store, monkeypatch: pytest.MonkeyPatch, image: str | None) -> None:
+def test_beams_own_validator_accepts_the_options(gs: Store, monkeypatch: pytest.MonkeyPatch, image: str | None) -> None:
     for name, value in gs.environment.items():  # it looks at the bucket
         monkeypatch.setenv(name, value)
     asked = options(worker_image=image, temp_location=f"{gs.new_bucket()}/temp")
     assert PipelineOptionsValidator(asked, DataflowRunner()).validate() == []
 
 
-def test_a_checkout_brings_its_own_setup_file_and_the_way_to_gs() -> None:
+def test_a_checkout_provides_its_setup_file_and_gcsfs() -> None:
     setup = options().view_as(beam.SetupOptions)
     assert Path(setup.setup_file) == ROOT / "setup.py"
     assert (Path(setup.requirements_file).read_text(), setup.requirements_cache) == ("gcsfs>=2026.1\n", "skip")
     assert "gcsfs>=2026.1" in (ROOT / "setup.py").read_text()
 
 
-def test_an_installed_package_is_made_a_wheel_again_that_can_be_installed(tmp_path: Path) -> None:
+def test_a_wheel_rebuilt_from_the_installed_package_can_be_installed(tmp_path: Path) -> None:
     def pip(*arguments: str) -> None:
         quiet = ["install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
         subprocess.run([sys.executable, "-m", "pip", *quiet, *arguments], check=True, capture_output=True)
@@ -152,12 +152,14 @@ def test_an_installed_package_is_made_a_wheel_again_that_can_be_installed(tmp_pa
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "installed" / name).read_bytes()
 
 
-def test_what_vertex_mounts_is_known_by_its_address() -> None:
+def test_a_bucket_mounted_by_vertex_gets_its_gs_address() -> None:
     assert runner_options.gs_address("source", "/gcs/my-bucket/flowers") == "gs://my-bucket/flowers"
     assert runner_options.gs_address("source", "gs://my-bucket/flowers") == "gs://my-bucket/flowers"
 
 
 @pytest.mark.parametrize(("source", "out"), [("{}", "gs://bucket/dataset"), ("gs://bucket/flowers", "{}/out")])
-def test_a_place_that_its_workers_cannot_see_is_refused_before_any_work(source: str, out: str, tmp_path: Path) -> None:
+def test_an_address_without_access_for_workers_is_refused_before_any_work(
+    source: str, out: str, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=f"{tmp_path}.*Dataflow's workers have no access to it; use a gs:// address"):
         convert(source.format(tmp_path), out.format(tmp_path), settings())

@@ -49,7 +49,7 @@ def item(name: str, **said: Any) -> Item:
     return Item(name, ("daisy",), "0" * 64, 7, **said)
 
 
-def test_a_plan_comes_through_the_folder_as_it_was(place: str) -> None:
+def test_plans_survive_the_work_folder(place: str) -> None:
     nasty = [
         item(f"a{end}b", split="train", group=end, slices=(("s", end),)) for end in ("\n", "\r", "\x85", "\u2028", '"')
     ]
@@ -58,7 +58,7 @@ def test_a_plan_comes_through_the_folder_as_it_was(place: str) -> None:
     assert tuple(map(WorkFolder(place).read_plan, NAMES)) == plans
 
 
-def test_results_come_back_in_order_and_the_folder_goes(flowers: Path, tmp_path: Path) -> None:
+def test_results_are_in_order_and_the_work_folder_is_removed(flowers: Path, tmp_path: Path) -> None:
     plan = plan_of(flowers)
     job = job_of(flowers, tmp_path / "through")
     results = runners.write_shards(job, plan)
@@ -75,7 +75,7 @@ def test_the_images_are_not_in_the_graph_of_the_pipeline(flowers: Path, tmp_path
     assert b".jpg" not in graph
 
 
-def test_a_shard_that_is_asked_for_again_or_twice_at_once_is_the_same(flowers: Path, tmp_path: Path) -> None:
+def test_retried_and_concurrent_shards_are_identical(flowers: Path, tmp_path: Path) -> None:
     root = tmp_path / "out"
     names = WorkFolder(str(root)).write_plans(plan_of(flowers))
     work = Worker(job_of(flowers, root))
@@ -90,9 +90,7 @@ def test_a_shard_that_is_asked_for_again_or_twice_at_once_is_the_same(flowers: P
     assert sorted(path.name for path in (root / ".work").iterdir()) == ["plans", "results"]
 
 
-def test_a_worker_that_does_not_see_the_folder_does_nothing_and_the_launcher_says_so(
-    flowers: Path, tmp_path: Path
-) -> None:
+def test_a_worker_without_access_to_the_folder_is_reported_by_the_launcher(flowers: Path, tmp_path: Path) -> None:
     Worker(job_of(flowers, tmp_path / "elsewhere"))("train-00000-of-00001")
     assert not (tmp_path / "elsewhere").exists()
     with pytest.raises(
@@ -102,7 +100,7 @@ def test_a_worker_that_does_not_see_the_folder_does_nothing_and_the_launcher_say
 
 
 @pytest.mark.parametrize("error", [PetalflowError("a.jpg changed"), UsageError("no such thing")])
-def test_what_trying_again_cannot_mend_is_left_for_the_launcher_and_stops_the_others(
+def test_a_permanent_error_is_raised_by_the_launcher_and_stops_other_workers(
     flowers: Path, tmp_path: Path, error: PetalflowError
 ) -> None:
     work_folder = WorkFolder(str(tmp_path / "out"))
@@ -116,7 +114,7 @@ def test_what_trying_again_cannot_mend_is_left_for_the_launcher_and_stops_the_ot
 
 
 @pytest.mark.parametrize("options", [(), ("--direct_num_workers=2", "--direct_running_mode=multi_processing")])
-def test_an_image_that_is_gone_is_one_line_wherever_the_workers_are(
+def test_a_deleted_image_is_an_error_of_one_line_in_any_process(
     tmp_path: Path, make_flowers: Callable[..., Path], options: tuple[str, ...]
 ) -> None:
     source = make_flowers(tmp_path / "source", each=4)
@@ -140,7 +138,7 @@ def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_
     yield store.new_bucket()
 
 
-def test_a_dataset_at_a_uri_is_the_same(bucket: str, flowers: Path, tmp_path: Path) -> None:
+def test_a_dataset_at_a_uri_is_identical(bucket: str, flowers: Path, tmp_path: Path) -> None:
     here = convert(str(flowers), tmp_path / "here", ConvertSettings())
     assert convert(str(flowers), f"{bucket}/a/dataset", ConvertSettings()) == here
     assert storage.is_complete(f"{bucket}/a/dataset")
@@ -158,7 +156,7 @@ def test_a_failure_leaves_nothing_at_a_uri(flowers: Path) -> None:
     assert not storage.has_files("memory://failing/dataset")
 
 
-def test_an_output_that_cannot_be_reached_is_one_line(flowers: Path) -> None:
+def test_an_unreachable_output_is_an_error_of_one_line(flowers: Path) -> None:
     with pytest.raises(UsageError, match="Protocol not known"):
         convert(str(flowers), "nowhere://bucket/dataset", ConvertSettings())
 
@@ -179,7 +177,7 @@ def many(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..., P
     return make_flowers(tmp_path_factory.mktemp("many") / "flowers", each=300, px=300)
 
 
-def test_interrupted_it_leaves_nothing(many: Path, tmp_path: Path) -> None:
+def test_an_interrupted_conversion_leaves_nothing(many: Path, tmp_path: Path) -> None:
     process = converting(many, tmp_path / "out")
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
@@ -188,7 +186,7 @@ def test_interrupted_it_leaves_nothing(many: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_killed_it_leaves_what_the_next_attempt_clears_away(many: Path, flowers: Path, tmp_path: Path) -> None:
+def test_the_next_conversion_removes_what_a_killed_one_left(many: Path, flowers: Path, tmp_path: Path) -> None:
     process = converting(many, tmp_path / "out")
     process.kill()
     process.communicate()
@@ -223,7 +221,7 @@ LISTEN = """
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux")
-def test_in_process_nothing_listens(
+def test_the_in_process_runner_opens_no_socket(
     flowers: Path, tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     done = run_python(LISTEN, str(flowers), str(tmp_path / "out"))

@@ -27,7 +27,7 @@ def item(number: int, size_bytes: int = 30_000) -> Item:
 
 
 @given(sizes=st.lists(st.integers(0, 3 * MIB), max_size=100), threads=st.integers(1, 20))
-def test_batches_hold_all_images_in_order_and_little_each(sizes: list[int], threads: int) -> None:
+def test_batches_are_in_order_complete_and_small(sizes: list[int], threads: int) -> None:
     items = [item(number, size) for number, size in enumerate(sizes)]
     batches = list(make_batches(items, threads))
     assert [one for batch in batches for one in batch] == items
@@ -36,7 +36,7 @@ def test_batches_hold_all_images_in_order_and_little_each(sizes: list[int], thre
         assert len(batch) == 1 or sum(one.size_bytes for one in batch) <= 2 * MIB
 
 
-def test_results_come_in_order_whoever_is_first() -> None:
+def test_results_are_in_order_whichever_thread_is_first() -> None:
     later = threading.Event()
 
     def work(batch: object) -> object:
@@ -50,7 +50,7 @@ def test_results_come_in_order_whoever_is_first() -> None:
 
 
 @pytest.mark.parametrize(("size_bytes", "most"), [(40 * MIB, 1), (20 * MIB, 3), (30_000, 12)])
-def test_no_more_is_begun_than_memory_allows(size_bytes: int, most: int) -> None:
+def test_reading_ahead_is_limited_by_memory(size_bytes: int, most: int) -> None:
     begun: list[object] = []
     items = [item(number, size_bytes) for number in range(64)]
     results = map_batches(items, lambda batch: begun.append(batch) or len(begun), threads=4)
@@ -58,7 +58,7 @@ def test_no_more_is_begun_than_memory_allows(size_bytes: int, most: int) -> None
     results.close()
 
 
-def test_an_error_is_raised_where_its_result_would_be() -> None:
+def test_an_error_is_raised_in_place_of_its_result() -> None:
     def work(batch: object) -> object:
         if batch == items[2:3]:
             raise ValueError("the third")
@@ -114,7 +114,7 @@ def test_the_number_of_threads_changes_no_byte(flowers: Path, tmp_path: Path) ->
     assert results[0] == results[1] == results[2]
 
 
-def test_an_unreadable_image_is_one_reject_and_the_rest_go_on(flowers: Path, tmp_path: Path) -> None:
+def test_an_unreadable_image_is_rejected_and_the_others_are_kept(flowers: Path, tmp_path: Path) -> None:
     (flowers / "daisy" / "002.jpg").write_bytes((flowers / "daisy" / "002.jpg").read_bytes()[:300])
     (flowers / "rose" / "003.jpg").write_bytes(b"")
     result = writer(flowers, tmp_path / "out")(plan(flowers))
@@ -126,7 +126,7 @@ def test_an_unreadable_image_is_one_reject_and_the_rest_go_on(flowers: Path, tmp
     assert len(records(tmp_path / "out")) == 8
 
 
-def test_an_image_beyond_the_limits_is_a_reject(flowers: Path, tmp_path: Path) -> None:
+def test_an_image_beyond_the_limits_is_rejected(flowers: Path, tmp_path: Path) -> None:
     write = writer(flowers, tmp_path / "out", max_side_px=31)
     assert {reject.reason for reject in write(plan(flowers)).rejects} == {"too_large"}
 
@@ -150,12 +150,12 @@ def test_a_group_is_written_with_its_image(flowers: Path, tmp_path: Path) -> Non
     assert [record.group for record in records(tmp_path / "out")] == ["burst 7"]
 
 
-def test_a_writer_can_be_shipped_to_a_worker(flowers: Path, tmp_path: Path) -> None:
+def test_a_shard_writer_can_be_pickled(flowers: Path, tmp_path: Path) -> None:
     shipped = pickle.loads(pickle.dumps(writer(flowers, tmp_path / "out")))  # noqa: S301  (our own bytes)
     assert counts(shipped(plan(flowers))) == {"daisy": 5, "rose": 5}
 
 
-def test_an_image_of_too_many_bytes_is_refused_unread_and_in_the_same_words(flowers: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_rejected_unread_with_the_usual_message(flowers: Path, tmp_path: Path) -> None:
     write, listed = writer(flowers, tmp_path / "out", max_image_mib=1), plan(flowers)
     large = replace(listed.items[0], size_bytes=(1 << 20) + 1)  # which it is not, so nobody looked
     (reject,) = write(replace(listed, items=(large, *listed.items[1:]))).rejects
@@ -164,7 +164,7 @@ def test_an_image_of_too_many_bytes_is_refused_unread_and_in_the_same_words(flow
     assert (reject.address, reject.reason, reject.sentence) == (large.address, refused.value.reason, str(refused.value))
 
 
-def test_the_index_says_what_is_in_the_shard(flowers: Path, tmp_path: Path) -> None:
+def test_the_index_describes_the_records_of_the_shard(flowers: Path, tmp_path: Path) -> None:
     writer(flowers, tmp_path / "out")(plan(flowers))
     for record, entry in zip(
         records(tmp_path / "out"), read_index(index_path(tmp_path / "out", shard_name("train", 0, 1))), strict=True

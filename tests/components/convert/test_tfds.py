@@ -50,7 +50,7 @@ def labels_in(example: dict[str, Any]) -> tuple[int, ...]:
     return tuple(np.atleast_1d(example["label"]).tolist())
 
 
-def test_tfds_reads_what_the_records_hold(dataset: Dataset) -> None:
+def test_tfds_reads_the_content_of_the_records(dataset: Dataset) -> None:
     builder = tfds.builder_from_directory(str(dataset.root))
     assert {name: info.num_examples for name, info in builder.info.splits.items()} == dataset.sizes
     assert builder.info.splits["train"].num_shards == 3
@@ -67,7 +67,7 @@ def test_tfds_reads_what_the_records_hold(dataset: Dataset) -> None:
     assert {example["slice_camera"] for example in examples} == {"Müller|".encode(), b""}
 
 
-def test_tfds_gives_pairs_and_parts_of_splits(dataset: Dataset) -> None:
+def test_tfds_reads_pairs_and_parts_of_splits(dataset: Dataset) -> None:
     builder = tfds.builder_from_directory(str(dataset.root))
     half = list(tfds.as_numpy(builder.as_dataset(split="train[50%:]", as_supervised=True, read_config=IN_ORDER)))
     records = list(dataset.records("train"))[-len(half) :]
@@ -93,19 +93,19 @@ def documented(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
     return dataset
 
 
-def test_the_documented_way_by_tfds_works(documented: Dataset) -> None:
+def test_the_documented_code_for_tfds_works(documented: Dataset) -> None:
     variables = run_documented("Opened with TFDS")
     assert len(list(variables["train"])) == documented.size("train")
 
 
-def test_the_documented_schema_reads_every_record(documented: Dataset) -> None:
+def test_the_documented_code_for_tf_data_reads_every_record(documented: Dataset) -> None:
     train = list(run_documented("Opened with tf.data")["train"].as_numpy_iterator())
     for example, record in zip(train, documented.records("train"), strict=True):
         np.testing.assert_array_equal(example["image"], pixels(record))
         assert (labels_in(example), example["group"].decode()) == (record.labels, record.group)
 
 
-def test_the_documented_way_in_plain_python_works(documented: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_documented_code_without_tensorflow_works(documented: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
     run_documented("Opened without TensorFlow")
     assert len(capsys.readouterr().out.splitlines()) == documented.size("test")
 
@@ -125,7 +125,7 @@ def what_it_holds(dataset: Dataset) -> dict[str, list[Any]]:
     }
 
 
-def test_a_dataset_converted_once_more_is_the_same(dataset: Dataset, tmp_path: Path) -> None:
+def test_converting_a_dataset_again_changes_nothing(dataset: Dataset, tmp_path: Path) -> None:
     convert(str(dataset.root), tmp_path / "again", ConvertSettings())
     again = open_dataset(tmp_path / "again")
     assert (again.classes, again.multi_label) == (dataset.classes, dataset.multi_label)

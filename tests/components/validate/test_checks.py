@@ -3,7 +3,7 @@ from components.validate.checks import DataCheck, at_least, at_most, failure_mes
 DRIFT = DataCheck("max_colour_drift", "red", 0.41234567, 0.3, False, 0.41234567, 1.5e-9)
 
 
-def test_what_failed_is_shown_and_of_what_passed_the_nearest_to_its_limit() -> None:
+def test_the_table_shows_failed_checks_and_the_passed_one_closest_to_its_limit() -> None:
     counts = {"daisy": 14, "rose": 11, "tulip": 9, "日光蘭": 30}
     checks = [at_least("min_train_images", name, count, 10) for name, count in counts.items()]
     shown = format_table([*checks, DRIFT, at_most("max_reject_share", "", 0.0, 0.05)])
@@ -16,12 +16,12 @@ def test_what_failed_is_shown_and_of_what_passed_the_nearest_to_its_limit() -> N
     ]
 
 
-def test_markup_in_a_class_name_is_a_class_name() -> None:
+def test_markup_in_class_names_is_not_interpreted() -> None:
     (_, line) = format_table([at_least("min_test_images", "[red]rose[/red] in test", 0, 1)])
     assert "[red]rose[/red] in test" in line
 
 
-def test_the_sentence_names_every_limit_and_the_worst_of_many() -> None:
+def test_the_message_names_every_limit_and_the_worst_of_many_subjects() -> None:
     checks = [at_least("min_test_images", f"class-{n:02} in test", n, 50) for n in range(12)]
     said = failure_message([*checks, DRIFT])
     assert said.startswith("the dataset violates 13 limits: min_test_images (class-00 in test): 0 (limit 50); ")

@@ -43,7 +43,7 @@ def publish(place: str, tmp_path: Path) -> Publish:
     return publish
 
 
-def test_the_live_release_says_what_its_dataset_was_like(
+def test_the_live_release_has_the_profile_of_its_dataset(
     place: str, publish: Publish, make_dataset: MakeDataset
 ) -> None:
     assert live_reference(place, "flowers").why == "no release under this name yet"
@@ -70,7 +70,7 @@ def test_the_live_release_says_what_its_dataset_was_like(
         (b'{"counts": {}, "classes": [], "sizes": {}}', "was written by another version of Petalflow"),
     ],
 )
-def test_where_it_does_not_only_the_classes_are_known(
+def test_without_statistics_only_the_classes_are_known(
     place: str, publish: Publish, statistics: bytes | None, why: str
 ) -> None:
     publish("run-1", statistics)
@@ -79,7 +79,7 @@ def test_where_it_does_not_only_the_classes_are_known(
     assert why in found.why
 
 
-def test_by_hand_it_is_a_dataset_or_its_statistics(make_dataset: MakeDataset, place: str) -> None:
+def test_a_reference_can_be_a_dataset_or_its_statistics(make_dataset: MakeDataset, place: str) -> None:
     dataset = make_dataset({"train": {"daisy": 3, "rose": 0}})
     elsewhere = storage.join(place, "statistics.json")
     storage.write_bytes(elsewhere, (dataset / "statistics.json").read_bytes())
@@ -87,7 +87,7 @@ def test_by_hand_it_is_a_dataset_or_its_statistics(make_dataset: MakeDataset, pl
     assert read_reference(elsewhere).classes == {"daisy"}
 
 
-def test_what_is_neither_is_said_in_a_line(tmp_path: Path) -> None:
+def test_an_invalid_reference_is_an_error_of_one_line(tmp_path: Path) -> None:
     (tmp_path / "no.json").write_text("no")
     (tmp_path / "other.json").write_text("{}")
     for name, why in [
@@ -123,7 +123,7 @@ def broken(now: DatasetProfile, before: DatasetProfile, **settings: Any) -> set[
 MANY = {"daisy": 300, "rose": 300, "tulip": 300}
 
 
-def test_two_samples_of_the_same_are_no_drift() -> None:
+def test_two_samples_of_one_distribution_show_no_drift() -> None:
     assert broken(profile(MANY), profile(MANY, seed=1)) == set()
 
 
@@ -160,19 +160,19 @@ def test_a_small_change_of_many_images_is_small() -> None:
     assert all(check.passed for check in checks)
 
 
-def test_a_class_of_one_side_only_counts() -> None:
+def test_a_class_on_one_side_only_counts() -> None:
     change = compare_labels({"daisy": 50, "rose": 50, "none": 0}, {"daisy": 50, "tulip": 50})
     assert change.effect == pytest.approx(0.5)
     assert change.statistic == pytest.approx(100)  # half of the images of each side are where the other has none
     assert change.p == pytest.approx(stats.chi2.sf(100, df=2))
 
 
-def test_one_class_is_one_class() -> None:
+def test_a_single_class_shows_no_change() -> None:
     assert compare_labels({"daisy": 9}, {"daisy": 4}) == compare_labels({"daisy": 1}, {"daisy": 1})
 
 
 @given(now=COUNTS, before=COUNTS)
-def test_on_binned_images_it_is_scipys_two_sample_test(now: list[int], before: list[int]) -> None:
+def test_on_binned_images_the_test_equals_scipys(now: list[int], before: list[int]) -> None:
     bins = max(len(now), len(before))
     now, before = [side + [0] * (bins - len(side)) for side in (now, before)]
     change = compare_histograms(now, before, sum(now), sum(before))
@@ -182,7 +182,7 @@ def test_on_binned_images_it_is_scipys_two_sample_test(now: list[int], before: l
     assert change.p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-300)
 
 
-def test_bins_make_it_conservative() -> None:
+def test_bins_make_the_test_conservative() -> None:
     """Of 300 pairs of samples of one distribution, no more than a twentieth may fall under p = 0.05."""
     rng, edges = np.random.default_rng(3), np.linspace(-3, 3, 12)
     false = 0
@@ -192,7 +192,7 @@ def test_bins_make_it_conservative() -> None:
     assert false <= 15
 
 
-def test_an_image_in_two_classes_proves_no_more_than_one_in_one() -> None:
+def test_an_image_of_two_classes_is_no_more_evidence_than_one_of_one_class() -> None:
     once = compare_histograms([30, 10], [20, 20], 40, 40)
     twice = compare_histograms([60, 20], [40, 40], 40, 40)
     assert twice == once

@@ -33,7 +33,7 @@ def test_too_few_images_of_a_class_are_named(make_dataset: MakeDataset, split: s
     assert failed(make_dataset({**GOOD, split: {"daisy": 20, "rose": few}})) == [message]
 
 
-def test_a_missing_split_is_a_split_without_images(make_dataset: MakeDataset) -> None:
+def test_a_missing_split_counts_as_a_split_without_images(make_dataset: MakeDataset) -> None:
     dataset = make_dataset({split: GOOD[split] for split in ("train", "validation")})
     assert failed(dataset) == [f"min_test_images ({name} in test): 0 (limit 1)" for name in ("daisy", "rose")]
 
@@ -53,7 +53,7 @@ def test_a_missing_split_is_a_split_without_images(make_dataset: MakeDataset) ->
         ),
     ],
 )
-def test_each_limit_is_named_with_what_was_found(
+def test_each_violated_limit_is_named_with_the_value_found(
     make_dataset: MakeDataset, settings: dict[str, Any], message: str
 ) -> None:
     counts = {**GOOD, "train": {"daisy": 12, "rose": 10}}
@@ -69,17 +69,17 @@ def test_each_limit_is_named_with_what_was_found(
         {"min_short_side_px": 240, "max_small_share": 0},
     ],
 )
-def test_what_is_just_at_the_limit_passes(make_dataset: MakeDataset, settings: dict[str, Any]) -> None:
+def test_a_value_equal_to_the_limit_passes(make_dataset: MakeDataset, settings: dict[str, Any]) -> None:
     assert failed(make_dataset(), **settings) == []
 
 
-def test_null_is_no_limit(make_dataset: MakeDataset) -> None:
+def test_null_means_no_limit(make_dataset: MakeDataset) -> None:
     names = [name for name in ValidateSettings.model_fields if name.startswith(("min_", "max_"))]
     off = dict.fromkeys(name for name in names if name != "max_small_share")
     assert checks(make_dataset({"train": {"daisy": 1}}, rejects={"unreadable": 99}), **off) == []
 
 
-def test_a_class_without_any_image_is_no_class(make_dataset: MakeDataset) -> None:
+def test_a_class_without_images_counts_as_missing(make_dataset: MakeDataset) -> None:
     dataset = make_dataset({split: {"daisy": 20, "rose": 0} for split in GOOD})
     assert failed(dataset)[0] == "min_classes: 1 (limit 2)"
     assert "classes (missing: rose): 1 (limit 0)" in failed(dataset, classes=("daisy", "rose"))
@@ -87,7 +87,7 @@ def test_a_class_without_any_image_is_no_class(make_dataset: MakeDataset) -> Non
 
 
 @pytest.mark.parametrize(("limit", "passes"), [(0.1, True), (0.0999, False), (0.0, False)])
-def test_rejects_may_reach_their_share(make_dataset: MakeDataset, limit: float, passes: bool) -> None:
+def test_rejects_may_reach_but_not_exceed_their_limit(make_dataset: MakeDataset, limit: float, passes: bool) -> None:
     dataset = make_dataset(rejects={"unreadable": 2, "empty": 1})  # of 30
     assert (failed(dataset, max_reject_share=limit) == []) is passes
 

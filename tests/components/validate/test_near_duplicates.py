@@ -44,18 +44,18 @@ CHANGES: dict[str, Callable[[Image.Image], bytes]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_copy_is_near_and_another_picture_is_not(change: str) -> None:
+def test_modified_copies_are_near_and_other_images_are_not(change: str) -> None:
     original, copy = perceptual_hash(encoded(scene(1))), perceptual_hash(CHANGES[change](scene(1)))
     assert (original ^ copy).bit_count() <= 4
     assert (original ^ perceptual_hash(CHANGES[change](scene(2)))).bit_count() > 12
 
 
-def test_too_small_an_image_looks_like_nothing() -> None:
+def test_an_image_that_is_too_small_has_no_hash() -> None:
     assert perceptual_hash(encoded(scene(1).resize((200, 63)))) is None
     assert perceptual_hash(encoded(scene(1).resize((200, 64)))) is not None
 
 
-def test_copies_across_splits_are_counted_and_named_and_stay(make_dataset: MakeDataset, tmp_path: Path) -> None:
+def test_near_duplicates_in_two_splits_are_counted_and_listed(make_dataset: MakeDataset, tmp_path: Path) -> None:
     like = {"validation/daisy/0": 3, "test/rose/1": 3, "train/daisy/4": 3, "train/daisy/7": 3}
     seeds = {**like, "test/rose/0": 5, "train/rose/2": 5}
 
@@ -79,7 +79,7 @@ def test_copies_across_splits_are_counted_and_named_and_stay(make_dataset: MakeD
 
 
 @given(hashes=HASHES, others=HASHES, distance=st.integers(0, 16), data=st.data())
-def test_the_nearest_is_found_as_by_comparing_all(
+def test_the_nearest_hash_is_that_of_an_exhaustive_search(
     hashes: np.ndarray, others: np.ndarray, distance: int, data: st.DataObject
 ) -> None:
     # Some that are near: flip a few bits of others.

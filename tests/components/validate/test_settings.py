@@ -4,7 +4,7 @@ from components.validate.settings import ValidateSettings
 from petalflow.errors import UsageError
 
 
-def test_classes_that_yaml_takes_for_numbers_are_names() -> None:
+def test_class_names_that_yaml_reads_as_numbers_become_strings() -> None:
     assert ValidateSettings.of({"classes": [0, 1, "ten"]}).classes == ("0", "1", "ten")
 
 
@@ -16,7 +16,7 @@ def test_classes_that_yaml_takes_for_numbers_are_names() -> None:
         ({"max_rejects": 1}, "unknown setting validate.max_rejects: did you mean max_reject_share"),
     ],
 )
-def test_settings_that_make_no_sense_are_named(values: dict[str, object], message: str) -> None:
+def test_invalid_settings_are_named(values: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         ValidateSettings.of(values)
     assert str(caught.value).startswith(message)

@@ -38,7 +38,7 @@ def test_a_good_dataset_passes_and_every_check_is_written(make_dataset: MakeData
     assert all(check["passed"] for check in result["checks"])
 
 
-def test_all_that_is_wrong_is_said_at_once_and_written(make_dataset: MakeDataset, tmp_path: Path) -> None:
+def test_all_violations_are_reported_at_once_and_written(make_dataset: MakeDataset, tmp_path: Path) -> None:
     before = make_dataset({"train": {"aster": 40, "daisy": 40, "rose": 40}}, "before")
     few = {**GOOD, "train": {"daisy": 5, "rose": 4}}
     dataset = make_dataset(few, rejects={"unreadable": 9}, measure=lambda filename: DARK)
@@ -53,7 +53,7 @@ def test_all_that_is_wrong_is_said_at_once_and_written(make_dataset: MakeDataset
     assert table.count("FAILED") == 8
 
 
-def test_what_it_compared_with_is_written(make_dataset: MakeDataset, tmp_path: Path) -> None:
+def test_the_reference_is_written(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = make_dataset()
     alone = validate(dataset, tmp_path / "alone", ValidateSettings())
     assert alone["baseline"]["compared"] is False
@@ -66,7 +66,7 @@ def test_what_it_compared_with_is_written(make_dataset: MakeDataset, tmp_path: P
     assert all((check["value"], check["statistic"], check["p"]) == (0, 0, 1) for check in drift)
 
 
-def test_a_class_that_vanished_must_be_allowed_to(make_dataset: MakeDataset, tmp_path: Path) -> None:
+def test_a_class_missing_since_the_reference_must_be_allowed(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = make_dataset()
     before = make_dataset({split: {**of, "tulip": 1} for split, of in GOOD.items()}, "before")
     assert "allow_missing_classes (missing: tulip): 1 (limit 0)" in failure(dataset, tmp_path / "out", before)
@@ -74,7 +74,7 @@ def test_a_class_that_vanished_must_be_allowed_to(make_dataset: MakeDataset, tmp
     assert validate(dataset, tmp_path / "out", allowed, read_reference(str(before)))["passed"]
 
 
-def test_images_that_stand_in_two_splits_are_counted_and_named(make_dataset: MakeDataset, tmp_path: Path) -> None:
+def test_identical_images_in_two_splits_are_counted_and_listed(make_dataset: MakeDataset, tmp_path: Path) -> None:
     twice = ("train/daisy/3", "validation/daisy/0", "test/daisy/0")
     dataset = make_dataset(content=lambda file: "same" if file in twice else file)
     assert "max_shared_images: 2 (limit 0)" in failure(dataset, tmp_path / "out")
@@ -87,7 +87,7 @@ def test_images_that_stand_in_two_splits_are_counted_and_named(make_dataset: Mak
     assert validate(dataset, tmp_path / "out", ValidateSettings(max_shared_images=2))["passed"]
 
 
-def test_images_of_several_classes_count_in_each(make_dataset: MakeDataset, tmp_path: Path) -> None:
+def test_images_of_several_classes_count_in_each_class(make_dataset: MakeDataset, tmp_path: Path) -> None:
     counts = {split: {"daisy": 3, "rose": 3, "daisy|rose": 7} for split in GOOD}
     dataset = make_dataset(counts, multi_label=True)
     result = validate(dataset, tmp_path / "out", ValidateSettings(min_images=39), read_reference(str(dataset)))
@@ -104,7 +104,7 @@ def test_a_damaged_shard_is_found_and_named(make_dataset: MakeDataset, tmp_path:
     assert f"{path} is damaged" in failure(tmp_path / "dataset", tmp_path / "out")
 
 
-def test_a_shard_of_fewer_records_than_announced_is_found(make_dataset: MakeDataset, tmp_path: Path) -> None:
+def test_a_split_with_a_wrong_number_of_records_is_found(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = make_dataset()
     statistics = storage.read_json(str(dataset / "statistics.json"))
     statistics["sizes"]["test"] = 3  # as many digits, so that the size of the file is as it was

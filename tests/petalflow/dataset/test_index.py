@@ -28,11 +28,11 @@ def index(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_index_says_what_was_written(index: Path) -> None:
+def test_an_index_is_read_as_it_was_written(index: Path) -> None:
     assert list(read_index(index)) == [entry(record) for record in RECORDS]
 
 
-def test_an_entry_is_found_by_its_hash_with_the_place_of_its_record(index: Path) -> None:
+def test_an_entry_is_found_by_its_hash_with_the_offset_of_its_record(index: Path) -> None:
     shard = b"".join(frame_record(record.to_bytes()) for record in RECORDS)
     for record in RECORDS:
         ((offset, found),) = parse_index(index.read_bytes(), "index", record.sha256.__eq__)
@@ -41,7 +41,7 @@ def test_an_entry_is_found_by_its_hash_with_the_place_of_its_record(index: Path)
 
 
 @pytest.mark.parametrize("place", [2, 30, 300, -1])
-def test_a_damaged_index_is_one_line_that_names_it(index: Path, place: int) -> None:
+def test_a_damaged_index_is_an_error_that_names_it(index: Path, place: int) -> None:
     data = bytearray(index.read_bytes())
     data[place] ^= 1
     index.write_bytes(data)
@@ -49,14 +49,14 @@ def test_a_damaged_index_is_one_line_that_names_it(index: Path, place: int) -> N
         list(read_index(index))
 
 
-def test_ranges_say_which_hashes_are_in_a_shard(index: Path, tmp_path: Path) -> None:
+def test_ranges_hold_the_lowest_and_highest_hash_of_each_shard(index: Path, tmp_path: Path) -> None:
     write_index(index_path(tmp_path, "test-00000-of-00001.tfrecord"), [])
     write_ranges(tmp_path)
     ranges = {"train-00000-of-00001.tfrecord": [RECORDS[0].sha256, RECORDS[2].sha256]}
     assert storage.read_json(str(tmp_path / RANGES)) == ranges
 
 
-def test_a_frame_that_is_damaged_anywhere_is_refused() -> None:
+def test_a_damaged_frame_is_refused() -> None:
     frame = frame_record(RECORDS[0].to_bytes())
     for place in range(len(frame)):
         with pytest.raises(ValueError, match="damaged"):

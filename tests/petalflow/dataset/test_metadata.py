@@ -70,19 +70,19 @@ def test_sizes_and_files_follow_the_shards(root: Path) -> None:
     assert all(path.is_file() for split in SHARDS for path in dataset.paths(split))
 
 
-def test_records_come_in_order_over_all_shards(root: Path) -> None:
+def test_records_are_in_order_across_shards(root: Path) -> None:
     records = list(open_dataset(root).records("train"))
     assert [record.labels[0] for record in records] == [0, 1, 0, 1, 1]
     assert [record.filename for record in records] == [f"train/{name}" for name in ("0/0", "0/1", "0/2", "1/0", "1/1")]
 
 
-def test_every_file_says_how_many_records_it_holds(root: Path) -> None:
+def test_lengths_are_the_numbers_of_records_in_each_shard(root: Path) -> None:
     dataset = open_dataset(root)
     assert {split: dataset.lengths(split) for split in SHARDS} == {"train": [3, 2], "validation": [1], "test": [2]}
     assert dataset.lengths("unknown") == []
 
 
-def test_labels_are_had_without_an_index_and_without_images_where_there_is_one(root: Path) -> None:
+def test_labels_are_read_from_the_index_or_from_the_records_without_one(root: Path) -> None:
     dataset = open_dataset(root)
     expected = [(0,), (1,), (0,), (1,), (1,)]
     assert list(dataset.labels("train")) == expected
@@ -108,7 +108,7 @@ def test_tfds_finds_every_split_by_its_template(root: Path) -> None:
         assert split["numBytes"] == str(sum(sizes))
 
 
-def test_the_features_are_those_of_a_record_and_the_names_of_the_classes_beside_them(root: Path) -> None:
+def test_the_features_and_class_names_are_written(root: Path) -> None:
     features = json.loads((root / "features.json").read_text())["featuresDict"]["features"]
     assert sorted(features) == ["filename", "group", "image", "label", "sha256"]
     assert features["label"]["classLabel"]["numClasses"] == "2"
@@ -124,7 +124,7 @@ def test_a_dataset_that_lacks_a_file_is_not_opened(root: Path, name: str) -> Non
         open_dataset(root)
 
 
-def test_a_shard_cut_short_between_two_records_is_noticed_too(root: Path) -> None:
+def test_a_shard_truncated_between_two_records_is_noticed(root: Path) -> None:
     path = root / "train-00000-of-00002.tfrecord"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
     assert len(list(read_shard(path))) == 1  # of three: its checksums tell nothing
@@ -132,7 +132,7 @@ def test_a_shard_cut_short_between_two_records_is_noticed_too(root: Path) -> Non
         open_dataset(root)
 
 
-def test_a_folder_that_is_no_dataset_is_not_opened(tmp_path: Path) -> None:
+def test_a_folder_without_a_dataset_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(PetalflowError, match="not a complete dataset"):
         open_dataset(tmp_path)
 

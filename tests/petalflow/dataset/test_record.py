@@ -21,7 +21,7 @@ def test_a_record_is_read_as_it_was_written(record: Record) -> None:
 
 
 @given(records, records)
-def test_equal_records_are_equal_bytes_and_others_are_not(record: Record, other: Record) -> None:
+def test_records_are_equal_if_and_only_if_their_bytes_are(record: Record, other: Record) -> None:
     assert Record(**vars(record)).to_bytes() == record.to_bytes()
     assert (other.to_bytes() == record.to_bytes()) is (other == record)
 
@@ -39,5 +39,5 @@ def test_a_record_is_a_tensorflow_example_of_the_documented_features() -> None:
     }
 
 
-def test_no_group_is_an_empty_one() -> None:
+def test_a_record_without_a_group_has_an_empty_one() -> None:
     assert Record.from_bytes(Record(b"x", (0,), "a", "b").to_bytes()).group == ""

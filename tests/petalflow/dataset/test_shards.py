@@ -42,7 +42,7 @@ def test_a_flipped_bit_anywhere_is_noticed(shard: bytes, tmp_path: Path) -> None
             read(bytes(damaged), tmp_path)
 
 
-def test_a_file_cut_short_inside_a_record_is_noticed(shard: bytes, tmp_path: Path) -> None:
+def test_a_file_truncated_inside_a_record_is_noticed(shard: bytes, tmp_path: Path) -> None:
     ends = {0}
     for record in RECORDS:
         ends.add(max(ends) + 16 + len(record))
@@ -52,12 +52,12 @@ def test_a_file_cut_short_inside_a_record_is_noticed(shard: bytes, tmp_path: Pat
             read(shard[:length], tmp_path)
 
 
-def test_bytes_after_the_last_record_are_noticed(shard: bytes, tmp_path: Path) -> None:
+def test_trailing_bytes_are_noticed(shard: bytes, tmp_path: Path) -> None:
     with pytest.raises(PetalflowError, match=r"damaged near byte .*; convert again"):
         read(shard + b"more", tmp_path)
 
 
-def test_the_records_before_the_damage_are_still_read(shard: bytes, tmp_path: Path) -> None:
+def test_records_before_the_damage_are_still_read(shard: bytes, tmp_path: Path) -> None:
     (tmp_path / "damaged").write_bytes(shard[:-1])
     reader = read_shard(tmp_path / "damaged")
     assert [next(reader), next(reader)] == RECORDS[:2]
@@ -68,7 +68,7 @@ def reader(data: bytes) -> Callable[[int, int], bytes]:
 
 
 @given(st.lists(st.binary(max_size=200), max_size=8))
-def test_each_record_is_read_by_where_it_begins(records: list[bytes]) -> None:
+def test_each_record_is_read_by_its_offset(records: list[bytes]) -> None:
     data = b"".join(map(frame_record, records))
     offsets = record_offsets(reader(data), len(data))
     assert [read_record(reader(data), offset) for offset in offsets] == records
@@ -76,7 +76,7 @@ def test_each_record_is_read_by_where_it_begins(records: list[bytes]) -> None:
     assert [*offsets[1:], len(data)] == (ends or [0])
 
 
-def test_damage_is_noticed_there_too(shard: bytes) -> None:
+def test_damage_is_noticed_when_reading_by_offset(shard: bytes) -> None:
     offsets = record_offsets(reader(shard), len(shard))
     for place in range(len(shard)):
         damaged = bytearray(shard)

@@ -19,7 +19,7 @@ def summary_of(measures: list[ImageStatistics]) -> Summary:
 
 
 @given(st.lists(st.lists(MEASURES, max_size=6), max_size=5), st.randoms())
-def test_summaries_of_parts_in_any_order_add_up_to_that_of_the_whole(
+def test_summaries_of_parts_add_up_to_the_whole_in_any_order(
     parts: list[list[ImageStatistics]], shuffler: random.Random
 ) -> None:
     whole = summary_of([measure for part in parts for measure in part])
@@ -46,7 +46,7 @@ def bin_of(name: str, measure: ImageStatistics) -> tuple[float, float]:
     return edges[place], edges[place + 1]
 
 
-def test_bins_are_where_people_expect_them() -> None:
+def test_bins_have_the_expected_edges() -> None:
     photo = ImageStatistics(300, 224, 7.99, 8, 255)
     assert bin_of("short_side_px", photo) == (192, 256)
     assert bin_of("long_side_px", photo) == (256, 384)
@@ -59,19 +59,19 @@ def test_bins_are_where_people_expect_them() -> None:
     assert all(list(edges) == sorted(set(edges)) for edges in BINS.values())
 
 
-def test_means_are_of_images_whatever_their_size() -> None:
+def test_means_weigh_images_equally_whatever_their_size() -> None:
     summary = summary_of([ImageStatistics(10, 20, 100.25, 0, 255), ImageStatistics(1000, 2000, 0.25, 0, 255)])
     assert [summary.mean(name) for name in ("red", "green", "blue")] == [50.25, 0, 255]
     assert summary.mean("brightness") == pytest.approx(0.299 * 50.25 + 0.114 * 255)
     assert (summary.mean("width_px"), summary.mean("height_px"), summary.pixels) == (505, 1010, 200 + 2_000_000)
 
 
-def test_no_images_have_no_mean() -> None:
+def test_an_empty_summary_has_no_mean() -> None:
     with pytest.raises(ValueError, match="no images"):
         Summary().mean("red")
 
 
-def test_a_summary_is_small_and_can_be_read() -> None:
+def test_a_summary_as_json_is_small_and_readable() -> None:
     summary = summary_of([ImageStatistics(28, 28, 70, 71, 72)] * 3 + [ImageStatistics(28, 64, 90, 91, 92)])
     assert summary.to_json() == {
         "images": 4,
