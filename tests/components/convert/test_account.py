@@ -20,7 +20,7 @@ from petalflow.source import Item, Listing, Reject, open_source
 
 @pytest.fixture
 def source(tmp_path: Path, make_flowers: Callable[..., Path]) -> Path:
-    """Two classes with files that are no images, one twice and one large."""
+    """Two classes with files that are not images, one of them twice and one large."""
     source = make_flowers(tmp_path / "source", ("a", "b"), each=1)
     for name, data in (
         ("a/1.txt", b"one"),
@@ -64,7 +64,7 @@ def test_a_file_that_changed_since_it_was_listed_is_an_error(source: Path, tmp_p
 
 def test_at_most_a_thousand_files_and_one_gibibyte_are_copied(caplog: pytest.LogCaptureFixture) -> None:
     def chosen(sizes: list[int]) -> int:
-        # Each twice, which counts once.
+        # Two copies of each, which count once.
         items = [Item(f"{n}", ("a",), f"{n // 2:064d}", sizes[n // 2]) for n in range(2 * len(sizes))]
         with caplog.at_level(logging.INFO, "components"):
             return len(accounting.choose_files(items, max_bytes=1 << 30))

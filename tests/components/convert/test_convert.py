@@ -27,7 +27,7 @@ CLASSES = ("daisy", "glöckchen", "rose")
 
 @dataclass(frozen=True)
 class Conversion:
-    """A source, the dataset made of it, and what convert said of it."""
+    """A source, its dataset, and the statistics that convert returned."""
 
     source: Path
     out: Path
@@ -43,7 +43,7 @@ class Conversion:
 
 @pytest.fixture(scope="module")
 def conversion(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..., Path]) -> Conversion:
-    """A source as they come: with a duplicate, a label conflict, broken files and one that lies on its side."""
+    """A realistic source: with a duplicate, a label conflict, broken files and a rotated image."""
     folder = tmp_path_factory.mktemp("convert")
     source = make_flowers(folder / "source", CLASSES, each=20)
     shutil.copy(source / "daisy" / "000.jpg", source / "daisy" / "000 copy.jpg")
@@ -156,7 +156,7 @@ def test_every_conversion_reports_its_progress_to_the_end(
 
 def test_the_shard_size_changes_nothing_but_the_distribution_over_shards(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    for number in range(26):  # so many that the shards of train differ in length
+    for number in range(26):  # enough for shards of different lengths in train
         path = tmp_path / "source" / f"class {number % 2}" / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (300, 300, 3), np.uint8)).save(path)  # noise: 270 kB each
@@ -248,7 +248,7 @@ def test_a_source_that_changes_while_it_is_read_is_an_error_of_one_line_and_leav
     source, out = make_flowers(tmp_path / "source", each=40), tmp_path / "out"
 
     def change_when_listed() -> None:
-        while not out.exists():  # it is made between listing and reading
+        while not out.exists():  # it is created between listing and reading
             time.sleep(0.001)
         for path in sorted(source.rglob("*.jpg"), reverse=True):
             path.write_bytes(b"changed")
@@ -302,7 +302,7 @@ def test_an_incomplete_dataset_is_replaced(conversion: Conversion, tmp_path: Pat
 
 def test_the_limits_of_the_settings_apply(conversion: Conversion, tmp_path: Path) -> None:
     statistics = convert(str(conversion.source), tmp_path / "out", ConvertSettings(min_side_px=32))
-    assert statistics["rejects"] == {**conversion.statistics["rejects"], "too_small": 1}  # the one on its side
+    assert statistics["rejects"] == {**conversion.statistics["rejects"], "too_small": 1}  # the rotated one
 
 
 def test_a_source_can_be_in_an_object_store(conversion: Conversion, tmp_path: Path) -> None:

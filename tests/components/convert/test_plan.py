@@ -228,13 +228,13 @@ settings = st.builds(
 
 
 def manifest(said: list[dict[str, Any]], splits: bool = False) -> Listing:
-    """Returns a listing; with splits, half of the groups and half of the ungrouped images have one of their own."""
+    """Returns a listing; with `splits`, it assigns half of the groups and half of the ungrouped images to one."""
     items = []
     for number, one in enumerate(said):
         key = one["group"] or str(number)
         split = [None, None, None, *SPLITS][int(hashlib.sha256(key.encode()).hexdigest(), 16) % 6] if splits else None
         if one["group"] and number % 2:
-            split = None  # not every row of a group need name it
+            split = None  # not every row of a group has to name its split
         sha256 = hashlib.sha256(str(one["content"]).encode()).hexdigest()
         items.append(Item(f"{number:03d}", one["labels"], sha256, 1 << 20, split, one["group"]))
     return Listing("a manifest", tuple(items), multi_label=True)
@@ -301,7 +301,7 @@ def test_of_copies_in_several_groups_only_the_first_is_kept() -> None:
 
 
 def copies(*said: tuple[str, str | None]) -> Listing:
-    """Returns copies of one content, under labels and in splits."""
+    """Returns copies of one image with the given labels and splits."""
     items = (Item(f"{at}", tuple(label.split("|")), "ab" * 32, 1, split) for at, (label, split) in enumerate(said))
     return Listing("a manifest", tuple(items))
 

@@ -22,7 +22,7 @@ SETTINGS = ConvertSettings(shards=2, threads=2)
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..., Path]) -> Path:
-    """A source as it was, with one image that must be written anew and one that is refused."""
+    """The source of the earlier dataset, with one image that is rejected."""
     folder = make_flowers(tmp_path_factory.mktemp("photos") / "photos", each=6)
     (folder / "rose" / "cut.jpg").write_bytes((folder / "rose" / "000.jpg").read_bytes()[:300])
     return folder
@@ -30,7 +30,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[...,
 
 @pytest.fixture(scope="module")
 def before(photos: Path) -> Path:
-    """The dataset that was made of it."""
+    """The earlier dataset."""
     convert(str(photos), photos.parent / "before", SETTINGS)
     return photos.parent / "before"
 
@@ -40,7 +40,7 @@ def all_files(root: Path) -> dict[str, bytes]:
 
 
 def write(source: Path, out: Path, previous: Path | str | None) -> ShardResult:
-    """Writes all of a source as one shard, as a worker does it."""
+    """Writes a whole source as one shard, as a worker does."""
     listing, given = open_source(str(source)).list(), str(previous) if previous else None
     job = Job(str(source), str(out), SETTINGS, listing.classes, listing.slice_names, 0, str(out), given)
     out.mkdir(parents=True)
@@ -96,7 +96,7 @@ def test_unchanged_images_are_not_even_read(photos: Path, before: Path, tmp_path
     shards = [path.read_bytes() for path in sorted(before.glob("*.tfrecord"))]
     listing = open_source(str(tmp_path / "photos")).list()
     for path in (tmp_path / "photos").glob("*/0*.jpg"):
-        path.write_bytes(b"")  # who reads it now, fails
+        path.write_bytes(b"")  # any attempt to read it fails
     job = Job(str(tmp_path / "photos"), str(tmp_path), SETTINGS, listing.classes, (), 0, "unread", str(before))
     result = ShardWriter(job)(
         ShardPlan("train", 0, 1, tuple(item for item in listing.items if "cut" not in item.address))
@@ -107,7 +107,7 @@ def test_unchanged_images_are_not_even_read(photos: Path, before: Path, tmp_path
 
 @pytest.fixture
 def moved(photos: Path, tmp_path: Path) -> Path:
-    """The source with a class more, that comes before the others, and an image there that is changed too."""
+    """The source with an image moved to a new class that precedes the others."""
     shutil.copytree(photos, tmp_path / "moved")
     (tmp_path / "moved" / "aster").mkdir()
     (tmp_path / "moved" / "rose" / "001.jpg").rename(tmp_path / "moved" / "aster" / "001.jpg")
@@ -118,7 +118,7 @@ def test_reused_images_get_their_new_labels(moved: Path, before: Path, tmp_path:
     result = write(moved, tmp_path / "again", before)
     scratch = write(moved, tmp_path / "scratch", None)
     assert all_files(tmp_path / "again") == all_files(tmp_path / "scratch")
-    assert (result.reused, scratch.reused, result.records) == (17, 0, 18)  # of the one that moved the address changed
+    assert (result.reused, scratch.reused, result.records) == (17, 0, 18)  # the moved image has a new address
     records = [Record.from_bytes(data) for data in read_shard(tmp_path / "again" / shard_name("train", 0, 1))]
     assert {record.filename.split("/")[0]: record.labels for record in records} == {
         "aster": (0,),
@@ -175,7 +175,9 @@ def test_nothing_is_reused_from_an_incomplete_dataset(
 
 def test_nothing_is_reused_after_a_change_of_image_settings(before: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert reusable_dataset(str(before), ConvertSettings(shards=5, threads=1)) == str(before)  # they change no image
+    assert reusable_dataset(str(before), ConvertSettings(shards=5, threads=1)) == str(
+        before
+    )  # these settings change no image
     assert reusable_dataset(str(before), ConvertSettings(jpeg_quality=80)) is None
     assert "with other image settings" in caplog.text
 

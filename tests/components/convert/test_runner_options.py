@@ -22,7 +22,7 @@ NEEDED = {"project": "my-project", "region": "europe-west4", "temp_location": "g
 
 
 class DataflowRunner:
-    """What Beam's validator looks at of the runner: its name, and a region where none is given."""
+    """The part of the runner that Beam's validator uses: its name and its default region."""
 
     def get_default_gcp_region(self) -> None:
         return None
@@ -111,7 +111,7 @@ def test_unset_options_are_left_to_beam() -> None:
 
 @pytest.mark.parametrize("image", [None, "europe-docker.pkg.dev/p/petalflow/worker:1"])
 def test_beams_own_validator_accepts_the_options(gs: Store, monkeypatch: pytest.MonkeyPatch, image: str | None) -> None:
-    for name, value in gs.environment.items():  # it looks at the bucket
+    for name, value in gs.environment.items():  # the validator accesses the bucket
         monkeypatch.setenv(name, value)
     asked = options(worker_image=image, temp_location=f"{gs.new_bucket()}/temp")
     assert PipelineOptionsValidator(asked, DataflowRunner()).validate() == []
@@ -129,7 +129,7 @@ def test_a_wheel_rebuilt_from_the_installed_package_can_be_installed(tmp_path: P
         quiet = ["install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check"]
         subprocess.run([sys.executable, "-m", "pip", *quiet, *arguments], check=True, capture_output=True)
 
-    checkout = tmp_path / "checkout"  # building leaves files beside what it builds
+    checkout = tmp_path / "checkout"  # building leaves files in the source tree
     shutil.copytree(ROOT, checkout, ignore=lambda at, names: {*names} - PACKED if at == str(ROOT) else {"__pycache__"})
     shutil.copy(ROOT / "LICENSE", checkout)
     pip("--target", str(tmp_path / "installed"), str(checkout))

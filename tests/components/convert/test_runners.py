@@ -3,7 +3,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,14 @@ import pytest
 
 from components.convert import runners
 from components.convert.convert import convert
-from components.convert.plan import Plan, ShardPlan, make_plan
+from components.convert.plan import Plan, make_plan
 from components.convert.records import Job
 from components.convert.settings import ConvertSettings
 from components.convert.shard import ShardWriter
 from components.convert.worker import Worker, WorkFolder
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.source import Item, open_source
+from petalflow.source import open_source
 from tests.e2e.command import PETALFLOW
 
 NAMES = ("train-00000-of-00001", "validation-00000-of-00001")
@@ -45,19 +44,6 @@ def all_files(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
-def item(name: str, **said: Any) -> Item:
-    return Item(name, ("daisy",), "0" * 64, 7, **said)
-
-
-def test_plans_survive_the_work_folder(place: str) -> None:
-    nasty = [
-        item(f"a{end}b", split="train", group=end, slices=(("s", end),)) for end in ("\n", "\r", "\x85", "\u2028", '"')
-    ]
-    plans = (ShardPlan("train", 0, 1, tuple(nasty)), ShardPlan("validation", 0, 1, (item("ü/ü.jpg"),)))
-    assert tuple(WorkFolder(place).write_plans(Plan(plans, (), ()))) == NAMES
-    assert tuple(map(WorkFolder(place).read_plan, NAMES)) == plans
-
-
 def test_results_are_in_order_and_the_work_folder_is_removed(flowers: Path, tmp_path: Path) -> None:
     plan = plan_of(flowers)
     job = job_of(flowers, tmp_path / "through")
@@ -69,25 +55,10 @@ def test_results_are_in_order_and_the_work_folder_is_removed(flowers: Path, tmp_
 
 
 def test_the_images_are_not_in_the_graph_of_the_pipeline(flowers: Path, tmp_path: Path) -> None:
-    names = [f"train-{number:05d}-of-01000" for number in range(1000)]  # of a hundred gigabytes of images
+    names = [f"train-{number:05d}-of-01000" for number in range(1000)]  # a hundred gigabytes of images
     graph = runners.make_pipeline(job_of(flowers, tmp_path), names).to_runner_api().SerializeToString()
     assert len(graph) < 200_000
     assert b".jpg" not in graph
-
-
-def test_retried_and_concurrent_shards_are_identical(flowers: Path, tmp_path: Path) -> None:
-    root = tmp_path / "out"
-    names = WorkFolder(str(root)).write_plans(plan_of(flowers))
-    work = Worker(job_of(flowers, root))
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(work, names * 4))
-    found = all_files(root)
-    (first, *_), written = names, (root / f"{names[0]}.tfrecord").stat()
-    work(first)
-    assert (root / f"{first}.tfrecord").stat() == written
-    assert all_files(root) == found
-    assert {name.split("/")[0] for name in found if "/" in name} == {".work", "index"}
-    assert sorted(path.name for path in (root / ".work").iterdir()) == ["plans", "results"]
 
 
 def test_a_worker_without_access_to_the_folder_is_reported_by_the_launcher(flowers: Path, tmp_path: Path) -> None:
@@ -127,7 +98,7 @@ def test_a_deleted_image_is_an_error_of_one_line_in_any_process(
 
 @pytest.fixture(params=["memory", "gs", "s3"])
 def bucket(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
-    """An address that is not of this machine."""
+    """The address of a bucket or other remote folder."""
     if request.param == "memory":
         yield f"memory://{tmp_path.name}"
         storage.remove(f"memory://{tmp_path.name}")
@@ -149,7 +120,7 @@ def test_a_dataset_at_a_uri_is_identical(bucket: str, flowers: Path, tmp_path: P
 
 
 def test_a_failure_leaves_nothing_at_a_uri(flowers: Path) -> None:
-    storage.write_bytes("memory://failing/dataset/complete.json", b"{}")  # of an attempt that was killed
+    storage.write_bytes("memory://failing/dataset/complete.json", b"{}")  # left by a killed attempt
     storage.write_bytes("memory://failing/dataset/train-00000-of-00001.tfrecord", b"half")
     with pytest.raises(PetalflowError, match="no readable image"):
         convert(str(flowers), "memory://failing/dataset", ConvertSettings(max_side_px=1))
@@ -162,7 +133,7 @@ def test_an_unreachable_output_is_an_error_of_one_line(flowers: Path) -> None:
 
 
 def converting(source: Path, out: Path) -> "subprocess.Popen[str]":
-    """Returns a conversion that is amid its images."""
+    """Returns a running conversion that has begun to write shards."""
     command = [PETALFLOW, "convert", str(source), "--out", str(out), "--set", "threads=1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     while not list(out.glob(".work/shard-*")):
@@ -173,7 +144,7 @@ def converting(source: Path, out: Path) -> "subprocess.Popen[str]":
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..., Path]) -> Path:
-    """So many images that converting them takes a while."""
+    """Enough images that converting them takes a while."""
     return make_flowers(tmp_path_factory.mktemp("many") / "flowers", each=300, px=300)
 
 

@@ -54,7 +54,7 @@ def test_reading_ahead_is_limited_by_memory(size_bytes: int, most: int) -> None:
     begun: list[object] = []
     items = [item(number, size_bytes) for number in range(64)]
     results = map_batches(items, lambda batch: begun.append(batch) or len(begun), threads=4)
-    assert next(results) <= most  # nothing was reused until then
+    assert next(results) <= most  # nothing was consumed until then
     results.close()
 
 
@@ -157,7 +157,7 @@ def test_a_shard_writer_can_be_pickled(flowers: Path, tmp_path: Path) -> None:
 
 def test_a_file_that_is_too_large_is_rejected_unread_with_the_usual_message(flowers: Path, tmp_path: Path) -> None:
     write, listed = writer(flowers, tmp_path / "out", max_image_mib=1), plan(flowers)
-    large = replace(listed.items[0], size_bytes=(1 << 20) + 1)  # which it is not, so nobody looked
+    large = replace(listed.items[0], size_bytes=(1 << 20) + 1)  # its real size is smaller, which nobody notices
     (reject,) = write(replace(listed, items=(large, *listed.items[1:]))).rejects
     with pytest.raises(imaging.Rejected) as refused:
         imaging.prepare(bytes((1 << 20) + 1), write.job.settings.rules())

@@ -1,4 +1,4 @@
-"""A dataset as others open it: with TFDS, with tf.data by the documented schema, and converted once more."""
+"""Opens datasets as users do: with TFDS, with tf.data by the documented schema, and as a source to convert."""
 
 import csv
 import io
@@ -18,13 +18,13 @@ from components.convert.settings import ConvertSettings
 from petalflow.dataset import Dataset, Record, open_dataset
 
 ROOT = Path(__file__).parents[3]
-IN_ORDER = tfds.ReadConfig(interleave_cycle_length=1)  # TFDS takes turns with shards otherwise
+IN_ORDER = tfds.ReadConfig(interleave_cycle_length=1)  # by default, TFDS interleaves shards
 CLASSES = ("Glöckchen", "rose", "花")
 
 
 @pytest.fixture(scope="module", params=["single-label", "multi-label"])
 def dataset(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Of three classes, with groups and slices, in several shards; of one label an image, or of up to three."""
+    """Three classes, with groups and slices, in several shards; one label per image, or up to three."""
     folder = tmp_path_factory.mktemp(request.param)
     rng = np.random.default_rng(0)
     rows = [("image", "label", "group", "camera")]
@@ -78,7 +78,7 @@ def test_tfds_reads_pairs_and_parts_of_splits(dataset: Dataset) -> None:
 
 
 def run_documented(name: str) -> dict[str, Any]:
-    """Runs the code below a heading of docs/dataset.md, as it stands there."""
+    """Runs the code below a heading of docs/dataset.md, unchanged."""
     text = (ROOT / "docs" / "dataset.md").read_text(encoding="utf-8")
     (code,) = re.findall(rf"^## {name}\n.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     variables: dict[str, Any] = {}
@@ -88,7 +88,7 @@ def run_documented(name: str) -> dict[str, Any]:
 
 @pytest.fixture
 def documented(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
-    """That, named as the documentation names it."""
+    """The dataset at the path that the documentation uses."""
     monkeypatch.chdir(dataset.root.parent)
     return dataset
 
@@ -118,7 +118,7 @@ def test_the_documented_table_names_every_feature(dataset: Dataset) -> None:
 
 
 def what_it_holds(dataset: Dataset) -> dict[str, list[Any]]:
-    """Returns, for each split, all of its records but their addresses."""
+    """Returns the records of each split without their addresses."""
     return {
         split: sorted((one.image, one.labels, one.group, one.slices) for one in dataset.records(split))
         for split in dataset.sizes

@@ -1,4 +1,4 @@
-"""A function that writes datasets of any make, with everything that validate reads in them."""
+"""A fixture that writes datasets with everything that validate reads."""
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -35,7 +35,7 @@ def of_content(filename: str) -> str:
 
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> MakeDataset:
-    """A function that writes a dataset of so many images of each class, each of its own content unless told."""
+    """A function that writes a dataset with the given number of images per class, by default all different."""
 
     def make(
         counts: dict[str, dict[str, int]] = GOOD,
@@ -43,7 +43,7 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
         rejects: dict[str, int] | None = None,
         content: Callable[[str], str] = lambda filename: filename,
         image: Callable[[str], bytes] = lambda filename: b"image",
-        measure: Callable[[str], ImageStatistics] = lambda filename: ORDINARY,
+        statistics_of: Callable[[str], ImageStatistics] = lambda filename: ORDINARY,
         multi_label: bool = False,
         index: bool = True,
     ) -> Path:
@@ -60,9 +60,9 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
                     places = tuple(sorted(map(classes.index, labels)))
                     record = Record(image(filename), places, filename, of_content(content(filename)))
                     records.append(record.to_bytes())
-                    entries.append(Entry(filename, record.sha256, len(records[-1]), False, measure(filename)))
+                    entries.append(Entry(filename, record.sha256, len(records[-1]), False, statistics_of(filename)))
                     for label in labels:
-                        summaries[split][label].add(measure(filename))
+                        summaries[split][label].add(statistics_of(filename))
                 shards[split] = [_write(root, shard_name(split, 0, 1), records, entries, index=index)]
                 by_class[split] = {one: summary.images for one, summary in summaries[split].items()}
             refused = rejects or {}

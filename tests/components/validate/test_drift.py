@@ -30,7 +30,7 @@ Publish = Callable[..., None]
 
 @pytest.fixture
 def publish(place: str, tmp_path: Path) -> Publish:
-    """A function that releases a model with what its dataset was like."""
+    """A function that releases a model with the given statistics of its dataset."""
     (tmp_path / "export").mkdir()
     (tmp_path / "export" / "saved_model.pb").write_bytes(b"graph")
 
@@ -106,7 +106,7 @@ COUNTS = st.lists(st.integers(0, 2000), min_size=3, max_size=12).filter(any)
 
 
 def profile(classes: dict[str, int], bright: float = 120, short_px: int = 240, seed: int = 0) -> DatasetProfile:
-    """Returns what so many images are like, whose brightness and sides vary about a mean."""
+    """Returns the profile of random images whose brightness and sides vary about a mean."""
     rng, summary = np.random.default_rng(seed), Summary()
     for _ in range(sum(classes.values())):
         shown = np.clip(rng.normal(bright, 25, 3), 0, 255).round(2)
@@ -163,7 +163,7 @@ def test_a_small_change_of_many_images_is_small() -> None:
 def test_a_class_on_one_side_only_counts() -> None:
     change = compare_labels({"daisy": 50, "rose": 50, "none": 0}, {"daisy": 50, "tulip": 50})
     assert change.effect == pytest.approx(0.5)
-    assert change.statistic == pytest.approx(100)  # half of the images of each side are where the other has none
+    assert change.statistic == pytest.approx(100)  # half of the images of each side are in a class that the other lacks
     assert change.p == pytest.approx(stats.chi2.sf(100, df=2))
 
 
@@ -183,7 +183,7 @@ def test_on_binned_images_the_test_equals_scipys(now: list[int], before: list[in
 
 
 def test_bins_make_the_test_conservative() -> None:
-    """Of 300 pairs of samples of one distribution, no more than a twentieth may fall under p = 0.05."""
+    """Of 300 pairs of samples of one distribution, at most a twentieth may have p < 0.05."""
     rng, edges = np.random.default_rng(3), np.linspace(-3, 3, 12)
     false = 0
     for _ in range(300):

@@ -113,7 +113,7 @@ def test_a_share_of_small_images_is_counted_exactly(make_dataset: MakeDataset) -
             yield ImageStatistics(640, 480, 0, 0, 0)
 
     sides = dict(zip([f"train/daisy/{n}" for n in range(12)], sizes(), strict=False))
-    dataset = make_dataset(measure=lambda filename: sides.get(filename, ImageStatistics(640, 480, 0, 0, 0)))
+    dataset = make_dataset(statistics_of=lambda filename: sides.get(filename, ImageStatistics(640, 480, 0, 0, 0)))
     (found,) = [check for check in checks(dataset, min_short_side_px=100) if check.name == "max_small_share"]
     assert found.value == pytest.approx(2 / 27)
 

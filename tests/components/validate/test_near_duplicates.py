@@ -20,7 +20,7 @@ HASHES = st.lists(st.integers(0, 2**64 - 1), max_size=30).map(lambda values: np.
 
 
 def scene(seed: int, px: int = 160) -> Image.Image:
-    """Returns a picture of soft blotches of all sizes, which no other seed gives."""
+    """Returns an image of soft blotches of all sizes, different for each seed."""
     rng, pixels = np.random.default_rng(seed), np.zeros((px, px, 3))
     for cells in (3, 5, 8, 16):
         small = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8))
@@ -68,7 +68,7 @@ def test_near_duplicates_in_two_splits_are_counted_and_listed(make_dataset: Make
         validate(dataset, tmp_path / "out", ValidateSettings(max_near_duplicates=2))
     found = read_json(str(tmp_path / "out" / "validation.json"))["near_duplicates"]
     assert {(pair["image"], pair["like"]) for pair in found} == {
-        ("validation/daisy/0", "train/daisy/4"),  # and not the other like it in train
+        ("validation/daisy/0", "train/daisy/4"),  # not its other near-duplicate in train
         ("test/rose/0", "train/rose/2"),
         ("test/rose/1", "train/daisy/4"),
     }
@@ -82,7 +82,7 @@ def test_near_duplicates_in_two_splits_are_counted_and_listed(make_dataset: Make
 def test_the_nearest_hash_is_that_of_an_exhaustive_search(
     hashes: np.ndarray, others: np.ndarray, distance: int, data: st.DataObject
 ) -> None:
-    # Some that are near: flip a few bits of others.
+    # Add some near hashes: others with a few bits flipped.
     flips = data.draw(st.lists(st.tuples(st.integers(0, 29), st.sets(st.integers(0, 63), max_size=18)), max_size=20))
     near = [int(others[n]) ^ sum(1 << bit for bit in bits) for n, bits in flips if n < len(others)]
     hashes = np.concatenate([hashes, np.array(near, np.uint64)])

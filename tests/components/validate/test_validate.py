@@ -41,7 +41,7 @@ def test_a_good_dataset_passes_and_every_check_is_written(make_dataset: MakeData
 def test_all_violations_are_reported_at_once_and_written(make_dataset: MakeDataset, tmp_path: Path) -> None:
     before = make_dataset({"train": {"aster": 40, "daisy": 40, "rose": 40}}, "before")
     few = {**GOOD, "train": {"daisy": 5, "rose": 4}}
-    dataset = make_dataset(few, rejects={"unreadable": 9}, measure=lambda filename: DARK)
+    dataset = make_dataset(few, rejects={"unreadable": 9}, statistics_of=lambda filename: DARK)
     message = failure(dataset, tmp_path / "out", before)
     assert message.startswith("the dataset violates 8 limits: min_train_images (daisy in train): 5 (limit 10); ")
     broken = ("rose in train): 4", "max_reject_share", "missing: aster", "max_brightness_drift (brightness): 1 (limit")
@@ -107,7 +107,7 @@ def test_a_damaged_shard_is_found_and_named(make_dataset: MakeDataset, tmp_path:
 def test_a_split_with_a_wrong_number_of_records_is_found(make_dataset: MakeDataset, tmp_path: Path) -> None:
     dataset = make_dataset()
     statistics = storage.read_json(str(dataset / "statistics.json"))
-    statistics["sizes"]["test"] = 3  # as many digits, so that the size of the file is as it was
+    statistics["sizes"]["test"] = 3  # the same number of digits keeps the size of the file
     storage.write_json(str(dataset / "statistics.json"), statistics)
     assert "test has 2 records instead of 3" in failure(dataset, tmp_path / "out")
 

@@ -127,7 +127,7 @@ def test_a_dataset_that_lacks_a_file_is_not_opened(root: Path, name: str) -> Non
 def test_a_shard_truncated_between_two_records_is_noticed(root: Path) -> None:
     path = root / "train-00000-of-00002.tfrecord"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
-    assert len(list(read_shard(path))) == 1  # of three: its checksums tell nothing
+    assert len(list(read_shard(path))) == 1  # of three: the checksums reveal nothing
     with pytest.raises(PetalflowError, match=path.name):
         open_dataset(root)
 

@@ -40,7 +40,7 @@ def test_every_image_is_in_one_bin_of_each_histogram(measures: list[ImageStatist
 
 
 def bin_of(name: str, measure: ImageStatistics) -> tuple[float, float]:
-    """Returns the ends of the bin that a measure is in."""
+    """Returns the edges of the bin that an image falls into."""
     edges = (float("-inf"), *BINS[name], float("inf"))
     place = summary_of([measure]).histogram(name).index(1)
     return edges[place], edges[place + 1]
@@ -55,7 +55,7 @@ def test_bins_have_the_expected_edges() -> None:
     assert bin_of("blue", photo) == (248, float("inf"))
     assert bin_of("brightness", photo) == (32, 40)  # 0.299 × 7.99 + 0.587 × 8 + 0.114 × 255 = 36.2
     sides = [bin_of("aspect", ImageStatistics(*size, 0, 0, 0)) for size in ((3, 4), (1, 1), (4, 3), (3, 2), (16, 9))]
-    assert sides == sorted(set(sides))  # each in a bin of its own
+    assert sides == sorted(set(sides))  # each in a different bin
     assert all(list(edges) == sorted(set(edges)) for edges in BINS.values())
 
 
