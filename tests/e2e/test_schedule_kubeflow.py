@@ -45,7 +45,7 @@ def test_the_life_of_a_schedule(cluster) -> None:
 def test_bad_input_is_reported_in_one_line_and_creates_nothing(cluster) -> None:
     for options, expected in (
         (("--cron", "0 3 30 2 *"), "never due"),
-        (FIRSTS, "--set kubeflow.cron_timezone=Europe/Berlin"),
+        (FIRSTS, "set kubeflow.cron_timezone=Europe/Berlin"),
     ):
         ended = cluster.schedule(*options)
         assert (ended.code, len(ended.errors.strip().splitlines())) == (2, 1)
