@@ -277,7 +277,7 @@ def test_rejected_credentials_are_reported(vertex, target, monkeypatch) -> None:
 def test_all_addresses_must_be_visible_to_vertex(target, asked, tmp_path) -> None:
     for address in (str(tmp_path), "s3://bucket/photos"):
         local = Request.of(address, asked.registry, "flowers", asked.configuration)
-        with pytest.raises(UsageError, match=r"source .* needs a gs:// address"):
+        with pytest.raises(UsageError, match=r"source .* a gs:// address"):
             target().check(local, tmp_path)
 
 
