@@ -35,7 +35,7 @@ def lineage(place: Place, version: int) -> dict:
 
 
 def test_the_first_run_logs_that_there_is_no_release_to_start_from(place) -> None:
-    assert "warm start: nothing is released yet" in went(place.run(*SETTINGS, WARM)).output
+    assert "warm start: nothing has been released yet" in went(place.run(*SETTINGS, WARM)).output
     assert lineage(place, 1)["warm_started_from"] is None
 
 
