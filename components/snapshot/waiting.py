@@ -115,7 +115,9 @@ def acquire_lock(state_uri: str, run_id: str, settings: SnapshotSettings, every_
         return ""
     if settings.overlap == "leave":
         return f"run {other.run_id} is still active"
-    log.info("waiting for run %s, which is taken for dead at %s without a heartbeat", other.run_id, other.until)
+    log.info(
+        "waiting for run %s, which is considered dead at %s unless it sends a heartbeat", other.run_id, other.until
+    )
 
     def is_acquired() -> bool:
         nonlocal other

@@ -96,7 +96,7 @@ def acquire(state_uri: str, run_id: str, lease_s: float) -> Holder | None:
     Args:
         state_uri: The state shared by all runs of a name.
         run_id: The run.
-        lease_s: Seconds without a heartbeat after which the run is taken for dead.
+        lease_s: Seconds without a heartbeat after which the run is considered dead.
 
     Returns:
         None if the lock was acquired, else the run that holds it.
@@ -107,9 +107,9 @@ def acquire(state_uri: str, run_id: str, lease_s: float) -> Holder | None:
             return holder
         number = holder.number + 1 if holder else 1
         pid = int(os.environ.get(RUNNER_PID, "0"))
-        mine = asdict(Holder(number, run_id, _from_now(lease_s).isoformat(), lease_s, socket.gethostname(), pid))
-        del mine["released"]  # a file of its own
-        if not storage.create_json(_address(state_uri, f"{number:06d}"), mine):
+        values = asdict(Holder(number, run_id, _from_now(lease_s).isoformat(), lease_s, socket.gethostname(), pid))
+        del values["released"]  # a file of its own
+        if not storage.create_json(_address(state_uri, f"{number:06d}"), values):
             continue
         names = _list(state_uri)
         if _highest(names) > number:  # while we were slow, others had this number and the next, and cleared the file

@@ -38,8 +38,8 @@ def roll_back(registry_uri: str, name: str, version: int, *, state_uri: str, rec
     other = lock.acquire(state_uri, run_id, _LEASE_S)
     if other:
         raise PetalflowError(
-            f"run {other.run_id} of {name} is still active; roll back when it has ended (without a heartbeat it is "
-            f"considered dead at {other.until})"
+            f"run {other.run_id} of {name} is still active; roll back when it has ended (it is considered dead at "
+            f"{other.until} unless it sends a heartbeat)"
         )
     try:
         with lock.kept_alive(state_uri, run_id):
