@@ -12,7 +12,7 @@ import textwrap
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import numpy as np
@@ -35,25 +35,26 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 _UINT8 = 0x08
-# The groups of tests that take longest, with their ranks.
-_LONGEST = {
-    name: rank
-    for rank, name in enumerate(
-        (
-            "docker",
-            "killed again and again",
-            "e2e/test_year",
-            "e2e/test_caching",
-            "e2e/test_flink",
-            "components/train/test_resume",
-            "e2e/test_kill",
-            "e2e/test_object_stores",
-            "e2e/test_run",
-            "components/train/test_pretrained",
-            "components/train/test_devices",
-        )
-    )
+# Tests that are not grouped by file, by the beginning of their ids: there is one Docker engine, and one test that takes
+# as long as a whole file.
+_GROUPS = {
+    "tests/docker/test_container_images.py": "docker",
+    "tests/e2e/test_docker.py": "docker",
+    "tests/e2e/test_kill.py::test_a_run_killed_in_every_step_is_resumed_and_releases_once": "killed in every step",
 }
+# The groups that take longest; they come first, so that no process is left alone with one of them in the end.
+_LONGEST = (
+    "docker",
+    "killed in every step",
+    "tests/e2e/test_year.py",
+    "tests/e2e/test_caching.py",
+    "tests/e2e/test_flink.py",
+    "tests/components/train/test_resume.py",
+    "tests/e2e/test_kill.py",
+    "tests/e2e/test_object_stores.py",
+    "tests/e2e/test_run.py",
+    "tests/components/train/test_devices.py",
+)
 
 # No deadline for an example: a busy machine must not fail a test. HYPOTHESIS_PROFILE=thorough looks longer.
 hypothesis.settings.register_profile("petalflow", deadline=None, max_examples=50)
@@ -79,24 +80,35 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that need the real data, and groups and orders all for `--dist loadgroup`.
-
-    A file is a group, since its tests share fixtures, unless its tests say otherwise with `xdist_group`. The longest
-    groups come first, so that no process is left alone with one of them in the end.
-    """
+    """Marks the tests that need the real data, for `-m "not shared_data"`, and puts the longest groups first."""
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker("shared_data")
-        if item.get_closest_marker("docker"):
-            item.add_marker(pytest.mark.xdist_group("docker"))  # there is one engine
-        elif not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.relative_to(ROOT / "tests").with_suffix("").as_posix()))
-    items.sort(key=lambda item: _LONGEST.get(_group(item), len(_LONGEST)))
+    items.sort(key=lambda item: _rank(group_of(item.nodeid)))
 
 
-def _group(item: pytest.Item) -> str:
-    mark = item.get_closest_marker("xdist_group")
-    return str(mark.args[0]) if mark else ""
+def _rank(group: str) -> int:
+    return _LONGEST.index(group) if group in _LONGEST else len(_LONGEST)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Returns what gives whole groups to pytest-xdist's processes.
+
+    Its own loadgroup does not: pytest-xdist 3.8 adds the group to an attribute that pytest 9.2 does not read.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return GroupScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+def group_of(nodeid: str) -> str:
+    """Returns the group of a test: its file, whose tests share fixtures, unless _GROUPS has another."""
+    return next((group for start, group in _GROUPS.items() if nodeid.startswith(start)), nodeid.split("::")[0])
 
 
 @pytest.fixture(autouse=True)

@@ -48,7 +48,6 @@ def steps_alive(place: Place) -> list[str]:
     return found
 
 
-@pytest.mark.xdist_group("killed again and again")
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 def test_a_run_killed_in_every_step_is_resumed_and_releases_once(digits, tmp_path) -> None:
     place = Place(Path(shutil.copytree(digits, tmp_path / "photos")), tmp_path / "out", tmp_path / "models")
