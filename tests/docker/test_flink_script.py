@@ -80,7 +80,7 @@ def test_unknown_arguments_are_errors(machine: Machine) -> None:
 def test_a_port_in_use_is_reported(machine: Machine) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        assert f"port {port} is taken" in machine.refused("start", "--port", port)
+        assert f"port {port} is in use" in machine.refused("start", "--port", port)
 
 
 @pytest.mark.skipif(not shutil.which("shellcheck"), reason="needs shellcheck")
