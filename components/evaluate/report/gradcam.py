@@ -1,7 +1,8 @@
 """Where a model looked: Grad-CAM, and its heat laid over a picture."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -9,7 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from components.evaluate.report.unnest import Step, unnested
+from components.evaluate.report.layers import Step, unnested
+from components.evaluate.report.pictures import Picture, embedded
+from petalflow.metrics.predictions import Predictions
 from petalflow.model.files import TrainedModel
 from petalflow.model.task import Task
 
@@ -20,6 +23,55 @@ _LONGEST_PX, _QUALITY = 160, 80
 _COLOURS = "inferno"
 # How much of the colour is seen where it is coldest and hottest: a colour that is nearly black hides what is below.
 _COLDEST_SHARE, _HOTTEST_SHARE = 0.25, 0.6
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where a model looked in an image.
+
+    Attributes:
+        image: Index of the image.
+        heats: A class and, as the address of a picture, where the image speaks for it; first the class answered.
+    """
+
+    image: int
+    heats: Sequence[tuple[int, str]]
+
+
+def looks(
+    model: TrainedModel,
+    mistakes: Sequence[tuple[int, int]],
+    inputs: NDArray[np.uint8],
+    pictures: Mapping[int, Picture],
+    predictions: Predictions,
+) -> list[Look]:
+    """Returns where the model looked, for the class that it answered and the one that it should have answered.
+
+    Args:
+        model: The model.
+        mistakes: Indices of images, and the class answered for each.
+        inputs: These images as the model sees them, uint8 [m, size, size, 3].
+        pictures: By index, of these images.
+        predictions: To the test images.
+
+    Returns:
+        As many as there are mistakes; none of a network without convolutions.
+    """
+    pairs = [(at, said) for at, (_, said) in enumerate(mistakes)]
+    if predictions.task is not Task.MULTI_LABEL:  # of several labels, none stands in for the wrong one
+        labels = predictions.label_indices
+        pairs += [(at, int(labels[image])) for at, (image, _) in enumerate(mistakes)]
+    if not pairs:
+        return []
+    ats, classes = np.array(pairs).T
+    heats = gradcams(model, inputs[ats], classes)
+    if heats is None:
+        return []
+    found: list[list[tuple[int, str]]] = [[] for _ in mistakes]
+    for (at, of_class), heat in zip(pairs, heats, strict=True):
+        picture = overlay(pictures[mistakes[at][0]].pixels, heat)
+        found[at].append((of_class, embedded(picture, "image/jpeg")))
+    return [Look(image, of_one) for (image, _), of_one in zip(mistakes, found, strict=True)]
 
 
 def gradcams(model: TrainedModel, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32] | None:

@@ -11,10 +11,7 @@ import numpy as np
 from components.evaluate.abstention import Abstention
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.report import charts, tables
-from components.evaluate.report.attention import activations, looks, side_by_side
-from components.evaluate.report.confusion import MOST_CLASSES, cells, commonest
-from components.evaluate.report.coverage import Coverage
-from components.evaluate.report.galleries import Choice, choose, mistakes
+from components.evaluate.report.galleries import Choice, choose, mistakes, side_by_side
 from components.evaluate.report.pictures import Picture, embedded, read_pictures
 from components.evaluate.settings import EvaluateSettings
 from petalflow import __version__, clock
@@ -77,6 +74,9 @@ def _pictures(
     found: Evaluation, choice: Choice, explained: Sequence[tuple[int, int]]
 ) -> tuple[dict[int, Picture], dict[str, Any]]:
     """Returns the pictures by index, and what the model makes of some of these images."""
+    from components.evaluate.report.activations import activations
+    from components.evaluate.report.gradcam import looks
+
     worst, examples = side_by_side(choice)
     examined = [*(image for image, _ in explained), *examples]
     records = found.images.records(found.dataset)
@@ -109,17 +109,17 @@ def _figures(found: Evaluation, verdict: Verdict, settings: EvaluateSettings) ->
 
 def _confusion(found: Evaluation, choice: Choice) -> dict[str, Any]:
     counts = found.evidence.metrics.confusion
-    of_pairs = {} if counts is None else cells(counts, found.evidence.predictions, choice.images)
+    of_pairs = {} if counts is None else tables.cells(counts, found.evidence.predictions, choice.images)
     return {
         "cells": of_pairs,
-        "commonest": commonest(of_pairs),
-        "is_matrix": len(found.dataset.classes) <= MOST_CLASSES,
+        "commonest": tables.commonest(of_pairs),
+        "is_matrix": len(found.dataset.classes) <= tables.MOST_CLASSES,
     }
 
 
 def _confidence(found: Evaluation, abstain_threshold: float) -> dict[str, Any]:
     predictions = found.evidence.predictions
-    coverage = Coverage.of(Abstention(predictions.confidence, predictions.correct), abstain_threshold)
+    coverage = charts.Coverage.of(Abstention(predictions.confidence, predictions.correct), abstain_threshold)
     before, after = reliability(found.uncalibrated).to_json(), found.evidence.metrics.reliability
     return {
         "coverage": coverage,

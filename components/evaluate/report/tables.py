@@ -1,13 +1,16 @@
 """The report's tables: each figure of the candidate with its interval, and the baseline's beside it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.settings import EvaluateSettings
 from petalflow.metrics.metrics import Metrics, Proportion
+from petalflow.metrics.predictions import Predictions
 from petalflow.metrics.resampling import Interval
 from petalflow.verdict import Check
 
@@ -30,8 +33,35 @@ _FIGURES = {
         "how far scores are from being right as often; 0 is best; the interval leans up",
     ),
 }
+# A matrix of more classes than this is no longer read; its largest cells are.
+MOST_CLASSES = 30
+_MOST_CONFUSIONS = 50
 _RANKED = ("f1", "roc_auc", "pr_auc")
 _OF_CLASSES = ("recall", "precision", *_RANKED)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The images of one class that were answered with one class.
+
+    Attributes:
+        actual: The class they are of.
+        predicted: The class answered.
+        count: How many there are.
+        share: Of the images of that class, 0..1.
+        shown: Indices of those shown, the most confident predictions first.
+    """
+
+    actual: int
+    predicted: int
+    count: int
+    share: float
+    shown: Sequence[int]
+
+    @property
+    def correct(self) -> bool:
+        """Whether the answer is right."""
+        return self.actual == self.predicted
 
 
 def overall_rows(found: Evaluation, settings: EvaluateSettings) -> list[dict[str, Any]]:
@@ -98,6 +128,34 @@ def slice_rows(found: Evaluation, checks: Sequence[Check]) -> Iterator[dict[str,
                 "baseline": shown(before),
                 "result": said.get(name, "not judged"),
             }
+
+
+def cells(
+    confusion: NDArray[np.int64], predictions: Predictions, images: Collection[int]
+) -> dict[tuple[int, int], Cell]:
+    """Returns the cells that are not empty, by actual and predicted class.
+
+    Args:
+        confusion: Counts, [actual, predicted].
+        predictions: To the test images.
+        images: Indices of the images that there are pictures of.
+    """
+    labels, predicted, confidence = predictions.label_indices, predictions.predicted_indices, predictions.confidence
+    shown: dict[tuple[int, int], list[int]] = {}
+    for image in sorted(images, key=lambda image: -confidence[image]):
+        shown.setdefault((int(labels[image]), int(predicted[image])), []).append(image)
+    sizes = confusion.sum(axis=1)
+    found = {}
+    for actual, said in np.argwhere(confusion).tolist():
+        count = int(confusion[actual, said])
+        found[actual, said] = Cell(actual, said, count, count / int(sizes[actual]), shown.get((actual, said), []))
+    return found
+
+
+def commonest(found: Mapping[tuple[int, int], Cell]) -> list[Cell]:
+    """Returns the cells with the most wrong predictions, the largest first."""
+    wrong = [cell for cell in found.values() if not cell.correct]
+    return sorted(wrong, key=lambda cell: -cell.count)[:_MOST_CONFUSIONS]
 
 
 def shown(one: Proportion | Interval | None) -> dict[str, float | None] | None:

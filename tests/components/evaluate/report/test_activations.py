@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.evaluate.report.activations import draw_activations, first_seen
-from components.evaluate.report.unnest import unnested
+from components.evaluate.report.activations import (
+    CELL_PX,
+    choose_channels,
+    draw_activations,
+    draw_sheet,
+    first_seen,
+    fitted,
+    show_channels,
+)
+from components.evaluate.report.layers import unnested
 from components.train import networks
 from components.train.backbones import load_backbone
 from components.train.settings import TrainSettings
@@ -96,3 +104,103 @@ def test_of_real_photos_the_file_is_not_large(shared_data: Path) -> None:
     images = [np.asarray(Image.open(path).convert("RGB").resize((192, 192))) for path in photos]
     png = draw_activations(build("MobileNetV2", 192), np.stack(images), [path.stem for path in photos])
     assert 50_000 < len(png) < 300_000
+
+
+def waves(strengths: list[float]) -> np.ndarray:
+    """Returns maps [2, 16, 16, channels] of noise, so strong."""
+    return np.random.default_rng(0).normal(size=(2, 16, 16, len(strengths))).astype(np.float32) * strengths + 100
+
+
+def test_the_channels_that_vary_most_are_chosen_whatever_their_level() -> None:
+    maps = waves([1, 5, 3, 4, 2])
+    maps[..., 0] += 1000
+    assert choose_channels(maps, 3) == [1, 3, 2]
+
+
+def test_of_channels_that_are_alike_the_strongest_is_chosen() -> None:
+    maps = waves([5, 1, 1, 3])
+    maps[..., 1] = 0.9 * maps[..., 0]
+    maps[..., 2] = -0.8 * maps[..., 0]
+    assert choose_channels(maps, 2) == [0, 3]
+    assert choose_channels(maps, 4) == [0, 3, 1, 2], "others being too few, those alike are better than none"
+
+
+def test_fewer_channels_than_places_are_all_there_is() -> None:
+    assert sorted(choose_channels(waves([1, 2]), 4)) == [0, 1]
+    (cell, _) = show_channels(waves([1, 2]))
+    assert (cell[-40:] == 255).all(), "empty places are white"
+
+
+def test_a_channel_is_scaled_over_all_images() -> None:
+    maps = np.zeros((2, 8, 8, 1), np.float32)
+    maps[0, :4, :4], maps[1, :4, :4] = 1, 2
+    maps[1, 4:, 4:] = 0.5
+    weak, strong = (cell[:56, :56, 0] for cell in show_channels(maps))
+    assert strong[5, 5] == 255
+    assert weak[5, 5] in (127, 128)
+    assert strong[50, 50] in (63, 64)
+    assert weak[50, 5] == strong[50, 5] == 0
+
+
+def test_a_map_where_nothing_is_different_is_black() -> None:
+    cells = show_channels(np.full((2, 4, 4, 6), 3, np.float32))
+    assert all(cell.shape == (CELL_PX, CELL_PX, 3) and cell[10, 10, 0] == 0 for cell in cells)
+
+
+def opened(png: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(png)) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def plain(*colour: int) -> np.ndarray:
+    return np.full((CELL_PX, CELL_PX, 3), colour, np.uint8)
+
+
+def columns_of(sheet: np.ndarray) -> list[np.ndarray]:
+    """Returns the pictures of a sheet of two columns and two rows, row by row, by their middles."""
+    width, height = (sheet.shape[1] - 160) // 2, (sheet.shape[0] - 24) // 2
+    return [
+        sheet[24 + row * height + CELL_PX // 2, 160 + column * width + CELL_PX // 2]
+        for row in range(2)
+        for column in range(2)
+    ]
+
+
+def test_pictures_stand_in_rows_and_columns_on_white() -> None:
+    pictures = [[plain(200, 30, 90), plain(10, 220, 40)], [plain(60, 60, 60), plain(150, 150, 150)]]
+    sheet = opened(draw_sheet(pictures, [("input", "8 × 8 × 3"), ("conv", "4 × 4 × 2")], ["a", "b"]))
+    for seen, row_column in zip(columns_of(sheet), [p[0, 0] for row in pictures for p in row], strict=True):
+        np.testing.assert_allclose(seen, row_column, atol=5)
+    assert sheet[0, 0].tolist() == [255, 255, 255]
+
+
+@pytest.mark.parametrize("columns", [1, 5, 6, 7])
+def test_a_sheet_has_all_its_pixels(columns: int) -> None:
+    sheet = opened(draw_sheet([[plain(9, 9, 9)] * columns], [("", "")], [""] * columns))
+    assert sheet.shape == (24 + 124, 160 + 124 * columns, 3)
+
+
+def test_labels_and_titles_are_written() -> None:
+    pictures = [[plain(200, 30, 90)], [plain(60, 60, 60)]]
+    sheet = opened(draw_sheet(pictures, [("input", "8"), ("", "")], ["a"]))
+    rows = [sheet[24 + 124 * row : 24 + 124 * row + CELL_PX, :160] for row in range(2)]
+    assert rows[0].min() < 100
+    assert rows[1].min() == 255
+    assert sheet[:24, 160:].min() < 100
+    assert sheet[:24, :160].min() == 255
+
+
+@pytest.mark.filterwarnings("error")  # of letters that the font has not
+@pytest.mark.parametrize("title", ["", "$\\frac$", "two\nlines", "\U0010fffd", "w" * 300, "подсолнух"])
+def test_any_title_can_be_drawn_and_stays_above_its_column(title: str) -> None:
+    pictures = [[plain(200, 30, 90), plain(10, 220, 40)]]
+    sheet = opened(draw_sheet(pictures, [("a" * 70, "8 × 8")], [title, ""]))
+    assert sheet[:24, 160 + CELL_PX + 1 :].min() == 255
+    assert sheet[24:, 158:160].min() == 255, "a long name of a layer is wrapped"
+
+
+def test_small_pictures_show_their_pixels_and_large_ones_their_mean() -> None:
+    checks = np.indices((2, 2)).sum(axis=0).astype(np.uint8) % 2 * 255
+    assert set(np.unique(fitted(checks, 50))) == {0, 255}
+    assert fitted(np.tile(checks, (50, 50)), 50).std() == 0

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from components.evaluate import evaluation
 from components.evaluate.baseline import Baseline
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.judge import Evidence, checks_of
-from components.evaluate.report.tables import class_rows, overall_rows, shown, slice_rows
+from components.evaluate.report.tables import cells, class_rows, commonest, overall_rows, shown, slice_rows
 from components.evaluate.settings import EvaluateSettings
 from petalflow.dataset import open_dataset
 from petalflow.metrics.metrics import OVERALL, compute_metrics
@@ -13,7 +14,7 @@ from petalflow.metrics.predictions import Predictions
 from petalflow.model.files import load_model
 from petalflow.model.task import Task
 from petalflow.verdict import wilson_interval
-from tests.components.evaluate.samples import softmax
+from tests.components.evaluate.samples import made_up, softmax
 
 SETTINGS = EvaluateSettings(min_accuracy=0.5, min_slice_images=10, top_k=2)
 
@@ -77,3 +78,26 @@ def test_of_a_slice_stands_what_its_check_said(found) -> None:
     results = {row["name"]: row["result"] for row in slice_rows(found, checks)}
     assert (results.pop("class=red"), results.pop("class=blue")) == ("passed", "failed")
     assert set(results.values()) == {"not judged"}
+
+
+def test_each_cell_has_its_images_the_most_confident_first() -> None:
+    predictions = made_up(classes=5)
+    counts = confusion_matrix(predictions.label_indices, predictions.predicted_indices)
+    found = cells(counts, predictions, range(0, predictions.images, 2))
+    assert sum(cell.count for cell in found.values()) == predictions.images
+    for (actual, predicted), cell in found.items():
+        inside = np.flatnonzero((predictions.label_indices == actual) & (predictions.predicted_indices == predicted))
+        assert cell.count == len(inside)
+        assert cell.share == len(inside) / (predictions.label_indices == actual).sum()
+        assert sorted(cell.shown) == [at for at in inside if at % 2 == 0]
+        assert (np.diff(predictions.confidence[list(cell.shown)]) <= 0).all()
+        assert cell.correct == (actual == predicted)
+
+
+def test_the_commonest_confusions_are_the_largest_cells_off_the_diagonal() -> None:
+    predictions = made_up(images=2000, classes=40, skill=1)
+    counts = confusion_matrix(predictions.label_indices, predictions.predicted_indices)
+    some = commonest(cells(counts, predictions, []))
+    np.fill_diagonal(counts, 0)
+    assert [cell.count for cell in some] == np.sort(counts.ravel())[::-1][:50].tolist()
+    assert not any(cell.correct for cell in some)

@@ -1,8 +1,7 @@
 import numpy as np
 
 from components.evaluate.abstention import Abstention
-from components.evaluate.report.charts import Frame, coverage_chart, reliability_chart
-from components.evaluate.report.coverage import Coverage, Point
+from components.evaluate.report.charts import Coverage, Frame, Point, coverage_chart, reliability_chart
 from petalflow.verdict import wilson_interval
 
 FOUR = Abstention(np.array([0.9, 0.5, 0.7, 0.5], np.float32), np.array([True, False, True, True]))

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.evaluate.report.unnest import unnested
+from components.evaluate.report.layers import unnested
 
 
 @pytest.fixture(scope="module")
