@@ -1,6 +1,6 @@
-"""HTML files that a person opens: each stands alone, needs no network, and looks like the others.
+"""HTML pages for people: self-contained, without network access, in one style.
 
-What they may load or run is said in them: nothing, but for a script that a template names by its hash.
+Their content security policy lets them load and run nothing except a script that a template names by its hash.
 """
 
 import base64
@@ -13,12 +13,12 @@ from petalflow.printable import printable
 
 
 def render(package: str, template: str, **context: Any) -> str:
-    """Returns a document.
+    """Renders a page.
 
     Args:
-        package: The package that the template is beside, which may extend `document.html.j2`.
+        package: The package that contains the template, which may extend `document.html.j2`.
         template: File name of the template.
-        context: What the template shows; all of it is escaped, and what could not be seen shows.
+        context: The variables of the template; all are escaped, and invisible characters are made visible.
     """
     loaders = [jinja2.PackageLoader(name, ".") for name in (package, __package__)]
     environment = jinja2.Environment(
@@ -35,7 +35,7 @@ def render(package: str, template: str, **context: Any) -> str:
 
 
 def _finalize(value: Any) -> Any:
-    """Returns what to show for a value; what is marked as markup stays as it is."""
+    """Returns the text to show for a value; markup is left unchanged."""
     return printable(value) if type(value) is str else value
 
 
@@ -48,5 +48,5 @@ def _count(value: int) -> str:
 
 
 def _csp_source(script: str) -> str:
-    """Returns what lets a browser run this script and no other (Content Security Policy Level 3, section 2.3.1)."""
+    """Returns the source expression that allows only this script (Content Security Policy Level 3, section 2.3.1)."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"

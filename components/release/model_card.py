@@ -1,4 +1,4 @@
-"""The model card: what a release is, how good, and where it is weak."""
+"""The model card: what a release is, how good it is, and its limits."""
 
 from collections.abc import Mapping
 from importlib.resources import files
@@ -14,12 +14,12 @@ def model_card(verdict: Mapping[str, Any], metrics: Mapping[str, Any], export: E
     """Returns the card as Markdown.
 
     Args:
-        verdict: What verdict.json holds.
-        metrics: What metrics.json holds of the candidate.
-        export: What export.json holds.
-        images: How many the dataset has in all.
+        verdict: The contents of verdict.json.
+        metrics: The candidate's metrics, as in metrics.json.
+        export: The contents of export.json.
+        images: Number of images in the dataset.
     """
-    # Markdown, so not HTML's escapes; but Markdown shows HTML, and a class name must not be any.
+    # Markdown needs no HTML escapes, but it can contain HTML, and class names must not become markup.
     environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True)  # noqa: S701
     environment.filters["plain"] = lambda text: str(text).translate({ord(c): f"\\{c}" for c in "<>|*_`[]\\"})
     template = environment.from_string(files(__package__).joinpath("model_card.md.j2").read_text())

@@ -103,9 +103,9 @@ def report(
     debug: commandline.Debug = False,
 ) -> None:
     """Print the path of a run's report."""
-    from pipeline.comparison.judged import find_judged
+    from pipeline.comparison.evaluation import find_evaluation
 
-    found = find_judged(run).report
+    found = find_evaluation(run).report
     print(found)
     if open:
         import webbrowser
@@ -124,10 +124,10 @@ def compare(
     debug: commandline.Debug = False,
 ) -> None:
     """Compare two runs: metrics, settings, and the images that they classify differently."""
-    from pipeline.cli.comparison import compare_judged
-    from pipeline.comparison.judged import find_judged
+    from pipeline.cli.comparison import compare_evaluations
+    from pipeline.comparison.evaluation import find_evaluation
 
-    compare_judged(find_judged(a), find_judged(b), out, dataset)
+    compare_evaluations(find_evaluation(a), find_evaluation(b), out, dataset)
 
 
 @app.command("compile")

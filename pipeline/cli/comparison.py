@@ -12,7 +12,7 @@ from petalflow.dataset import open_dataset
 from petalflow.errors import UsageError
 from petalflow.printable import printable
 from pipeline.comparison import Comparison, compare, read_evaluation, write_page
-from pipeline.comparison.judged import Judged
+from pipeline.comparison.evaluation import EvaluationAddress
 
 # Without a terminal, nothing is wrapped or cut.
 _UNLIMITED = 100_000
@@ -20,7 +20,7 @@ _UNLIMITED = 100_000
 _METRICS = (("proportions", "accuracy"), ("figures", "macro_f1"), ("figures", "log_loss"), ("figures", "ece"))
 
 
-def compare_judged(a: Judged, b: Judged, out: Path, dataset: Path | None = None) -> None:
+def compare_evaluations(a: EvaluationAddress, b: EvaluationAddress, out: Path, dataset: Path | None = None) -> None:
     """Writes the page of a comparison, and prints a summary.
 
     Args:

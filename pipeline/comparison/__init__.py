@@ -1,8 +1,17 @@
-"""Two evaluations side by side: what each measured, and the images whose answer changed. No TensorFlow here."""
+"""Two evaluations side by side: the metrics of each, and the images whose prediction changed. No TensorFlow here."""
 
-from pipeline.comparison.comparison import Comparison, compare
-from pipeline.comparison.evaluated import Evaluated, read_evaluation
+from pipeline.comparison.comparison import Comparison, Paired, compare
+from pipeline.comparison.evaluation import Evaluated, EvaluationAddress, find_evaluation, read_evaluation
 from pipeline.comparison.page import PAGE, write_page
-from pipeline.comparison.paired import Paired
 
-__all__ = ["PAGE", "Comparison", "Evaluated", "Paired", "compare", "read_evaluation", "write_page"]
+__all__ = [
+    "PAGE",
+    "Comparison",
+    "Evaluated",
+    "EvaluationAddress",
+    "Paired",
+    "compare",
+    "find_evaluation",
+    "read_evaluation",
+    "write_page",
+]

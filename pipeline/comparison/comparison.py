@@ -1,24 +1,71 @@
-"""What two evaluations of the same images say of each other."""
+"""Comparing two evaluations: on the images that both tested, in pairs."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.comparison.evaluated import Evaluated, Prediction
-from pipeline.comparison.paired import Paired
+from petalflow.verdict import tango_interval
+from pipeline.comparison.evaluation import Evaluated, Prediction
 
+# Two models differ if McNemar's p is below this.
+SIGNIFICANCE = 0.05
 _ABSENT = object()
 
 
 @dataclass(frozen=True)
-class Change:
-    """An image that two models prediction differently.
+class Paired:
+    """The results of two models, A and B, on the same images.
 
     Attributes:
-        sha256: Of its content.
-        first: What A says.
-        second: What B says.
+        better: Number of images that only B classifies correctly.
+        worse: Number of images that only A classifies correctly.
+        images: Number of images.
+    """
+
+    better: int
+    worse: int
+    images: int
+
+    @property
+    def difference(self) -> float | None:
+        """Accuracy of B minus accuracy of A, -1..1; None without images."""
+        return (self.better - self.worse) / self.images if self.images else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Tango's two-sided 95 % interval of the difference; (-1, 1) without images."""
+        return tango_interval(self.better, self.worse, self.images)
+
+    @property
+    def p(self) -> float:
+        """The probability of counts at least this unequal if both models were equally good, 0..1.
+
+        McNemar's exact test (McNemar 1947, doi:10.1007/BF02295996), two-sided.
+        """
+        from scipy import stats
+
+        differing = self.better + self.worse
+        return float(stats.binomtest(self.better, differing).pvalue) if differing else 1.0
+
+    @property
+    def conclusion(self) -> str:
+        """The conclusion in words."""
+        if not self.images:
+            return "the two models have no test images in common, so they cannot be compared"
+        if self.p >= SIGNIFICANCE:
+            return "the difference is not statistically significant"
+        return f"{'B' if self.better > self.worse else 'A'} is better"
+
+
+@dataclass(frozen=True)
+class Change:
+    """An image with the predictions of two models.
+
+    Attributes:
+        sha256: Hash of its content.
+        first: The prediction of A.
+        second: The prediction of B.
     """
 
     sha256: str
@@ -33,14 +80,14 @@ class Comparison:
     Attributes:
         first: A.
         second: B.
-        all: How they do on the images that both tested under the same labels.
-        classes: Class -> the same of the images of that class: whether it is among the answers.
-        only_first: How many images A alone was tested on.
-        only_second: How many B alone was.
-        relabelled: How many both were tested on, but under different labels; they are left out of all else.
-        gained: Images that B alone has right, its surest answers first.
-        lost: Images that A alone has right, B's surest answers first.
-        otherwise: Images that both have wrong, each in its own way, likewise.
+        all: The result on all images that both tested under the same labels.
+        classes: Class -> the result on the images of that class; correct means that the class is predicted.
+        only_first: Number of images that only A was tested on.
+        only_second: Number of images that only B was tested on.
+        relabelled: Number of images that both were tested on under different labels; left out of everything else.
+        gained: Images that only B classifies correctly, by descending score of B.
+        lost: Images that only A classifies correctly, by descending score of B.
+        otherwise: Images that both misclassify, with different predictions, by descending score of B.
     """
 
     first: Evaluated
@@ -56,9 +103,9 @@ class Comparison:
 
     @property
     def settings(self) -> dict[str, tuple[str, str]] | None:
-        """The settings of train that differ, by name, as they are given on the command line; "–" is none.
+        """The training settings that differ, by name, as written on the command line; "–" means not set.
 
-        None where those of one are not known.
+        None if the settings of one model are unknown.
         """
         first, second = self.first.settings, self.second.settings
         if first is None or second is None:
@@ -70,7 +117,7 @@ class Comparison:
 def compare(first: Evaluated, second: Evaluated) -> Comparison:
     """Returns the comparison of two evaluations, A and B.
 
-    Images are joined by their content, so the two may be of different datasets.
+    Images are matched by the hash of their content, so the two may use different datasets.
     """
     both = [
         Change(sha256, prediction, second.predictions[sha256])

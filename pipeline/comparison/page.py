@@ -1,4 +1,4 @@
-"""comparison.html: two evaluations side by side, for a person to look at."""
+"""comparison.html: two evaluations side by side, for a person to read."""
 
 import base64
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,25 +10,24 @@ from petalflow import __version__, imaging, storage
 from petalflow.dataset import Dataset
 from petalflow.document import render
 from pipeline.comparison.comparison import Change, Comparison
-from pipeline.comparison.evaluated import Evaluated, Labels
-from pipeline.comparison.surroundings import dataset_of
+from pipeline.comparison.evaluation import Evaluated, Labels, find_dataset
 
 PAGE = "comparison.html"
-# So many of each kind leave a page that mails and browsers like.
-_SHOWN = 60
+# Images per gallery, so that the page stays small enough for mail and browsers.
+MOST_SHOWN = 60
 _PICTURE_PX = 160
 
 
 def write_page(address: str, comparison: Comparison, dataset: Dataset | None = None) -> None:
-    """Writes the page; it refers to nothing outside itself.
+    """Writes the page as one self-contained file.
 
     Args:
         address: The file to write.
-        comparison: What it shows.
-        dataset: Where the pictures are; those that the two were made from if not said, where they are at hand.
+        comparison: The comparison to show.
+        dataset: The dataset to take images from; by default, those of the two evaluations if they are nearby.
     """
     changes = {"gained": comparison.gained, "lost": comparison.lost, "otherwise": comparison.otherwise}
-    shown = {kind: of[:_SHOWN] for kind, of in changes.items()}
+    shown = {kind: of[:MOST_SHOWN] for kind, of in changes.items()}
     both = (comparison.first, comparison.second)
     wanted = {change.sha256 for of in shown.values() for change in of}
     html = render(
@@ -57,7 +56,7 @@ def _figures(
 
 
 def _shaded(one: Evaluated) -> list[list[tuple[int, float]]] | None:
-    """Returns each cell's count and its share of the row, 0..1; None where an image may have several classes."""
+    """Returns the count of each cell and its share of the row, 0..1; None for several labels per image."""
     if one.metrics["confusion"] is None:
         return None
     counts = np.array(one.metrics["confusion"])
@@ -77,19 +76,19 @@ def _shown(change: Change) -> dict[str, Any]:
 
 
 def _names(labels: Labels) -> str:
-    return ", ".join(sorted(labels)) or "nothing"
+    return ", ".join(sorted(labels)) or "no label"
 
 
 def _datasets(both: Sequence[Evaluated]) -> Iterator[Dataset]:
     for one in both:
         if storage.is_local(one.address):
-            found = dataset_of(storage.local_path(one.address), one.verdict["fingerprint"])
+            found = find_dataset(storage.local_path(one.address), one.verdict["fingerprint"])
             if found:
                 yield found
 
 
 def _pictures(datasets: Iterable[Dataset], wanted: Collection[str]) -> dict[str, str]:
-    """Returns pictures as addresses that hold all of them, by the hash of the image, of those that are found."""
+    """Returns thumbnails as data URIs, by the hash of the image, for the images that were found."""
     found: dict[str, str] = {}
     left = set(wanted)
     for dataset in datasets:

@@ -1,4 +1,4 @@
-"""The report: one HTML file that shows what the model knows, and where it is wrong."""
+"""The report of an evaluation: one HTML file with the verdict, the metrics, and the mistakes of the model."""
 
 from components.evaluate.report.page import write_report
 

@@ -10,19 +10,19 @@ from components.evaluate.abstention import Abstention
 from petalflow.metrics.metrics import Proportion
 from petalflow.verdict import wilson_interval
 
-# More of them nobody tells apart.
+# More points would be indistinguishable.
 _MOST_POINTS = 400
 
 
 @dataclass(frozen=True)
 class Point:
-    """What a threshold gives.
+    """The effect of an abstain threshold.
 
     Attributes:
-        threshold: Predictions of a lower score are held back, 0..1.
-        answered: How many images are answered.
-        correct: How many of these rightly.
-        images: How many images there are.
+        threshold: The model abstains below this score, 0..1.
+        answered: Number of images that it does not abstain on.
+        correct: Number of these that are classified correctly.
+        images: Number of test images.
     """
 
     threshold: float
@@ -32,27 +32,27 @@ class Point:
 
     @property
     def share(self) -> float:
-        """Of the images, what is answered, 0..1."""
+        """The coverage: the share of images that the model does not abstain on, 0..1."""
         return self.answered / self.images
 
     @property
     def accuracy(self) -> float | None:
-        """Of what is answered, 0..1; None where nothing is."""
+        """The accuracy on these images, 0..1; None if the model abstains on all."""
         return self.correct / self.answered if self.answered else None
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Two-sided 95 % interval of that accuracy (Wilson)."""
+        """Wilson's two-sided 95 % interval of the accuracy."""
         return wilson_interval(self.correct, self.answered)
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """The thresholds that make a difference.
+    """Accuracy and coverage at every threshold that makes a difference.
 
     Attributes:
-        points: Ascending by threshold; at the first everything is answered.
-        released: Index of the release's threshold.
+        points: Ascending by threshold; at the first the model never abstains.
+        released: Index of the threshold of this model.
     """
 
     points: Sequence[Point]
@@ -60,18 +60,18 @@ class Coverage:
 
     @classmethod
     def of(cls, abstention: Abstention, threshold: float, most: int = _MOST_POINTS) -> "Coverage":
-        """Returns them evenly thinned out, where there are more than `most`; and the release's.
+        """Returns the curve, thinned out evenly to at most `most` points plus the model's own threshold.
 
         Args:
-            abstention: The best scores, and whether they are right.
-            threshold: The release's, 0..1.
-            most: How many besides the release's, 2 or more.
+            abstention: The top scores, and which predictions are correct.
+            threshold: The threshold of this model, 0..1.
+            most: The number of other points, at least 2.
         """
         images = len(abstention.correct)
         curve = abstention.curve()
         kept = np.unique(np.linspace(0, len(curve) - 1, min(most, len(curve))).astype(int))
-        found = {at: Point(at, answered, right, images) for at, answered, right in (curve[index] for index in kept)}
-        # Any threshold up to the lowest score does the same; 0 says it plainly.
+        found = {at: Point(at, answered, correct, images) for at, answered, correct in (curve[index] for index in kept)}
+        # Any threshold up to the lowest score has the same effect; show it as 0.
         del found[curve[0][0]]
         found[0.0] = Point(0.0, *abstention.at(0.0), images)
         released = found[threshold] = Point(threshold, *abstention.at(threshold), images)
@@ -79,20 +79,20 @@ class Coverage:
         return cls(points, points.index(released))
 
     def to_json(self) -> list[list[float]]:
-        """Returns for each point its threshold, answered, right, and the ends of the interval."""
+        """Returns threshold, answered, correct and the ends of the interval for each point."""
         return [[point.threshold, point.answered, point.correct, *point.interval] for point in self.points]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A plot of values 0..1 across and `lowest`..1 upwards, in units of the drawing.
+    """A plot area with an x axis of 0..1 and a y axis of `lowest`..1, in SVG units.
 
     Attributes:
-        lowest: Value at the bottom, under 1.
-        left: Where the plot begins.
-        top: Where it ends upwards.
-        width: Its width.
-        height: Its height.
+        lowest: Value at the bottom, below 1.
+        left: Left edge.
+        top: Top edge.
+        width: Width.
+        height: Height.
     """
 
     lowest: float = 0.0
@@ -103,33 +103,33 @@ class Frame:
 
     @classmethod
     def above(cls, values: Iterable[float]) -> "Frame":
-        """Returns one whose bottom is the next whole tenth below all of the values."""
+        """Returns a frame whose bottom is the next whole tenth below all values."""
         tenths = np.ceil(10 * min(values, default=0.0) - 1e-9) - 1
         return cls(max(0.0, round(float(tenths) / 10, 1)))
 
     def x(self, value: float) -> float:
-        """Returns where a value is across."""
+        """Returns the x coordinate of a value."""
         return round(self.left + self.width * value, 1)
 
     def y(self, value: float) -> float:
-        """Returns where a value is upwards; at the bottom, if it is lower."""
+        """Returns the y coordinate of a value; the bottom for lower values."""
         return round(self.top + self.height * (1 - max(value, self.lowest)) / (1 - self.lowest), 1)
 
     def line(self, points: Iterable[tuple[float, float]]) -> str:
-        """Returns the points of a line, or of a polygon, as SVG writes them."""
+        """Returns the points of a line or polygon in SVG syntax."""
         return " ".join(f"{self.x(x):g},{self.y(y):g}" for x, y in points)
 
     @property
     def ticks(self) -> list[float]:
-        """The values upwards that are named."""
+        """The labelled values of the y axis."""
         step = 0.2 if self.lowest < 0.5 else 0.1 if self.lowest < 0.8 else 0.05
         return [round(float(value), 2) for value in np.arange(1, self.lowest - 1e-9, -step)]
 
 
 def coverage_chart(coverage: Coverage) -> dict[str, Any]:
-    """Returns the line of the accuracy over the share answered, and the band of its intervals."""
+    """Returns the line of accuracy against coverage, and the band of its intervals."""
     shown = [point for point in coverage.points if point.answered]
-    # The interval of everything has its place too; those of few images run out of the picture.
+    # Make room for the interval at full coverage; those of few images may exceed the frame.
     frame = Frame.above([shown[0].interval[0], *(point.correct / point.answered for point in shown)])
     lower = [(point.share, point.interval[0]) for point in shown]
     upper = [(point.share, point.interval[1]) for point in shown]
@@ -141,11 +141,11 @@ def coverage_chart(coverage: Coverage) -> dict[str, Any]:
 
 
 def reliability_chart(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns the lines of the share of right predictions over their confidence, bin by bin.
+    """Returns the lines of a reliability diagram: accuracy against confidence, bin by bin.
 
     Args:
-        before: The bins of the predictions as the model gave them, as `Reliability.to_json` gives them.
-        after: Those of the calibrated ones.
+        before: The bins before calibration, as returned by `Reliability.to_json`.
+        after: The bins after calibration.
     """
     frame = Frame()
     return {"frame": frame, "before": _reliability(frame, before), "after": _reliability(frame, after)}

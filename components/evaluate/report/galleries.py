@@ -1,4 +1,4 @@
-"""Which images the report shows: of each class the clearest, the hardest, the mistakes, and likely label errors."""
+"""Which images the report shows: for each class typical and hard ones, mistakes, and likely label errors."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from petalflow.model.task import Task
 Indices = NDArray[np.int64]
 
 SURE, UNSURE, MISSED, TAKEN, LABELS = "sure", "unsure", "missed", "taken", "labels"
-# What is looked for in a report comes first where not everything has room.
+# The most useful kinds come first if there is not enough room for all.
 _BY_NEED = (LABELS, MISSED, TAKEN, UNSURE, SURE)
 # How many correctly and how many wrongly classified images are compared side by side.
 _EXAMPLES = 2
@@ -20,11 +20,11 @@ _EXAMPLES = 2
 
 @dataclass(frozen=True)
 class Gallery:
-    """Some images of one kind.
+    """Images of one kind.
 
     Attributes:
-        shown: Indices of the images shown, the most telling first.
-        count: How many there are of the kind.
+        shown: Indices of the displayed images, the most informative first.
+        count: Number of images of this kind, displayed or not.
     """
 
     shown: Sequence[int]
@@ -33,11 +33,11 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is shown.
+    """The images to display.
 
     Attributes:
-        galleries: Of each class: kind -> its gallery.
-        images: All images that are shown, those of no gallery too.
+        galleries: For each class: kind -> gallery.
+        images: All displayed images, including those outside the galleries.
     """
 
     galleries: Sequence[Mapping[str, Gallery]]
@@ -45,14 +45,15 @@ class Choice:
 
 
 def rankings(predictions: Predictions) -> list[dict[str, Indices]]:
-    """Returns for each class all images of each kind, the most telling first.
+    """Returns all images of each kind for each class, the most informative first.
 
-    sure: classified correctly as it, the highest scores first. unsure: of it, the least confident first, right or
-    wrong. missed: of it, and classified otherwise. taken: of others, and classified as it; both most confident first.
-    labels: likely label errors; of several labels, those that have it and should not, or the other way round.
+    sure: correctly classified images of the class, highest scores first. unsure: images of the class, least confident
+    first, correct or not. missed: images of the class that are misclassified. taken: images of other classes that are
+    misclassified as this class; both most confident first. labels: likely label errors; with several labels per image,
+    images that have the label and should not, or the other way round.
 
     Args:
-        predictions: To the test images.
+        predictions: The predictions for the test images.
     """
     if predictions.task is Task.MULTI_LABEL:
         return [_of_label(predictions, at) for at in range(predictions.labels.shape[1])]
@@ -66,7 +67,7 @@ def rankings(predictions: Predictions) -> list[dict[str, Indices]]:
 
 
 def mistakes(predictions: Predictions) -> list[tuple[int, int]]:
-    """Returns the images answered with a class that they are not of, and that class; the most confident first."""
+    """Returns each misclassified image with the class wrongly predicted for it, most confident first."""
     scores = np.where(predictions.predicted & ~predictions.labels, predictions.scores, -1)
     wrong = scores.argmax(axis=1)
     best = scores.max(axis=1, initial=-1)
@@ -74,14 +75,14 @@ def mistakes(predictions: Predictions) -> list[tuple[int, int]]:
 
 
 def choose(predictions: Predictions, each: int, most: int, first: Sequence[int] = ()) -> Choice:
-    """Returns the galleries of each class, and images for each confusion of two classes.
+    """Chooses the images for the galleries of each class and for each confusion of two classes.
 
     Args:
-        predictions: To the test images.
-        each: How many images a gallery shows at most.
-        most: How many different images there may be in all. Where more are wanted, every gallery is cut to about the
-            same length, and the classes that are missed most often come first.
-        first: Images that are shown in any case, and count among these.
+        predictions: The predictions for the test images.
+        each: Maximum number of images per gallery.
+        most: Maximum number of different images in total. If there are more, all galleries are cut to about the same
+            length, and classes with the lowest recall come first.
+        first: Images that are always displayed, and count towards the total.
     """
     found = rankings(predictions)
     worst = np.argsort([-_share_missed(ranked) for ranked in found], kind="stable")
@@ -97,31 +98,31 @@ def choose(predictions: Predictions, each: int, most: int, first: Sequence[int] 
 
 
 def side_by_side(choice: Choice) -> tuple[int, list[int]]:
-    """Returns the class that most images are missed of, and some of its images: right ones, and missed ones."""
+    """Returns the class with the most misclassified images, and some of its images: correct ones, then missed ones."""
     worst = int(np.argmax([kinds[MISSED].count for kinds in choice.galleries]))
     kinds = choice.galleries[worst]
     return worst, [*kinds[SURE].shown[:_EXAMPLES], *kinds[MISSED].shown[:_EXAMPLES]]
 
 
 def label_errors(labels: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Returns the images whose label is likely wrong, the likeliest first.
+    """Returns the images whose label is likely wrong, the most likely first.
 
-    Confident learning (Northcutt, Jiang and Chuang 2021, doi:10.1613/jair.1.12125): a class is seen with confidence
-    where its score is at least its mean score on the images labelled with it. An image counts where the class so seen,
-    or the best of several, is not its label, unless the answer is its label: to a reader that contradicts nothing. They
-    are in the order of the margin by which that class beats the label.
+    Confident learning (Northcutt, Jiang and Chuang 2021, doi:10.1613/jair.1.12125): the model is confident in a class
+    if its score is at least the mean score of that class on images labelled with it. An image is listed if the most
+    likely of these classes is not its label, unless the prediction is the label: then a reader would see no
+    contradiction. The order is by the margin between that class's score and the label's.
 
     Args:
-        labels: The class that each image is said to be of, [n].
+        labels: The label of each image, [n].
         scores: Probabilities, [n, classes], of a model that was not trained on these images.
 
     Returns:
-        Indices of images, [0..n].
+        Indices of images, at most n.
     """
     classes, images = scores.shape[1], np.arange(len(labels))
     own = scores[images, labels]
     sizes = np.bincount(labels, minlength=classes)
-    # A class without images is never seen with confidence.
+    # The model is never confident in a class without images.
     usual = np.divide(np.bincount(labels, own, classes), sizes, out=np.full(classes, np.inf), where=sizes > 0)
     confident = np.where(scores >= usual, scores, -1.0)
     seen = confident.argmax(axis=1)
@@ -162,7 +163,7 @@ def _share_missed(ranked: dict[str, Indices]) -> float:
 
 
 def _confusions(predictions: Predictions) -> Iterator[Indices]:
-    """Yields the images of each cell of the confusion matrix off its diagonal, the most confident first."""
+    """Yields the images of each off-diagonal cell of the confusion matrix, most confident first."""
     wrong = _ordered(~predictions.correct, -predictions.confidence)
     cells = predictions.label_indices[wrong] * predictions.labels.shape[1] + predictions.predicted_indices[wrong]
     by_cell = wrong[np.argsort(cells, kind="stable")]
@@ -171,7 +172,7 @@ def _confusions(predictions: Predictions) -> Iterator[Indices]:
 
 
 def _fitting(wanted: Sequence[Indices], most: int, first: Sequence[int]) -> Collection[int]:
-    """Returns no more than `most` images: of every ranking the first, then of every the second, and so on."""
+    """Returns at most `most` images: the first of every ranking, then the second of every ranking, and so on."""
     chosen = dict.fromkeys(first)
     for rank in range(max(map(len, wanted), default=0)):
         for images in wanted:

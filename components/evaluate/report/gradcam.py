@@ -1,4 +1,4 @@
-"""Where a model looked: Grad-CAM, and its heat laid over a picture."""
+"""Where the model looked: Grad-CAM heat maps, overlaid on images."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,22 +16,22 @@ from petalflow.metrics.predictions import Predictions
 from petalflow.model.files import TrainedModel
 from petalflow.model.task import Task
 
-# What a CPU's caches hold of a network's maps, as for scoring.
+# Sized so that feature maps fit into CPU caches, as in scoring.
 _BATCH = 32
 _LONGEST_PX, _QUALITY = 160, 80
-# The eye tells its steps apart in every form of colour blindness, and in grey.
+# Perceptually uniform, and readable with colour blindness and in greyscale.
 _COLOURS = "inferno"
-# How much of the colour is seen where it is coldest and hottest: a colour that is nearly black hides what is below.
+# Opacity of the colour where the heat is lowest and highest: near-black colours would hide the image.
 _COLDEST_SHARE, _HOTTEST_SHARE = 0.25, 0.6
 
 
 @dataclass(frozen=True)
 class Look:
-    """Where a model looked in an image.
+    """Where the model looked in an image.
 
     Attributes:
         image: Index of the image.
-        heats: A class and, as the address of a picture, where the image speaks for it; first the class answered.
+        heats: For the predicted class, then for the label: the class and its heat map as a data URI.
     """
 
     image: int
@@ -45,20 +45,20 @@ def looks(
     pictures: Mapping[int, Picture],
     predictions: Predictions,
 ) -> list[Look]:
-    """Returns where the model looked, for the class that it answered and the one that it should have answered.
+    """Returns where the model looked on its mistakes, for the predicted class and for the label.
 
     Args:
         model: The model.
-        mistakes: Indices of images, and the class answered for each.
-        inputs: These images as the model sees them, uint8 [m, size, size, 3].
-        pictures: By index, of these images.
-        predictions: To the test images.
+        mistakes: Indices of images, each with the wrongly predicted class.
+        inputs: The input of the model for these images, uint8 [m, size, size, 3].
+        pictures: Thumbnails of these images, by index.
+        predictions: The predictions for the test images.
 
     Returns:
-        As many as there are mistakes; none of a network without convolutions.
+        One per mistake; empty for a network without convolutions.
     """
-    pairs = [(at, said) for at, (_, said) in enumerate(mistakes)]
-    if predictions.task is not Task.MULTI_LABEL:  # of several labels, none stands in for the wrong one
+    pairs = [(at, wrong) for at, (_, wrong) in enumerate(mistakes)]
+    if predictions.task is not Task.MULTI_LABEL:  # with several labels, no label corresponds to the wrong one
         labels = predictions.label_indices
         pairs += [(at, int(labels[image])) for at, (image, _) in enumerate(mistakes)]
     if not pairs:
@@ -75,21 +75,21 @@ def looks(
 
 
 def gradcams(model: TrainedModel, images: NDArray[np.uint8], classes: NDArray[np.int64]) -> NDArray[np.float32] | None:
-    """Returns where in each image a class was seen, by Grad-CAM.
+    """Returns Grad-CAM heat maps: which regions of each image support a class.
 
-    The last map with more than one place is summed over its channels, each weighted by how much it moves the class's
-    logit on average over the map, and what is negative is cut off (Selvaraju et al. 2017, arXiv:1610.02391,
-    doi:10.1109/ICCV.2017.74, equations 1 and 2). It says where, as coarsely as that map is, and not why.
+    The last feature map larger than 1×1 is summed over its channels, each weighted by the mean gradient of the class's
+    logit over the map, and negative values are cut off (Selvaraju et al. 2017, arXiv:1610.02391,
+    doi:10.1109/ICCV.2017.74, equations 1 and 2). The result is as coarse as that map, and shows where, not why.
 
     Args:
-        model: The model; its last layer is dense.
-        images: uint8 [n, size, size, 3], of the model's own size.
-        classes: The class of each image whose score is explained, [n]. The first of two is explained by the second's
-            logit, negated.
+        model: The model; its last layer must be dense.
+        images: uint8 [n, size, size, 3], at the model's input size.
+        classes: The class to explain for each image, [n]. For two classes, the first is explained by the negated logit
+            of the second.
 
     Returns:
-        float32 [n, height, width] of the map, each with 1 where it is highest, or 0 everywhere if nothing in the image
-        speaks for the class; None for a network without convolutions.
+        float32 [n, height, width], scaled to a maximum of 1, or 0 everywhere if nothing in the image supports the
+        class; None for a network without convolutions.
     """
     network = unnested(model.keras_model)
     seen = _last_map(network.steps)
@@ -106,20 +106,20 @@ def gradcams(model: TrainedModel, images: NDArray[np.uint8], classes: NDArray[np
 
 
 def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> bytes:
-    """Returns a small JPEG file of a picture in grey with the heat over it in colours: dark is cold, yellow is hot.
+    """Returns a small JPEG file of an image in greyscale with its heat map in colour: dark is low, yellow is high.
 
     Args:
-        image: uint8 [height, width, 3], of any size and shape; the model may have seen it squeezed to a square.
-        heat: 0..1, [rows, columns], over the whole picture.
+        image: uint8 [height, width, 3], of any size and aspect ratio.
+        heat: 0..1, [rows, columns], covering the whole image.
     """
-    from matplotlib import colormaps  # here: not all who compute heat draw it
+    from matplotlib import colormaps  # imported here because computing heat maps does not need it
 
-    # Tiny images are enlarged without smoothing, so that their pixels can be seen.
+    # Enlarge tiny images without smoothing, so that their pixels stay visible.
     resampling = Image.Resampling.NEAREST if max(image.shape[:2]) < _LONGEST_PX else Image.Resampling.LANCZOS
     small = ImageOps.contain(Image.fromarray(image), (_LONGEST_PX, _LONGEST_PX), resampling)
     smooth = Image.fromarray(np.asarray(heat, np.float32)).resize(small.size, Image.Resampling.BICUBIC)
     warmth = np.clip(np.asarray(smooth), 0, 1)[..., None]
-    # In grey, so that every colour is the heat's.
+    # In greyscale, so that all colour comes from the heat map.
     grey = np.asarray(ImageOps.autocontrast(small.convert("L")))[..., None]
     colours = 255 * colormaps[_COLOURS](warmth[..., 0])[..., :3]
     share = _COLDEST_SHARE + (_HOTTEST_SHARE - _COLDEST_SHARE) * warmth
@@ -130,14 +130,14 @@ def overlay(image: NDArray[np.uint8], heat: NDArray[np.float32]) -> bytes:
 
 
 def _last_map(steps: Sequence[Step]) -> keras.KerasTensor | None:
-    """Returns the last map of more than one place that all goes through, behind a convolution; None if there is none.
+    """Returns the last feature map larger than 1×1 that every path passes through, after a convolution, or None.
 
-    Where images are small, a backbone may end in maps of one place.
+    With small images, a backbone may end in 1×1 maps.
     """
     first = next((index for index, step in enumerate(steps) if step.is_convolution), len(steps))
     read = {id(steps[-1].output)}
     for step in reversed(steps[first:]):
-        # Padding would move what lies in the map against the image.
+        # Padding would shift the map relative to the image.
         padding = isinstance(step.layer, keras.layers.ZeroPadding2D)
         if step.is_map and read == {id(step.output)} and not padding:
             return step.output
@@ -146,18 +146,18 @@ def _last_map(steps: Sequence[Step]) -> keras.KerasTensor | None:
 
 
 def _class_directions(kernel: NDArray[np.float32], task: Task) -> NDArray[np.float32]:
-    """Returns the gradient of each class's logit by the last layer's input, [classes, features]."""
+    """Returns the gradient of each class's logit with respect to the last layer's input, [classes, features]."""
     return np.concatenate([-kernel, kernel], axis=1).T if task is Task.BINARY else kernel.T
 
 
 def _heat_graph(network: keras.Model) -> tf.types.experimental.PolymorphicFunction:
-    """Returns a graph that gives the heat [n, height, width], 0 and more, of images and directions [n, features].
+    """Returns a graph that maps images and directions [n, features] to heat [n, height, width], at least 0.
 
     Args:
-        network: Images to the map and to the last layer's input, [n, features].
+        network: Maps images to the feature map and to the last layer's input, [n, features].
     """
 
-    # As a graph, which frees a map as soon as it is read, and computes gradients no further down than to the last.
+    # A graph frees each feature map after use and computes gradients only down to the last map.
     @tf.function(
         autograph=False,
         input_signature=[

@@ -1,4 +1,4 @@
-"""A network's layers, those of the models inside it too, on one graph."""
+"""A network as one flat graph of layers, including the layers of nested models."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,12 @@ import keras
 
 @dataclass(frozen=True)
 class Step:
-    """A layer where it is called.
+    """A call of a layer.
 
     Attributes:
-        layer: The model's own, with its weights.
-        inputs: What it reads.
-        output: What it gives.
+        layer: The layer of the model, with its weights.
+        inputs: Its input tensors.
+        output: Its output tensor.
     """
 
     layer: keras.Layer
@@ -22,27 +22,27 @@ class Step:
 
     @property
     def is_convolution(self) -> bool:
-        """Whether it looks at a pixel's neighbours; a 1×1 convolution mixes channels and sees no more than a pixel."""
+        """True for a convolution larger than 1×1, which only mixes the channels of a pixel."""
         return max(getattr(self.layer, "kernel_size", (1,))) > 1
 
     @property
     def is_pooling(self) -> bool:
-        """Whether it makes a smaller map of a map; global pooling makes a row of numbers."""
+        """True for pooling that returns a map; global pooling returns a vector."""
         return hasattr(self.layer, "pool_size")
 
     @property
     def is_map(self) -> bool:
-        """Whether it gives a map [batch, height, width, channels] of more than one place."""
+        """True if the output is a map [batch, height, width, channels] larger than 1×1."""
         return len(self.output.shape) == 4 and min(self.output.shape[1:3]) > 1
 
 
 @dataclass(frozen=True)
 class Unnested:
-    """A model without models inside.
+    """A model without nested models.
 
     Attributes:
-        input: Images [batch, size, size, 3] of 0..255.
-        steps: All layers, in the order in which they compute; the last gives the model's output.
+        input: Images [batch, size, size, 3], 0..255.
+        steps: All layer calls in order of computation; the last returns the model's output.
     """
 
     input: keras.KerasTensor
@@ -50,12 +50,12 @@ class Unnested:
 
 
 def unnested(model: keras.Model) -> Unnested:
-    """Returns the layers of a model and of the models inside it, so that any output can be had from the input.
+    """Returns a model and its nested models as one graph, so that any layer's output can be computed from the input.
 
-    Keras keeps what is inside a nested model apart: its layers' outputs do not depend on the outer input.
+    In Keras, the outputs of layers in a nested model do not depend on the outer input.
 
     Args:
-        model: Functional, of one input and one output; so are those inside, or Sequential.
+        model: A functional model with one input and one output; nested models are the same, or Sequential.
     """
     steps: list[Step] = []
 
@@ -67,7 +67,7 @@ def unnested(model: keras.Model) -> Unnested:
             return x
         if isinstance(layer, keras.Model):
             _walk(layer, call, args[0])
-            return steps[-1].output  # nothing is called after the layer that gives a model's only output
+            return steps[-1].output  # the last layer called returns the model's only output
         output = layer(*args, **kwargs)
         read = keras.tree.flatten([args, kwargs])
         steps.append(Step(layer, tuple(x for x in read if isinstance(x, keras.KerasTensor)), output))

@@ -1,4 +1,4 @@
-"""The report: one HTML file that shows what the model knows, and where it is wrong."""
+"""The report of an evaluation: one HTML file with the verdict, the metrics, and the mistakes of the model."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ from petalflow.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-# With pictures of 6 to 8 kB, a page that mails and browsers like.
+# With thumbnails of 6 to 8 kB, the page stays small enough for mail and browsers.
 _MOST_PICTURES = 200
 _MOST_EXPLAINED = 12
 _BEST_SCORES = 3
@@ -32,14 +32,14 @@ _BEST_SCORES = 3
 def write_report(
     path: Path, found: Evaluation, verdict: Verdict, model_folder: str | Path, settings: EvaluateSettings
 ) -> None:
-    """Writes the report; it refers to nothing outside itself.
+    """Writes the report as one self-contained file.
 
     Args:
         path: The file to write.
-        found: What is known of the candidate.
-        verdict: What was decided.
-        model_folder: The candidate's folder, which holds the training curves.
-        settings: Of evaluate.
+        found: The evaluation.
+        verdict: Its verdict.
+        model_folder: The folder of the candidate, with the training curves.
+        settings: The settings of evaluate.
     """
     predictions = found.evidence.predictions
     explained = mistakes(predictions)[: min(settings.shown_images, _MOST_EXPLAINED)]
@@ -60,9 +60,9 @@ def write_report(
         choice=choice,
         explained=explained,
         version=__version__,
-        judged_at=clock.stamp(),
+        evaluated_at=clock.stamp(),
         **attention,
-        **_figures(found, verdict, settings),
+        **_tables(found, verdict, settings),
         **_confusion(found, choice),
         **_confidence(found, verdict.abstain_threshold),
         **_origin(found, model_folder, settings),
@@ -73,7 +73,7 @@ def write_report(
 def _pictures(
     found: Evaluation, choice: Choice, explained: Sequence[tuple[int, int]]
 ) -> tuple[dict[int, Picture], dict[str, Any]]:
-    """Returns the pictures by index, and what the model makes of some of these images."""
+    """Returns the thumbnails by index, and the explanations of some of these images."""
     from components.evaluate.report.activations import activations
     from components.evaluate.report.gradcam import looks
 
@@ -82,7 +82,7 @@ def _pictures(
     records = found.images.records(found.dataset)
     pictures, inputs = read_pictures(records, choice.images, examined, found.model.image_size_px)
     of_mistakes, of_examples = inputs[: len(explained)], inputs[len(explained) :]
-    titles = ["found" if found.evidence.predictions.predicted[image, worst] else "missed" for image in examples]
+    titles = ["correct" if found.evidence.predictions.predicted[image, worst] else "missed" for image in examples]
     return pictures, {
         "looks": _drawn("Grad-CAM", looks, found.model, explained, of_mistakes, pictures, found.evidence.predictions),
         "activations": _drawn("the first layers", activations, found.model, of_examples, titles),
@@ -91,15 +91,15 @@ def _pictures(
 
 
 def _drawn(what: str, draw: Callable[..., Any], *arguments: Any) -> Any:
-    """Returns what is drawn of a network, None if it could not be: no verdict is lost for a picture."""
+    """Returns what `draw` returns, or None if it fails: a verdict must not be lost because of a picture."""
     try:
         return draw(*arguments)
-    except Exception:  # of networks that are not built as those known
-        log.warning("the report is without %s; all else is as it should be", what, exc_info=True)
+    except Exception:  # an unusual network can fail in any way
+        log.warning("the report lacks %s because drawing failed; everything else is complete", what, exc_info=True)
         return None
 
 
-def _figures(found: Evaluation, verdict: Verdict, settings: EvaluateSettings) -> dict[str, Any]:
+def _tables(found: Evaluation, verdict: Verdict, settings: EvaluateSettings) -> dict[str, Any]:
     return {
         "overall": tables.overall_rows(found, settings),
         "of_classes": tables.class_rows(found),
@@ -141,7 +141,7 @@ def _origin(found: Evaluation, model_folder: str | Path, settings: EvaluateSetti
 
 
 def _cards(found: Evaluation, pictures: Mapping[int, Picture]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yields what is said of each picture: its index, what it is, what was answered, and the best scores."""
+    """Yields the caption of each image: index, label, prediction, and the highest scores."""
     predictions, classes = found.evidence.predictions, found.dataset.classes
     correct = predictions.correct
     for image, picture in pictures.items():
@@ -161,11 +161,11 @@ def _cards(found: Evaluation, pictures: Mapping[int, Picture]) -> Iterator[tuple
 
 
 def _named(chosen: np.ndarray, classes: Sequence[str]) -> str:
-    return ", ".join(classes[at] for at in np.flatnonzero(chosen).tolist()) or "nothing"
+    return ", ".join(classes[at] for at in np.flatnonzero(chosen).tolist()) or "no label"
 
 
 def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Returns settings by their whole names, each as it is given on the command line."""
+    """Returns settings by their full names, as written on the command line."""
     return {
         name: "–" if value is None else value if isinstance(value, str) else json.dumps(value)
         for name, value in flat(settings).items()

@@ -1,4 +1,4 @@
-"""The pictures of the report, read again in one pass: memory must not grow with the test split's pixels."""
+"""The thumbnails of the report, read in one pass, so that memory does not grow with the test split."""
 
 import base64
 import io
@@ -17,14 +17,14 @@ _LONGER_SIDE_PX = 160
 
 @dataclass(frozen=True)
 class Picture:
-    """A small picture of an image.
+    """A thumbnail of an image.
 
     Attributes:
         data: A JPEG or PNG file.
-        media_type: Which of them.
-        width_px: Of the picture.
-        height_px: Of the picture.
-        filename: The image's address in the source.
+        media_type: Its media type.
+        width_px: Width of the thumbnail.
+        height_px: Height of the thumbnail.
+        filename: Address of the image in the source.
     """
 
     data: bytes
@@ -35,12 +35,12 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """An address that holds all of it."""
+        """The thumbnail as a data URI."""
         return embedded(self.data, self.media_type)
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
-        """Its pixels, [height, width, 3]."""
+        """The pixels of the thumbnail, [height, width, 3]."""
         with Image.open(io.BytesIO(self.data)) as image:
             return np.asarray(image.convert("RGB"))
 
@@ -48,16 +48,16 @@ class Picture:
 def read_pictures(
     records: Iterable[Record], shown: Collection[int], examined: Sequence[int], size_px: int
 ) -> tuple[dict[int, Picture], NDArray[np.uint8]]:
-    """Returns small pictures of some images, by index, and others as the model sees them.
+    """Reads thumbnails of some images, and model inputs for others.
 
     Args:
-        records: Of all images, in order.
-        shown: Indices of the images to be shown.
-        examined: Indices of the images to be given to the model, m of them.
+        records: The records of all test images, in order.
+        shown: Indices of the images to display.
+        examined: Indices of the m images to give to the model.
         size_px: Height and width of the model's input.
 
     Returns:
-        The pictures, and uint8 [m, size_px, size_px, 3] in the order of `examined`.
+        The thumbnails by index, and the inputs, uint8 [m, size_px, size_px, 3], in the order of `examined`.
     """
     from petalflow.model.decode import decode_image
 
@@ -73,7 +73,7 @@ def read_pictures(
 
 
 def embedded(data: bytes, media_type: str) -> str:
-    """Returns a file as an address that holds all of it."""
+    """Returns a file as a data URI."""
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 

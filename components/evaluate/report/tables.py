@@ -1,4 +1,4 @@
-"""The report's tables: each figure of the candidate with its interval, and the baseline's beside it."""
+"""The report's tables: metrics of candidate and baseline, overall, by class and by slice; the confusion matrix."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ from petalflow.verdict import Check
 
 SHARE, NUMBER = "share", "number"
 
-# Figure -> title, kind of number, and how to read it.
-_FIGURES = {
-    "macro_recall": ("Macro recall", SHARE, "mean of the classes' recall: every class counts the same"),
-    "macro_precision": ("Macro precision", SHARE, "mean of the classes' precision"),
-    "macro_f1": ("Macro F1", SHARE, "mean of the classes' F1, which is high only if precision and recall are"),
-    "weighted_precision": ("Weighted precision", SHARE, "the same mean, each class counting by its images"),
-    "weighted_f1": ("Weighted F1", SHARE, "the same mean of F1"),
-    "roc_auc": ("ROC AUC", NUMBER, "how well scores put a class's images before the others: 0.5 is by chance, 1 best"),
-    "pr_auc": ("PR AUC", NUMBER, "the same where a class is rare: average precision, 1 is best"),
-    "log_loss": ("Log loss", NUMBER, "nats; punishes confident mistakes; lower is better, 0 best"),
-    "brier": ("Brier score", NUMBER, "squared distance of the scores from the truth; lower is better, 0 best"),
+# Metric -> title, kind of number, and explanation.
+_METRICS = {
+    "macro_recall": ("Macro recall", SHARE, "mean recall of all classes, each class weighted equally"),
+    "macro_precision": ("Macro precision", SHARE, "mean precision of all classes"),
+    "macro_f1": ("Macro F1", SHARE, "mean F1 of all classes; high only if precision and recall both are"),
+    "weighted_precision": ("Weighted precision", SHARE, "mean precision, each class weighted by its number of images"),
+    "weighted_f1": ("Weighted F1", SHARE, "mean F1, each class weighted by its number of images"),
+    "roc_auc": ("ROC AUC", NUMBER, "how well scores rank a class's images above all others: 0.5 is chance, 1 is best"),
+    "pr_auc": ("PR AUC", NUMBER, "average precision, more telling for rare classes: 1 is best"),
+    "log_loss": ("Log loss", NUMBER, "in nats; penalizes confident mistakes; lower is better, 0 is best"),
+    "brier": ("Brier score", NUMBER, "squared distance between scores and labels; lower is better, 0 is best"),
     "ece": (
         "Calibration error",
         NUMBER,
-        "how far scores are from being right as often; 0 is best; the interval leans up",
+        "expected gap between score and accuracy (ECE); 0 is best; biased upwards for few images",
     ),
 }
-# A matrix of more classes than this is no longer read; its largest cells are.
+# With more classes than this, the matrix is unreadable and its largest off-diagonal cells are listed instead.
 MOST_CLASSES = 30
 _MOST_CONFUSIONS = 50
 _RANKED = ("f1", "roc_auc", "pr_auc")
@@ -42,14 +42,14 @@ _OF_CLASSES = ("recall", "precision", *_RANKED)
 
 @dataclass(frozen=True)
 class Cell:
-    """The images of one class that were answered with one class.
+    """A cell of the confusion matrix.
 
     Attributes:
-        actual: The class they are of.
-        predicted: The class answered.
-        count: How many there are.
-        share: Of the images of that class, 0..1.
-        shown: Indices of those shown, the most confident predictions first.
+        actual: The label.
+        predicted: The prediction.
+        count: Number of images.
+        share: Share of the images with this label, 0..1.
+        shown: Indices of the displayed images, most confident first.
     """
 
     actual: int
@@ -60,22 +60,25 @@ class Cell:
 
     @property
     def correct(self) -> bool:
-        """Whether the answer is right."""
+        """True on the diagonal."""
         return self.actual == self.predicted
 
 
 def overall_rows(found: Evaluation, settings: EvaluateSettings) -> list[dict[str, Any]]:
-    """Returns the figures of all images: title, kind, how to read it, the candidate's, and the baseline's or None.
+    """Returns the metrics on all images: title, kind, explanation, and the values of candidate and baseline (or None).
 
     Args:
-        found: What is known of the candidate.
-        settings: Of evaluate.
+        found: The evaluation.
+        settings: The settings of evaluate.
     """
     candidate, baseline = found.evidence.metrics, found.baseline_metrics
     several = found.dataset.multi_label
     titles = {
-        "accuracy": ("Accuracy", "images with every label right" if several else "images answered rightly"),
-        "top_k_accuracy": (f"Top-{settings.top_k} accuracy", f"the right class is among the {settings.top_k} best"),
+        "accuracy": (
+            "Accuracy",
+            "share of images with every label correct" if several else "share of images classified correctly",
+        ),
+        "top_k_accuracy": (f"Top-{settings.top_k} accuracy", f"the label is among the {settings.top_k} highest scores"),
     }
     rows = [
         _row(name, *titles[name], SHARE, one, baseline.proportions.get(name) if baseline else None)
@@ -83,12 +86,12 @@ def overall_rows(found: Evaluation, settings: EvaluateSettings) -> list[dict[str
     ]
     return rows + [
         _row(name, title, why, kind, candidate.overall[name], baseline.overall[name] if baseline else None)
-        for name, (title, kind, why) in _FIGURES.items()
+        for name, (title, kind, why) in _METRICS.items()
     ]
 
 
 def class_rows(found: Evaluation) -> list[dict[str, Any]]:
-    """Returns the figures of each class."""
+    """Returns the metrics of each class."""
     candidate, baseline = found.evidence.metrics, found.baseline_metrics
     return [
         {
@@ -103,42 +106,42 @@ def class_rows(found: Evaluation) -> list[dict[str, Any]]:
 
 
 def slice_rows(found: Evaluation, checks: Sequence[Check]) -> Iterator[dict[str, Any]]:
-    """Yields each slice: its kind, images, the candidate's accuracy and the baseline's, and what was said of it.
+    """Yields each slice: kind, name, number of images, accuracy of candidate and baseline, and result of its check.
 
     Args:
-        found: What is known of the candidate.
-        checks: Of the verdict.
+        found: The evaluation.
+        checks: The checks of the verdict.
     """
-    results = {True: "passed", False: "failed", None: "not judged"}
-    said = {check.slice: results[check.passed] for check in checks if check.name == "min_slice_accuracy"}
+    results = {True: "passed", False: "failed", None: "not checked"}
+    checked = {check.slice: results[check.passed] for check in checks if check.name == "min_slice_accuracy"}
     evidence, baseline = found.evidence, found.evidence.baseline
-    right = evidence.predictions.correct
-    right_before = baseline.predictions.correct if baseline else right
+    correct = evidence.predictions.correct
+    correct_before = baseline.predictions.correct if baseline else correct
     for kind, of_kind in evidence.slices.items():
         for name, inside in of_kind.items():
             before = None
             if baseline:
                 both = inside & baseline.comparable
-                before = _accuracy(right_before[both])
+                before = _accuracy(correct_before[both])
             yield {
                 "kind": kind,
                 "name": name,
                 "images": int(inside.sum()),
-                "candidate": shown(_accuracy(right[inside])),
+                "candidate": shown(_accuracy(correct[inside])),
                 "baseline": shown(before),
-                "result": said.get(name, "not judged"),
+                "result": checked.get(name, "not checked"),
             }
 
 
 def cells(
     confusion: NDArray[np.int64], predictions: Predictions, images: Collection[int]
 ) -> dict[tuple[int, int], Cell]:
-    """Returns the cells that are not empty, by actual and predicted class.
+    """Returns the non-empty cells of the confusion matrix, by actual and predicted class.
 
     Args:
         confusion: Counts, [actual, predicted].
-        predictions: To the test images.
-        images: Indices of the images that there are pictures of.
+        predictions: The predictions for the test images.
+        images: Indices of the displayed images.
     """
     labels, predicted, confidence = predictions.label_indices, predictions.predicted_indices, predictions.confidence
     shown: dict[tuple[int, int], list[int]] = {}
@@ -146,20 +149,20 @@ def cells(
         shown.setdefault((int(labels[image]), int(predicted[image])), []).append(image)
     sizes = confusion.sum(axis=1)
     found = {}
-    for actual, said in np.argwhere(confusion).tolist():
-        count = int(confusion[actual, said])
-        found[actual, said] = Cell(actual, said, count, count / int(sizes[actual]), shown.get((actual, said), []))
+    for actual, guess in np.argwhere(confusion).tolist():
+        count = int(confusion[actual, guess])
+        found[actual, guess] = Cell(actual, guess, count, count / int(sizes[actual]), shown.get((actual, guess), []))
     return found
 
 
 def commonest(found: Mapping[tuple[int, int], Cell]) -> list[Cell]:
-    """Returns the cells with the most wrong predictions, the largest first."""
+    """Returns the most common confusions, the largest first."""
     wrong = [cell for cell in found.values() if not cell.correct]
     return sorted(wrong, key=lambda cell: -cell.count)[:_MOST_CONFUSIONS]
 
 
 def shown(one: Proportion | Interval | None) -> dict[str, float | None] | None:
-    """Returns value, low and high of a figure; None if there is no such figure."""
+    """Returns value, low and high of a metric; None if it is undefined."""
     if one is None or one.value is None:
         return None
     plain = one.to_json() if isinstance(one, Proportion) else {"low": one.low, "high": one.high}
@@ -187,5 +190,5 @@ def _of_class(metrics: Metrics, name: str) -> dict[str, Any]:
     }
 
 
-def _accuracy(right: np.ndarray) -> Proportion:
-    return Proportion(int(right.sum()), len(right))
+def _accuracy(correct: np.ndarray) -> Proportion:
+    return Proportion(int(correct.sum()), len(correct))

@@ -393,5 +393,5 @@ def test_a_picture_that_cannot_be_drawn_costs_no_verdict(
 
     monkeypatch.setattr("components.evaluate.report.gradcam.gradcams", fail)
     assert evaluate(tiny_model, tiny_dataset, tmp_path / "out", EASY, None).accepted
-    assert "the report is without Grad-CAM; all else is as it should be" in caplog.text
+    assert "the report lacks Grad-CAM because drawing failed; everything else is complete" in caplog.text
     assert "Where the model looked" in (tmp_path / "out" / "report.html").read_text()

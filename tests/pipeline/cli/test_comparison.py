@@ -48,5 +48,5 @@ def test_an_existing_page_is_not_overwritten(home: Path, tmp_path: Path) -> None
 def test_a_folder_that_is_not_an_evaluation_is_one_line(home: Path, tmp_path: Path) -> None:
     ended = petalflow("compare", str(home / "all" / "evaluation"), str(home / "all" / "model"), cwd=tmp_path)
     assert ended.code == 2
-    assert ended.errors.startswith(f"petalflow: error: there is no report in {home}/all/model; give the --out of")
+    assert ended.errors.startswith(f"petalflow: error: no report found in {home}/all/model; give the --out folder of")
     assert list(tmp_path.iterdir()) == []

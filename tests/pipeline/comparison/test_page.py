@@ -24,7 +24,7 @@ def written(comparison: Comparison, folder: Path, **options: object) -> str:
     return (folder / "comparison.html").read_text()
 
 
-def test_what_changed_is_shown_with_its_pictures(comparison: Comparison, tmp_path: Path) -> None:
+def test_changed_predictions_are_shown_with_their_images(comparison: Comparison, tmp_path: Path) -> None:
     html = written(comparison, tmp_path)
     changed = [*comparison.gained, *comparison.lost, *comparison.otherwise]
     assert len(comparison.gained) > 3, "the models should differ, or nothing is tested here"
@@ -37,7 +37,7 @@ def test_what_changed_is_shown_with_its_pictures(comparison: Comparison, tmp_pat
         assert max(Image.open(io.BytesIO(base64.b64decode(data))).size) == 160
 
 
-def test_each_picture_is_that_of_its_image(comparison: Comparison, two: Two, tmp_path: Path) -> None:
+def test_each_thumbnail_belongs_to_its_image(comparison: Comparison, two: Two, tmp_path: Path) -> None:
     records = {record.sha256: record.image for record in open_dataset(two.home / "dataset").records("test")}
     shown = re.findall(r'base64,([^"]+)" alt', written(comparison, tmp_path))
     changed = [*comparison.gained, *comparison.lost, *comparison.otherwise]
@@ -45,7 +45,7 @@ def test_each_picture_is_that_of_its_image(comparison: Comparison, two: Two, tmp
         assert base64.b64decode(data) == imaging.thumbnail(records[change.sha256], 160)[0]
 
 
-def test_the_page_stands_alone_and_hostile_names_are_text(comparison: Comparison, tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_escapes_hostile_names(comparison: Comparison, tmp_path: Path) -> None:
     html = written(comparison, tmp_path)
     assert not re.search(r"<script|<b>bold|<img src=x|https?://", html)
     assert "&lt;script&gt;A" in html
@@ -53,7 +53,7 @@ def test_the_page_stands_alone_and_hostile_names_are_text(comparison: Comparison
     assert "default-src 'none'" in html
 
 
-def test_figures_settings_and_the_difference_are_told(comparison: Comparison, tmp_path: Path) -> None:
+def test_metrics_settings_and_the_difference_are_shown(comparison: Comparison, tmp_path: Path) -> None:
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", written(comparison, tmp_path)))
     for one in (comparison.first, comparison.second):
         loss = one.metrics["figures"]["log_loss"]
@@ -71,7 +71,7 @@ def test_figures_settings_and_the_difference_are_told(comparison: Comparison, tm
     assert "image_size_px 4 16" in text
 
 
-def test_without_the_dataset_there_are_names_only_and_it_may_be_given(two: Two, tmp_path: Path) -> None:
+def test_without_the_dataset_only_names_are_shown_and_the_dataset_can_be_given(two: Two, tmp_path: Path) -> None:
     moved = [shutil.copytree(folder, tmp_path / folder.name) for folder in (two.first, two.second)]
     comparison = compare(*(read_evaluation(str(folder)) for folder in moved))
     html = written(comparison, tmp_path)
@@ -82,10 +82,10 @@ def test_without_the_dataset_there_are_names_only_and_it_may_be_given(two: Two, 
     assert "data:image" in written(comparison, tmp_path, dataset=open_dataset(two.home / "dataset"))
 
 
-def test_of_very_many_changes_the_surest_are_shown_and_all_counted(
+def test_of_many_changes_the_most_confident_are_shown_and_all_counted(
     comparison: Comparison, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "_SHOWN", 1)
+    monkeypatch.setattr(page, "MOST_SHOWN", 1)
     html = written(comparison, tmp_path)
     assert f"({len(comparison.gained)})" in html
     assert comparison.gained[0].first.filename.split("/")[-1] in html

@@ -233,7 +233,7 @@ def test_nothing_is_shown_of_no_mistakes_and_of_a_network_without_convolutions(t
     pictures, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), [image], [image], 16)
     assert looks(model(Task.MULTI_CLASS), [], inputs[:0], {}, predictions) == []
     assert looks(dense, [(image, said)], inputs, pictures, predictions) == []
-    assert activations(dense, inputs, ["found"]) is None
+    assert activations(dense, inputs, ["correct"]) is None
     assert activations(model(Task.MULTI_CLASS), inputs[:0], []) is None
 
 
@@ -246,7 +246,7 @@ def test_images_of_the_class_that_is_missed_most_stand_side_by_side(tiny_dataset
     of_worst = choice.galleries[worst]
     assert images == [*of_worst[SURE].shown[:2], *of_worst[MISSED].shown[:2]]
     _, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), [], [3, 1, 4, 1], 16)
-    drawn = activations(model(Task.MULTI_CLASS), inputs, ["found", "found", "missed", "missed"])
+    drawn = activations(model(Task.MULTI_CLASS), inputs, ["correct", "correct", "missed", "missed"])
     assert drawn
     head, _, data = drawn.partition(",")
     assert head == "data:image/png;base64"

@@ -66,7 +66,7 @@ def test_slices_are_compared_on_the_images_that_the_release_may_be_asked(found) 
     for name, row in rows.items():
         both = inside[name] & baseline.comparable
         assert row["images"] == inside[name].sum()
-        assert row["result"] == "not judged"
+        assert row["result"] == "not checked"
         assert row["candidate"]["value"] == found.evidence.predictions.correct[inside[name]].mean()
         before = baseline.predictions.correct[both]
         assert (row["baseline"] or {}).get("value") == (before.mean() if len(before) else None)
@@ -77,7 +77,7 @@ def test_of_a_slice_stands_what_its_check_said(found) -> None:
     checks = checks_of(found.evidence, EvaluateSettings(min_slice_accuracy=asked, min_slice_images=1))
     results = {row["name"]: row["result"] for row in slice_rows(found, checks)}
     assert (results.pop("class=red"), results.pop("class=blue")) == ("passed", "failed")
-    assert set(results.values()) == {"not judged"}
+    assert set(results.values()) == {"not checked"}
 
 
 def test_each_cell_has_its_images_the_most_confident_first() -> None:
