@@ -14,31 +14,31 @@ def card_of(*classes: str, task: Task = Task.MULTI_CLASS, **verdict: object) -> 
     )
 
 
-def test_names_cannot_become_markup_in_the_card() -> None:
+def test_class_names_are_escaped_in_the_card() -> None:
     card = card_of("<b>x</b> | *y*")
     assert "<b>" not in card
     assert r"\<b\>x\</b\> \| \*y\*" in card
 
 
-def test_the_card_says_how_to_read_what_the_keras_model_gives() -> None:
+def test_the_card_explains_the_output_of_the_keras_model() -> None:
     several, two = card_of("ant", "bee", "cat"), card_of("ant", "bee_fly", task=Task.BINARY)
     assert "returns\n`[n, 3]`, the probability of each class, in the order of `labels.txt`." in several
     assert "returns\n`[n, 1]`, the probability of bee\\_fly; the probability of ant is 1 minus that." in two
 
 
-def test_a_card_of_several_labels_says_what_is_answered() -> None:
+def test_a_card_for_several_labels_explains_its_outputs() -> None:
     card = card_of("ant", "bee", "cat", task=Task.MULTI_LABEL)
     assert "| accuracy (every label correct) | 1.000 |" in card
     assert "Both return `scores` and `labels`" in card
 
 
-def test_the_card_names_who_let_out_what_did_not_pass() -> None:
+def test_the_card_names_who_accepted_a_model_that_failed() -> None:
     card = card_of("ant", "bee", accepted_anyway={"by": "Ada <b>", "reason": "a wrong label"})
     assert r"Ada \<b\> accepted it anyway: a wrong label" in card
     assert "accepted it anyway" not in card_of("ant", "bee", accepted_anyway=None)
 
 
-def test_what_failed_is_not_told_as_a_reason_to_accept() -> None:
+def test_a_failed_check_is_not_given_as_a_reason_to_accept() -> None:
     checks = [
         {"name": "min_accuracy", "slice": "", "why": "is below 0.9", "passed": False},
         {"name": "min_recall", "slice": "ant", "why": "reaches 0.5", "passed": True},

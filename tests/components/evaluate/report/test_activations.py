@@ -59,13 +59,13 @@ def test_the_first_convolutions_and_poolings_are_shown(backbone: str, expected: 
     assert [step.layer.name for step, _ in seen] == expected
 
 
-def test_of_a_network_from_scratch_all_are_shown_by_turns() -> None:
+def test_all_layers_of_a_network_from_scratch_are_shown_alternating() -> None:
     seen = first_seen(unnested(build("cnn", 32).keras_model).steps, 100)
     convolution, pooling = keras.layers.Conv2D, keras.layers.MaxPooling2D
     assert [type(step.layer) for step, _ in seen] == [*[convolution, pooling] * 3, convolution]
 
 
-def test_a_convolution_is_shown_as_the_next_layer_reads_it() -> None:
+def test_a_convolution_is_shown_after_its_activation() -> None:
     model = build("MobileNetV2", 64)
     network = unnested(model.keras_model)
     ((_, shown),) = first_seen(network.steps, 1)
@@ -76,7 +76,7 @@ def test_a_convolution_is_shown_as_the_next_layer_reads_it() -> None:
     assert np.asarray(values).min() == 0
 
 
-def test_a_column_an_image_and_a_row_a_layer() -> None:
+def test_the_sheet_has_a_column_per_image_and_a_row_per_layer() -> None:
     model = build("cnn", 32)
     width, height = size_of(draw_activations(model, noise(3, 32), ["a", "b", "c"], layers=2))
     assert size_of(draw_activations(model, noise(4, 32), ["a", "b", "c", "d"], layers=2)) == (width + 124, height)
@@ -84,7 +84,7 @@ def test_a_column_an_image_and_a_row_a_layer() -> None:
     assert size_of(draw_activations(model, noise(3, 32), ["a", "b", "c"], layers=1)) == (width, height - 124)
 
 
-def test_the_same_image_twice_gives_the_same_column_twice() -> None:
+def test_identical_images_have_identical_columns() -> None:
     first, second = noise(2, 32)
     png = draw_activations(build("cnn", 32), np.stack([first, second, first]), ["", "", ""])
     with Image.open(io.BytesIO(png)) as image:
@@ -99,7 +99,7 @@ def test_a_network_without_convolutions_has_nothing_to_show(channels: int) -> No
     assert draw_activations(build("dense", 16, channels=channels), noise(2, 16), ["a", "b"]) is None
 
 
-def test_of_real_photos_the_file_is_not_large(shared_data: Path) -> None:
+def test_the_sheet_of_real_photos_is_a_small_file(shared_data: Path) -> None:
     photos = sorted((shared_data / "flowers").rglob("*.jpg"))[::300][:5]
     images = [np.asarray(Image.open(path).convert("RGB").resize((192, 192))) for path in photos]
     png = draw_activations(build("MobileNetV2", 192), np.stack(images), [path.stem for path in photos])
@@ -111,13 +111,13 @@ def waves(strengths: list[float]) -> np.ndarray:
     return np.random.default_rng(0).normal(size=(2, 16, 16, len(strengths))).astype(np.float32) * strengths + 100
 
 
-def test_the_channels_that_vary_most_are_chosen_whatever_their_level() -> None:
+def test_channels_with_the_largest_deviation_are_chosen_at_any_level() -> None:
     maps = waves([1, 5, 3, 4, 2])
     maps[..., 0] += 1000
     assert choose_channels(maps, 3) == [1, 3, 2]
 
 
-def test_of_channels_that_are_alike_the_strongest_is_chosen() -> None:
+def test_of_similar_channels_the_strongest_is_chosen() -> None:
     maps = waves([5, 1, 1, 3])
     maps[..., 1] = 0.9 * maps[..., 0]
     maps[..., 2] = -0.8 * maps[..., 0]
@@ -125,13 +125,13 @@ def test_of_channels_that_are_alike_the_strongest_is_chosen() -> None:
     assert choose_channels(maps, 4) == [0, 3, 1, 2], "others being too few, those alike are better than none"
 
 
-def test_fewer_channels_than_places_are_all_there_is() -> None:
+def test_all_channels_are_shown_if_there_are_few() -> None:
     assert sorted(choose_channels(waves([1, 2]), 4)) == [0, 1]
     (cell, _) = show_channels(waves([1, 2]))
     assert (cell[-40:] == 255).all(), "empty places are white"
 
 
-def test_a_channel_is_scaled_over_all_images() -> None:
+def test_a_channel_has_one_scale_for_all_images() -> None:
     maps = np.zeros((2, 8, 8, 1), np.float32)
     maps[0, :4, :4], maps[1, :4, :4] = 1, 2
     maps[1, 4:, 4:] = 0.5
@@ -142,7 +142,7 @@ def test_a_channel_is_scaled_over_all_images() -> None:
     assert weak[50, 5] == strong[50, 5] == 0
 
 
-def test_a_map_where_nothing_is_different_is_black() -> None:
+def test_a_constant_map_is_black() -> None:
     cells = show_channels(np.full((2, 4, 4, 6), 3, np.float32))
     assert all(cell.shape == (CELL_PX, CELL_PX, 3) and cell[10, 10, 0] == 0 for cell in cells)
 
@@ -167,7 +167,7 @@ def columns_of(sheet: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def test_pictures_stand_in_rows_and_columns_on_white() -> None:
+def test_pictures_are_placed_in_rows_and_columns_on_white() -> None:
     pictures = [[plain(200, 30, 90), plain(10, 220, 40)], [plain(60, 60, 60), plain(150, 150, 150)]]
     sheet = opened(draw_sheet(pictures, [("input", "8 × 8 × 3"), ("conv", "4 × 4 × 2")], ["a", "b"]))
     for seen, row_column in zip(columns_of(sheet), [p[0, 0] for row in pictures for p in row], strict=True):
@@ -176,7 +176,7 @@ def test_pictures_stand_in_rows_and_columns_on_white() -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 5, 6, 7])
-def test_a_sheet_has_all_its_pixels(columns: int) -> None:
+def test_a_sheet_of_any_width_is_complete(columns: int) -> None:
     sheet = opened(draw_sheet([[plain(9, 9, 9)] * columns], [("", "")], [""] * columns))
     assert sheet.shape == (24 + 124, 160 + 124 * columns, 3)
 

@@ -13,7 +13,7 @@ def made_up(images: int) -> Abstention:
     return Abstention(confidence, generator.random(images) < confidence)
 
 
-def test_it_begins_with_everything_and_holds_the_threshold_of_the_release() -> None:
+def test_the_curve_starts_at_full_coverage_and_includes_the_threshold() -> None:
     coverage = Coverage.of(FOUR, 0.6)
     assert [(point.answered, point.correct) for point in coverage.points] == [(4, 3), (2, 2), (2, 2), (1, 1)]
     assert coverage.points[0].threshold == 0
@@ -21,7 +21,7 @@ def test_it_begins_with_everything_and_holds_the_threshold_of_the_release() -> N
     assert Coverage.of(FOUR, 0.0).released == 0
 
 
-def test_a_release_that_answers_nothing_is_at_the_end() -> None:
+def test_a_model_that_always_abstains_is_the_last_point() -> None:
     coverage = Coverage.of(FOUR, 1.0)
     assert coverage.released == len(coverage.points) - 1
     last = coverage.points[-1]
@@ -29,7 +29,7 @@ def test_a_release_that_answers_nothing_is_at_the_end() -> None:
     assert "nan" not in str(coverage_chart(coverage))
 
 
-def test_many_thresholds_are_thinned_out_and_each_stays_true() -> None:
+def test_many_thresholds_are_thinned_out_without_changing_any() -> None:
     abstention = made_up(5000)
     coverage = Coverage.of(abstention, 0.654321)
     assert 390 <= len(coverage.points) <= 401
@@ -42,13 +42,13 @@ def test_many_thresholds_are_thinned_out_and_each_stays_true() -> None:
     assert coverage.points[-1].answered == 1
 
 
-def test_what_the_slider_reads_has_the_interval_of_each_point() -> None:
+def test_the_json_has_the_interval_of_each_point() -> None:
     for threshold, answered, right, low, high in Coverage.of(FOUR, 0.6).to_json():
         assert FOUR.at(threshold) == (answered, right)
         assert (low, high) == wilson_interval(right, answered)
 
 
-def test_a_frame_puts_values_where_they_belong() -> None:
+def test_a_frame_maps_values_to_coordinates() -> None:
     frame = Frame(lowest=0.8, left=10, top=5, width=100, height=50)
     assert (frame.x(0), frame.x(0.5), frame.x(1)) == (10, 60, 110)
     assert (frame.y(1), frame.y(0.9), frame.y(0.8), frame.y(0.1)) == (5, 30, 55, 55)

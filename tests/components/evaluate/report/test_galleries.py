@@ -23,7 +23,7 @@ def listed(ranked: dict) -> dict[str, list[int]]:
     return {kind: images.tolist() for kind, images in ranked.items()}
 
 
-def test_each_class_has_its_clearest_hardest_and_mistaken_images() -> None:
+def test_each_class_has_typical_hard_and_misclassified_images() -> None:
     first, second, third = map(listed, rankings(FEW))
     assert first == {SURE: [0, 1], UNSURE: [1, 2, 0, 3], MISSED: [3, 2], TAKEN: [5], LABELS: [3]}
     assert second[SURE] == [4]
@@ -31,7 +31,7 @@ def test_each_class_has_its_clearest_hardest_and_mistaken_images() -> None:
     assert third == {SURE: [], UNSURE: [5], MISSED: [5], TAKEN: [], LABELS: [5]}
 
 
-def test_of_several_labels_each_is_looked_at_for_itself() -> None:
+def test_with_several_labels_each_label_has_its_own_galleries() -> None:
     labels = np.array([[1, 1], [1, 0], [0, 1], [0, 0]], bool)
     scores = np.array([[0.9, 0.2], [0.3, 0.1], [0.6, 0.8], [0.05, 0.95]], np.float32)
     first, second = map(listed, rankings(Predictions.of(labels, scores, Task.MULTI_LABEL)))
@@ -39,14 +39,14 @@ def test_of_several_labels_each_is_looked_at_for_itself() -> None:
     assert second == {SURE: [2], UNSURE: [0, 2], MISSED: [0], TAKEN: [3], LABELS: [3, 0]}
 
 
-def test_mistakes_are_told_with_the_class_answered_the_surest_first() -> None:
+def test_mistakes_come_with_the_predicted_class_most_confident_first() -> None:
     assert mistakes(FEW) == [(3, 1), (2, 1), (5, 0)]
     labels = np.array([[0, 0, 1], [1, 0, 0]], bool)  # of the second, a label is only missed
     scores = np.array([[0.6, 0.8, 0.9], [0.1, 0.2, 0.3]], np.float32)
     assert mistakes(Predictions.of(labels, scores, Task.MULTI_LABEL)) == [(0, 1)]
 
 
-def test_galleries_show_the_first_of_all_there_are() -> None:
+def test_galleries_show_the_first_images_of_each_ranking() -> None:
     predictions = made_up()
     choice = choose(predictions, each=3, most=1000)
     for ranked, of_class in zip(rankings(predictions), choice.galleries, strict=True):
@@ -56,14 +56,14 @@ def test_galleries_show_the_first_of_all_there_are() -> None:
             assert set(of_class[kind].shown) <= set(choice.images)
 
 
-def test_every_confusion_of_two_classes_has_pictures() -> None:
+def test_every_confusion_of_two_classes_has_images() -> None:
     predictions = made_up(classes=6)
     pairs = set(zip(predictions.label_indices.tolist(), predictions.predicted_indices.tolist(), strict=True))
     chosen = list(choose(predictions, each=2, most=1000).images)
     assert {(predictions.label_indices[at], predictions.predicted_indices[at]) for at in chosen} == pairs
 
 
-def test_no_more_pictures_are_shown_than_there_is_room_for_and_every_class_has_some() -> None:
+def test_the_number_of_images_is_limited_and_every_class_has_some() -> None:
     predictions = made_up(images=3000, classes=12, skill=2)
     choice = choose(predictions, each=6, most=60, first=[7, 11])
     assert len(choice.images) == 60
@@ -78,19 +78,19 @@ def test_no_more_pictures_are_shown_than_there_is_room_for_and_every_class_has_s
     assert len(few.images) == 5
 
 
-def test_no_pictures_are_shown_where_none_are_asked_for() -> None:
+def test_no_images_are_shown_if_none_are_requested() -> None:
     for predictions in (made_up(), made_up_labels()):
         assert not choose(predictions, each=0, most=100).images
 
 
-def test_an_image_is_suspect_where_another_class_is_seen_with_confidence() -> None:
+def test_an_image_is_suspect_if_the_model_is_confident_in_another_class() -> None:
     labels = np.array([0, 0, 0, 1, 1, 1])
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.3, 0.7], [0.2, 0.8], [0.45, 0.55]], np.float32)
     # Class 0 is usually seen with (0.9 + 0.8 + 0.1) / 3 = 0.6, class 1 with (0.7 + 0.8 + 0.55) / 3 = 0.683.
     assert label_errors(labels, scores).tolist() == [2]
 
 
-def test_a_class_that_is_always_seen_weakly_is_held_to_its_own_measure() -> None:
+def test_each_class_has_its_own_confidence_threshold() -> None:
     # Class 2 never gets more than 0.5: one threshold for all would not suspect the last image.
     labels = np.array([0, 0, 0, 1, 1, 2, 2, 0])
     scores = np.array(
@@ -100,7 +100,7 @@ def test_a_class_that_is_always_seen_weakly_is_held_to_its_own_measure() -> None
     assert label_errors(labels, scores).tolist() == [7]
 
 
-def test_an_image_that_is_answered_with_its_label_is_not_suspect() -> None:
+def test_a_correctly_classified_image_is_not_suspect() -> None:
     labels = np.array([0, 0, 1, 1])
     scores = np.array([[0.99, 0.01], [0.51, 0.49], [0.6, 0.4], [0.55, 0.45]], np.float32)
     # The second image has more of class 1, 0.49, than the images of class 1 have on average.
@@ -108,7 +108,7 @@ def test_an_image_that_is_answered_with_its_label_is_not_suspect() -> None:
     assert label_errors(labels, scores - np.float32([[0, 0], [0.02, -0.02], [0, 0], [0, 0]])).tolist() == [1]
 
 
-def test_those_contradicted_by_most_come_first() -> None:
+def test_label_errors_are_ordered_by_margin() -> None:
     labels = np.array([0] * 8 + [1] * 8)
     scores = np.tile(np.float32([0.95, 0.05]), (16, 1))
     scores[8:] = [0.05, 0.95]
@@ -116,7 +116,7 @@ def test_those_contradicted_by_most_come_first() -> None:
     assert label_errors(labels, scores).tolist() == [5, 12, 2]
 
 
-def test_labels_that_were_exchanged_are_found_again() -> None:
+def test_swapped_labels_are_found() -> None:
     predictions = made_up(images=2000, skill=5, seed=3)
     labels = predictions.label_indices.copy()
     exchanged = np.arange(0, 2000, 40)
@@ -127,7 +127,7 @@ def test_labels_that_were_exchanged_are_found_again() -> None:
     assert np.isin(found[:20], exchanged).all()
 
 
-def test_a_class_without_images_is_suspected_of_nothing() -> None:
+def test_a_class_without_images_causes_no_suspicion() -> None:
     scores = np.array([[0.5, 0.1, 0.4], [0.4, 0.2, 0.4], [0.1, 0.1, 0.8]], np.float32)
     assert label_errors(np.array([0, 1, 0]), scores).tolist() == [1]
     assert label_errors(np.zeros(0, int), np.zeros((0, 3), np.float32)).tolist() == []

@@ -72,7 +72,7 @@ def scaled(heats: np.ndarray) -> np.ndarray:
         ("cnn", 8, 4),
     ],
 )
-def test_a_saved_network_of_any_kind_has_heat_of_0_to_1(backbone, size_px, places, tmp_path) -> None:
+def test_heat_of_any_saved_network_is_between_0_and_1(backbone, size_px, places, tmp_path) -> None:
     model = build(backbone, size_px)
     model.keras_model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
@@ -87,7 +87,7 @@ def test_a_saved_network_of_any_kind_has_heat_of_0_to_1(backbone, size_px, place
     assert heats.max() == 1
 
 
-def test_a_map_of_one_branch_alone_is_not_taken_for_where_the_network_looked() -> None:
+def test_a_map_of_a_single_branch_is_not_used() -> None:
     image = keras.Input((9, 9, 3))
     x = keras.layers.Conv2D(4, 5)(image)  # 5 by 5 places, the last that both branches read
     branches = [keras.layers.Conv2D(4, 3)(keras.layers.Conv2D(4, 3)(x)) for _ in range(2)]
@@ -97,13 +97,13 @@ def test_a_map_of_one_branch_alone_is_not_taken_for_where_the_network_looked() -
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_network_without_convolutions_looks_nowhere(channels: int) -> None:
+def test_a_network_without_convolutions_has_no_heat_map(channels: int) -> None:
     model = build("dense", 16, channels=channels)  # grey is made by a 1×1 convolution
     assert gradcams(model, noise(2, 16), np.array([0, 1])) is None
 
 
 @pytest.mark.parametrize("task", list(Task))
-def test_with_average_pooling_it_is_the_class_activation_map(task: Task) -> None:
+def test_with_average_pooling_gradcam_equals_the_class_activation_map(task: Task) -> None:
     # There, the last layer's weights are the map's (Selvaraju et al. 2017, section 3.1).
     model = build("MobileNetV2", 96, task, hidden_units=())
     images, classes = noise(8, 96), np.arange(8) % (2 if task is Task.BINARY else 4)
@@ -116,7 +116,7 @@ def test_with_average_pooling_it_is_the_class_activation_map(task: Task) -> None
     np.testing.assert_allclose(heats, scaled(expected), atol=1e-4)
 
 
-def test_behind_a_hidden_layer_the_weights_are_the_mean_slopes() -> None:
+def test_with_a_hidden_layer_the_weights_are_mean_gradients() -> None:
     model = build("MobileNetV2", 96, hidden_units=(6,), pooling="flatten")
     images, classes = noise(6, 96), np.array([0, 1, 2, 3, 0, 1])
     maps = last_maps(model, images)
@@ -129,7 +129,7 @@ def test_behind_a_hidden_layer_the_weights_are_the_mean_slopes() -> None:
     np.testing.assert_allclose(gradcams(model, images, classes), scaled(expected), atol=1e-4)
 
 
-def test_batches_do_not_show() -> None:
+def test_batching_does_not_change_the_result() -> None:
     model = build("cnn", 16)
     images, classes = noise(70, 16), np.arange(70) % 4
     alone = [gradcams(model, images[[at]], classes[[at]])[0] for at in (0, 31, 32, 69)]
@@ -152,7 +152,7 @@ def patches(count: int, size_px: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return images, classes, corners
 
 
-def test_a_trained_model_is_hottest_where_that_is_what_decides_the_class() -> None:
+def test_heat_of_a_trained_model_is_highest_where_the_class_is_decided() -> None:
     images, classes, corners = patches(600, 24)
     keras.utils.set_random_seed(0)
     settings = TrainSettings(backbone="cnn", image_size_px=24, dropout=0)
@@ -176,13 +176,13 @@ def opened(jpeg: bytes) -> np.ndarray:
 @pytest.mark.parametrize(
     ("shape", "expected"), [((480, 640), (120, 160)), ((8, 8), (160, 160)), ((300, 100), (160, 53))]
 )
-def test_a_picture_is_small_and_keeps_its_shape(shape, expected) -> None:
+def test_an_overlay_is_small_and_keeps_its_aspect_ratio(shape, expected) -> None:
     picture = overlay(np.zeros((*shape, 3), np.uint8), np.zeros((7, 7), np.float32))
     assert opened(picture).shape == (*expected, 3)
     assert len(picture) < 20_000
 
 
-def test_heat_is_yellow_where_it_is_and_grey_elsewhere() -> None:
+def test_high_heat_is_yellow_and_the_rest_stays_grey() -> None:
     heat = np.zeros((4, 4), np.float32)
     heat[0, 3] = 1
     seen = opened(overlay(np.full((160, 160, 3), (200, 30, 30), np.uint8), heat))
@@ -191,7 +191,7 @@ def test_heat_is_yellow_where_it_is_and_grey_elsewhere() -> None:
     assert np.ptp(seen[130, 20]) < 12, "the picture's own red is gone"
 
 
-def test_the_picture_is_seen_through_heat_and_cold() -> None:
+def test_the_image_stays_visible_under_high_and_low_heat() -> None:
     stripes = np.tile(np.repeat([40, 220], 16).astype(np.uint8)[None, :, None], (160, 5, 3))
     for value in (0.0, 0.5, 1.0):
         seen = opened(overlay(stripes, np.full((3, 3), value, np.float32))).mean(axis=(0, 2))
@@ -199,7 +199,7 @@ def test_the_picture_is_seen_through_heat_and_cold() -> None:
         assert np.ptp(seen) > 60
 
 
-def test_real_photos_stay_small(shared_data: Path) -> None:
+def test_overlays_of_real_photos_are_small_files(shared_data: Path) -> None:
     for path in sorted((shared_data / "flowers").rglob("*.jpg"))[::200]:
         with Image.open(path) as photo:
             picture = overlay(np.asarray(photo.convert("RGB")), np.eye(7, dtype=np.float32))
@@ -212,7 +212,7 @@ def model(task: Task) -> TrainedModel:
 
 
 @pytest.mark.parametrize("predictions", [made_up(images=20, skill=1), made_up_labels(images=20, skill=1)])
-def test_each_mistake_is_shown_with_what_spoke_for_the_answer_and_for_the_truth(tiny_dataset, predictions) -> None:
+def test_each_mistake_has_a_heat_map_of_prediction_and_label(tiny_dataset, predictions) -> None:
     wrong = mistakes(predictions)[:5]
     images = [image for image, _ in wrong]
     pictures, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), images, images, 16)
@@ -227,7 +227,7 @@ def test_each_mistake_is_shown_with_what_spoke_for_the_answer_and_for_the_truth(
     assert len({uri for look in found for _, uri in look.heats}) > len(found) / 2
 
 
-def test_nothing_is_shown_of_no_mistakes_and_of_a_network_without_convolutions(tiny_model, tiny_dataset) -> None:
+def test_no_mistakes_or_no_convolutions_show_nothing(tiny_model, tiny_dataset) -> None:
     predictions, dense = made_up(images=20, classes=3, skill=1), load_model(tiny_model)
     image, said = mistakes(predictions)[0]
     pictures, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), [image], [image], 16)
@@ -237,7 +237,7 @@ def test_nothing_is_shown_of_no_mistakes_and_of_a_network_without_convolutions(t
     assert activations(model(Task.MULTI_CLASS), inputs[:0], []) is None
 
 
-def test_images_of_the_class_that_is_missed_most_stand_side_by_side(tiny_dataset) -> None:
+def test_images_of_the_class_with_most_mistakes_are_side_by_side(tiny_dataset) -> None:
     predictions = made_up(skill=1)
     missed = [(predictions.labels[:, at] & ~predictions.correct).sum() for at in range(4)]
     choice = choose(predictions, each=6, most=100)

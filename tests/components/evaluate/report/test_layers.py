@@ -20,19 +20,19 @@ def nested() -> keras.Model:
     return keras.Model(image, head(keras.layers.GlobalAveragePooling2D(name="mean")(backbone(x))))
 
 
-def test_all_layers_stand_in_the_order_in_which_they_compute(nested) -> None:
+def test_layers_are_in_order_of_computation(nested) -> None:
     names = [step.layer.name for step in unnested(nested).steps]
     assert names == ["mixed", "stem", "cut", "aside", "sum", "mean", "last"]
 
 
-def test_the_last_output_is_what_the_nested_model_gives(nested) -> None:
+def test_the_last_output_equals_that_of_the_nested_model(nested) -> None:
     images = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype(np.float32)
     network = unnested(nested)
     flat = keras.Model(network.input, network.steps[-1].output)
     np.testing.assert_array_equal(np.asarray(flat(images)), np.asarray(nested(images)))
 
 
-def test_what_is_inside_can_be_had_from_the_images(nested) -> None:
+def test_inner_outputs_can_be_computed_from_the_images(nested) -> None:
     images = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype(np.float32)
     network = unnested(nested)
     steps = {step.layer.name: step for step in network.steps}
@@ -40,19 +40,19 @@ def test_what_is_inside_can_be_had_from_the_images(nested) -> None:
     np.testing.assert_array_equal(np.maximum(np.asarray(before), 0), np.asarray(after))
 
 
-def test_a_step_knows_all_that_it_reads(nested) -> None:
+def test_a_step_has_all_its_inputs(nested) -> None:
     steps = {step.layer.name: step for step in unnested(nested).steps}
     assert {id(x) for x in steps["sum"].inputs} == {id(steps["cut"].output), id(steps["aside"].output)}
     assert steps["stem"].inputs[0] is steps["mixed"].output
 
 
-def test_a_convolution_looks_at_neighbours_and_a_map_has_places(nested) -> None:
+def test_convolutions_and_maps_are_larger_than_1_by_1(nested) -> None:
     steps = unnested(nested).steps
     assert [step.layer.name for step in steps if step.is_convolution] == ["stem"]
     assert [step.layer.name for step in steps if not step.is_map] == ["mean", "last"]
 
 
-def test_the_model_stays_as_it_was(nested) -> None:
+def test_the_model_is_unchanged(nested) -> None:
     config, weights = nested.get_config(), nested.get_weights()
     unnested(nested)
     assert nested.get_config() == config

@@ -60,7 +60,7 @@ def numbers(page: Page, table: str, column: int) -> list[float]:
     return [float(re.sub("[ %,]", "", cell)) for cell in cells]
 
 
-def test_names_that_are_markup_are_shown_and_never_run(hostile) -> None:
+def test_names_with_markup_are_escaped(hostile) -> None:
     with opened(hostile / "report.html") as page:
         assert page.title().startswith(("Accepted", "Refused"))
         assert page.locator("script").count() == 2
@@ -72,7 +72,7 @@ def test_names_that_are_markup_are_shown_and_never_run(hostile) -> None:
         assert "\u202e" not in page.content()
 
 
-def test_no_script_but_the_page_s_own_runs(hostile, tmp_path) -> None:
+def test_only_the_script_of_the_page_runs(hostile, tmp_path) -> None:
     html = (hostile / "report.html").read_text()
     inject = "<script>document.title='owned'</script><img src=x onerror=document.title='owned'>"
     (tmp_path / "report.html").write_text(html.replace("<h1>", f"{inject}<h1>"))
@@ -86,7 +86,7 @@ def test_no_script_but_the_page_s_own_runs(hostile, tmp_path) -> None:
     assert all("Content Security Policy" in complaint for complaint in complaints)
 
 
-def test_a_cell_of_the_matrix_shows_its_images_by_mouse_and_by_key(hostile) -> None:
+def test_a_matrix_cell_shows_its_images_by_mouse_and_keyboard(hostile) -> None:
     rows = pq.read_table(hostile / "predictions.parquet").to_pylist()
     classes = sorted(CLASSES)
     mistake = next(row for row in rows if row["label"] != row["predicted"])
@@ -114,7 +114,7 @@ def test_a_cell_of_the_matrix_shows_its_images_by_mouse_and_by_key(hostile) -> N
         assert button.get_attribute("aria-expanded") == "false"
 
 
-def test_the_slider_tells_what_each_threshold_gives(hostile) -> None:
+def test_the_slider_shows_the_effect_of_each_threshold(hostile) -> None:
     rows = pq.read_table(hostile / "predictions.parquet").to_pylist()
     confidence = np.array([max(row["scores"]) for row in rows], np.float32)
     abstention = Abstention(confidence, np.array([row["label"] == row["predicted"] for row in rows]))
@@ -144,7 +144,7 @@ def test_the_slider_tells_what_each_threshold_gives(hostile) -> None:
         check(points[-1][0])
 
 
-def test_tables_are_sorted_by_every_column_and_back(hostile) -> None:
+def test_tables_can_be_sorted_by_every_column_in_both_directions(hostile) -> None:
     with opened(hostile / "report.html") as page:
         heads = page.locator("#slice-table th button")
         for column in (2, 3, 5, 6):
@@ -169,7 +169,7 @@ def test_nothing_is_wider_than_the_screen(hostile, width) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
-def test_without_scripts_everything_but_the_slider_is_there(hostile) -> None:
+def test_without_javascript_everything_but_the_slider_works(hostile) -> None:
     with opened(hostile / "report.html", java_script_enabled=False) as page:
         assert page.locator(".panel:visible").count() == page.locator(".panel").count() > 3
         assert page.locator(".gallery:visible .picture").count() > 20
@@ -178,7 +178,7 @@ def test_without_scripts_everything_but_the_slider_is_there(hostile) -> None:
         assert page.locator(".slider noscript p").is_visible()
 
 
-def test_paper_has_what_is_folded_away_and_fits(hostile) -> None:
+def test_printing_opens_all_details_and_fits_the_page(hostile) -> None:
     with opened(hostile / "report.html", viewport={"width": 700, "height": 900}, color_scheme="dark") as page:
         page.emulate_media(media="print")
         page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = false; })")
@@ -207,14 +207,14 @@ _CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_can_be_told_from_what_is_behind_it(hostile, scheme) -> None:
+def test_every_text_has_enough_contrast(hostile, scheme) -> None:
     with opened(hostile / "report.html", color_scheme=scheme) as page:
         contrasts = page.evaluate(_CONTRASTS)
         assert len(contrasts) > 200
         assert contrasts[0][0] >= 4.5, contrasts[0]  # WCAG 2.2, 1.4.3
 
 
-def test_pictures_are_those_of_their_files_and_stand_in_the_page_once(hostile) -> None:
+def test_thumbnails_match_their_files_and_are_embedded_once(hostile) -> None:
     html = (hostile / "report.html").read_text()
     records = {record.filename: record for record in open_dataset(hostile.parent / "dataset").records("test")}
     embedded = dict(re.findall(r'<image id="(p\d+)"[^>]* href="data:image/png;base64,([^"]+)"', html))
@@ -241,7 +241,9 @@ def test_a_network_with_convolutions_shows_where_it_looked(hostile) -> None:
         assert page.locator("img.maps").count() == 1
 
 
-def test_the_figures_of_the_release_stand_beside(tiny_model, tiny_dataset, tiny_registry, tmp_path) -> None:
+def test_metrics_of_the_release_are_shown_next_to_the_candidate(
+    tiny_model, tiny_dataset, tiny_registry, tmp_path
+) -> None:
     live = registry.live(str(tiny_registry), "tiny")
     settings = SETTINGS.model_copy(update={"max_accuracy_drop": 0.5})
     evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, live)
@@ -255,7 +257,7 @@ def test_the_figures_of_the_release_stand_beside(tiny_model, tiny_dataset, tiny_
         assert page.get_by_text("This network has no convolutional layers").is_visible()
 
 
-def test_of_several_labels_there_is_no_matrix_and_no_threshold(flags_model, flags_dataset, tmp_path) -> None:
+def test_with_several_labels_there_is_no_matrix_and_no_threshold(flags_model, flags_dataset, tmp_path) -> None:
     evaluate(flags_model, flags_dataset, tmp_path / "out", EvaluateSettings(min_accuracy=0.3), None)
     with opened(tmp_path / "out" / "report.html", viewport={"width": 360, "height": 700}) as page:
         assert page.locator("table.confusion, #threshold, #curve").count() == 0
@@ -264,7 +266,7 @@ def test_of_several_labels_there_is_no_matrix_and_no_threshold(flags_model, flag
         assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-def test_a_release_that_a_person_answers_for_says_so_first(tiny_model, tiny_dataset, tmp_path) -> None:
+def test_a_model_accepted_by_a_person_says_so_first(tiny_model, tiny_dataset, tmp_path) -> None:
     anyway = {"by": "Ada <i>", "reason": "the labels are wrong"}
     settings = EvaluateSettings(min_accuracy=0.999, min_test_images=1, accept_anyway=anyway, shown_images=0)
     evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, None)
@@ -291,7 +293,7 @@ def write_noise(folder: Path, classes: int, each: int) -> Path:
 
 
 @pytest.mark.parametrize(("classes", "each"), [(5, 60), (35, 8)])
-def test_a_page_full_of_pictures_is_under_five_megabytes(hostile, tmp_path, classes, each) -> None:
+def test_a_page_with_the_most_images_is_under_five_megabytes(hostile, tmp_path, classes, each) -> None:
     dataset = make_dataset(write_noise(tmp_path / "source", classes, each), tmp_path / "dataset")
     settings = EvaluateSettings(min_accuracy=0.1, shown_images=40)
     predictions = write_made_up_report(tmp_path / "report.html", dataset, hostile.parent / "model", settings)
@@ -313,7 +315,7 @@ def test_a_page_full_of_pictures_is_under_five_megabytes(hostile, tmp_path, clas
 @pytest.mark.parametrize(
     ("skill", "said"), [(0, "the model is more likely to be wrong than the labels"), (6, "disagrees with no labels")]
 )
-def test_a_model_that_contradicts_many_labels_is_itself_suspected(hostile, tmp_path, skill, said) -> None:
+def test_a_model_that_disagrees_with_many_labels_is_suspected_itself(hostile, tmp_path, skill, said) -> None:
     dataset, model, settings = hostile.parent / "dataset", hostile.parent / "model", EvaluateSettings(min_accuracy=0.1)
     write_made_up_report(tmp_path / "report.html", dataset, model, settings, skill)
     assert said in (tmp_path / "report.html").read_text()

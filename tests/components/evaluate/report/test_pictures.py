@@ -8,7 +8,7 @@ from components.evaluate.report.pictures import embedded, read_pictures
 from petalflow.dataset import open_dataset
 
 
-def test_pictures_are_those_of_the_images_asked_for(tiny_dataset) -> None:
+def test_thumbnails_are_those_of_the_requested_images(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
     records = list(dataset.records("test"))
     pictures, inputs = read_pictures(dataset.records("test"), {5, 2}, [7, 2, 7], 16)
@@ -28,7 +28,7 @@ def test_pictures_are_those_of_the_images_asked_for(tiny_dataset) -> None:
     assert not read_pictures(dataset.records("test"), [], [], 16)[0]
 
 
-def test_memory_grows_with_what_is_shown_and_not_with_the_split(tiny_dataset) -> None:
+def test_memory_grows_with_the_displayed_images_only(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
     read_pictures(dataset.records("test"), [0], [], 16)  # what is loaded once
     size = sum(path.stat().st_size for path in dataset.paths("test"))

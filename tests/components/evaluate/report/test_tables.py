@@ -35,7 +35,7 @@ def found(tiny_dataset, tiny_model) -> Evaluation:
     return Evaluation(load_model(tiny_model), dataset, images, evidence, candidate, measured_baseline, 1.0)
 
 
-def test_every_figure_has_its_row_with_the_release_beside(found) -> None:
+def test_every_metric_has_a_row_with_candidate_and_release(found) -> None:
     rows = {row["name"]: row for row in overall_rows(found, SETTINGS)}
     assert set(rows) == {"accuracy", "top_k_accuracy", "roc_auc", "pr_auc", *OVERALL}
     assert rows["top_k_accuracy"]["title"] == "Top-2 accuracy"
@@ -48,7 +48,7 @@ def test_every_figure_has_its_row_with_the_release_beside(found) -> None:
         assert rows[name]["baseline"] != rows[name]["candidate"]
 
 
-def test_every_class_has_its_row(found) -> None:
+def test_every_class_has_a_row(found) -> None:
     rows = class_rows(found)
     assert [row["name"] for row in rows] == list(found.dataset.classes)
     for at, row in enumerate(rows):
@@ -58,7 +58,7 @@ def test_every_class_has_its_row(found) -> None:
         assert set(row["baseline"]) == set(row["candidate"])
 
 
-def test_slices_are_compared_on_the_images_that_the_release_may_be_asked(found) -> None:
+def test_slices_are_compared_on_images_that_allow_a_comparison(found) -> None:
     baseline = found.evidence.baseline
     rows = {row["name"]: row for row in slice_rows(found, [])}
     inside = {name: chosen for of_kind in found.evidence.slices.values() for name, chosen in of_kind.items()}
@@ -72,7 +72,7 @@ def test_slices_are_compared_on_the_images_that_the_release_may_be_asked(found) 
         assert (row["baseline"] or {}).get("value") == (before.mean() if len(before) else None)
 
 
-def test_of_a_slice_stands_what_its_check_said(found) -> None:
+def test_a_slice_shows_the_result_of_its_check(found) -> None:
     asked = {"class=red": 0.05, "class=blue": 0.999}
     checks = checks_of(found.evidence, EvaluateSettings(min_slice_accuracy=asked, min_slice_images=1))
     results = {row["name"]: row["result"] for row in slice_rows(found, checks)}
@@ -80,7 +80,7 @@ def test_of_a_slice_stands_what_its_check_said(found) -> None:
     assert set(results.values()) == {"not checked"}
 
 
-def test_each_cell_has_its_images_the_most_confident_first() -> None:
+def test_each_cell_has_its_images_most_confident_first() -> None:
     predictions = made_up(classes=5)
     counts = confusion_matrix(predictions.label_indices, predictions.predicted_indices)
     found = cells(counts, predictions, range(0, predictions.images, 2))
@@ -94,7 +94,7 @@ def test_each_cell_has_its_images_the_most_confident_first() -> None:
         assert cell.correct == (actual == predicted)
 
 
-def test_the_commonest_confusions_are_the_largest_cells_off_the_diagonal() -> None:
+def test_the_most_common_confusions_are_the_largest_off_diagonal_cells() -> None:
     predictions = made_up(images=2000, classes=40, skill=1)
     counts = confusion_matrix(predictions.label_indices, predictions.predicted_indices)
     some = commonest(cells(counts, predictions, []))
