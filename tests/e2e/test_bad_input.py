@@ -97,7 +97,7 @@ def test_a_source_without_a_readable_image_fails(place) -> None:
 
 def test_too_few_images_stop_before_training(place) -> None:
     two_classes(place.source)
-    expect(place, ENOUGH, 1, "breaks", "min_train_images of cats in train")
+    expect(place, ENOUGH, 1, "violates", "min_train_images (cats in train)")
     assert place.states()["train"] == "skipped"
 
 
