@@ -112,7 +112,7 @@ def test_a_source_missing_when_the_schedule_fires_is_recorded(home, digits, tmp_
     assert "does not exist" in record["end"]["error"]
 
 
-@pytest.mark.parametrize(("overlap", "code", "message"), [("leave", 0, "skipped: "), ("wait", 1, "still going on")])
+@pytest.mark.parametrize(("overlap", "code", "message"), [("leave", 0, "skipped: "), ("wait", 1, "still using")])
 def test_a_schedule_does_not_disturb_a_run_that_is_still_going_on(home, overlap: str, code: int, message: str) -> None:
     from pipeline.running import locked
 
@@ -151,7 +151,7 @@ def test_a_pipeline_that_no_longer_compiles_is_reported_in_one_line(home, tmp_pa
         (("--timezone", "Europe/Berln"), ("--timezone: unknown time zone 'Europe/Berln'", "Europe/Berlin")),
         (("--set", "evaluate.min_acuracy=1"), ("unknown setting evaluate.min_acuracy", "did you mean min_accuracy")),
         (("--set", "notify.webhook=env:NOT_SET_HERE", "--out", "gs://b/out"), ("must be a folder on this machine",)),
-        (("--on", "vertex"), ("--out", "leave it out")),
+        (("--on", "vertex"), ("--out", "omit --out")),
         (("--name", "di gits"), ("name 'di gits'",)),
     ],
 )
