@@ -106,7 +106,7 @@ def test_two_runs_cannot_share_a_folder(digits, tmp_path) -> None:
         ended = place.run(*SETTINGS)
         process.kill()
     assert ended.code == 2
-    assert "another run is going on" in ended.errors
+    assert "another run is using" in ended.errors
 
 
 def test_a_cached_dataset_that_lost_a_shard_is_made_again(digits, tmp_path) -> None:
