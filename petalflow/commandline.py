@@ -45,7 +45,7 @@ def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
     except PetalflowError as error:
         _fail(error, str(error), error.exit_code)
     except Exception as error:  # a bug: still one line, which says how to see the rest
-        first = str(error).splitlines()[0] if str(error) else ""
+        first = str(error).partition("\n")[0]
         _fail(error, f"{type(error).__name__}: {first} (--debug shows the traceback)", FAILED)
 
 

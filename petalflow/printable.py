@@ -1,16 +1,16 @@
-"""Texts of others, such as names of files, made safe to be shown."""
+"""Text from elsewhere, such as file names, made safe to print."""
 
 import re
 
-# What ends a line, moves a terminal's cursor, turns the direction of writing (so that gpj.exe looks like exe.jpg), or
-# cannot be encoded.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Characters that end a line, move a terminal's cursor, change the direction of text (so that gpj.exe looks like
+# exe.jpg), or cannot be encoded.
+_INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    r"""Returns a text on one line, with an escape for each character that does something instead of being seen.
+    r"""Returns a text on one line, with an escape for each control or invisible character.
 
     >>> printable("two\nlines")
     'two\\nlines'
     """
-    return _UNSEEN.sub(lambda match: ascii(match[0])[1:-1], text)
+    return _INVISIBLE.sub(lambda match: ascii(match[0])[1:-1], text)

@@ -166,7 +166,7 @@ def compute_statistics(
         "left_out": len(plan.left_out),
         "rejects": dict(sorted(Counter(reject.reason for reject in rejects).items())),
         "rejects_by_class": dict(
-            sorted(Counter(name for reject in rejects for name in listing.labels_of(reject)).items())
+            sorted(Counter(name for reject in rejects for name in listing.reject_labels(reject)).items())
         ),
         "bytes": {
             "source": sum(item.size_bytes for item in listing.items),

@@ -58,7 +58,7 @@ def running(step: str, state_uri: str = "", run_id: str = "") -> Iterator[None]:
         print(f"petalflow: {step}: error: {error}", flush=True)
         raise SystemExit(error.exit_code) from None
     except Exception as error:
-        first = next(iter(str(error).splitlines()), "")
+        first = str(error).partition("\n")[0]
         print(f"petalflow: {step}: error: {type(error).__name__}: {first[:300]}", flush=True)
         raise
 
@@ -84,7 +84,8 @@ def error_in(line: str) -> str | None:
 
 def last_error(output: str) -> str | None:
     """Returns the message of the last error line in a step's output, or None."""
-    return next(filter(None, map(error_in, reversed(output.splitlines()))), None)
+    # Not by str.splitlines, which breaks lines at characters that file names may hold, such as U+2028.
+    return next(filter(None, map(error_in, reversed(output.split("\n")))), None)
 
 
 @contextlib.contextmanager
@@ -102,7 +103,7 @@ def tracked(step: str, state_uri: str, run_id: str = "") -> Iterator[None]:
         yield
     except Exception as error:
         message = str(error) if isinstance(error, PetalflowError) else f"{type(error).__name__}: {error}"
-        first = message.splitlines()[0][:500]
+        first = message.partition("\n")[0][:500]
         _write(state_uri, {**note, "ended_at": clock.stamp(), "state": FAILED, "error": first})
         raise
     _write(state_uri, {**note, "ended_at": clock.stamp(), "state": RAN})

@@ -28,7 +28,7 @@ _MARK = "@sha256:"
 _TODAY, _LATEST = "date", "latest"
 _ISO = "%Y-%m-%d"
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
-# What a format may hold, and what stands for it in a name: year, month, day; day of the year; year, week, day by ISO.
+# The directives of a format, and what they match in a name: year, month, day; day of the year; ISO year, week, day.
 _DIRECTIVES = {
     "Y": r"\d{4}",
     "y": r"\d\d",
@@ -43,7 +43,7 @@ _DIRECTIVES = {
     "%": "%",
 }
 _SAME = {"y": "Y", "b": "m", "B": "m"}
-# What tells a date, from a year down to a day; anything else leaves a gap.
+# Directives that make a date, from a year down to a day; any other set leaves a gap.
 _PERIODS = tuple(map(frozenset, ("Y", "Ym", "Ymd", "Yj", "G", "GV", "GVu")))
 
 
@@ -74,7 +74,7 @@ class _Address:
 class SourcePattern:
     """A source as a user writes it, with or without a date in its address.
 
-    All but `absolute` raise UsageError if the address has an unknown placeholder, more than one, a lone brace, or a
+    All but `absolute` raise UsageError if the address has an unknown placeholder, more than one, a single brace, or a
     format from which no date can be read.
 
     Attributes:
@@ -161,13 +161,13 @@ def unpin(text: str) -> tuple[str, str]:
 
 
 def _latest(address: _Address, today: date, above: tuple[str, ...] = ()) -> str | None:
-    """Returns the path of what has the latest date, going down the newest branch that leads to something."""
+    """Returns the path with the latest date, going down the newest branch that leads to one; None if there is none."""
     parts = address.dated.split("/")
     if len(above) == len(parts):
         return "/".join(above)
     format_so_far = "/".join(parts[: len(above) + 1])
-    here = storage.join(address.folder, *above) if above else address.folder
-    paths = [(*above, name) for name in _names(here, files=address.is_file and len(above) == len(parts) - 1)]
+    folder = storage.join(address.folder, *above) if above else address.folder
+    paths = [(*above, name) for name in _names(folder, files=address.is_file and len(above) == len(parts) - 1)]
     days = {_day(format_so_far, "/".join(path)): path for path in paths}
     for day in sorted((day for day in days if day and day <= today), reverse=True):
         if found := _latest(address, today, days[day]):
@@ -185,13 +185,15 @@ def _text(format_: str, day: date) -> str:
 
 
 def _day(format_: str, text: str) -> date | None:
-    """Returns the first day of what a text tells, or None if it is not exactly as that day would be written."""
+    """Returns the first day of the date in a text; None if the text is not exactly that date in the format."""
     pieces = re.split("%(.)", format_)  # text, directive, text, directive, ..., text
     pattern = "".join(f"({_DIRECTIVES[piece]})" if at % 2 else re.escape(piece) for at, piece in enumerate(pieces))
     match = re.fullmatch(pattern, text)
     if match is None:
         return None
-    values = dict(zip(pieces[1::2], match.groups(), strict=True))  # what is there twice must be the same: seen below
+    values = dict(
+        zip(pieces[1::2], match.groups(), strict=True)
+    )  # a directive that occurs twice must agree: checked below
     if "G" in values:
         values = {"V": "01", "u": "1"} | values
     try:
@@ -207,7 +209,9 @@ def _parse(address: str) -> _Address:
         if token in ("{{", "}}"):
             texts[-1] += token[0]
         elif token in ("{", "}"):
-            raise UsageError(f"source {address} has a lone {token!r}; a brace in a name is written twice: {token * 2}")
+            raise UsageError(
+                f"source {address} has a single {token!r}; double a brace that belongs to a name: {token * 2}"
+            )
         elif token.startswith("{"):
             placeholders.append(token)
             texts.append("")
@@ -218,12 +222,12 @@ def _parse(address: str) -> _Address:
     format_, latest = _format(address, placeholders[0])
     if len(placeholders) > 1:
         raise UsageError(
-            f"source {address} has more than one date, {' and '.join(placeholders)}; write one, like {{date:%Y/%m/%d}}"
+            f"source {address} has more than one date, {' and '.join(placeholders)}; use one, like {{date:%Y/%m/%d}}"
         )
     before, after = texts
     cut = before.rfind("/") + 1
     if before[:cut].endswith("://"):
-        raise UsageError(f"source {address} has a date in the name of its bucket; put it in a folder's name")
+        raise UsageError(f"source {address} has a date in the name of its bucket; put the date in the name of a folder")
     end, slash, below = after.partition("/")
     dated = before[cut:].replace("%", "%%") + format_ + end.replace("%", "%%")
     is_file = "." in end and not slash
@@ -231,11 +235,11 @@ def _parse(address: str) -> _Address:
 
 
 def _format(address: str, placeholder: str) -> tuple[str, bool]:
-    """Returns the format that a placeholder gives, and whether it means the latest folder."""
+    """Returns the format in a placeholder, and True if it means the latest folder."""
     name, colon, given = placeholder[1:-1].partition(":")
     if name not in (_TODAY, _LATEST):
         raise UsageError(
-            f"source {address}: {placeholder} stands for nothing, as {{date}} and {{latest}} do; correct it, or, if "
+            f"source {address}: {placeholder} is not a placeholder, as {{date}} and {{latest}} are; correct it, or, if "
             f"it is part of a name, write {{{placeholder}}}"
         )
     where = f"source {address}: the format of {placeholder}"
@@ -244,14 +248,14 @@ def _format(address: str, placeholder: str) -> tuple[str, bool]:
         raise UsageError(f"{where} is empty, or empty between slashes; write it like %Y-%m-%d or %Y/%m/%d")
     unknown = [directive for directive in re.findall("%.?", format_) if directive[1:] not in _DIRECTIVES]
     if unknown:
-        raise UsageError(f"{where} has {unknown[0]}, which is no part of a date; known are %{', %'.join(_DIRECTIVES)}")
-    _check_tells_date(where, format_, by_folders=name == _LATEST)
+        raise UsageError(f"{where} has {unknown[0]}, which is not part of a date; known are %{', %'.join(_DIRECTIVES)}")
+    _check_is_date(where, format_, by_folders=name == _LATEST)
     return format_, name == _LATEST
 
 
-def _check_tells_date(where: str, format_: str, *, by_folders: bool) -> None:
+def _check_is_date(where: str, format_: str, *, by_folders: bool) -> None:
     parts = format_.split("/")
-    # The newest folder is chosen at each level, so each must tell a date: no days of whichever month.
+    # The newest folder is chosen at each level, so each level must be a date: a day alone, of any month, is not.
     levels = ["/".join(parts[: depth + 1]) for depth in range(len(parts))] if by_folders else [format_]
     for level in levels:
         if {_SAME.get(name, name) for name in re.findall("%(.)", level)} - {"%"} not in _PERIODS:

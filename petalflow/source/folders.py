@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing
-from petalflow.source.options import LabelPattern, Told
-from petalflow.source.tree import Folder, Tree, is_hidden, list_told, read_as_listed
+from petalflow.source.options import LabelPattern, PathLabel
+from petalflow.source.tree import Folder, Tree, is_hidden, list_labelled, read_as_listed
 from petalflow.splits import SPLIT_NAMES
 
 
@@ -56,57 +56,57 @@ class ClassFolders:
 
 
 def list_class_folders(tree: Tree) -> Listing:
-    """Returns the listing; every file in a class folder is an item, whatever its name says it is.
+    """Returns the listing; every file in a class folder is an item, whatever its name.
 
     Raises:
-        UsageError: If there are no two classes.
+        UsageError: If there are fewer than two classes.
     """
     files = tree.files()
     shown = [file.name for file in files if not is_hidden(file.name)]
     tops = {name.split("/")[0] for name in shown if "/" in name}
     _check_not_mixed(tree.address, tops, tops - {name.split("/")[0] for name in shown if name.count("/") == 1})
-    tell = _tell_below_splits if _are_splits(tops) else _tell
-    # Before anything is read, which may take long.
-    classes = sorted({told.label for told in map(tell, shown) if told})
+    read_label = _label_below_split if _are_splits(tops) else _label_of_folder
+    # Checked before any image is read, which may take long.
+    classes = sorted({found.label for found in map(read_label, shown) if found})
     if len(classes) < 2:
         raise _too_few(tree.address, classes)
-    return list_told(tree, files, "class folders", tell)
+    return list_labelled(tree, files, "class folders", read_label)
 
 
-def _tell(name: str) -> Told | None:
+def _label_of_folder(name: str) -> PathLabel | None:
     label, slash, _ = name.partition("/")
-    return Told(label) if slash else None
+    return PathLabel(label) if slash else None
 
 
-def _tell_below_splits(name: str) -> Told | None:
+def _label_below_split(name: str) -> PathLabel | None:
     split, _, below = name.partition("/")
     label, slash, _ = below.partition("/")
-    return Told(label, SPLIT_NAMES[split.lower()]) if slash else None
+    return PathLabel(label, SPLIT_NAMES[split.lower()]) if slash else None
 
 
 def _are_splits(folders: Iterable[str]) -> bool:
-    """Tells whether folder names mean splits: only if all do."""
+    """Returns True if folder names mean splits, which they do only if all are names of splits."""
     names = [name.lower() for name in folders]
     return bool(names) and all(name in SPLIT_NAMES for name in names)
 
 
 def _check_not_mixed(address: str, tops: Collection[str], deep: Collection[str]) -> None:
-    """Checks that there are no split folders beside others, which would make classes of the splits.
+    """Checks that split folders do not lie beside other folders: the splits would become classes.
 
     Args:
         address: The source.
         tops: Its top folders.
-        deep: Those of them whose files all lie in folders further down; a class `test` has files of its own.
+        deep: The top folders without files of their own, only in folders below; a class named `test` has some.
 
     Raises:
-        UsageError: If there are.
+        UsageError: If they do.
     """
     splits = sorted(name for name in deep if name.lower() in SPLIT_NAMES)
     others = sorted({*tops} - {name for name in tops if name.lower() in SPLIT_NAMES})
     if splits and others:
         raise UsageError(
-            f"source {address} has folders of splits ({', '.join(splits)}) beside others ({', '.join(others[:3])}); "
-            "take the others out of it, or give the images of each class a folder of their own"
+            f"source {address} has split folders ({', '.join(splits)}) beside others ({', '.join(others[:3])}); "
+            "move the others out of it, or put the images of each class in a folder of their own"
         )
 
 
@@ -128,14 +128,14 @@ def _used_folders(address: str, top: str) -> list[str]:
 
 
 def _deeper(address: str, used: list[str]) -> str:
-    """Returns the folder that was meant, where the class folders lie one level further down; else ""."""
+    """Returns the folder that was probably meant, if the class folders are one level further down; else ""."""
     if len(used) == 1 and not _are_splits(used) and len(_used_folders(address, used[0])) > 1:
         return storage.join(address, used[0])
     return ""
 
 
 def _too_few(address: str, classes: list[str], deeper: str = "") -> UsageError:
-    found = f"only {classes[0]} holds files" if classes else "there are no files in class folders"
+    found = f"only {classes[0]} holds files" if classes else "no class folder holds files"
     remedy = f"did you mean {deeper}?" if deeper else "put the images of each class in a folder of its own"
     return UsageError(f"source {address} has fewer than two classes ({found}); {remedy}")
 
@@ -146,7 +146,7 @@ class FileNames:
 
     Attributes:
         address: The folder.
-        pattern: Where the names hold it, as in `LabelPattern`.
+        pattern: A `LabelPattern`, as text.
     """
 
     address: str
@@ -173,7 +173,7 @@ def list_by_names(tree: Tree, label_pattern: str) -> Listing:
         UsageError: If no name matches it, or all are of one class.
     """
     pattern, files = LabelPattern(label_pattern), tree.files()
-    listing = list_told(tree, files, "file names", pattern.match)
+    listing = list_labelled(tree, files, "file names", pattern.match)
     if len(listing.classes) < 2:
         example = next((file.name for file in files if not is_hidden(file.name)), None)
         if example is None:
@@ -181,7 +181,7 @@ def list_by_names(tree: Tree, label_pattern: str) -> Listing:
         elif listing.items:
             found = f"only {listing.classes[0]}"
         else:
-            found = f"no file name is like it; one is {example!r}"
+            found = f"no file name matches it; one is {example!r}"
         raise UsageError(
             f"source {tree.address} has fewer than two classes by convert.label_pattern={pattern.text} ({found}); "
             "correct the pattern"

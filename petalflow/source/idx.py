@@ -4,11 +4,11 @@
 source/
   train-images-idx3-ubyte.gz   train-labels-idx1-ubyte.gz
   t10k-images-idx3-ubyte.gz    t10k-labels-idx1-ubyte.gz
-  labels.txt                   (optional: a class name a line; else the classes are 0, 1, ...)
+  labels.txt                   (optional: one class name per line; without it, the classes are 0, 1, ...)
 ```
 
-Format: two zero bytes, a type byte (8: uint8), the number of dimensions, each dimension as
-a big-endian 32-bit integer, then the values (http://yann.lecun.com/exdb/mnist/).
+Format: two zero bytes, a type byte (8: uint8), the number of dimensions, each dimension as a big-endian 32-bit integer,
+then the values (http://yann.lecun.com/exdb/mnist/).
 """
 
 import functools
@@ -32,18 +32,18 @@ from PIL import Image
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing, changed
-from petalflow.source.local_copies import AtHand, Copies, InPlace
+from petalflow.source.local_copies import Copies, LocalFile, RandomAccessFile
 
 _IMAGES = re.compile(r"(?P<part>train|t10k|test|validation)-images[.-]idx3-ubyte(?:\.gz)?")
 _SPLITS = {"train": "train", "t10k": "test", "test": "test", "validation": "validation"}
 _UINT8 = 0x08
-# Deflate makes a thousand bytes of one, and no more: what announces more is damaged.
-_MOST_UNPACKED = 1032
+# Deflate expands by no more than this: a header that states more is damaged.
+_MAX_RATIO = 1032
 _CLASS_NAMES = "labels.txt"
 
 
 def recognises(address: str) -> bool:
-    """Tells whether a folder holds IDX image files."""
+    """Returns True if a folder holds IDX image files."""
     return bool(_image_files(address))
 
 
@@ -61,7 +61,7 @@ class IdxFiles:
         """Raises UsageError if an image file lacks its labels."""
         for name in _image_files(self.address):
             if not storage.exists(storage.join(self.address, _labels_file(name))):
-                raise UsageError(f"source {self.address} has {name} but no {_labels_file(name)}")
+                raise UsageError(f"source {self.address} has {name} but lacks {_labels_file(name)}")
 
     def list(self) -> Listing:
         """Returns the listing: one item per image, whose content is its pixels."""
@@ -95,16 +95,16 @@ def read_idx(address: str, dimensions: int) -> NDArray[np.uint8]:
 
     Args:
         address: The file, gzipped or not.
-        dimensions: How many it must have: 3 for images, 1 for labels.
+        dimensions: Their expected number: 3 for images, 1 for labels.
 
     Raises:
-        UsageError: If it is not such a file, or cut short.
+        UsageError: If it is not such a file, or truncated.
     """
-    with _unpacked(address, dimensions) as (reader, shape, _):
+    with _open_idx(address, dimensions) as (reader, shape, _):
         size_bytes = _product(shape)
-        data = reader.read(size_bytes + 1)  # one more tells whether it ends there
+        data = reader.read(size_bytes + 1)  # one more, to see that the file ends there
         if len(data) != size_bytes:
-            raise _cut_short(address, f"{len(data)} values", shape)
+            raise _incomplete(address, f"{len(data)} values", shape)
     return np.frombuffer(data, np.uint8).reshape(shape)
 
 
@@ -113,31 +113,31 @@ class _Images:
     """The images of a file.
 
     Attributes:
-        file: It, unpacked.
-        start: Where the first pixel is in it, in bytes.
-        count: How many images there are.
-        height: Of each, in pixels.
-        width: Of each, in pixels.
+        file: The unpacked file.
+        start: The offset of the first pixel, in bytes.
+        count: The number of images.
+        height: The height of each, in pixels.
+        width: The width of each, in pixels.
     """
 
-    file: AtHand
+    file: RandomAccessFile
     start: int
     count: int
     height: int
     width: int
 
     def pixels(self, index: int) -> bytes:
-        """Returns the pixels of an image, row by row; none if there is no such image."""
+        """Returns the pixels of an image, row by row; none if the file has no such image."""
         size_bytes = self.height * self.width
         return self.file.read(self.start + index * size_bytes, size_bytes)
 
     def sha256(self, pixels: bytes) -> str:
-        """Returns the hash of an image: of its size too, without which the same pixels are another image."""
+        """Returns the hash of an image's size and pixels: the same pixels in another shape are another image."""
         return hashlib.sha256(struct.pack(">II", self.height, self.width) + pixels).hexdigest()
 
 
 class _Source:
-    """The image files of a source, each unpacked when it is first asked for; safe for threads."""
+    """The image files of a source, each unpacked on first use; safe for threads."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -148,26 +148,26 @@ class _Source:
     def images(self, name: str) -> _Images:
         """Returns the images of a file."""
         if name not in self._images:
-            with self._lock:  # or every thread would begin by unpacking the whole file for itself
+            with self._lock:  # otherwise every thread would unpack the whole file
                 if name not in self._images:
                     self._images[name] = self._open(storage.join(self.address, name))
         return self._images[name]
 
     def _open(self, address: str) -> _Images:
-        with _unpacked(address, 3) as (reader, shape, packed):
+        with _open_idx(address, 3) as (reader, shape, packed):
             count, height, width = shape
             if packed or not storage.is_local(address):
                 return _Images(self._copies.add(reader, _product(shape), address), 0, count, height, width)
             start = reader.tell()
-            file = InPlace(storage.local_path(address), reader.seek(0, io.SEEK_END))
+            file = LocalFile(storage.local_path(address), reader.seek(0, io.SEEK_END))
         if file.size_bytes - start != _product(shape):
-            raise _cut_short(address, f"{file.size_bytes - start} values", shape)
+            raise _incomplete(address, f"{file.size_bytes - start} values", shape)
         return _Images(file, start, count, height, width)
 
 
 @functools.lru_cache(maxsize=4)
 def _opened(address: str, stamps: tuple[object, ...]) -> _Source:
-    """Returns a source, opened once a process while its files are the same: none is unpacked for every shard."""
+    """Returns a source, opened once per process unless its files change, so as not to unpack them for every shard."""
     return _Source(address)
 
 
@@ -177,9 +177,9 @@ def _stamps(address: str, names: list[str]) -> tuple[object, ...]:
 
 def _list_images(source: _Source, name: str, class_names: list[str]) -> Iterator[Item]:
     address, labels_name = source.address, _labels_file(name)
-    with _unpacked(storage.join(address, labels_name), 1) as (_, (labels_count,), _):
-        pass  # its head alone, before anything that is announced to be large is unpacked
-    with _unpacked(storage.join(address, name), 3) as (_, (count, *_), _):
+    with _open_idx(storage.join(address, labels_name), 1) as (_, (labels_count,), _):
+        pass  # only its header, before unpacking what claims to be large
+    with _open_idx(storage.join(address, name), 3) as (_, (count, *_), _):
         pass
     if count != labels_count:
         raise UsageError(f"{name} holds {count} images but {labels_name} {labels_count} labels")
@@ -188,7 +188,7 @@ def _list_images(source: _Source, name: str, class_names: list[str]) -> Iterator
         raise UsageError(f"{_CLASS_NAMES} names {len(class_names)} classes but a label is {labels.max()}")
     images = source.images(name)
     if not images.width * images.height:
-        raise UsageError(f"{name} holds images of {images.width}×{images.height} pixels; there is nothing in them")
+        raise UsageError(f"{name} holds images of {images.width}×{images.height} pixels, which are empty")
     split = _SPLITS[name.partition("-")[0]]
     width = len(str(max(count - 1, 0)))  # so that addresses sort as numbers do
     classes = [(class_name,) for class_name in class_names or map(str, range(256))]
@@ -198,11 +198,11 @@ def _list_images(source: _Source, name: str, class_names: list[str]) -> Iterator
 
 
 @contextmanager
-def _unpacked(address: str, dimensions: int) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool]]:
-    """Gives a reader of an IDX file's values, what it announces of them, and whether it is packed.
+def _open_idx(address: str, dimensions: int) -> Iterator[tuple[IO[bytes], tuple[int, ...], bool]]:
+    """Yields a reader of an IDX file's values, their shape, and whether the file is compressed.
 
     Raises:
-        UsageError: If it is not such a file; also if what is read in the block fails.
+        UsageError: If it is not such a file; also if reading fails in the block.
     """
     with storage.open_file(address) as file:
         try:
@@ -215,15 +215,15 @@ def _unpacked(address: str, dimensions: int) -> Iterator[tuple[IO[bytes], tuple[
             shape = struct.unpack_from(f">{dimensions}I", head, 4)
             if (zero, kind, rank) != (0, _UINT8, dimensions):
                 raise UsageError(f"{address} is not an IDX file of unsigned bytes in {dimensions} dimensions")
-            if _product(shape) > size_bytes * (_MOST_UNPACKED if packed else 1):
-                raise _cut_short(address, f"{size_bytes:,} bytes", shape)
+            if _product(shape) > size_bytes * (_MAX_RATIO if packed else 1):
+                raise _incomplete(address, f"{size_bytes:,} bytes", shape)
             yield reader, shape, packed
         except (OSError, EOFError, ValueError, zlib.error, struct.error) as error:
-            raise UsageError(f"{address} is not a whole IDX file: {error}") from None
+            raise UsageError(f"{address} is not a complete IDX file: {error}") from None
 
 
-def _cut_short(address: str, found: str, shape: tuple[int, ...]) -> UsageError:
-    return UsageError(f"{address} is not whole: {found} where {shape} are announced")
+def _incomplete(address: str, found: str, shape: tuple[int, ...]) -> UsageError:
+    return UsageError(f"{address} is incomplete: {found} where the header states {shape}")
 
 
 def _product(shape: tuple[int, ...]) -> int:
@@ -246,7 +246,8 @@ def _read_class_names(address: str) -> list[str]:
         text = storage.read_bytes(names).decode()
     except UnicodeDecodeError:
         raise UsageError(f"{names} is not UTF-8; save it as UTF-8") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # Not by str.splitlines, which would make two classes of a name with U+2028, and shift the labels after it.
+    lines = [line.strip() for line in io.StringIO(text, newline=None) if line.strip()]
     twice = [name for name, count in Counter(lines).items() if count > 1]
     if twice:
         raise UsageError(f"{names} names {' and '.join(twice)} more than once; give each class a name of its own")

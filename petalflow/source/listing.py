@@ -12,16 +12,16 @@ from petalflow.errors import PetalflowError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One labelled image of a source.
+    """A labelled image of a source.
 
     Attributes:
-        address: Where it is, relative to the source; `file#3` is the fourth image inside a file.
-        labels: Its classes, by name, sorted; one, unless the source is multi-label.
+        address: Its path below the source; `file#3` is the fourth image inside a file.
+        labels: The names of its classes, sorted; one, unless the source is multi-label.
         sha256: Hash of its content: the file's bytes, or the pixels where a file holds many images.
         size_bytes: Size of that content.
-        split: "train", "validation" or "test" if the source says so, else None.
-        group: What must not be torn apart by a split (a patient, a burst of shots), else None.
-        slices: What else the source says of it, name and value, sorted by name.
+        split: "train", "validation" or "test" if the source names it, else None.
+        group: Images of one group (a patient, a burst of shots) stay in one split; None if there is none.
+        slices: Its other attributes, name and value, sorted by name.
     """
 
     address: str
@@ -34,7 +34,7 @@ class Item:
 
     @property
     def label(self) -> str:
-        """Its classes as one text, as a manifest writes them: `cat` or `cat|dog`."""
+        """The image's classes as one text, as a manifest writes them: `cat` or `cat|dog`."""
         return "|".join(self.labels)
 
     def to_line(self) -> str:
@@ -53,10 +53,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Reject:
-    """An image that was refused.
+    """An image that was rejected.
 
     Attributes:
-        address: Where it is in the source.
+        address: Its path below the source.
         label: Its classes, as `Item.label` writes them.
         reason: A stable code.
         sentence: What is wrong with it.
@@ -69,7 +69,7 @@ class Reject:
 
 
 def changed(item: Item) -> PetalflowError:
-    """Returns the error for an image that is no longer as it was listed."""
+    """Returns the error for an image that has changed since it was listed."""
     return PetalflowError(f"{item.address} changed while the source was read; run again when nothing writes to it")
 
 
@@ -78,11 +78,11 @@ class Listing:
     """All images of a source.
 
     Attributes:
-        kind: What the source is, for people: "class folders", "a manifest", ...
+        kind: What the source is, for users: "class folders", "a manifest", ...
         items: Its images, sorted by address.
         ignored: Addresses of files that belong to no class (a licence, hidden files).
-        rejects: Images that the source names but that cannot be had (a manifest's missing file), sorted by address.
-        multi_label: Whether an image may have several classes.
+        rejects: Images that the source names but that cannot be read (a manifest's missing file), sorted by address.
+        multi_label: True if an image may have several classes.
     """
 
     kind: str
@@ -93,22 +93,22 @@ class Listing:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The class names, sorted; also of those of which no image could be had."""
-        refused = {label for reject in self.rejects for label in self.labels_of(reject)}
-        return tuple(sorted(refused.union(*(item.labels for item in self.items))))
+        """The class names, sorted, including those of which no image could be read."""
+        rejected = {label for reject in self.rejects for label in self.reject_labels(reject)}
+        return tuple(sorted(rejected.union(*(item.labels for item in self.items))))
 
-    def labels_of(self, reject: Reject) -> list[str]:
-        """Returns the classes that a reject was to be of; none if its label is what it lacks."""
+    def reject_labels(self, reject: Reject) -> list[str]:
+        """Returns the classes of a reject; none if it was rejected for having no label."""
         return list(filter(None, reject.label.split("|") if self.multi_label else [reject.label]))
 
     @property
     def slice_names(self) -> tuple[str, ...]:
-        """The names of what else is said of images, sorted."""
+        """The names of the images' other attributes, sorted."""
         return tuple(sorted({name for item in self.items for name, _ in item.slices}))
 
     @property
     def fingerprint(self) -> str:
-        """A hash of all that is said of each image and of its content: equal when nothing changed."""
+        """A hash of each image's content and attributes: equal if and only if nothing changed."""
         digest = hashlib.sha256(b"multi-label\n" if self.multi_label else b"")
         for item in self.items:
             digest.update(item.to_line().encode() + b"\n")
@@ -118,17 +118,17 @@ class Listing:
 
 
 def check_classes(names: Iterable[str]) -> None:
-    """Checks that class names can be told apart, and written one a line.
+    """Checks that class names are distinct, and can be written one per line.
 
     Raises:
-        UsageError: Naming those that are empty, hold a line's end, begin or end with a blank, or differ from another
-            only by case or by how their letters are composed.
+        UsageError: If a name is empty, holds a line break, begins or ends with a blank, or differs from another only
+            by case or in its Unicode composition.
     """
     same: dict[str, list[str]] = defaultdict(list)
     for name in sorted(set(names)):
-        if not name.strip() or len(name.splitlines()) != 1:
-            raise UsageError(f"{name!r} is no name for a class; it must be a text of one line")
-        if name != name.strip():  # readers of names, a line each, take them off
+        if not name.strip() or len(name.splitlines()) != 1:  # U+2028 too: readers of names may break lines there
+            raise UsageError(f"{name!r} is not a valid class name; it must be text on one line")
+        if name != name.strip():  # readers of names, one per line, strip them
             raise UsageError(f"class {name!r} begins or ends with a blank; rename it")
         same[unicodedata.normalize("NFC", name).casefold()].append(name)
     for alike in same.values():

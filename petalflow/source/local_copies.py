@@ -1,7 +1,7 @@
-"""Files of which any part can be read at any time, by many threads, without holding them in memory.
+"""Files of which many threads can read any part at any time, without holding them in memory.
 
-What is on this machine is read where it is. What is elsewhere, or packed, is copied once into a temporary file that has
-no name, so that it is gone when nobody reads it any more, however the process ends.
+A file of this machine is read in place. A remote or compressed one is copied once into a temporary file without a name,
+which is gone when nobody reads it any more, however the process ends.
 """
 
 import os
@@ -19,7 +19,7 @@ from petalflow.storage import File
 _CHUNK_BYTES = 4 << 20
 
 
-class AtHand(Protocol):
+class RandomAccessFile(Protocol):
     """A file, any part of which can be read by many threads.
 
     Attributes:
@@ -28,18 +28,18 @@ class AtHand(Protocol):
 
     @property
     def size_bytes(self) -> int:
-        """Its size."""
+        """The file's size."""
 
     def read(self, offset: int, size: int) -> bytes:
-        """Returns `size` bytes from an offset on; fewer if the file ends before."""
+        """Returns `size` bytes from an offset; fewer if the file ends before."""
 
 
 @dataclass(frozen=True)
-class InPlace:
+class LocalFile:
     """A file on this machine.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         size_bytes: Its size.
     """
 
@@ -47,15 +47,15 @@ class InPlace:
     size_bytes: int
 
     def read(self, offset: int, size: int) -> bytes:
-        """Returns `size` bytes from an offset on; fewer if the file ends before."""
+        """Returns `size` bytes from an offset; fewer if the file ends before."""
         # Opened each time, which costs microseconds: a source may have more files than a process may hold open.
         with self.path.open("rb", buffering=0) as file:
             return _read_at(file, offset, min(size, self.size_bytes - offset))
 
 
 @dataclass(frozen=True)
-class Copied:
-    """A copy of a file, among others in a temporary file.
+class CopiedFile:
+    """A copy of a file, in a temporary file with others.
 
     Attributes:
         file: The temporary file.
@@ -68,44 +68,44 @@ class Copied:
     size_bytes: int
 
     def read(self, offset: int, size: int) -> bytes:
-        """Returns `size` bytes from an offset on; fewer if the file ends before."""
+        """Returns `size` bytes from an offset; fewer if the file ends before."""
         return _read_at(self.file, self.start + offset, min(size, self.size_bytes - offset))
 
 
 class Copies:
-    """Copies of files in one temporary file; safe to add to from many threads."""
+    """Copies of files in one temporary file; threads may add to it concurrently."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._file: IO[bytes] | None = None
         self._end = 0
 
-    def add(self, reader: IO[bytes], size_bytes: int, what: str) -> Copied:
-        """Copies all that a reader gives.
+    def add(self, reader: IO[bytes], size_bytes: int, what: str) -> CopiedFile:
+        """Copies a file.
 
         Args:
-            reader: The file.
-            size_bytes: How much that is said to be; no more is read than one byte beyond it.
+            reader: The open file.
+            size_bytes: Its expected size; at most one byte more is read.
             what: What to call the file in messages.
 
         Raises:
-            UsageError: If there is no room for it.
-            ValueError: If it is more or less than said.
+            UsageError: If the disk of temporary files is full.
+            ValueError: If the file is larger or smaller than expected.
         """
         file, start = self._reserve(size_bytes, what)
         written = 0
         while chunk := reader.read(min(_CHUNK_BYTES, size_bytes - written + 1)):
             if written + len(chunk) > size_bytes:
-                raise ValueError(f"there is more in it than {size_bytes:,} bytes")
+                raise ValueError(f"it is larger than {size_bytes:,} bytes")
             written += _write_at(file, chunk, start + written, what)
         if written < size_bytes:
             raise ValueError(f"it ends after {written:,} of {size_bytes:,} bytes")
-        return Copied(file, start, size_bytes)
+        return CopiedFile(file, start, size_bytes)
 
     def _reserve(self, size_bytes: int, what: str) -> tuple[IO[bytes], int]:
         with self._lock:
             if self._file is None:
-                self._file = tempfile.TemporaryFile(prefix="petalflow-")  # noqa: SIM115  (open as long as anybody reads)
+                self._file = tempfile.TemporaryFile(prefix="petalflow-")  # noqa: SIM115  (open until the last reader is gone)
             free = shutil.disk_usage(tempfile.gettempdir()).free
             if size_bytes > free:
                 raise no_room(what, f"{size_bytes:,} bytes are needed and {free:,} are free")
@@ -114,7 +114,7 @@ class Copies:
 
 
 class Files:
-    """The files of a folder, each made ready when it is first asked for; safe for threads.
+    """The files of a folder, each copied, if it must be, on first use; safe for threads.
 
     Attributes:
         address: The folder.
@@ -123,25 +123,25 @@ class Files:
     def __init__(self, address: str) -> None:
         self.address = address
         self._copies = Copies()
-        self._ready: dict[str, AtHand] = {}
+        self._ready: dict[str, RandomAccessFile] = {}
         self._locks: dict[str, threading.Lock] = {}
 
-    def open(self, file: File) -> AtHand:
-        """Returns a file, at hand.
+    def open(self, file: File) -> RandomAccessFile:
+        """Returns a file for reading any part of it.
 
         Raises:
-            UsageError: If there is no room for a copy of it.
-            ValueError: If it is no longer as long as it was listed.
+            UsageError: If the disk of temporary files is full.
+            ValueError: If the file no longer has the size with which it was listed.
         """
-        with self._locks.setdefault(file.name, threading.Lock()):  # none need come twice, and others need not wait
+        with self._locks.setdefault(file.name, threading.Lock()):  # copies each once, while others need not wait
             if file.name not in self._ready:
                 self._ready[file.name] = self._open(file)
             return self._ready[file.name]
 
-    def _open(self, file: File) -> AtHand:
+    def _open(self, file: File) -> RandomAccessFile:
         address = storage.join(self.address, file.name)
         if storage.is_local(address):
-            return InPlace(storage.local_path(address), file.size_bytes)
+            return LocalFile(storage.local_path(address), file.size_bytes)
         with storage.open_file(address) as reader:
             return self._copies.add(reader, file.size_bytes, address)
 
@@ -149,7 +149,7 @@ class Files:
 def _read_at(file: IO[bytes], offset: int, size: int) -> bytes:
     data = os.pread(file.fileno(), max(size, 0), offset)
     while 0 < len(data) < size and (more := os.pread(file.fileno(), size - len(data), offset + len(data))):
-        data += more  # the system reads no more than 2 GB at once
+        data += more  # the system reads at most 2 GB at once
     return data
 
 

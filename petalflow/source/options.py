@@ -34,13 +34,13 @@ _PLACEHOLDERS = {
 }
 
 
-class Told(NamedTuple):
-    """What a file's path tells of it.
+class PathLabel(NamedTuple):
+    """The class of a file, and more, as read from its path.
 
     Attributes:
         label: Its class.
-        split: "train", "validation" or "test", or None if it does not say.
-        group: What must not be torn apart by a split, or None.
+        split: "train", "validation" or "test", or None if the path does not name one.
+        group: Images of one group stay in one split; None if the path does not name one.
     """
 
     label: str
@@ -49,60 +49,60 @@ class Told(NamedTuple):
 
 
 class LabelPattern:
-    """A pattern, ready to match.
+    """A label pattern, ready to match.
 
     Attributes:
-        text: As the user wrote it.
+        text: The pattern as the user wrote it.
 
     Raises:
-        UsageError: If it is no pattern.
+        UsageError: If the text is not a pattern.
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._regex = _compiled(text)
+        self._regex = _compile(text)
 
-    def match(self, name: str) -> Told | None:
-        """Returns what the name of a file (relative to the source) tells, or None if it is not like the pattern."""
+    def match(self, name: str) -> PathLabel | None:
+        """Returns the label in a file's name, which is relative to the source; None if it does not match."""
         found = self._regex.fullmatch(name if "/" in self.text else name.rpartition("/")[2])
         if found is None:
             return None
-        told = found.groupdict()
-        split = told.get("split")
-        return Told(told["label"], SPLIT_NAMES[split.lower()] if split else None, told.get("group"))
+        groups = found.groupdict()
+        split = groups.get("split")
+        return PathLabel(groups["label"], SPLIT_NAMES[split.lower()] if split else None, groups.get("group"))
 
 
 @functools.cache
-def _compiled(text: str) -> re.Pattern[str]:
+def _compile(text: str) -> re.Pattern[str]:
     tokens = _TOKEN.findall(text)
     _check(text, tokens)
-    return re.compile("".join(map(_regex_of, tokens)))
+    return re.compile("".join(map(_to_regex, tokens)))
 
 
 def _check(text: str, tokens: list[str]) -> None:
     for brace in ("{", "}"):
         if brace in tokens:
-            raise UsageError(f"it has a lone {brace!r}; a brace in a name is written twice: {brace * 2}")
+            raise UsageError(f"it has a single {brace!r}; double a brace in a name: {brace * 2}")
     names = [token[1:-1] for token in tokens if _is_placeholder(token)]
     for name in names:
         if name not in _PLACEHOLDERS:
-            raise UsageError(f"{{{name}}} stands for nothing: {did_you_mean(name, _PLACEHOLDERS)}")
+            raise UsageError(f"{{{name}}} is not a placeholder: {did_you_mean(name, _PLACEHOLDERS)}")
         if names.count(name) > 1:
             raise UsageError(f"it has {{{name}}} more than once")
     if "label" not in names:
-        raise UsageError("it has no {label}, which stands for the class; write it like {label}.* for cat.0.jpg")
+        raise UsageError("it lacks {label}, which stands for the class; write it like {label}.* for cat.0.jpg")
     if not all(part not in ("", ".", "..") for part in text.split("/")):
-        raise UsageError("it is no path below the source; write it like {split}/{label}.*")
+        raise UsageError("it is not a path below the source; write it like {split}/{label}.*")
     for token, after in pairwise(tokens):
         if token in ("{label}", "{group}") and (_is_placeholder(after) or after.startswith("*")):
-            raise UsageError(f"nothing says where {token} ends before {after}; put what stands between them")
+            raise UsageError(f"nothing marks the end of {token} before {after}; put text between them")
 
 
 def _is_placeholder(token: str) -> bool:
     return token.startswith("{") and token.endswith("}")
 
 
-def _regex_of(token: str) -> str:
+def _to_regex(token: str) -> str:
     if _is_placeholder(token):
         return _PLACEHOLDERS[token[1:-1]]
     if token in ("{{", "}}"):
@@ -111,22 +111,22 @@ def _regex_of(token: str) -> str:
 
 
 class SourceOptions(StepSettings):
-    """How a source is read. They are settings of convert, which snapshot, who lists the source too, is told of."""
+    """How a source is read: settings of convert, which snapshot uses too when it lists the source."""
 
     section = "convert"
 
     label_pattern: str | None = Field(
         None,
         min_length=1,
-        description="where file names hold the class, as {label}.* does for cat.0.jpg; * stands for anything",
+        description="where file names hold the class: {label}.* for cat.0.jpg; * stands for any text",
     )
     multi_label: bool = Field(
-        False, description="images may have several classes; a source in which any has several is so anyway"
+        False, description="images may have several classes; implied if any image of the source has several"
     )
     tfds_data_dir: str | None = Field(
         None,
         min_length=1,
-        description="where TFDS keeps the data sets of sources like tfds:mnist; its own default if none",
+        description="folder in which TFDS keeps the datasets of sources like tfds:mnist; none: the default of TFDS",
     )
 
     @field_validator("label_pattern")
@@ -141,10 +141,10 @@ class SourceOptions(StepSettings):
 
     @classmethod
     def among(cls, convert_config: str) -> "SourceOptions":
-        """Returns the options among all settings of convert, as JSON."""
+        """Returns the options among all settings of convert, given as JSON."""
         values = json.loads(convert_config)
         return cls.of({name: values[name] for name in cls.model_fields if name in values})
 
 
-# Of a source that says all by itself.
+# The options of a source that needs none.
 PLAIN = SourceOptions.of({})

@@ -12,15 +12,15 @@ from typing import Protocol
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing, changed
-from petalflow.source.options import Told
+from petalflow.source.options import PathLabel
 from petalflow.storage import File
 
-_WAITING_THREADS = 16  # where the source is far away, or its disk slow
-_TRIED = 16  # files that are hashed first, to see whether it is
-_MOST_AT_ONCE = 64  # files of a thread's task
-# What one meets where a file was: nothing, a folder, a closed door, a link to itself, a pipe.
+_WAITING_THREADS = 16  # for a remote source or a slow disk
+_PROBED = 16  # files that are hashed first, to see whether reading has to wait
+_MAX_BATCH = 64  # files of a thread's task
+# Where a file was, there is now: nothing, a folder, a file without permission, a link to itself, a pipe.
 _GONE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
-# What is larger is read in pieces; what is not, with one request.
+# Larger files are read in pieces, others with one request.
 _CHUNK_BYTES = 16 << 20
 
 
@@ -75,20 +75,22 @@ class Folder:
 def hashes(tree: Tree, files: Sequence[File]) -> list[str]:
     """Returns the hashes of files' contents, in order."""
     waited = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
-    tried = [tree.sha256(file) for file in files[:_TRIED]]
+    probed = [tree.sha256(file) for file in files[:_PROBED]]
     waited = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - waited
-    # Where files need not be waited for, more threads than processors only get in each other's way.
-    threads = _WAITING_THREADS if 2 * waited > len(tried) else os.cpu_count() or 1
-    rest = files[len(tried) :]
-    # Many files a task: handing over a task takes longer than hashing a small file.
-    many = max(1, min(_MOST_AT_ONCE, len(rest) // (4 * threads)))
-    parts = (rest[start : start + many] for start in range(0, len(rest), many))
+    # Where reading does not wait, more threads than processors only slow each other down.
+    threads = _WAITING_THREADS if 2 * waited > len(probed) else os.cpu_count() or 1
+    rest = files[len(probed) :]
+    # Many files per task: handing over a task takes longer than hashing a small file.
+    batch = max(1, min(_MAX_BATCH, len(rest) // (4 * threads)))
+    batches = (rest[start : start + batch] for start in range(0, len(rest), batch))
     with ThreadPoolExecutor(threads) as pool:
-        return tried + [sha256 for part in pool.map(lambda part: [*map(tree.sha256, part)], parts) for sha256 in part]
+        return probed + [
+            sha256 for done in pool.map(lambda files: [*map(tree.sha256, files)], batches) for sha256 in done
+        ]
 
 
 def read_as_listed(tree: Tree) -> Callable[[Item], bytes]:
-    """Returns a reader of a tree's files, safe for threads, which fails if one is no longer as it was listed."""
+    """Returns a reader of a tree's files, safe for threads, which fails if one has changed since it was listed."""
 
     def read(item: Item) -> bytes:
         try:
@@ -104,37 +106,39 @@ def read_as_listed(tree: Tree) -> Callable[[Item], bytes]:
     return read
 
 
-# A part of a path that begins with a dot, or is one of these. (One expression, for a million names.)
+# Part of a path that begins with a dot, or is one of these. (One expression, since there may be a million names.)
 _HIDDEN = re.compile(r"(?:^|/)(?:\.|(?:Thumbs\.db|__MACOSX)(?:/|\Z))")
 
 
 def is_hidden(name: str) -> bool:
-    """Tells whether a file is none that its owner would know of: what systems leave behind, or begins with a dot."""
+    """Returns True if a file is hidden: a part of its path begins with a dot, or a system left it behind."""
     return _HIDDEN.search(name) is not None
 
 
-def list_told(tree: Tree, files: Sequence[File], kind: str, tell: Callable[[str], Told | None]) -> Listing:
-    """Returns the listing of a tree, hashing every file whose path tells its class.
+def list_labelled(
+    tree: Tree, files: Sequence[File], kind: str, read_label: Callable[[str], PathLabel | None]
+) -> Listing:
+    """Returns the listing of a tree, hashing every file whose path holds its class.
 
     Args:
-        tree: The files.
-        files: All of them.
-        kind: What the source is, for people.
-        tell: The name of a file that is not hidden -> what it tells, or None.
+        tree: The tree.
+        files: All its files.
+        kind: What the source is, for users.
+        read_label: The name of a file that is not hidden -> its class, or None.
 
     Raises:
         UsageError: If a name is not UTF-8.
     """
-    told = {file.name: None if is_hidden(file.name) else tell(file.name) for file in files}
-    wanted = [file for file in files if told[file.name] is not None]
-    for file in wanted:
+    labels = {file.name: None if is_hidden(file.name) else read_label(file.name) for file in files}
+    labelled = [file for file in files if labels[file.name] is not None]
+    for file in labelled:
         _check_name(file.name)
     items = tuple(
         Item(file.name, (one.label,), sha256, file.size_bytes, one.split, one.group)
-        for file, sha256 in zip(wanted, hashes(tree, wanted), strict=True)
-        if (one := told[file.name]) is not None
+        for file, sha256 in zip(labelled, hashes(tree, labelled), strict=True)
+        if (one := labels[file.name]) is not None
     )
-    return Listing(kind, items, tuple(name for name, one in told.items() if one is None))
+    return Listing(kind, items, tuple(name for name, one in labels.items() if one is None))
 
 
 def _check_name(name: str) -> None:

@@ -98,5 +98,5 @@ def test_a_wrong_manifest_is_wrong_usage_and_leaves_no_files(tmp_path: Path) -> 
     (tmp_path / "m.csv").write_text("image,label,split\na.jpg,daisy,train\nb.jpg,rose,dev\n")
     done = petalflow("convert", str(tmp_path / "m.csv"), "--out", str(tmp_path / "out"))
     assert done.code == 2
-    assert f"{tmp_path}/m.csv, line 3: 'dev' is no split" in done.errors
+    assert f"{tmp_path}/m.csv, line 3: 'dev' is not a split" in done.errors
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""A table of images and what is said of them, a file of CSV or JSON Lines.
+"""A table of images and their attributes, as CSV or JSON Lines.
 
 ```
 image,label,split,group,camera           {"image": "a.jpg", "label": "daisy", "split": "train", "group": "g1"}
@@ -6,8 +6,8 @@ photos/a.jpg,daisy,train,g1,north        {"image": "gs://b/c.jpg", "label": ["da
 gs://b/c.jpg,daisy|rose,,,north
 ```
 
-Paths are relative to the manifest. What it names and cannot be had is a reject, not a failure: of a million rows, some
-are always wrong.
+Paths are relative to the manifest. An image that it names but that cannot be read is a reject, not a failure: of a
+million rows, some are always wrong.
 """
 
 import errno
@@ -23,7 +23,7 @@ from pathlib import PurePosixPath
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing, Reject
-from petalflow.source.manifests.rows import AddressOf, Row, begins_like_rows, read_rows
+from petalflow.source.manifests.rows import Resolver, Row, begins_like_rows, read_rows
 from petalflow.source.options import SourceOptions
 from petalflow.source.tree import Folder, Tree, hashes, read_as_listed
 from petalflow.storage import File
@@ -43,12 +43,12 @@ _SENTENCES = {
     _NOT_A_FILE: "the manifest names it, but it is a folder or a device, and no file",
     _NO_LABEL: "the manifest gives it no label",
 }
-# What a path may be that no file can have.
+# Errors for paths that no file can have.
 _NO_SUCH_PATH = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 def recognises(address: str) -> bool:
-    """Tells whether a file is a manifest: by its name, or else by how it begins."""
+    """Returns True if a file is a manifest, by its name or by how it begins."""
     if not storage.is_file(address):
         return False
     if address.lower().endswith(_ENDINGS):
@@ -75,15 +75,17 @@ class Manifest:
 
     def list(self) -> Listing:
         """Returns the listing; a row is an item, or a reject if its image is missing or has no label."""
-        return _list(_read(self.address), self.address, _Around(_folder_of(self.address)).contents, self.options)
+        return _list(
+            _read(self.address), self.address, _NamedFiles(_parent_folder(self.address)).contents, self.options
+        )
 
     def reader(self) -> Callable[[Item], bytes]:
         """Returns a reader of the manifest's images, which fails if one has changed since it was listed."""
-        return read_as_listed(_Around(_folder_of(self.address)))
+        return read_as_listed(_NamedFiles(_parent_folder(self.address)))
 
 
 def list_tree(tree: Tree, name: str, options: SourceOptions) -> Listing:
-    """Returns the listing of a manifest that lies in a tree with its images, whose addresses are names in the tree.
+    """Returns the listing of a manifest in a tree with its images, whose addresses are their names in the tree.
 
     Args:
         tree: The tree.
@@ -91,7 +93,8 @@ def list_tree(tree: Tree, name: str, options: SourceOptions) -> Listing:
         options: How to read it.
 
     Raises:
-        UsageError: If a row is not as it should be, names what is not below the manifest, or there are no two classes.
+        UsageError: If a row is malformed or names a file that is not below the manifest, or if there are fewer than
+            two classes.
     """
     files = {file.name: file for file in tree.files()}
     folders = {str(parent) for file in files for parent in PurePosixPath(file).parents}
@@ -101,20 +104,20 @@ def list_tree(tree: Tree, name: str, options: SourceOptions) -> Listing:
         return _hashed(tree, found, {})
 
     called = f"{tree.address}: {name}"
-    rows = read_rows(tree.read(name), called, _inside(posixpath.dirname(name)))
+    rows = read_rows(tree.read(name), called, _resolver_in_tree(posixpath.dirname(name)))
     listing = _list(rows, called, contents, options)
     named = {name, *(item.address for item in listing.items), *(reject.address for reject in listing.rejects)}
     return replace(listing, ignored=tuple(file for file in files if file not in named))
 
 
-class _Around:
-    """The files that a manifest names, wherever they are: a tree that learns of those on a store by reading them.
+class _NamedFiles:
+    """The files that a manifest names, wherever they are, as a tree.
 
-    Asking a store for each of a million files whether it is there would take as long as reading it.
+    Files on a store are not looked up before they are read: for a million files that would take as long as reading.
 
     Attributes:
         address: The manifest's folder.
-        sizes: Sizes of files that were not known before they were read, by name.
+        sizes: Sizes of the files that were read from a store, by name.
     """
 
     def __init__(self, folder: str) -> None:
@@ -127,17 +130,17 @@ class _Around:
         return self._home.files()
 
     def contents(self, addresses: Sequence[str]) -> dict[str, Content | str]:
-        """Returns what files hold, or why they cannot be had."""
+        """Returns the hash and size of each file, or why it cannot be read."""
         return _hashed(self, {address: self.find(address) for address in addresses}, self.sizes)
 
     def find(self, name: str) -> File | str:
-        """Returns a file, of unknown size if it is on a store, or why it cannot be had."""
+        """Returns a file, of size 0 if it is on a store, where it is not looked up; or why it cannot be read."""
         folder, base = self._split(name)
         if not storage.is_local(folder.address):
             return File(name, 0)
-        place = storage.join(folder.address, base).removeprefix("file://")
+        path = storage.join(folder.address, base).removeprefix("file://")
         try:
-            found = os.stat(place)
+            found = os.stat(path)
         except ValueError:  # a NUL in the name
             return _MISSING
         except OSError as error:
@@ -152,19 +155,19 @@ class _Around:
         return folder.read(base)
 
     def sha256(self, file: File) -> str:
-        """Returns the hash of a file's contents, or `_GONE` if there is no such file."""
+        """Returns the hash of a file's contents, or `_GONE` if the file does not exist."""
         folder, base = self._split(file.name)
         try:
             if storage.is_local(folder.address):
                 return folder.sha256(File(base, file.size_bytes))
             data = folder.read(base)
-        except (FileNotFoundError, IsADirectoryError):  # which the stores' clients make of what is no object
+        except (FileNotFoundError, IsADirectoryError):  # from the stores' clients, for anything but an object
             return _GONE
         self.sizes[file.name] = len(data)
         return hashlib.sha256(data).hexdigest()
 
     def _split(self, name: str) -> tuple[Folder, str]:
-        """Returns the folder that a file is in, or is named from, and its name there."""
+        """Returns the folder that a file's name is relative to, and its name there."""
         if name.startswith("/") or "://" in name:
             folder, _, base = name.rpartition("/")
             return Folder(folder or "/"), base
@@ -172,12 +175,12 @@ class _Around:
 
 
 def _hashed(tree: Tree, found: Mapping[str, File | str], sizes: Mapping[str, int]) -> dict[str, Content | str]:
-    """Returns what files hold; of those that were not found, why.
+    """Returns the hash and size of each file, or why it cannot be read.
 
     Args:
-        tree: Where they are.
-        found: The files by name, or why they cannot be had.
-        sizes: Sizes that become known with hashing.
+        tree: The tree that holds the files.
+        found: The files by name, or why they cannot be read.
+        sizes: Sizes that become known when files are hashed.
     """
     files = [file for file in found.values() if isinstance(file, File)]
     contents: dict[str, Content | str] = {name: why for name, why in found.items() if isinstance(why, str)}
@@ -204,7 +207,8 @@ def _list(
             items.append(Item(row.address, row.labels, *content, row.split or None, row.group or None, row.slices))
     if rejects and len({label for item in items for label in item.labels}) < 2:
         first = f"{rejects[0].address}: {rejects[0].sentence}"
-        raise UsageError(f"{manifest}: {len(rejects)} of {len(rows)} rows cannot be had, and so two classes; {first}")
+        lost = f"{len(rejects)} of {len(rows)} images cannot be read, which leaves fewer than two classes"
+        raise UsageError(f"{manifest}: {lost}; {first}")
     multi_label = options.multi_label or any(len(row.labels) > 1 for row in rows)
     return Listing("a manifest", tuple(items), (), tuple(rejects), multi_label)
 
@@ -212,62 +216,64 @@ def _list(
 def _read(address: str) -> Iterator[Row]:
     """Yields the rows of a manifest in a file."""
     data = storage.read_bytes(address)
-    return read_rows(data, address, _beside if storage.is_local(address) else _below(address.partition("://")[0]))
+    return read_rows(
+        data, address, _resolve_local if storage.is_local(address) else _resolver_on_store(address.partition("://")[0])
+    )
 
 
 def _check_classes(manifest: str, labels: Iterable[tuple[str, ...]]) -> None:
     rows, classes = 0, set[str]()
-    for of_row in labels:
+    for row_labels in labels:
         rows += 1
-        classes.update(of_row)
+        classes.update(row_labels)
     if not rows:
-        raise UsageError(f"{manifest} has no rows; write one an image below the names of the columns")
+        raise UsageError(f"{manifest} has no rows; add one per image below the column names")
     if len(classes) < 2:
         found = f"only {min(classes)!r}" if classes else "no row has a label"
-        raise UsageError(f"{manifest} has fewer than two classes ({found} in {rows} rows); label images of two or more")
+        raise UsageError(f"{manifest} has fewer than two classes ({found} in {rows} rows); label two or more")
 
 
-def _folder_of(address: str) -> str:
+def _parent_folder(address: str) -> str:
     folder, slash, _ = address.rpartition("/")
     return folder or slash or "."
 
 
-def _beside(named: str) -> str:
-    """Returns the address of what a local manifest names: anything on this machine, or on a store."""
+def _resolve_local(named: str) -> str:
+    """Returns the address of an image that a local manifest names: any file of this machine or on a store."""
     if "://" not in named:
         return _plain(named)
     return _plain(named.removeprefix("file://")) if named.startswith("file:///") else _uri(named, _STORES)
 
 
-def _below(scheme: str) -> AddressOf:
-    """Returns what makes addresses of what a manifest on a store names: what lies below it there, or on any store."""
+def _resolver_on_store(scheme: str) -> Resolver:
+    """Returns the function for a manifest on a store, which may name files below it, or on any store."""
 
-    def address_of(named: str) -> str:
+    def resolve(named: str) -> str:
         return _uri(named, (*_STORES, scheme)) if "://" in named else _confined(named)
 
-    return address_of
+    return resolve
 
 
-def _inside(folder: str) -> AddressOf:
-    """Returns what makes addresses in a tree of what a manifest in this folder of it names."""
+def _resolver_in_tree(folder: str) -> Resolver:
+    """Returns the function for a manifest in this folder of a tree, which may name files below it."""
 
-    def address_of(named: str) -> str:
+    def resolve(named: str) -> str:
         if "://" in named:
-            raise UsageError(f"{named!r} is elsewhere; a manifest in an archive names what is in the archive")
+            raise UsageError(f"{named!r} is outside the archive; a manifest in an archive may name only files in it")
         return posixpath.join(folder, _confined(named))
 
-    return address_of
+    return resolve
 
 
 def _plain(path: str) -> str:
-    """Returns a path without what says nothing; its ".." stay, since a folder before them may be a link."""
+    """Returns a path without redundant parts; its ".." stay, since a folder before them may be a link."""
     return str(PurePosixPath(path)) if "//" in path or "./" in path or path.endswith(("/", "/.")) else path
 
 
 def _confined(path: str) -> str:
     plain = posixpath.normpath(path)
     if plain.startswith("/") or plain == ".." or plain.startswith("../"):
-        raise UsageError(f"{path!r} does not lie below the manifest; here, only what does can be named by a path")
+        raise UsageError(f"{path!r} is not below the manifest; here, a path may name only files below it")
     return plain
 
 
@@ -275,7 +281,7 @@ def _uri(uri: str, schemes: Iterable[str]) -> str:
     match = _URI.fullmatch(uri)
     if match is None or match["scheme"] not in schemes:
         known = ", ".join(f"{scheme}://" for scheme in dict.fromkeys(schemes))
-        raise UsageError(f"{uri!r} is no address that a manifest may name; those begin with {known}")
+        raise UsageError(f"{uri!r} is not an address that a manifest may name; use one that begins with {known}")
     if not match["bucket"] or not match["name"]:
-        raise UsageError(f"{uri!r} names no file; write it like {match['scheme']}://bucket/folder/a.jpg")
+        raise UsageError(f"{uri!r} does not name a file; write it like {match['scheme']}://bucket/folder/a.jpg")
     return uri

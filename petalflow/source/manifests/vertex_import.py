@@ -18,28 +18,28 @@ from petalflow.errors import UsageError, did_you_mean
 IMAGE = "imageGcsUri"
 _ONE, _SEVERAL, _RESOURCE = "classificationAnnotation", "classificationAnnotations", "dataItemResourceLabels"
 _KEYS = frozenset({IMAGE, _ONE, _SEVERAL, _RESOURCE})
-_RESERVED = "aiplatform.googleapis.com/"  # begins the names of Vertex's own resource labels
+_RESERVED = "aiplatform.googleapis.com/"  # prefix of Vertex AI's own resource labels
 _ML_USE = _RESERVED + "ml_use"
 _TAKEN = frozenset({"image", "label", "split"})
 
 
 def as_manifest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a line under a manifest's keys; a resource label becomes a slice, but for one named "group".
+    """Returns a line with the keys of our manifests; resource labels become slices, except one named "group".
 
     Args:
-        values: A line, which has the key "imageGcsUri".
+        values: A line with the key "imageGcsUri".
 
     Raises:
-        UsageError: If it is not of Vertex's schema; without its place.
+        UsageError: If it does not follow Vertex AI's schema; without the line's number.
     """
     if unknown := sorted(values.keys() - _KEYS):
-        raise UsageError(f"{unknown[0]!r} is no key of an image with its classes; {did_you_mean(unknown[0], _KEYS)}")
+        raise UsageError(f"{unknown[0]!r} is not a key of Vertex AI's import files; {did_you_mean(unknown[0], _KEYS)}")
     given = values.get(_RESOURCE) or {}
     if not isinstance(given, dict):
         raise UsageError(f"{_RESOURCE} must be an object of names and texts")
     others = {name: value for name, value in given.items() if not name.startswith(_RESERVED)}
     if taken := sorted(others.keys() & _TAKEN):
-        raise UsageError(f"{_RESOURCE} has the name {taken[0]!r}, which means something else here; rename it")
+        raise UsageError(f"{_RESOURCE} has the name {taken[0]!r}, which has another meaning here; rename it")
     return {**others, "image": values[IMAGE], "label": _labels(values), "split": given.get(_ML_USE)}
 
 
@@ -47,7 +47,7 @@ def _labels(values: Mapping[str, Any]) -> list[Any]:
     one, several = values.get(_ONE), values.get(_SEVERAL)
     annotations = [*([] if one is None else [one]), *(several if isinstance(several, list) else [])]
     if not (several is None or isinstance(several, list)) or not all(map(_is_annotation, annotations)):
-        raise UsageError(f'an annotation must look like {{"displayName": "daisy"}}, and {_SEVERAL} be a list of such')
+        raise UsageError(f'an annotation must look like {{"displayName": "daisy"}}, and {_SEVERAL} be a list of them')
     return [annotation["displayName"] for annotation in annotations]
 
 

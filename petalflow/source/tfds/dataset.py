@@ -1,4 +1,4 @@
-"""Data sets in TFDS format: TFRecords with dataset_info.json and features.json, or a name for such (`tfds:mnist`).
+"""Prepared TFDS datasets: TFRecords with dataset_info.json and features.json.
 
 ```
 source/                                         source/
@@ -8,7 +8,7 @@ source/                                         source/
   mnist-test.tfrecord-00000-of-00001
 ```
 
-They are read in plain Python. TensorFlow is needed only for a named one that TFDS has to prepare first.
+They are read in plain Python, without TensorFlow.
 """
 
 import functools
@@ -25,17 +25,17 @@ from typing import Any
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing, Reject, changed
-from petalflow.source.local_copies import AtHand, Files
+from petalflow.source.local_copies import Files, RandomAccessFile
 from petalflow.source.options import SourceOptions
 from petalflow.source.tfds.named import INFO_FILE, highest_version
-from petalflow.source.tfds.schema import FEATURES_FILE, Shard, read_info, read_schema, shards_of
+from petalflow.source.tfds.schema import FEATURES_FILE, Shard, list_shards, read_info, read_schema
 
 log = logging.getLogger(__name__)
 
 _THREADS = 8
-_NO_LABEL = -1  # as TFDS writes it
-# A feature of more values than that, for the images there are, tells images apart, and no groups of them.
-_IMAGES_A_VALUE = 10
+_NO_LABEL = -1  # as written by TFDS
+# A feature with fewer images per value than this identifies single images, and is no slice.
+_MIN_IMAGES_PER_VALUE = 10
 
 
 def recognises(address: str) -> bool:
@@ -82,7 +82,7 @@ class Dataset:
             items = _without_unique_slices(items)
         _log_unused(self.address, records)
         return Listing(
-            "a TFDS data set",
+            "a TFDS dataset",
             tuple(items),
             tuple(sorted(name for names in records.others.values() for name in names)),
             tuple(rejects),
@@ -110,54 +110,54 @@ class _Records:
 
     Attributes:
         root: Its folder.
-        schema: Which features are which.
-        shards: File name -> the file, of the splits that are read.
-        others: Other splits' names -> their files' names.
+        schema: The meaning of its features.
+        shards: File name -> the file, for the splits that are read.
+        others: Name of another split -> names of its files.
     """
 
     def __init__(self, root: str) -> None:
         info = read_info(root)
-        shards, self.others = shards_of(root, info)
+        shards, self.others = list_shards(root, info)
         self.root, self.schema = root, read_schema(root, info)
         self.shards = {shard.file.name: shard for shard in shards}
         self._files = Files(root)
-        self._ready: dict[str, tuple[AtHand, array[int]]] = {}
+        self._ready: dict[str, tuple[RandomAccessFile, array[int]]] = {}
         self._locks: dict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def list_shard(self, shard: Shard) -> tuple[list[Item], list[Reject]]:
         """Returns a shard's images, hashed, and those without a label.
 
         Raises:
-            UsageError: If the shard is damaged, or does not hold what it should.
+            UsageError: If the shard is damaged, or does not hold what its metadata states.
         """
         name, rows = shard.file.name, list[Item | Reject]()
         try:
             file, offsets = self._open(name)
             if len(offsets) != shard.records:
-                raise ValueError(f"{len(offsets)} records where {INFO_FILE} announces {shard.records}")
+                raise ValueError(f"{len(offsets)} records where {INFO_FILE} states {shard.records}")
             width = len(str(max(len(offsets) - 1, 0)))  # so that addresses sort as numbers do
             for index, offset in enumerate(offsets):
                 rows.append(self._row(f"{name}#{index:0{width}d}", shard.split, _features(file, offset)))
         except (ValueError, FileNotFoundError) as error:
             where = storage.join(self.root, name)
-            raise UsageError(f"{where} cannot be read: {error}; prepare the data set again, or copy it again") from None
+            raise UsageError(f"{where} cannot be read: {error}; prepare or copy the dataset again") from None
         return [row for row in rows if isinstance(row, Item)], [row for row in rows if isinstance(row, Reject)]
 
     def image(self, address: str) -> bytes:
         """Returns the encoded image of a record.
 
         Raises:
-            ValueError, LookupError, FileNotFoundError: If it is not there any more.
+            ValueError, LookupError, FileNotFoundError: If it is gone.
         """
         name, _, index = address.rpartition("#")
         file, offsets = self._open(name)
         return _value(_features(file, offsets[int(index)]), self.schema.image)
 
-    def _open(self, name: str) -> "tuple[AtHand, array[int]]":
+    def _open(self, name: str) -> "tuple[RandomAccessFile, array[int]]":
         from petalflow.dataset import record_offsets
 
         if name not in self._ready:
-            with self._locks[name]:  # none need look through it twice, and others need not wait
+            with self._locks[name]:  # reads each file once, while others need not wait
                 file = self._files.open(self.shards[name].file)
                 self._ready.setdefault(name, (file, record_offsets(file.read, file.size_bytes)))
         return self._ready[name]
@@ -166,7 +166,7 @@ class _Records:
         schema, image = self.schema, _value(feature, self.schema.image)
         numbers = feature[schema.label].int64_list.value
         if not schema.multi_label and list(numbers) in ([], [_NO_LABEL]):
-            return Reject(address, "", "no_label", "the data set gives it no label")
+            return Reject(address, "", "no_label", "the dataset gives it no label")
         if not all(0 <= number < len(schema.classes) for number in numbers):
             raise ValueError(f"{address} has the label {max(numbers)} of {len(schema.classes)} classes")
         slices = ((name, self._text(feature, key)) for key, name in schema.slices.items())
@@ -181,7 +181,7 @@ class _Records:
         )
 
     def _text(self, feature: Any, key: str) -> str:
-        """Returns what a slice's feature says, as text; "" if it says nothing."""
+        """Returns the value of a slice's feature as text; "" if it is empty."""
         numbers = feature[key].int64_list.value
         if not numbers:
             return _value(feature, key).decode(errors="replace") if feature[key].bytes_list.value else ""
@@ -193,11 +193,11 @@ class _Records:
 
 @functools.lru_cache(maxsize=4)
 def _opened(root: str) -> _Records:
-    """Returns a data set, opened once a process: what it keeps of each file need not be found out for every shard."""
+    """Returns a dataset's records, opened once per process, so as not to find each file's records for every shard."""
     return _Records(root)
 
 
-def _features(file: AtHand, offset: int) -> Any:
+def _features(file: RandomAccessFile, offset: int) -> Any:
     from google.protobuf.message import DecodeError
     from tensorflow_datasets.proto import tf_example_pb2
 
@@ -206,7 +206,7 @@ def _features(file: AtHand, offset: int) -> Any:
     try:
         return tf_example_pb2.Example.FromString(read_record(file.read, offset)).features.feature
     except DecodeError:
-        raise ValueError(f"no tf.train.Example at byte {offset:,}") from None
+        raise ValueError(f"not a tf.train.Example at byte {offset:,}") from None
 
 
 def _value(feature: Any, key: str) -> bytes:
@@ -217,14 +217,16 @@ def _value(feature: Any, key: str) -> bytes:
 
 
 def _without_unique_slices(items: list[Item]) -> list[Item]:
-    """Leaves out what is different for nearly each image, as an id is: no report could tell anything by it."""
+    """Removes slices whose value differs for nearly every image, like an id: no report could use them."""
     values: dict[str, set[str]] = defaultdict(set)
     for item in items:
         for name, value in item.slices:
             values[name].add(value)
-    unique = {name for name, found in values.items() if len(found) * _IMAGES_A_VALUE > len(items)}
+    unique = {name for name, found in values.items() if len(found) * _MIN_IMAGES_PER_VALUE > len(items)}
     for name in sorted(unique):
-        log.info("feature %s is no slice: it has %d values for %d images", name, len(values[name]), len(items))
+        log.info(
+            "feature %s is not used as a slice: it has %d values for %d images", name, len(values[name]), len(items)
+        )
     if not unique:
         return items
     return [replace(item, slices=tuple(pair for pair in item.slices if pair[0] not in unique)) for item in items]
@@ -232,6 +234,6 @@ def _without_unique_slices(items: list[Item]) -> list[Item]:
 
 def _log_unused(address: str, records: _Records) -> None:
     for split in records.others:
-        log.info("ignored: split %s of %s, which is neither train nor validation nor test", split, address)
+        log.info("ignored: split %s of %s, which is not train, validation or test", split, address)
     if records.schema.unused:
         log.info("ignored: features %s of %s", ", ".join(records.schema.unused), address)

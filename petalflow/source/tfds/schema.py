@@ -1,4 +1,4 @@
-"""What a data set in TFDS format says of itself: its files, and which of its features are image and label."""
+"""The metadata of a TFDS dataset: its files, and which of its features are image, label and slices."""
 
 import json
 import tempfile
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FEATURES_FILE = "features.json"
 _TFRECORD = "tfrecord"
-# Features that our own datasets have beside image and label.
+# Features of our own datasets besides image and label.
 _OURS = {"filename", "sha256", "group"}
 _OUR_SLICE = "slice_"
 
@@ -28,9 +28,9 @@ class Shard:
     """A file of records.
 
     Attributes:
-        file: Its name, and its size.
+        file: Its name and size.
         split: "train", "validation" or "test".
-        records: How many it must hold.
+        records: The number of records that it must hold.
     """
 
     file: File
@@ -40,18 +40,18 @@ class Shard:
 
 @dataclass(frozen=True)
 class Schema:
-    """Which features are which; features are named as in the records, `outer/inner` where they are nested.
+    """The meaning of features, which are named as in the records: `outer/inner` if nested.
 
     Attributes:
-        image: The feature that is the encoded image.
-        label: The feature that is its class, or its classes.
+        image: The feature that holds the encoded image.
+        label: The feature that holds its class or classes.
         classes: Names of the classes; a label is an index into them.
-        multi_label: Whether an image may have several.
-        group: The feature that says what must stay in one split, or None.
-        slices: Feature -> the name of the slice that it is.
-        names: Feature -> names of its values, of slices that are indices.
-        sure: Whether the slices are such; else it depends on what they hold.
-        unused: Features that nothing is made of.
+        multi_label: True if an image may have several classes.
+        group: The feature that holds the image's group, or None.
+        slices: Feature -> the name of its slice.
+        names: Feature -> names of its values, for slices that are indices.
+        sure: True if all `slices` are slices; else that depends on their values.
+        unused: Features that are ignored.
     """
 
     image: str
@@ -66,10 +66,10 @@ class Schema:
 
 
 def read_info(root: str) -> "DatasetInfo":
-    """Returns what dataset_info.json says.
+    """Returns the contents of dataset_info.json.
 
     Raises:
-        UsageError: If it is missing, broken, or of records that are no TFRecords.
+        UsageError: If it is missing or malformed, or if the records are not TFRecords.
     """
     from google.protobuf import json_format
     from tensorflow_datasets.core.proto import dataset_info_pb2
@@ -78,47 +78,47 @@ def read_info(root: str) -> "DatasetInfo":
         text = storage.read_bytes(storage.join(root, INFO_FILE))
         info = json_format.Parse(text, dataset_info_pb2.DatasetInfo(), ignore_unknown_fields=True)
     except FileNotFoundError:
-        raise UsageError(f"{root} has no {INFO_FILE}; prepare the data set again") from None
+        raise UsageError(f"{root} lacks {INFO_FILE}; prepare the dataset again") from None
     except (json_format.ParseError, UnicodeDecodeError) as error:
         raise _broken(root, INFO_FILE, error) from None
     if info.file_format not in ("", _TFRECORD):
         raise UsageError(
-            f"{root} holds {info.file_format} files, which cannot be read here; prepare the data set as TFRecords: "
+            f"{root} holds {info.file_format} files, which Petalflow cannot read; prepare the dataset as TFRecords: "
             'tfds.builder(NAME, file_format="tfrecord").download_and_prepare()'
         )
     return info
 
 
-def shards_of(root: str, info: "DatasetInfo") -> tuple[list[Shard], dict[str, list[str]]]:
-    """Returns the files of a data set's train, validation and test, and those of its other splits by name.
+def list_shards(root: str, info: "DatasetInfo") -> tuple[list[Shard], dict[str, list[str]]]:
+    """Returns the files of the splits train, validation and test, and the names of the files of other splits.
 
     Raises:
-        UsageError: If a file is missing, or no split has a name that means one of ours.
+        UsageError: If a file is missing, or no split has a name of train, validation or test.
     """
     sizes = {file.name: file.size_bytes for file in storage.list_files(root)}
     shards: list[Shard] = []
     others: dict[str, list[str]] = {}
     for split in info.splits:
         ours = SPLIT_NAMES.get(split.name.lower())
-        for name, records in zip(_files_of(root, info, split), split.shard_lengths, strict=True):
+        for name, records in zip(_list_split_files(root, info, split), split.shard_lengths, strict=True):
             if not ours:
                 others.setdefault(split.name, []).append(name)
             elif name in sizes:
                 shards.append(Shard(File(name, sizes[name]), ours, records))
             else:
-                raise UsageError(f"{root} lacks {name}; prepare the data set again, or copy it again")
+                raise UsageError(f"{root} lacks {name}; prepare or copy the dataset again")
     if not shards:
         found = ", ".join(split.name for split in info.splits) or "none"
-        raise UsageError(f"{root} has no split train, validation or test; its splits: {found}")
+        raise UsageError(f"{root} has none of the splits train, validation and test; its splits: {found}")
     return shards, others
 
 
 def read_schema(root: str, info: "DatasetInfo") -> Schema:
-    """Returns which features are which.
+    """Returns the meaning of a dataset's features.
 
     Raises:
-        UsageError: If features.json or the names of classes are missing or broken, or if it is not plain which
-            feature is the image and which the label.
+        UsageError: If features.json or the class names are missing or malformed, or if it is ambiguous which feature is
+            the image or the label.
     """
     from tensorflow_datasets import features as tfds
 
@@ -126,8 +126,8 @@ def read_schema(root: str, info: "DatasetInfo") -> Schema:
     flat = {"/".join(path): feature for path, feature in found.items()}
     keys = _supervised(info)
     images = [name for name, feature in flat.items() if type(feature) is tfds.Image and feature.np_dtype.kind == "u"]
-    labels = [name for name, feature in flat.items() if isinstance(_label_of(feature), tfds.ClassLabel)]
-    image, label = _the_one(root, "Image", images, keys), _the_one(root, "ClassLabel", labels, keys)
+    labels = [name for name, feature in flat.items() if isinstance(_element_feature(feature), tfds.ClassLabel)]
+    image, label = _choose_feature(root, "Image", images, keys), _choose_feature(root, "ClassLabel", labels, keys)
     ours = flat.keys() >= _OURS
     slices = {
         name: name.removeprefix(_OUR_SLICE) if ours else name.replace("/", "_")
@@ -139,7 +139,7 @@ def read_schema(root: str, info: "DatasetInfo") -> Schema:
     return Schema(
         image=image,
         label=label,
-        classes=_class_names(root, paths[label], _label_of(flat[label])),
+        classes=_class_names(root, paths[label], _element_feature(flat[label])),
         multi_label=isinstance(flat[label], tfds.Sequence),
         group="group" if ours else None,
         slices=slices,
@@ -149,7 +149,7 @@ def read_schema(root: str, info: "DatasetInfo") -> Schema:
     )
 
 
-def _files_of(root: str, info: "DatasetInfo", split: Any) -> list[str]:
+def _list_split_files(root: str, info: "DatasetInfo", split: Any) -> list[str]:
     from tensorflow_datasets.core.naming import ShardedFileTemplate
 
     count = len(split.shard_lengths)
@@ -166,12 +166,12 @@ def _files_of(root: str, info: "DatasetInfo", split: Any) -> list[str]:
         raise _broken(root, INFO_FILE, error) from None
     for name in names:
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-            raise _broken(root, INFO_FILE, ValueError(f"its file {name} would lie outside"))
+            raise _broken(root, INFO_FILE, ValueError(f"its file {name} is outside the dataset"))
     return names
 
 
 def _supervised(info: "DatasetInfo") -> list[str]:
-    """Returns the features that the data set itself names as input and output."""
+    """Returns the features that the dataset names as input and output."""
     keys = info.supervised_keys
     return [keys.input, keys.output, *(nest.feature_key for nest in keys.tuple.items)]
 
@@ -182,8 +182,8 @@ def _read_features(root: str) -> Any:
     try:
         return tfds.FeatureConnector.from_json(json.loads(storage.read_bytes(storage.join(root, FEATURES_FILE))))
     except FileNotFoundError:
-        raise UsageError(f"{root} has no {FEATURES_FILE}; prepare the data set again with a newer TFDS") from None
-    except Exception as error:  # the parser raises whatever it meets
+        raise UsageError(f"{root} lacks {FEATURES_FILE}; prepare the dataset again with a newer TFDS") from None
+    except Exception as error:  # the parser raises all kinds of errors
         raise _broken(root, FEATURES_FILE, error) from None
 
 
@@ -197,26 +197,26 @@ def _flat(feature: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
         yield path, feature
 
 
-def _label_of(feature: Any) -> Any:
-    """Returns what a sequence is of, and anything else as it is."""
+def _element_feature(feature: Any) -> Any:
+    """Returns the feature of a sequence's elements; any other feature unchanged."""
     from tensorflow_datasets import features as tfds
 
     return feature.feature if isinstance(feature, tfds.Sequence) else feature
 
 
-def _the_one(root: str, kind: str, names: list[str], supervised: list[str]) -> str:
+def _choose_feature(root: str, kind: str, names: list[str], supervised: list[str]) -> str:
     chosen = [name for name in names if name in supervised] if len(names) > 1 else names
     if len(chosen) != 1:
         found = f"{len(names)}: {', '.join(sorted(names))}" if names else "none"
         raise UsageError(
-            f"{root} must have one {kind} feature, or name one in its supervised keys; it has {found}; "
-            "convert it by a manifest instead"
+            f"{root} must have one {kind} feature, or name one in its supervised keys, but has {found}; "
+            "or use a manifest instead"
         )
     return chosen[0]
 
 
 def _is_simple(feature: Any) -> bool:
-    """Tells whether a feature is one text or one whole number for each image."""
+    """Returns True if a feature is one text or one integer per image."""
     from tensorflow_datasets import features as tfds
 
     if isinstance(feature, tfds.Text | tfds.ClassLabel):
@@ -233,15 +233,15 @@ def _class_names(root: str, path: tuple[str, ...], label: Any) -> tuple[str, ...
     file = str(label.get_names_filepath("", name))
     address = storage.join(root, file)
     if storage.exists(address):
-        with tempfile.TemporaryDirectory(prefix="petalflow-") as folder:  # TFDS reads its own format, but on no store
+        with tempfile.TemporaryDirectory(prefix="petalflow-") as folder:  # TFDS cannot read it from a store
             try:
                 (Path(folder) / file).write_bytes(storage.read_bytes(address))
                 label.load_metadata(folder, name)
-            except ValueError as error:  # no UTF-8, duplicates, or not as many as announced
+            except ValueError as error:  # not UTF-8, duplicates, or another number than stated
                 raise _broken(root, file, error) from None
     return tuple(label.names)
 
 
 def _broken(root: str, name: str, error: Exception) -> UsageError:
-    said = " ".join(str(error).split())[:300]
-    return UsageError(f"{storage.join(root, name)} cannot be read: {said}; prepare the data set again")
+    message = " ".join(str(error).split())[:300]
+    return UsageError(f"{storage.join(root, name)} cannot be read: {message}; prepare the dataset again")

@@ -145,6 +145,11 @@ def test_the_last_of_several_errors_counts() -> None:
     assert last_error(output) == "b: second: really"
 
 
+def test_an_error_that_quotes_a_name_with_a_line_separator_is_read_whole() -> None:
+    message = "convert: photos/a\u2028b.jpg changed; run again"
+    assert last_error(f"petalflow: {message.replace(': ', ': error: ', 1)}\r\nbye\n") == message
+
+
 @pytest.mark.usefixtures("monday")
 def test_a_step_without_a_state_before_one_that_has_a_state_was_cached(place: str) -> None:
     run(place, "snapshot", "validate", "train", "evaluate")

@@ -189,7 +189,7 @@ def test_folders_can_give_the_split_and_the_group(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (["IMG_1.jpg", "IMG_2.jpg"], "no file name is like it; one is 'IMG_1.jpg'"),
+        (["IMG_1.jpg", "IMG_2.jpg"], "no file name matches it; one is 'IMG_1.jpg'"),
         (["cat.1.jpg", "cat.2.jpg"], "only cat"),
         ([".DS_Store"], "there are no files"),
     ],

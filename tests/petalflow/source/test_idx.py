@@ -111,6 +111,18 @@ def test_names_that_no_label_uses_are_no_classes(digits: Path) -> None:
     assert open_source(str(digits)).list().classes == ("boot", "coat", "shirt")
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_class_names_may_end_with_any_line_break(digits: Path, end: str) -> None:
+    (digits / "labels.txt").write_bytes(end.join(["shirt", "coat", "boot", ""]).encode())
+    assert open_source(str(digits)).list().classes == ("boot", "coat", "shirt")
+
+
+def test_a_class_name_with_a_line_separator_is_refused_and_shifts_no_labels(digits: Path) -> None:
+    (digits / "labels.txt").write_text("shirt\u2028coat\nboot\nbag\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"'shirt\\u2028coat' is not a valid class name"):
+        open_source(str(digits)).list()
+
+
 def test_one_name_for_two_classes_is_wrong_usage(digits: Path) -> None:
     (digits / "labels.txt").write_text("shirt\ncoat\nshirt\n")
     with pytest.raises(UsageError, match=r"labels\.txt names shirt more than once"):

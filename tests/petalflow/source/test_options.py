@@ -2,53 +2,53 @@ import pytest
 
 from petalflow.errors import UsageError
 from petalflow.source import SourceOptions
-from petalflow.source.options import LabelPattern, Told
+from petalflow.source.options import LabelPattern, PathLabel
 
 
 @pytest.mark.parametrize(
-    ("pattern", "name", "told"),
+    ("pattern", "name", "expected"),
     [
-        ("{label}.*", "cat.0.jpg", Told("cat")),
-        ("{label}.*", "deep/er/cat.0.jpg", Told("cat")),
+        ("{label}.*", "cat.0.jpg", PathLabel("cat")),
+        ("{label}.*", "deep/er/cat.0.jpg", PathLabel("cat")),
         ("{label}.*", "cat", None),
-        ("{label}.*", "a\nb.jpg", Told("a\nb")),
-        ("{label}_*", "sea lion_2_3.jpg", Told("sea lion")),
+        ("{label}.*", "a\nb.jpg", PathLabel("a\nb")),
+        ("{label}_*", "sea lion_2_3.jpg", PathLabel("sea lion")),
         ("{label}_*", "_2.jpg", None),
-        ("*_{label}.jpg", "2026_11_cat.jpg", Told("cat")),
+        ("*_{label}.jpg", "2026_11_cat.jpg", PathLabel("cat")),
         ("*_{label}.jpg", "2026_11_cat.JPG", None),
-        ("{label}[0-9]", "cat[0-9]", Told("cat")),
-        ("{{{label}}}*", "{cat}.jpg", Told("cat")),
-        ("{split}/{label}.*", "Training/cat.0.jpg", Told("cat", "train")),
-        ("{split}/{label}.*", "VAL/cat.0.jpg", Told("cat", "validation")),
+        ("{label}[0-9]", "cat[0-9]", PathLabel("cat")),
+        ("{{{label}}}*", "{cat}.jpg", PathLabel("cat")),
+        ("{split}/{label}.*", "Training/cat.0.jpg", PathLabel("cat", "train")),
+        ("{split}/{label}.*", "VAL/cat.0.jpg", PathLabel("cat", "validation")),
         ("{split}/{label}.*", "extra/cat.0.jpg", None),
         ("{split}/{label}.*", "test/deeper/cat.0.jpg", None),
-        ("{split}-{label}.png", "testing-dog.png", Told("dog", "test")),
-        ("*/{group}/{label}-*", "ward 3/patient 12/ill-4.png", Told("ill", None, "patient 12")),
+        ("{split}-{label}.png", "testing-dog.png", PathLabel("dog", "test")),
+        ("*/{group}/{label}-*", "ward 3/patient 12/ill-4.png", PathLabel("ill", None, "patient 12")),
     ],
 )
-def test_a_pattern_tells_what_is_in_a_name(pattern: str, name: str, told: Told | None) -> None:
-    assert LabelPattern(pattern).match(name) == told
+def test_a_pattern_finds_label_split_and_group_in_a_name(pattern: str, name: str, expected: PathLabel | None) -> None:
+    assert LabelPattern(pattern).match(name) == expected
 
 
 @pytest.mark.parametrize(
-    ("pattern", "said"),
+    ("pattern", "message"),
     [
-        ("*.jpg", "it has no {label}"),
-        ("{lable}.*", "{lable} stands for nothing: did you mean label?"),
-        ("{}_{label}", "{} stands for nothing"),
+        ("*.jpg", "it lacks {label}"),
+        ("{lable}.*", "{lable} is not a placeholder: did you mean label?"),
+        ("{}_{label}", "{} is not a placeholder"),
         ("{label}_{label}", "it has {label} more than once"),
-        ("{label}.{split", "a lone '{'"),
-        ("label}.*", "a lone '}'"),
-        ("{label}*", "nothing says where {label} ends before *"),
-        ("{group}{label}.*", "nothing says where {group} ends before {label}"),
-        ("/photos/{label}.*", "it is no path below the source"),
-        ("../{label}.*", "it is no path below the source"),
+        ("{label}.{split", "a single '{'"),
+        ("label}.*", "a single '}'"),
+        ("{label}*", "nothing marks the end of {label} before *"),
+        ("{group}{label}.*", "nothing marks the end of {group} before {label}"),
+        ("/photos/{label}.*", "it is not a path below the source"),
+        ("../{label}.*", "it is not a path below the source"),
         ("", "at least 1 character"),
     ],
 )
-def test_what_is_no_pattern_is_one_line_when_settings_are_read(pattern: str, said: str) -> None:
+def test_an_invalid_pattern_is_an_error_of_one_line_when_settings_are_read(pattern: str, message: str) -> None:
     with pytest.raises(UsageError) as error:
         SourceOptions.of({"label_pattern": pattern})
     assert str(error.value).startswith(f"convert.label_pattern={pattern!r}: ")
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)

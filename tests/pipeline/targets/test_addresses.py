@@ -101,7 +101,7 @@ def test_a_source_without_its_ready_file_is_not_complete(tmp_path: Path, checked
 
 def test_an_invalid_pattern_is_always_reported(tmp_path: Path, checked: Callable[..., Request]) -> None:
     for excuse in (*EXCUSES, {"later": True}):
-        with pytest.raises(UsageError, match=r"{datum} stands for nothing"):
+        with pytest.raises(UsageError, match=r"{datum} is not a placeholder"):
             checked(f"{tmp_path}/{{datum}}", **excuse)
 
 

@@ -161,7 +161,7 @@ def test_a_manifest_may_lie_among_its_images_in_a_tree(tmp_path: Path) -> None:
         ([], "has no rows"),
         (["a.jpg,x"], "fewer than two classes"),
         (["a.jpg,", "b.jpg,"], "no row has a label"),
-        (["a.jpg,x", "b.jpg,y,dev"], "line 3: 'dev' is no split"),
+        (["a.jpg,x", "b.jpg,y,dev"], "line 3: 'dev' is not a split"),
     ],
 )
 def test_what_is_plainly_wrong_is_said_before_images_are_looked_at(tmp_path: Path, rows: list[str], said: str) -> None:

@@ -50,7 +50,7 @@ def test_a_multi_label_file_is_rows() -> None:
         ({"classificationAnnotations": {"displayName": "daisy"}}, "an annotation must look like"),
         ({"classificationAnnotations": [{"displayName": ["daisy"]}]}, "label is"),
         ({"dataItemResourceLabels": ["test"]}, "must be an object"),
-        ({"dataItemResourceLabels": {ML_USE: "unassigned"}}, "'unassigned' is no split"),
+        ({"dataItemResourceLabels": {ML_USE: "unassigned"}}, "'unassigned' is not a split"),
         ({"dataItemResourceLabels": {"label": "x"}}, "the name 'label'"),
     ],
 )

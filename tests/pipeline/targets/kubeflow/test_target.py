@@ -285,7 +285,7 @@ def test_a_volume_that_only_the_cluster_sees_is_not_checked(target, tmp_path, na
     settings = Configuration.of({"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}})
     asked = Request.of(f"/nowhere/{name}", "/nowhere/models", "flowers", settings)
     target(volume_path="/nowhere").check(asked, tmp_path / "out")
-    with pytest.raises(UsageError, match=r"{datum} stands for nothing"):
+    with pytest.raises(UsageError, match=r"{datum} is not a placeholder"):
         target(volume_path="/nowhere").check(replace(asked, source="/nowhere/{datum}"), tmp_path / "out")
 
 
