@@ -161,7 +161,7 @@ def test_the_fingerprint_follows_pixels_and_labels_but_not_compression(
 
 def test_images_without_labels_are_wrong_usage(digits: Path) -> None:
     (digits / TEST_LABELS).unlink()
-    with pytest.raises(UsageError, match=f"{TEST} but no {TEST_LABELS}"):
+    with pytest.raises(UsageError, match=f"{TEST} but lacks {TEST_LABELS}"):
         open_source(str(digits)).list()
 
 
@@ -247,7 +247,7 @@ def test_a_bomb_is_refused_and_unpacked_no_further_than_announced(
     said, grown_mib = done.stdout.splitlines()
     assert said.startswith("UsageError"), done.stderr
     assert name in said
-    assert "whole" in said
+    assert "complete" in said
     assert int(grown_mib) < 64
 
 

@@ -45,7 +45,7 @@ def test_copies_have_no_name_and_go_when_nobody_reads_them() -> None:
         os.fstat(number)
 
 
-@pytest.mark.parametrize(("said", "why"), [(5, "more in it than 5"), (20_000, "ends after 10,240 of 20,000")])
+@pytest.mark.parametrize(("said", "why"), [(5, "larger than 5"), (20_000, "ends after 10,240 of 20,000")])
 def test_a_file_of_another_length_than_said_is_refused(said: int, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Copies().add(io.BytesIO(DATA), said, "a")
@@ -53,7 +53,7 @@ def test_a_file_of_another_length_than_said_is_refused(said: int, why: str) -> N
 
 def test_no_more_is_read_than_tells_that_there_is_more() -> None:
     reader = io.BytesIO(bytes(3_000_000))
-    with pytest.raises(ValueError, match="more in it than 1,000,000"):
+    with pytest.raises(ValueError, match="larger than 1,000,000"):
         Copies().add(reader, 1_000_000, "zeros")
     assert reader.tell() == 1_000_001
 

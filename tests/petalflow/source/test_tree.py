@@ -57,7 +57,7 @@ def test_what_is_no_file_is_one_line_and_is_not_waited_for(tmp_path: Path, kind:
         os.mkfifo(odd)
     else:
         odd.symlink_to("/dev/zero")
-    with pytest.raises(UsageError, match=r"rose/odd\.jpg is no file"):
+    with pytest.raises(UsageError, match=r"rose/odd\.jpg is not a file"):
         open_source(source).list()
 
 

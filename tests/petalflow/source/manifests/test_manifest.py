@@ -174,7 +174,7 @@ def test_what_is_plainly_wrong_is_said_before_images_are_looked_at(tmp_path: Pat
 
 def test_classes_of_which_no_image_is_there_are_no_classes(tmp_path: Path) -> None:
     address = write(str(fill(str(tmp_path), "a.jpg")) + "/m.csv", "a.jpg,x", "b.jpg,y")
-    with pytest.raises(UsageError, match=r"1 of 2 rows .*two classes; b\.jpg: .*no such file"):
+    with pytest.raises(UsageError, match=r"1 of 2 images .*two classes; b\.jpg: .*no such file"):
         open_source(address).list()
 
 

@@ -44,7 +44,7 @@ def test_a_multi_label_file_is_rows() -> None:
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ({"boundingBoxAnnotations": []}, "'boundingBoxAnnotations' is no key"),
+        ({"boundingBoxAnnotations": []}, "'boundingBoxAnnotations' is not a key"),
         ({"classificationAnnotation": "daisy"}, "an annotation must look like"),
         ({"classificationAnnotation": {"name": "daisy"}}, "an annotation must look like"),
         ({"classificationAnnotations": {"displayName": "daisy"}}, "an annotation must look like"),

@@ -92,7 +92,7 @@ def decoded(listing: Listing, address: str, split: str) -> list[np.ndarray]:
 
 def test_each_record_is_an_item_with_its_class_and_split(cifar_like: Path) -> None:
     listing = open_source(str(cifar_like)).list()
-    assert (listing.kind, listing.classes, listing.rejects) == ("a TFDS data set", tuple(sorted(NAMES)), ())
+    assert (listing.kind, listing.classes, listing.rejects) == ("a TFDS dataset", tuple(sorted(NAMES)), ())
     train = [item for item in listing.items if item.split == "train"]
     assert [item.label for item in train] == list(NAMES) * 8
     assert [item.address for item in train] == [f"tiny-train.tfrecord-00000-of-00001#{at:02d}" for at in range(24)]
@@ -265,14 +265,14 @@ def write(name: str, data: bytes) -> Callable[[Path], Any]:
     ("damage", "said"),
     [
         (lose_a_shard, "lacks tiny-test.tfrecord-00000-of-00001"),
-        (lose_a_record, "23 records where dataset_info.json announces 24"),
+        (lose_a_record, "23 records where dataset_info.json states 24"),
         (flip_a_bit, "tiny-train.* damaged near byte"),
         (cut_short, "tiny-train.* cut short at byte"),
-        (hold_no_examples, "no tf.train.Example at byte 0"),
+        (hold_no_examples, "not a tf.train.Example at byte 0"),
         (hold_other_features, "a record has 0 values of picture"),
         (other_format, 'array_record files.*file_format="tfrecord"'),
-        (other_splits, "no split train, validation or test; its splits: all"),
-        (climb_out, "would lie outside"),
+        (other_splits, "none of the splits train, validation and test; its splits: all"),
+        (climb_out, "is outside the dataset"),
         (no_template, "dataset_info.json cannot be read"),
         (write("dataset_info.json", b"{"), "dataset_info.json cannot be read"),
         (write("features.json", b"\xff"), "features.json cannot be read"),
@@ -280,9 +280,9 @@ def write(name: str, data: bytes) -> Callable[[Path], Any]:
         (write("kind.labels.txt", b"ant\nzebra\n"), "kind.labels.txt cannot be read"),
         (write("kind.labels.txt", b"ant\nant\nbee\n"), "kind.labels.txt cannot be read"),
         (write("kind.labels.txt", b"ant\n\xff\nbee\n"), "kind.labels.txt cannot be read"),
-        (lambda root: (root / "features.json").unlink(), "has no features.json"),
-        (lambda root: (root / "dataset_info.json").unlink(), "has no dataset_info.json"),
-        (change_features("picture", None), "must have one Image feature.*it has none"),
+        (lambda root: (root / "features.json").unlink(), "lacks features.json"),
+        (lambda root: (root / "dataset_info.json").unlink(), "lacks dataset_info.json"),
+        (change_features("picture", None), "must have one Image feature.*but has none"),
         (change_features("box", {"pythonClassName": "somewhere.Else", "jsonFeature": {"json": "{}"}}), "somewhere"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
@@ -297,5 +297,5 @@ def test_what_is_broken_is_said_in_one_line(copy: Path, damage: Callable[[Path],
 def test_two_labels_are_one_too_many_unless_one_is_named(copy: Path) -> None:
     open_source(str(copy)).check()  # picture and kind are its supervised keys
     change_info(copy, supervisedKeys={})
-    with pytest.raises(UsageError, match=r"must have one ClassLabel feature.*it has 2: kind, meta/coarse"):
+    with pytest.raises(UsageError, match=r"must have one ClassLabel feature.*but has 2: kind, meta/coarse"):
         open_source(str(copy)).check()
