@@ -4,7 +4,7 @@ from petalflow.printable import printable
 
 
 @pytest.mark.parametrize("text", ["daisy/1 (copy).jpg", "größe – 猫　の写真.png", "<b>", "🌼"])
-def test_what_can_be_seen_stays(text: str) -> None:
+def test_visible_characters_stay(text: str) -> None:
     assert printable(text) == text
 
 
@@ -18,5 +18,5 @@ def test_what_can_be_seen_stays(text: str) -> None:
         ("line\u2028end", r"line\u2028end"),
     ],
 )
-def test_what_does_something_instead_is_escaped(text: str, shown: str) -> None:
+def test_control_and_invisible_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown

@@ -23,7 +23,7 @@ def test_a_wider_profile_makes_colours_stronger() -> None:
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_what_is_written_carries_no_profile(form: str) -> None:
+def test_an_encoded_image_carries_no_profile(form: str) -> None:
     prepared = prepare(encode(photo(), form, icc_profile=WIDE))
     assert prepared.rewritten
     assert "icc_profile" not in Image.open(io.BytesIO(prepared.data)).info
@@ -36,7 +36,7 @@ def test_what_is_written_carries_no_profile(form: str) -> None:
     ids=["srgb", "junk", "cut", "of a printer", "of grey"],
 )
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
-def test_a_profile_that_says_nothing_new_lets_a_clean_file_pass(form: str, profile: bytes) -> None:
+def test_an_srgb_profile_lets_a_clean_file_pass(form: str, profile: bytes) -> None:
     data = encode(photo(), form, icc_profile=profile)
     assert prepare(data).data == data
 
@@ -71,7 +71,7 @@ def test_transparency_is_kept_apart_from_colours() -> None:
     assert solid[0] < 75
 
 
-def test_lab_becomes_what_it_means() -> None:
+def test_lab_is_converted_to_the_same_colours() -> None:
     lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
     image = ImageCms.applyTransform(photo(), lab)
     assert image is not None
@@ -132,14 +132,14 @@ def test_every_mode_of_pillow_becomes_the_same_picture(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_what_is_transparent_lies_over_the_background_asked_for(mode: str) -> None:
+def test_transparent_pixels_are_laid_over_the_requested_background(mode: str) -> None:
     image = Image.new(mode, (1, 1), (0,) * len(mode))
     data = encode(image, "PNG")
     assert decode(prepare(data, Rules(background=(10, 20, 30))).data)[0, 0].tolist() == [10, 20, 30]
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_nothing_of_the_files_metadata_is_written(form: str) -> None:
+def test_the_files_metadata_is_not_written(form: str) -> None:
     exif = Image.Exif()
     exif[0x010F] = "maker"
     data = encode(photo().convert("RGBA"), form, exif=exif, dpi=(72, 72))

@@ -16,7 +16,7 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 @given(width=st.integers(1, 300), height=st.integers(1, 300), side_px=st.integers(1, 128))
-def test_the_longer_side_is_as_asked_and_the_shape_is_kept(width: int, height: int, side_px: int) -> None:
+def test_the_longer_side_has_the_requested_size_and_the_shape_is_kept(width: int, height: int, side_px: int) -> None:
     data, media_type = thumbnail(png(np.zeros((height, width), np.uint8)), side_px)
     small = Image.open(io.BytesIO(data))
     assert max(small.size) == side_px
@@ -24,7 +24,7 @@ def test_the_longer_side_is_as_asked_and_the_shape_is_kept(width: int, height: i
     assert media_type == f"image/{sniff(data)}"
 
 
-def test_a_tiny_image_is_enlarged_with_its_pixels_in_sight() -> None:
+def test_a_tiny_image_is_enlarged_without_smoothing() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
     data, media_type = thumbnail(png(pixels), 16)
     assert media_type == "image/png"

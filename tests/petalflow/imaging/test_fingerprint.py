@@ -16,7 +16,7 @@ def told_by(folder: Path) -> str:
     return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
-def test_a_change_of_the_sources_changes_it_and_nothing_else_does(tmp_path: Path) -> None:
+def test_only_a_change_of_the_code_changes_the_fingerprint(tmp_path: Path) -> None:
     package = tmp_path / "petalflow" / "imaging"
     shutil.copytree(Path(petalflow.imaging.__file__).parent, package)
     shutil.copy(Path(petalflow.__file__), package.parent)
@@ -26,6 +26,6 @@ def test_a_change_of_the_sources_changes_it_and_nothing_else_does(tmp_path: Path
     assert told_by(tmp_path) != f"{fingerprint()}\n"
 
 
-def test_it_covers_what_decodes_and_encodes() -> None:
+def test_the_fingerprint_covers_the_libraries_that_decode_and_encode() -> None:
     assert versions()["pillow"] == PIL.__version__
     assert all(versions()[name] for name in ("jpg", "zlib", "webp", "littlecms2"))

@@ -152,7 +152,7 @@ def test_a_phones_photo_with_a_preview_is_one_image() -> None:
 
 
 @pytest.mark.parametrize(("form", "expected"), [("JPEG", "jpeg"), ("PNG", "png"), ("WEBP", "jpeg"), ("TIFF", "png")])
-def test_the_shorter_side_is_made_what_is_asked(form: str, expected: str) -> None:
+def test_the_shorter_side_is_reduced_to_the_requested_size(form: str, expected: str) -> None:
     image = photo(120, 90).resize((1200, 900), Image.Resampling.BICUBIC)
     prepared = prepare(encode(image, form), Rules(resize_px=90))
     assert (prepared.width_px, prepared.height_px, prepared.format) == (120, 90, expected)
@@ -166,7 +166,7 @@ def test_nothing_is_enlarged(resize_px: int) -> None:
     assert prepare(data, Rules(resize_px=resize_px)).data == data
 
 
-def test_what_lies_on_its_side_is_turned_and_resized() -> None:
+def test_an_image_on_its_side_is_turned_and_resized() -> None:
     prepared = prepare(oriented("JPEG", 6), Rules(resize_px=16))
     assert (prepared.width_px, prepared.height_px) == (16, 24)
 
@@ -190,7 +190,7 @@ def test_a_format_is_known_by_its_bytes(written: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "data", [b"", b"\xff\xd8", b"\x89PNG", b"RIFF\x00\x00\x00\x00WAVE", b"hello", b"II*", b"GIF88a"]
 )
-def test_what_only_begins_like_an_image_is_other(data: bytes) -> None:
+def test_data_that_only_begins_like_an_image_is_other(data: bytes) -> None:
     assert sniff(data) == "other"
 
 

@@ -119,7 +119,7 @@ def test_clean_files_pass_and_are_the_same_pixels(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_all_others_are_written_anew_and_look_the_same(name: str) -> None:
+def test_all_others_are_encoded_again_and_look_the_same(name: str) -> None:
     assert prepare(OTHERS[name]).rewritten
     assert difference(OTHERS[name]) <= _TOLERANCE
 
@@ -158,7 +158,7 @@ ODD_PNGS = {
 
 
 @pytest.mark.parametrize("data", [*ODD_JPEGS.values(), *ODD_PNGS.values()], ids=[*ODD_JPEGS, *ODD_PNGS])
-def test_what_only_pillow_forgives_does_not_pass(data: bytes) -> None:
+def test_files_that_only_pillow_tolerates_do_not_pass(data: bytes) -> None:
     prepared = outcome(data, Rules(jpeg_quality=100))
     if isinstance(prepared, Rejected):
         assert prepared.reason == "unreadable"
@@ -191,7 +191,7 @@ def damaged(draw: st.DrawFn, files: list[bytes]) -> bytes:
 
 @hypothesis.settings(max_examples=400, derandomize=True, suppress_health_check=list(hypothesis.HealthCheck))
 @hypothesis.given(damaged([*JPEGS.values(), *PNGS.values(), EXIF_6]))
-def test_whatever_is_left_of_a_damaged_file_tensorflow_sees_as_pillow_does(data: bytes) -> None:
+def test_tensorflow_decodes_a_damaged_file_that_passes_as_pillow_does(data: bytes) -> None:
     if isinstance(outcome(data), Rejected):
         return
     # Noise that damage makes is not what a quality of 95 is for.

@@ -55,13 +55,13 @@ def test_every_orientation_is_turned_upright(form: str, tolerance: float, orient
 
 
 @pytest.mark.parametrize("orientation", [0, 9, 200])
-def test_an_orientation_that_means_nothing_is_ignored(orientation: int) -> None:
+def test_an_invalid_orientation_is_ignored(orientation: int) -> None:
     data = oriented("JPEG", orientation)
     assert prepare(data).data == data
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF", "WEBP"])
-def test_what_is_transparent_lies_over_white(form: str) -> None:
+def test_transparent_pixels_are_laid_over_white(form: str) -> None:
     rgba = np.zeros((2, 3, 4), np.uint8)
     rgba[:, :, 0] = 200  # red
     rgba[:, :, 3] = [0, 128, 255]
@@ -128,14 +128,14 @@ def test_1_bit_becomes_black_and_white(form: str) -> None:
 
 
 @pytest.mark.parametrize(("form", "expected"), [("WEBP", "jpeg"), ("BMP", "png"), ("TIFF", "png"), ("PPM", "png")])
-def test_what_was_lossy_stays_lossy_and_the_rest_lossless(form: str, expected: str) -> None:
+def test_lossy_images_stay_lossy_and_the_rest_lossless(form: str, expected: str) -> None:
     prepared = prepare(encode(photo(), form))
     assert (prepared.format, sniff(prepared.data), prepared.rewritten) == (expected, expected, True)
     if expected == "png":
         np.testing.assert_array_equal(decode(prepared.data), np.asarray(photo(), np.int16))
 
 
-def test_of_several_frames_the_first_counts() -> None:
+def test_of_several_frames_the_first_is_used() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert decode(prepare(data).data)[0, 0].tolist() == [255, 0, 0]
@@ -152,7 +152,7 @@ def test_an_empty_file_is_refused_as_empty() -> None:
 
 
 @pytest.mark.parametrize("data", [b"not an image\n", b"\x00" * 100, b"\xff\xd8\xff", b"%PDF-1.4"])
-def test_what_is_no_image_is_refused_as_none(data: bytes) -> None:
+def test_a_file_that_is_not_an_image_is_refused_as_such(data: bytes) -> None:
     assert reason(data) == "not_an_image"
 
 
@@ -183,7 +183,7 @@ def test_a_bomb_is_refused_before_it_is_decoded() -> None:
     assert reason(bare_png(50_000, 50_000, 8, 2, b"")) == "too_many_pixels"
 
 
-def test_whatever_pillow_raises_is_a_refusal() -> None:
+def test_any_error_of_pillow_is_a_rejection() -> None:
     # Text of more than a mebibyte is a ValueError to Pillow, and after the pixels it comes while they are loaded.
     data, end = CLEAN["png"][:-12], CLEAN["png"][-12:]
     assert reason(data + png_chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(2 << 20))) + end) == "unreadable"
@@ -227,7 +227,7 @@ def test_every_messy_file_is_prepared_or_refused(shared_data: Path) -> None:
         assert image.getexif().get(ExifTags.Base.Orientation, 1) == 1, path.name
 
 
-def test_what_pillow_fails_on_is_refused_and_nothing_else(shared_data: Path) -> None:
+def test_only_files_on_which_pillow_fails_are_refused(shared_data: Path) -> None:
     table = (shared_data / "messy" / "TABLE.md").read_text()
     rows = re.findall(r"^\| (\S+\.\w+) \|[^|]*\|[^|]*\| ([^|]*)", table, re.MULTILINE)
     failing = {name for name, pillow in rows if "FAILS" in pillow}
@@ -257,14 +257,14 @@ def test_grey_counts_for_all_three(width: int) -> None:
     assert means(grey) == means(grey.convert("RGB"))
 
 
-def test_an_image_is_measured_the_same_whether_it_passes_or_is_written_anew() -> None:
+def test_an_image_is_measured_the_same_whether_it_passes_or_is_encoded_again() -> None:
     as_it_is, turned = prepare(oriented("JPEG", 1)), prepare(oriented("JPEG", 6))
     assert not as_it_is.rewritten
     assert turned.rewritten
     assert turned.means == as_it_is.means
 
 
-def test_what_is_transparent_is_measured_over_the_background() -> None:
+def test_transparent_pixels_are_measured_over_the_background() -> None:
     data = encode(Image.new("RGBA", (4, 4), (200, 0, 0, 0)), "PNG")
     assert prepare(data).means == (255, 255, 255)
 

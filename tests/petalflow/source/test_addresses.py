@@ -64,7 +64,7 @@ def test_the_latest_is_the_newest_that_is_not_after_today(
 
 
 @given(days, formats)
-def test_another_day_is_another_place(day: date, format_: str) -> None:
+def test_another_day_is_another_address(day: date, format_: str) -> None:
     def place(of: date) -> str:
         return resolve(f"gs://b/{{date:{format_}}}", noon(of), "UTC")
 
@@ -111,7 +111,7 @@ def test_a_folder_that_holds_a_month_twice_must_agree_with_itself(tmp_path: Path
     assert resolve(f"{tmp_path}/{{latest:%Y-%m/%m.%d}}", SUNDAY, "UTC") == f"{tmp_path}/2026-10/10.30"
 
 
-def test_no_folder_to_be_the_latest_is_one_line_with_what_is_there(place: str) -> None:
+def test_without_a_latest_folder_the_error_lists_those_that_exist(place: str) -> None:
     fill(place, "2026-11-23", "a", "b", "old")
     with pytest.raises(NoMatch) as failure:
         resolve(f"{place}/week-{{latest}}", SUNDAY, "UTC")
@@ -145,7 +145,7 @@ def test_no_folder_to_be_the_latest_is_one_line_with_what_is_there(place: str) -
         ("s3://photos-{latest}", r"in the name of its bucket"),
     ],
 )
-def test_an_address_that_is_written_wrong_is_one_line(address: str, said: str) -> None:
+def test_an_invalid_address_is_an_error_of_one_line(address: str, said: str) -> None:
     looks: tuple[Callable[[SourcePattern], object], ...] = (
         lambda pattern: pattern.is_dated,
         lambda pattern: pattern.is_daily,
@@ -159,7 +159,7 @@ def test_an_address_that_is_written_wrong_is_one_line(address: str, said: str) -
         assert "\n" not in str(failure.value)
 
 
-def test_a_day_before_its_month_is_no_gap_where_nothing_is_looked_for() -> None:
+def test_a_day_may_come_before_its_month_if_nothing_is_searched() -> None:
     assert resolve("/{date:%d/%m/%Y}", SUNDAY, "UTC") == "/22/11/2026"
 
 
@@ -177,19 +177,21 @@ def test_a_day_before_its_month_is_no_gap_where_nothing_is_looked_for() -> None:
         ("gs://bucket/photos/", "gs://bucket/photos/", False, False),
     ],
 )
-def test_the_folder_that_is_there_whatever_the_date(address: str, folder: str, dated: bool, daily: bool) -> None:
+def test_the_fixed_part_of_an_address_does_not_depend_on_the_date(
+    address: str, folder: str, dated: bool, daily: bool
+) -> None:
     pattern = SourcePattern(address)
     assert (pattern.fixed_part.address, pattern.is_dated, pattern.is_daily) == (folder, dated, daily)
 
 
 @given(st.text(st.characters(codec="utf-8")))
-def test_any_name_can_be_written(name: str) -> None:
+def test_any_name_can_be_written_with_doubled_braces(name: str) -> None:
     written = f"/photos/{name}".replace("{", "{{").replace("}", "}}")
     assert not SourcePattern(written).is_dated
     assert resolve(written, SUNDAY, "UTC") == f"/photos/{name}"
 
 
-def test_what_has_the_date_may_be_a_file(place: str) -> None:
+def test_a_file_may_carry_the_date(place: str) -> None:
     for name in ("2026-11-20.zip", "2026-11-21.tar", "2026-11-21.zip", "2026-11-23.zip", "weeks/2026/47.csv"):
         storage.write_bytes(storage.join(place, name), b"it")
     assert resolve(f"{place}/{{latest}}.zip", SUNDAY, "UTC") == f"{place}/2026-11-21.zip"
@@ -202,11 +204,11 @@ def test_what_has_the_date_may_be_a_file(place: str) -> None:
 
 
 @given(st.text(min_size=1), st.text("0123456789abcdef", min_size=1))
-def test_what_is_pinned_comes_apart_again(address: str, fingerprint: str) -> None:
+def test_a_pinned_source_can_be_taken_apart(address: str, fingerprint: str) -> None:
     assert unpin(pin(address, fingerprint)) == (address, fingerprint)
 
 
 @pytest.mark.parametrize("text", ["", "/photos", "@sha256:f00d", "/photos@sha256:"])
-def test_what_is_not_pinned_is_refused(text: str) -> None:
+def test_a_source_that_is_not_pinned_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="has no fingerprint"):
         unpin(text)

@@ -41,7 +41,7 @@ def test_class_names_need_not_be_ascii(place: str) -> None:
     ]
 
 
-def test_a_file_name_that_is_no_text_never_ends_in_a_traceback(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_utf_8_never_ends_in_a_traceback(tmp_path: Path) -> None:
     fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
     try:
         Path(os.fsdecode(os.fsencode(tmp_path / "daisy") + b"/caf\xe9.jpg")).write_bytes(b"x")
@@ -71,14 +71,14 @@ def test_split_folders_give_the_split(tmp_path: Path, folder: str, split: str) -
     assert listing.items == (item(names[0], "daisy", split), item(names[1], "rose", split))
 
 
-def test_all_top_folders_must_be_splits_or_none_is(tmp_path: Path) -> None:
+def test_top_folders_are_splits_only_if_all_are(tmp_path: Path) -> None:
     listing = open_source(fill(str(tmp_path), "train/a.jpg", "bus/b.jpg")).list()
     assert listing.classes == ("bus", "train")
     assert {item.split for item in listing.items} == {None}
 
 
 @pytest.mark.parametrize("other", ["unlabeled/c.jpg", "daisy/c.jpg"])
-def test_split_folders_beside_others_are_not_taken_for_classes(place: str, other: str) -> None:
+def test_split_folders_beside_others_are_refused(place: str, other: str) -> None:
     source = fill(place, "train/daisy/a.jpg", "train/rose/b.jpg", "Test/rose/b.jpg", other)
     for look in (Source.check, Source.list):
         with pytest.raises(UsageError, match=r"splits \(Test, train\) beside others"):
@@ -97,7 +97,7 @@ def test_a_linked_class_folder_is_a_class_folder(tmp_path: Path) -> None:
     assert [item.address for item in listing.items] == ["daisy/b.jpg", "rose/c.jpg", "tulip/a.jpg"]
 
 
-def test_a_link_to_nowhere_is_one_line_that_names_it(tmp_path: Path) -> None:
+def test_a_broken_link_is_an_error_of_one_line_that_names_it(tmp_path: Path) -> None:
     fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
     (tmp_path / "rose" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     with pytest.raises(UsageError, match=r"gone\.jpg"):
@@ -125,7 +125,7 @@ def test_the_fingerprint_follows_content_name_and_class_and_nothing_else(tmp_pat
     assert len(seen) == 5
 
 
-def test_the_fingerprint_is_the_same_wherever_the_source_lies(tmp_path: Path, place: str) -> None:
+def test_the_fingerprint_does_not_depend_on_the_storage(tmp_path: Path, place: str) -> None:
     names = ["daisy/ä.jpg", "rose/b.jpg"]
     assert (
         open_source(fill(place, *names)).list().fingerprint
@@ -144,13 +144,13 @@ def test_the_fingerprint_is_the_same_wherever_the_source_lies(tmp_path: Path, pl
         ["train/a.jpg", "test/b.jpg"],
     ],
 )
-def test_fewer_than_two_classes_are_wrong_usage(place: str, names: list[str]) -> None:
+def test_fewer_than_two_classes_are_a_usage_error(place: str, names: list[str]) -> None:
     with pytest.raises(UsageError, match="class"):
         open_source(fill(place, *names)).list()
 
 
 @pytest.mark.parametrize("names", [[], ["daisy/.DS_Store"], ["train/notes.txt"]], ids=["none", "hidden", "no class"])
-def test_class_folders_without_images_are_wrong_usage(tmp_path: Path, names: list[str]) -> None:
+def test_class_folders_without_images_are_a_usage_error(tmp_path: Path, names: list[str]) -> None:
     top = "train/" if names == ["train/notes.txt"] else ""
     for name in ("daisy", "rose"):
         (tmp_path / f"{top}{name}").mkdir(parents=True)
@@ -194,16 +194,16 @@ def test_folders_can_give_the_split_and_the_group(tmp_path: Path) -> None:
         ([".DS_Store"], "there are no files"),
     ],
 )
-def test_names_that_tell_no_two_classes_are_wrong_usage(tmp_path: Path, names: list[str], said: str) -> None:
+def test_names_of_fewer_than_two_classes_are_a_usage_error(tmp_path: Path, names: list[str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         open_source(fill(str(tmp_path), *names), by("{label}.*.jpg")).list()
 
 
-def test_an_empty_folder_is_seen_before_work_starts(tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused_before_work_starts(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no files"):
         open_source(str(tmp_path), by("{label}.*")).check()
 
 
-def test_a_class_that_differs_by_case_is_wrong_usage(tmp_path: Path) -> None:
+def test_classes_that_differ_by_case_are_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Cat and cat differ only by case"):
         open_source(fill(str(tmp_path), "cat.1.jpg", "Cat.2.jpg"), by("{label}.*")).list()

@@ -84,7 +84,7 @@ def test_the_same_pixels_in_another_shape_are_another_image(tmp_path: Path, writ
 @pytest.mark.parametrize(
     ("shape", "labels", "said"), [((2, 3, 3), [1, 1], "fewer than two"), ((2, 0, 3), [0, 1], "3×0 pixels")]
 )
-def test_one_class_or_nothing_in_the_images_is_wrong_usage(
+def test_one_class_or_empty_images_are_a_usage_error(
     tmp_path: Path, write_idx: Callable[..., None], shape: tuple[int, ...], labels: list[int], said: str
 ) -> None:
     write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros(shape, np.uint8))
@@ -93,20 +93,20 @@ def test_one_class_or_nothing_in_the_images_is_wrong_usage(
         open_source(str(tmp_path)).list()
 
 
-def test_names_of_classes_come_from_labels_txt(digits: Path) -> None:
+def test_class_names_come_from_labels_txt(digits: Path) -> None:
     (digits / "labels.txt").write_text("T-shirt/top\nübermantel\nboot\n")
     listing = open_source(str(digits)).list()
     assert labels_of(listing, "test") == ["boot", "übermantel", "T-shirt/top"]
     assert listing.ignored == ()
 
 
-def test_too_few_names_of_classes_are_wrong_usage(digits: Path) -> None:
+def test_too_few_class_names_are_a_usage_error(digits: Path) -> None:
     (digits / "labels.txt").write_text("shirt\ncoat\n")
     with pytest.raises(UsageError, match=r"names 2 classes but a label is 2"):
         open_source(str(digits)).list()
 
 
-def test_names_that_no_label_uses_are_no_classes(digits: Path) -> None:
+def test_class_names_that_no_label_uses_are_ignored(digits: Path) -> None:
     (digits / "labels.txt").write_text("shirt\ncoat\nboot\nbag\n")
     assert open_source(str(digits)).list().classes == ("boot", "coat", "shirt")
 
@@ -123,13 +123,13 @@ def test_a_class_name_with_a_line_separator_is_refused_and_shifts_no_labels(digi
         open_source(str(digits)).list()
 
 
-def test_one_name_for_two_classes_is_wrong_usage(digits: Path) -> None:
+def test_one_name_for_two_classes_is_a_usage_error(digits: Path) -> None:
     (digits / "labels.txt").write_text("shirt\ncoat\nshirt\n")
     with pytest.raises(UsageError, match=r"labels\.txt names shirt more than once"):
         open_source(str(digits)).list()
 
 
-def test_names_of_classes_that_are_no_utf_8_are_wrong_usage(digits: Path) -> None:
+def test_class_names_that_are_not_utf_8_are_a_usage_error(digits: Path) -> None:
     (digits / "labels.txt").write_bytes("shirt\nübermantel\nboot\n".encode("latin-1"))
     with pytest.raises(UsageError, match=r"labels\.txt"):
         open_source(str(digits)).list()
@@ -159,13 +159,13 @@ def test_the_fingerprint_follows_pixels_and_labels_but_not_compression(
     assert len({first, relabelled, open_source(str(digits)).list().fingerprint}) == 3
 
 
-def test_images_without_labels_are_wrong_usage(digits: Path) -> None:
+def test_images_without_labels_are_a_usage_error(digits: Path) -> None:
     (digits / TEST_LABELS).unlink()
     with pytest.raises(UsageError, match=f"{TEST} but lacks {TEST_LABELS}"):
         open_source(str(digits)).list()
 
 
-def test_more_labels_than_images_are_wrong_usage(digits: Path, write_idx: Callable[..., None]) -> None:
+def test_more_labels_than_images_are_a_usage_error(digits: Path, write_idx: Callable[..., None]) -> None:
     write_idx(digits / TEST_LABELS, np.zeros(4, np.uint8))
     with pytest.raises(UsageError, match=r"3 images but .* 4 labels"):
         open_source(str(digits)).list()
@@ -174,7 +174,7 @@ def test_more_labels_than_images_are_wrong_usage(digits: Path, write_idx: Callab
 @pytest.mark.parametrize("name", [TRAIN, TRAIN_LABELS])
 @pytest.mark.parametrize("compressed", [True, False])
 @pytest.mark.parametrize("left", [0, 3, 6, 15, -1])
-def test_a_file_cut_short_is_wrong_usage_and_named(digits: Path, name: str, left: int, compressed: bool) -> None:
+def test_a_truncated_file_is_a_usage_error_that_names_it(digits: Path, name: str, left: int, compressed: bool) -> None:
     data = (digits / name).read_bytes()
     cut = data[:left] if compressed else gzip.decompress(data)[:left]
     (digits / name).write_bytes(cut)
@@ -187,7 +187,7 @@ def test_a_file_cut_short_is_wrong_usage_and_named(digits: Path, name: str, left
     [struct.pack(">HBBI", 0, 13, 1, 3), struct.pack(">HBB3I", 0, 8, 3, 1, 1, 3), b"PK\x03\x04 a zip archive"],
     ids=["floats", "images", "another format"],
 )
-def test_another_kind_of_file_is_wrong_usage(tmp_path: Path, header: bytes) -> None:
+def test_another_kind_of_file_is_a_usage_error(tmp_path: Path, header: bytes) -> None:
     (tmp_path / "labels").write_bytes(header + bytes(3))
     with pytest.raises(UsageError, match="labels"):
         read_idx(str(tmp_path / "labels"), dimensions=1)
@@ -197,7 +197,7 @@ WHOLE = gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 6, 5, 4) + pixels(6).tobyte
 
 
 @given(place=st.integers(0, len(WHOLE) - 1), bit=st.integers(0, 7))
-def test_a_flipped_bit_is_wrong_usage_or_harmless(
+def test_a_flipped_bit_is_a_usage_error_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, place: int, bit: int
 ) -> None:
     damaged = bytearray(WHOLE)
@@ -227,7 +227,7 @@ def bomb(announced: tuple[int, ...], held: int) -> bytes:
     ],
     ids=["more pixels", "fewer pixels", "more labels", "fewer labels"],
 )
-def test_a_bomb_is_refused_and_unpacked_no_further_than_announced(
+def test_a_bomb_is_refused_and_unpacked_no_further_than_its_header_states(
     digits: Path, name: str, data: bytes, run_python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     (digits / name).write_bytes(data)
@@ -251,7 +251,7 @@ def test_a_bomb_is_refused_and_unpacked_no_further_than_announced(
     assert int(grown_mib) < 64
 
 
-def test_they_are_read_wherever_they_are(digits: Path, place: str) -> None:
+def test_idx_files_are_read_from_any_storage(digits: Path, place: str) -> None:
     for name in (TEST, TEST_LABELS):  # one pair gzipped, the other not
         (digits / name.removesuffix(".gz")).write_bytes(gzip.decompress((digits / name).read_bytes()))
         (digits / name).unlink()
@@ -263,7 +263,7 @@ def test_they_are_read_wherever_they_are(digits: Path, place: str) -> None:
     np.testing.assert_array_equal(shown, [*pixels(3, seed=1), *pixels(12)])
 
 
-def test_fashion_mnist_is_listed_whole(shared_data: Path) -> None:
+def test_all_of_fashion_mnist_is_listed(shared_data: Path) -> None:
     address = str(shared_data / "fashion-mnist")
     listing = open_source(address).list()
     assert len(listing.items) == 70_000

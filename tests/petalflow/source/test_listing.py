@@ -50,7 +50,7 @@ def test_the_fingerprint_changes_with_any_change_of_any_image(
 
 
 @given(listings, items)
-def test_the_fingerprint_changes_when_an_image_comes_or_goes(listing: Listing, item: Item) -> None:
+def test_the_fingerprint_changes_when_an_image_is_added_or_removed(listing: Listing, item: Item) -> None:
     assert replace(listing, items=(*listing.items, item)).fingerprint != listing.fingerprint
     assert replace(listing, items=listing.items[1:]).fingerprint != listing.fingerprint
 
@@ -68,7 +68,7 @@ def test_the_classes_are_each_label_once_and_sorted(listing: Listing) -> None:
 
 
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_a_class_of_which_every_image_is_refused_is_a_class(multi_label: bool) -> None:
+def test_a_class_whose_images_are_all_rejected_is_a_class(multi_label: bool) -> None:
     items = (Item("a", ("cat",), "0" * 64, 1),)
     rejects = (Reject("b", "dog|eel", "missing", "it is not there"), Reject("c", "", "no_label", "it has no label"))
     classes = Listing("a manifest", items, rejects=rejects, multi_label=multi_label).classes
@@ -78,10 +78,10 @@ def test_a_class_of_which_every_image_is_refused_is_a_class(multi_label: bool) -
 @pytest.mark.parametrize(
     "names", [("a", "A"), ("daisy ", "rose"), (" lead", "x"), ("caf\u00e9", "cafe\u0301"), ("a\nb",), (" ",)]
 )
-def test_names_of_classes_that_cannot_be_told_apart_are_wrong_usage(names: tuple[str, ...]) -> None:
+def test_class_names_that_are_not_distinct_are_a_usage_error(names: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match=r"class|name"):
         check_classes(names)
 
 
-def test_names_of_classes_may_have_blanks_and_letters_of_any_script() -> None:
+def test_class_names_may_have_blanks_and_letters_of_any_script() -> None:
     check_classes(("tiger lily", "lily", "glöckchen", "睡蓮"))

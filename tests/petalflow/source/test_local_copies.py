@@ -13,7 +13,7 @@ from petalflow.storage import File
 DATA = bytes(range(256)) * 40
 
 
-def test_any_part_of_a_file_is_read_wherever_it_is(place: str) -> None:
+def test_any_part_of_a_file_is_read_from_any_storage(place: str) -> None:
     for name, data in {"a": DATA, "b": DATA[::-1], "empty": b""}.items():
         storage.write_bytes(storage.join(place, name), data)
     files = Files(place)
@@ -25,14 +25,14 @@ def test_any_part_of_a_file_is_read_wherever_it_is(place: str) -> None:
     assert (first.read(10239, 5), first.read(10240, 5), empty.read(0, 5)) == (DATA[-1:], b"", b"")
 
 
-def test_a_file_is_fetched_once_however_many_ask(place: str) -> None:
+def test_a_file_is_fetched_once_for_many_threads(place: str) -> None:
     storage.write_bytes(storage.join(place, "a"), DATA)
     files = Files(place)
     with ThreadPoolExecutor(8) as pool:
         assert len({id(one) for one in pool.map(files.open, [File("a", len(DATA))] * 64)}) == 1
 
 
-def test_copies_have_no_name_and_go_when_nobody_reads_them() -> None:
+def test_copies_have_no_name_and_vanish_with_their_last_reader() -> None:
     copies = Copies()
     copy = copies.add(io.BytesIO(DATA), len(DATA), "a")
     del copies
@@ -46,18 +46,18 @@ def test_copies_have_no_name_and_go_when_nobody_reads_them() -> None:
 
 
 @pytest.mark.parametrize(("said", "why"), [(5, "larger than 5"), (20_000, "ends after 10,240 of 20,000")])
-def test_a_file_of_another_length_than_said_is_refused(said: int, why: str) -> None:
+def test_a_file_of_an_unexpected_size_is_refused(said: int, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         Copies().add(io.BytesIO(DATA), said, "a")
 
 
-def test_no_more_is_read_than_tells_that_there_is_more() -> None:
+def test_at_most_one_byte_too_many_is_read() -> None:
     reader = io.BytesIO(bytes(3_000_000))
     with pytest.raises(ValueError, match="larger than 1,000,000"):
         Copies().add(reader, 1_000_000, "zeros")
     assert reader.tell() == 1_000_001
 
 
-def test_what_has_no_room_is_said_before_it_is_copied() -> None:
+def test_a_full_disk_is_reported_before_copying() -> None:
     with pytest.raises(UsageError, match=r"no room for a copy of big\.gz .*TMPDIR"):
         Copies().add(io.BytesIO(DATA), 1 << 60, "big.gz")

@@ -10,24 +10,24 @@ from petalflow.errors import UsageError
 from petalflow.source import Source, SourceOptions, open_source
 
 
-def test_a_source_that_is_not_there_is_wrong_usage(place: str) -> None:
+def test_a_missing_source_is_a_usage_error(place: str) -> None:
     for look in (Source.check, Source.list):
         with pytest.raises(UsageError, match="does not exist"):
             look(open_source(storage.join(place, "nowhere")))
 
 
-def test_an_empty_folder_is_wrong_usage(tmp_path: Path) -> None:
+def test_an_empty_folder_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no class folders"):
         open_source(str(tmp_path)).check()
 
 
-def test_a_file_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_file_of_unknown_form_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(b"x")
     with pytest.raises(UsageError, match=r"photo\.jpg"):
         open_source(str(tmp_path / "photo.jpg")).check()
 
 
-def test_class_folders_and_idx_files_are_told_apart(
+def test_class_folders_and_idx_files_are_distinguished(
     tmp_path: Path, make_flowers: Callable[..., Path], write_idx: Callable[..., None]
 ) -> None:
     flowers = make_flowers(tmp_path / "flowers", each=1)
@@ -38,14 +38,14 @@ def test_class_folders_and_idx_files_are_told_apart(
     assert open_source(str(tmp_path / "digits")).list().kind == "IDX files"
 
 
-def test_a_look_reads_no_images(tmp_path: Path) -> None:
+def test_a_check_reads_no_images(tmp_path: Path) -> None:
     for name in ("daisy", "rose"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "gone.jpg").symlink_to(tmp_path / "nowhere")  # cannot be read
     open_source(str(tmp_path)).check()
 
 
-def test_what_a_reader_gives_has_the_hash_of_the_listing(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
+def test_a_reader_returns_bytes_with_the_listed_hash(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
     source = str(make_flowers(tmp_path / "flowers", each=2))
     read = open_source(source).reader()
     listing = open_source(source).list()
@@ -60,7 +60,7 @@ def test_the_real_flowers_are_five_classes_of_320(shared_data: Path) -> None:
     assert listing.ignored == ("LICENSE.txt",)
 
 
-def test_a_pattern_for_names_is_not_for_sources_that_say_their_classes(tmp_path: Path) -> None:
+def test_a_label_pattern_is_refused_for_a_source_that_states_its_classes(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text("image,label\na.jpg,cat\nb.jpg,dog\n")
     for look in (Source.check, Source.list):
         with pytest.raises(UsageError, match=r"remove convert\.label_pattern"):

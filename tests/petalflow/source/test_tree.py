@@ -37,7 +37,7 @@ def unprivileged_code(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize("closed", ["", "rose", "rose/b.jpg"], ids=["source", "class", "file"])
-def test_what_may_not_be_read_is_one_line_that_names_it(
+def test_a_file_without_read_permission_is_an_error_of_one_line_that_names_it(
     tmp_path, run_python, unprivileged_code: str, closed: str
 ) -> None:
     source = Path(fill(str(tmp_path / "photos"), "daisy/a.jpg", "rose/b.jpg"))
@@ -50,7 +50,7 @@ def test_what_may_not_be_read_is_one_line_that_names_it(
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
-def test_what_is_no_file_is_one_line_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+def test_a_device_or_pipe_is_an_error_of_one_line_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
     odd = tmp_path / "rose" / "odd.jpg"
     if kind == "pipe":
@@ -80,19 +80,19 @@ def test_long_names_and_names_with_newlines_are_names(tmp_path: Path) -> None:
     assert [read(item).decode() for item in listing.items] == names
 
 
-def test_class_folders_that_differ_by_case_are_wrong_usage(tmp_path: Path) -> None:
+def test_class_folders_that_differ_by_case_are_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="Rose and rose differ only by case"):
         open_source(fill(str(tmp_path), "Rose/a.jpg", "rose/b.jpg")).list()
 
 
-def test_class_folders_one_level_further_down_are_named(tmp_path: Path) -> None:
+def test_the_error_suggests_class_folders_one_level_further_down(tmp_path: Path) -> None:
     source = fill(str(tmp_path), "flowers/daisy/a.jpg", "flowers/rose/b.jpg", "LICENSE")
     with pytest.raises(UsageError, match=rf"only flowers holds files\); did you mean {source}/flowers\?"):
         open_source(source).check()
 
 
 @pytest.mark.parametrize("change", ["other", "gone", "folder"])
-def test_a_file_that_changes_after_it_was_listed_is_said_to(tmp_path: Path, change: str) -> None:
+def test_a_file_that_changes_after_it_was_listed_is_refused(tmp_path: Path, change: str) -> None:
     source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
     item = open_source(source).list().items[0]
     (tmp_path / item.address).unlink()

@@ -63,7 +63,7 @@ with storage.building(sys.argv[1]) as folder:
 """
 
 
-def test_what_a_killed_attempt_left_is_cleared(tmp_path: Path) -> None:
+def test_the_remains_of_a_killed_attempt_are_cleared_away(tmp_path: Path) -> None:
     out = tmp_path / "out"
     attempt = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -79,7 +79,7 @@ def test_what_a_killed_attempt_left_is_cleared(tmp_path: Path) -> None:
     assert sorted(files_in(out)) == ["a.bin", MARKER, "deep/ü.bin"]
 
 
-def test_two_at_once_do_not_take_a_folder_from_each_other(tmp_path: Path) -> None:
+def test_two_processes_cannot_build_the_same_folder(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with storage.building(out) as folder:
         (folder / "a.bin").write_bytes(b"first")
@@ -89,7 +89,7 @@ def test_two_at_once_do_not_take_a_folder_from_each_other(tmp_path: Path) -> Non
     assert files_in(out)["a.bin"] == b"first"
 
 
-def test_an_empty_folder_that_is_there_is_used(tmp_path: Path) -> None:
+def test_an_existing_empty_folder_is_used(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     assert storage.is_complete(build(tmp_path / "out"))
 
@@ -99,7 +99,7 @@ def test_an_empty_folder_that_is_there_is_used(tmp_path: Path) -> None:
     [{"notes.txt": b"mine"}, {".hidden": b""}, {MARKER: b'{"status": "done"}', "thesis.txt": b"the only copy"}],
     ids=["a file", "a hidden file", "a marker of another program"],
 )
-def test_what_is_not_ours_is_never_touched(tmp_path: Path, theirs: dict[str, bytes]) -> None:
+def test_the_files_of_others_are_never_touched(tmp_path: Path, theirs: dict[str, bytes]) -> None:
     for name, data in theirs.items():
         (tmp_path / name).write_bytes(data)
     with pytest.raises(UsageError, match="already holds something"):
@@ -119,7 +119,7 @@ def test_a_finished_folder_that_lost_a_file_is_made_again(tmp_path: Path) -> Non
     assert storage.is_complete(build(tmp_path / "out"))
 
 
-def test_a_file_in_the_way_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_file_in_the_way_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     for out in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(UnusableOutput, match=r"is a file; choose a folder|cannot be written"):
@@ -146,7 +146,7 @@ def test_a_damaged_marker_is_noticed(tmp_path: Path, marker: bytes) -> None:
         storage.check_complete(out, "dataset")
 
 
-def test_a_folder_that_is_not_there_is_not_complete(tmp_path: Path) -> None:
+def test_a_missing_folder_is_not_complete(tmp_path: Path) -> None:
     with pytest.raises(PetalflowError, match="nowhere is not a complete model"):
         storage.check_complete(tmp_path / "nowhere", "model")
 

@@ -33,7 +33,7 @@ def names(address: str, *, deep: bool = True) -> list[str]:
     return [file.name for file in storage.list_files(address, deep=deep)]
 
 
-def test_what_is_written_is_read(place: str) -> None:
+def test_written_data_is_read_back(place: str) -> None:
     address = storage.join(place, "deep", "glöckchen #1.bin")
     storage.write_bytes(address, b"\x00\xff")
     assert storage.exists(address)
@@ -98,7 +98,7 @@ def test_a_written_file_can_be_read_by_others(tmp_path: Path) -> None:
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
 
 
-def test_files_are_listed_at_any_depth_or_only_here(place: str) -> None:
+def test_files_are_listed_at_any_depth_or_directly_in_a_folder(place: str) -> None:
     write_all(place, "b.txt", "a/c.txt", "a/deep/d.txt")
     expected = [File("a/c.txt", 7), File("a/deep/d.txt", 12), File("b.txt", 5)]
     assert storage.list_files(place) == expected
@@ -107,13 +107,13 @@ def test_files_are_listed_at_any_depth_or_only_here(place: str) -> None:
     assert storage.list_files(storage.join(place, "a"), deep=False) == [File("c.txt", 7)]
 
 
-def test_folders_are_listed_here_only(place: str) -> None:
+def test_only_folders_directly_in_a_folder_are_listed(place: str) -> None:
     write_all(place, "b.txt", "z/c.txt", "a/deep/d.txt")
     assert storage.list_folders(place) == ["a", "z"]
     assert storage.list_folders(storage.join(place, "z")) == []
 
 
-def test_what_is_not_there_is_empty(place: str) -> None:
+def test_a_missing_folder_is_empty(place: str) -> None:
     nowhere = storage.join(place, "nowhere")
     assert not storage.exists(nowhere)
     assert storage.list_files(nowhere) == []
@@ -122,7 +122,7 @@ def test_what_is_not_there_is_empty(place: str) -> None:
         storage.read_bytes(nowhere)
 
 
-def test_an_object_that_stands_for_a_folder_is_no_file(store: Store) -> None:
+def test_an_object_that_stands_for_a_folder_is_not_a_file(store: Store) -> None:
     place = store.new_bucket()
     write_all(place, "a/b.jpg", "a/", "empty/", "empty/deeper/")  # as the stores' web pages make folders
     assert storage.list_files(place) == [File("a/b.jpg", 7)]
@@ -133,7 +133,7 @@ def test_an_object_that_stands_for_a_folder_is_no_file(store: Store) -> None:
     assert not storage.has_files(storage.join(place, "empty"))
 
 
-def test_what_another_process_wrote_is_seen_at_once(store: Store, run_python: RunPython) -> None:
+def test_files_of_another_process_are_seen_at_once(store: Store, run_python: RunPython) -> None:
     place = f"{store.new_bucket()}/place"
     for number in range(2):
         ended = run_python(
@@ -157,14 +157,14 @@ def test_nothing_is_below_a_file(place: str) -> None:
     assert storage.list_files(below) == storage.list_folders(below) == []
 
 
-def test_what_is_not_in_a_bucket_that_is_not_there_is_absent(store: Store) -> None:
+def test_a_file_in_a_missing_bucket_is_missing(store: Store) -> None:
     nowhere = f"{store.scheme}://no-such-bucket/a"
     assert not storage.exists(nowhere)
     assert storage.list_files(nowhere) == storage.list_folders(nowhere) == []
     storage.remove(nowhere)
 
 
-def test_a_folder_has_files_at_whatever_depth(place: str, tmp_path: Path) -> None:
+def test_a_folder_has_files_at_any_depth(place: str, tmp_path: Path) -> None:
     write_all(place, "a/deep/d.txt")
     (tmp_path / "empty" / "deep").mkdir(parents=True)
     assert storage.has_files(place)
@@ -179,14 +179,14 @@ def test_a_linked_folder_is_listed_as_a_folder(tmp_path: Path) -> None:
     assert storage.list_files(str(tmp_path / "here")) == [File("b.jpg", 10), File("linked/a.jpg", 15)]
 
 
-def test_links_that_go_round_in_a_circle_are_not_followed_for_ever(tmp_path: Path) -> None:
+def test_links_in_a_circle_are_not_followed_for_ever(tmp_path: Path) -> None:
     write_all(str(tmp_path), "a/b/c.jpg")
     (tmp_path / "a" / "b" / "up").symlink_to(tmp_path / "a")
     assert "b/c.jpg" in names(str(tmp_path / "a"))
 
 
 @pytest.mark.parametrize("target", ["nowhere", "gone.jpg"], ids=["nowhere", "itself"])
-def test_a_link_that_leads_to_nothing_is_wrong_usage(tmp_path: Path, target: str) -> None:
+def test_a_broken_link_is_a_usage_error(tmp_path: Path, target: str) -> None:
     write_all(str(tmp_path), "a.jpg")
     (tmp_path / "gone.jpg").symlink_to(tmp_path / target)
     with pytest.raises(UsageError, match=r"gone\.jpg"):
@@ -219,7 +219,7 @@ def test_of_several_writers_at_once_one_creates_the_object(store: Store) -> None
 CREATE = "import sys; from petalflow import storage; print(storage.create_json(sys.argv[1], {}))"
 
 
-def test_that_an_object_is_new_is_asked_of_the_store(store: Store, run_python: RunPython) -> None:
+def test_the_store_itself_checks_that_an_object_is_new(store: Store, run_python: RunPython) -> None:
     address = f"{store.new_bucket()}/release.json"
     with proxy(store.url) as recorder:
         said = [run_python(CREATE, address, **store.environment_at(recorder.url)).stdout for _ in range(2)]
@@ -234,7 +234,7 @@ def test_that_an_object_is_new_is_asked_of_the_store(store: Store, run_python: R
     ("status", "code", "times", "created"),
     [(412, "PreconditionFailed", 1, False), (409, "ConditionalRequestConflict", 2, True)],
 )
-def test_what_s3_says_when_another_writer_is_there_or_at_it(
+def test_conflicts_with_another_writer_on_s3_are_recognised(
     s3: Store, run_python: RunPython, status: int, code: str, times: int, created: bool
 ) -> None:
     said = [Answer(status, f"<Error><Code>{code}</Code><Message>Not so</Message></Error>".encode())] * times
@@ -248,7 +248,7 @@ def test_what_s3_says_when_another_writer_is_there_or_at_it(
 
 
 @given(json_values)
-def test_json_is_read_as_it_was_written(value: object) -> None:
+def test_json_is_read_back(value: object) -> None:
     storage.write_json("memory://json/value.json", value)
     assert storage.read_json("memory://json/value.json") == value
 
@@ -260,7 +260,7 @@ def test_json_is_the_same_bytes_for_equal_values(place: str) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), {"accuracy": [1, float("nan")]}])
-def test_what_json_cannot_say_is_refused_and_nothing_written(place: str, value: object) -> None:
+def test_values_that_json_cannot_hold_are_refused_and_nothing_is_written(place: str, value: object) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         storage.write_json(storage.join(place, "a.json"), value)
     assert names(place) == []
@@ -274,7 +274,7 @@ def test_a_tree_is_copied_across_file_systems(place: str, tmp_path: Path) -> Non
     assert (tmp_path / "back" / "b" / "d" / "e").read_bytes() == b"b/d/e"
 
 
-def test_a_tree_is_copied_besides_what_is_named(place: str, tmp_path: Path) -> None:
+def test_a_tree_is_copied_without_the_named_files(place: str, tmp_path: Path) -> None:
     write_all(str(tmp_path), "a", "complete.json", "b/complete.json")
     storage.copy_tree(str(tmp_path), place, besides=["complete.json"])
     assert names(place) == ["a", "b/complete.json"]
@@ -301,7 +301,7 @@ def test_a_local_copy_of_a_remote_folder_lasts_for_the_block() -> None:
     assert not folder.exists()
 
 
-def test_files_and_folders_are_removed_and_the_absent_is_no_error(place: str) -> None:
+def test_removing_a_missing_file_is_not_an_error(place: str) -> None:
     write_all(place, "a", "b/c", "d")
     for name in ("a", "b", "nowhere"):
         storage.remove(storage.join(place, name))
@@ -312,7 +312,7 @@ def test_files_and_folders_are_removed_and_the_absent_is_no_error(place: str) ->
     ("address", "local"),
     [("a/b", True), ("/a/b", True), ("file:///a", True), ("gs://a/b", False), ("memory://a", False)],
 )
-def test_local_is_what_has_no_other_scheme(address: str, local: bool) -> None:
+def test_an_address_without_another_scheme_is_local(address: str, local: bool) -> None:
     assert storage.is_local(address) is local
 
 
@@ -336,7 +336,7 @@ def test_join_puts_one_slash(address: str) -> None:
 @pytest.mark.parametrize(
     ("address", "package"), [("gs://bucket/x", "gcsfs"), ("s3://bucket/x", "s3fs"), ("abfs://bucket/x", "adlfs")]
 )
-def test_a_missing_package_is_one_line_that_names_an_extra_there_is(
+def test_a_missing_package_is_an_error_that_names_the_extra_to_install(
     run_python: RunPython, address: str, package: str
 ) -> None:
     ended = run_python(
@@ -359,7 +359,7 @@ def test_a_missing_package_is_one_line_that_names_an_extra_there_is(
     assert extra is None or extra[1] in importlib.metadata.metadata("petalflow").get_all("Provides-Extra")
 
 
-def test_an_unknown_scheme_is_wrong_usage() -> None:
+def test_an_unknown_scheme_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="florist://bucket/x"):
         storage.read_bytes("florist://bucket/x")
 
@@ -370,7 +370,7 @@ def test_what_is_below_the_root_of_a_store_is_in_the_store() -> None:
     assert storage.join("/", "a") == "/a"
 
 
-def test_it_is_known_when_a_file_was_last_written(place: str) -> None:
+def test_the_time_of_the_last_write_is_known(place: str) -> None:
     address = storage.join(place, "a.txt")
     begun = datetime.now(UTC).replace(microsecond=0)  # S3 tells no more
     storage.write_bytes(address, b"old")
@@ -381,7 +381,7 @@ def test_it_is_known_when_a_file_was_last_written(place: str) -> None:
         storage.modified(storage.join(place, "b.txt"))
 
 
-def test_a_file_written_anew_is_another_version(place: str) -> None:
+def test_a_file_that_is_written_again_has_another_version(place: str) -> None:
     address = storage.join(place, "a.txt")
     storage.write_bytes(address, b"old")
     first = storage.version(address)
@@ -390,7 +390,7 @@ def test_a_file_written_anew_is_another_version(place: str) -> None:
     assert storage.version(address) != first
 
 
-def test_the_start_of_a_file_is_no_more_than_there_is(place: str) -> None:
+def test_the_start_of_a_short_file_is_all_of_it(place: str) -> None:
     for data in (b"", b"abc", b"abcdef"):
         storage.write_bytes(storage.join(place, "a.txt"), data)
         assert storage.read_start(storage.join(place, "a.txt"), 4) == data[:4]

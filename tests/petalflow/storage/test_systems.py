@@ -72,7 +72,7 @@ def expect(lines: list[str], scheme: str, *words: str, checks: int = 2) -> None:
         assert all(word in line for word in words), line
 
 
-def test_what_can_be_read_and_written_is_left_as_it_was(store: Store) -> None:
+def test_a_check_leaves_the_folder_as_it_was(store: Store) -> None:
     bucket = store.new_bucket()
     for address in (bucket, f"{bucket}/models"):
         storage.check_readable(address)
@@ -177,7 +177,7 @@ def test_a_store_that_fails_is_asked_once(checked: Check, scheme: str) -> None:
     ],
 )
 @stores
-def test_what_may_not_be_known_is_not_taken_for_absent(
+def test_denied_access_is_not_mistaken_for_a_missing_file(
     run_python: RunPython, scheme: str, work: Callable[[str], object]
 ) -> None:
     with proxy(answer=refusing(403, "me@project may not", "AccessDenied")) as server:
@@ -198,7 +198,7 @@ def test_what_may_not_be_known_is_not_taken_for_absent(
     assert ended.stderr == ""
 
 
-def test_writing_to_a_bucket_that_is_gone_is_one_line(store: Store) -> None:
+def test_writing_to_a_missing_bucket_is_an_error_of_one_line(store: Store) -> None:
     address = f"{store.scheme}://no-such-bucket/models/a.json"
     for write in (storage.write_json, storage.create_json):
         with pytest.raises(PetalflowError, match="bucket no-such-bucket does not exist; make it"):

@@ -96,7 +96,7 @@ trees = st.dictionaries(
 @settings(max_examples=60)
 @given(trees)
 @example({"cat/a.jpg": b"", "дог/a.jpg": b"", "train/cat/.a.jpg": b""})
-def test_a_folder_and_its_archives_have_one_listing_or_one_fault(files: dict[str, bytes]) -> None:
+def test_a_folder_and_its_archives_have_the_same_listing_or_are_all_refused(files: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, data in files.items():
             (Path(folder) / "it" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def test_a_folder_and_its_archives_have_one_listing_or_one_fault(files: dict[str
         assert of_archives[0] == of_folder
 
 
-def test_what_lies_in_one_folder_is_looked_for_there(tmp_path: Path) -> None:
+def test_a_single_top_folder_is_looked_into(tmp_path: Path) -> None:
     inner = {f"flower_photos/{name}": data for name, data in FLOWERS.items()}
     source = put(
         tmp_path, tarred({"./flower_photos/LICENSE.txt": b"CC", "README": b"", **inner, "__MACOSX/x/._a": b""})
@@ -127,7 +127,7 @@ def test_split_folders_in_an_archive_are_splits_even_if_there_is_one(tmp_path: P
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_labels_may_be_in_the_names_of_files(place: str, format_: str) -> None:
+def test_file_names_in_an_archive_may_hold_the_class(place: str, format_: str) -> None:
     address = storage.join(place, "dogs-vs-cats.zip")
     storage.write_bytes(address, packed_as(format_, {f"train/{name}.0.jpg": name.encode() for name in ("cat", "dog")}))
     for pattern in ("{label}.*", "{split}/{label}.*"):
@@ -141,7 +141,7 @@ def test_labels_may_be_in_the_names_of_files(place: str, format_: str) -> None:
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_a_manifest_may_lie_in_an_archive_with_its_images(tmp_path: Path, format_: str) -> None:
+def test_an_archive_may_hold_a_manifest_and_its_images(tmp_path: Path, format_: str) -> None:
     files = {
         "data/labels.csv": b"image,label,camera\nimages/1.jpg,cat,north\nimages/2.jpg,dog,\n",
         "data/images/1.jpg": b"1",
@@ -157,19 +157,19 @@ def test_a_manifest_may_lie_in_an_archive_with_its_images(tmp_path: Path, format
     assert (listing.kind, listing.ignored) == ("a manifest in an archive", ("images/3.jpg",))
 
 
-def test_a_table_beside_class_folders_that_is_no_manifest_is_ignored(tmp_path: Path) -> None:
+def test_a_table_that_is_not_a_manifest_is_ignored(tmp_path: Path) -> None:
     source = put(tmp_path, zipped({"submission.csv": b"id,label\n1,0\n", **FLOWERS}))
     assert open_source(source).list().ignored == ("submission.csv",)
 
 
-def test_two_manifests_are_one_too_many(tmp_path: Path) -> None:
+def test_two_manifests_in_an_archive_are_refused(tmp_path: Path) -> None:
     table = b"image,label\na.jpg,cat\nb.jpg,dog\n"
     with pytest.raises(UsageError, match=r"more than one manifest, train\.csv and valid\.csv"):
         open_source(put(tmp_path, zipped({"train.csv": table, "valid.csv": table, "a.jpg": b"", "b.jpg": b""}))).list()
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_large_entries_and_many_threads(tmp_path: Path, method: int) -> None:
+def test_many_threads_read_large_and_small_entries(tmp_path: Path, method: int) -> None:
     rng = np_bytes(40 << 20)
     files = {"big/a": rng, "big/zeros": bytes(17 << 20), **{f"small/{i}": rng[i : 2 * i] for i in range(200)}}
     source = put(tmp_path, zipped(files, method))
@@ -274,7 +274,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("fault", BAD)
-def test_a_bad_archive_is_one_line(tmp_path: Path, fault: str) -> None:
+def test_a_bad_archive_is_an_error_of_one_line(tmp_path: Path, fault: str) -> None:
     data, said = BAD[fault]
     source = put(tmp_path, data)
     with pytest.raises(UsageError, match=said) as error:
@@ -283,7 +283,7 @@ def test_a_bad_archive_is_one_line(tmp_path: Path, fault: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_a_name_twice_in_a_zip_is_one_line(tmp_path: Path) -> None:
+def test_a_duplicate_name_in_a_zip_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         data = _zip_with(lambda info: None, name="rose/b.jpg")
     with pytest.raises(UsageError, match=r"holds 'rose/b\.jpg' twice"):
@@ -292,7 +292,7 @@ def test_a_name_twice_in_a_zip_is_one_line(tmp_path: Path) -> None:
 
 @settings(max_examples=150)
 @given(st.sampled_from(FORMATS), st.data())
-def test_whatever_is_wrong_with_an_archive_it_ends_in_a_listing_or_one_line(format_: str, data: st.DataObject) -> None:
+def test_a_damaged_archive_ends_in_a_listing_or_an_error_of_one_line(format_: str, data: st.DataObject) -> None:
     good = packed_as(format_, FLOWERS)
     bad = bytearray(good)
     for _ in range(data.draw(st.integers(1, 4))):
@@ -341,7 +341,7 @@ def test_a_bomb_costs_neither_memory_nor_disk(tmp_path: Path, run_python) -> Non
     assert "damaged at 'rose/bomb': it unpacks to more than the archive states" in lines[2]
 
 
-def test_where_there_is_no_room_for_a_copy_it_is_said_and_nothing_stays(tmp_path: Path, run_python) -> None:
+def test_a_full_disk_is_reported_and_nothing_stays_behind(tmp_path: Path, run_python) -> None:
     source = put(tmp_path, gzip.compress(tarred({**FLOWERS, "rose/d.jpg": np_bytes(1 << 20)})))
     (tmp_path / "tmp").mkdir()
     code = """
@@ -355,7 +355,7 @@ def test_where_there_is_no_room_for_a_copy_it_is_said_and_nothing_stays(tmp_path
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_temporary_files_have_no_name_that_could_stay(tmp_path: Path, run_python) -> None:
+def test_temporary_files_have_no_name(tmp_path: Path, run_python) -> None:
     source = put(tmp_path, gzip.compress(tarred(FLOWERS)))
     (tmp_path / "tmp").mkdir()
     code = """
@@ -372,7 +372,7 @@ def test_temporary_files_have_no_name_that_could_stay(tmp_path: Path, run_python
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-def test_an_archive_that_was_written_anew_is_opened_anew(place: str, format_: str) -> None:
+def test_an_archive_that_was_written_again_is_opened_again(place: str, format_: str) -> None:
     address = storage.join(place, "photos")
     storage.write_bytes(address, packed_as(format_, FLOWERS))
     first = open_source(address).list()
@@ -382,7 +382,7 @@ def test_an_archive_that_was_written_anew_is_opened_anew(place: str, format_: st
     assert open_source(address).list().fingerprint != first.fingerprint
 
 
-def test_no_more_files_stay_open_than_a_few(tmp_path: Path) -> None:
+def test_only_a_few_archives_stay_open(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for number in range(20):
         open_source(put(tmp_path, packed_as("tgz", FLOWERS), str(number)), PLAIN).list()

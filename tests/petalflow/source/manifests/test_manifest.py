@@ -40,7 +40,7 @@ def reasons(listing: Listing) -> list[tuple[str, str, str]]:
     return [(reject.address, reject.label, reject.reason) for reject in listing.rejects]
 
 
-def test_each_row_is_an_item_with_all_that_it_says(place: str) -> None:
+def test_each_row_is_an_item_with_its_attributes(place: str) -> None:
     fill(place, "b/a.jpg", "b/c, #d.jpg", "ü.png")
     rows = ["ü.png,rose,,,", '"b/c, #d.jpg",daisy,Testing,p1,', "./b//a.jpg, daisy ,VAL,p2,north"]
     address = write(storage.join(place, "b.csv"), *rows)
@@ -78,7 +78,7 @@ def test_csv_and_json_lines_of_the_same_rows_are_equal_sources_in_any_order(tmp_
     assert (len(seen[0].items), reasons(seen[0])) == (22, [("19.jpg", "a|b", "missing")])
 
 
-def test_what_cannot_be_had_is_a_reject_with_its_reason(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_a_reject_with_its_reason(tmp_path: Path) -> None:
     fill(str(tmp_path), "a.jpg", "b.jpg", "folder/c.jpg")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe")  # to read it would be to wait for ever
@@ -96,7 +96,7 @@ def test_what_cannot_be_had_is_a_reject_with_its_reason(tmp_path: Path) -> None:
     assert all(reject.sentence for reject in listing.rejects)
 
 
-def test_on_a_store_what_is_not_there_is_a_reject_too(place: str) -> None:
+def test_a_missing_object_on_a_store_is_a_reject_too(place: str) -> None:
     fill(place, "a.jpg", "b.jpg", "folder/c.jpg")
     rows = ["a.jpg,daisy", "b.jpg,rose", "gone.jpg,rose", "folder,rose"]
     listing = open_source(write(storage.join(place, "m.csv"), *rows)).list()
@@ -104,7 +104,7 @@ def test_on_a_store_what_is_not_there_is_a_reject_too(place: str) -> None:
     assert [address for address, _, _ in reasons(listing)] == ["folder", "gone.jpg"]
 
 
-def test_a_source_is_multi_label_if_any_row_is_or_if_asked(tmp_path: Path) -> None:
+def test_a_source_is_multi_label_if_any_row_or_the_setting_is(tmp_path: Path) -> None:
     fill(str(tmp_path), "a.jpg", "b.jpg", "c.jpg")
     one = write(str(tmp_path / "one.csv"), "a.jpg,daisy", "b.jpg,rose", "c.jpg,")
     two = write(str(tmp_path / "two.csv"), "a.jpg,rose| daisy|rose", "b.jpg,rose", "c.jpg,")
@@ -134,7 +134,7 @@ def test_a_manifest_on_a_store_names_nothing_of_this_machine(named: str) -> None
 
 
 @pytest.mark.parametrize("named", ["https://example.com/a.jpg", "gs://bucket", "s3:///a.jpg"])
-def test_an_address_that_is_none_names_its_line(tmp_path: Path, named: str) -> None:
+def test_an_invalid_address_is_an_error_that_names_its_line(tmp_path: Path, named: str) -> None:
     with pytest.raises(UsageError, match=r"m\.csv, line 2: "):
         open_source(write(str(tmp_path / "m.csv"), f"{named},x")).check()
 
@@ -164,7 +164,7 @@ def test_a_manifest_may_lie_among_its_images_in_a_tree(tmp_path: Path) -> None:
         (["a.jpg,x", "b.jpg,y,dev"], "line 3: 'dev' is not a split"),
     ],
 )
-def test_what_is_plainly_wrong_is_said_before_images_are_looked_at(tmp_path: Path, rows: list[str], said: str) -> None:
+def test_malformed_rows_are_reported_before_any_image_is_read(tmp_path: Path, rows: list[str], said: str) -> None:
     address = write(str(tmp_path / "m.csv"), *rows)
     for look in (Source.check, Source.list):
         with pytest.raises(UsageError, match=said) as caught:
@@ -172,14 +172,14 @@ def test_what_is_plainly_wrong_is_said_before_images_are_looked_at(tmp_path: Pat
         assert str(caught.value).startswith(address)
 
 
-def test_classes_of_which_no_image_is_there_are_no_classes(tmp_path: Path) -> None:
+def test_classes_without_readable_images_do_not_count(tmp_path: Path) -> None:
     address = write(str(fill(str(tmp_path), "a.jpg")) + "/m.csv", "a.jpg,x", "b.jpg,y")
     with pytest.raises(UsageError, match=r"1 of 2 images .*two classes; b\.jpg: .*no such file"):
         open_source(address).list()
 
 
 @pytest.mark.parametrize("change", ["other", None])
-def test_an_image_that_changes_after_it_was_listed_is_one_line(tmp_path: Path, change: str | None) -> None:
+def test_an_image_that_changes_after_it_was_listed_is_an_error_of_one_line(tmp_path: Path, change: str | None) -> None:
     address = write(fill(str(tmp_path), "a.jpg", "b.jpg") + "/m.csv", "a.jpg,x", "b.jpg,y")
     first = open_source(address).list().items[0]
     (tmp_path / "a.jpg").write_text(change) if change else (tmp_path / "a.jpg").unlink()
@@ -187,7 +187,7 @@ def test_an_image_that_changes_after_it_was_listed_is_one_line(tmp_path: Path, c
         open_source(address).reader()(first)
 
 
-def test_a_manifest_is_known_by_its_name_or_by_how_it_begins(tmp_path: Path) -> None:
+def test_a_manifest_is_recognised_by_its_name_or_its_first_bytes(tmp_path: Path) -> None:
     fill(str(tmp_path), "a.jpg", "b.jpg")
     for name in ("m.csv", "M.CSV", "labels.txt", "labels"):
         assert open_source(write(str(tmp_path / name), "a.jpg,x", "b.jpg,y")).list().kind == "a manifest"

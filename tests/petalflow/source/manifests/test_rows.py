@@ -51,7 +51,7 @@ def test_what_a_csv_writer_wrote_is_read_back(rows: list[Written], delimiter: st
 
 
 @given(rows, st.booleans(), st.sampled_from([b"", b"\xef\xbb\xbf", b"\n \n"]))
-def test_json_lines_say_the_same(rows: list[Written], escaped: bool, before: bytes) -> None:
+def test_json_lines_give_the_same_rows(rows: list[Written], escaped: bool, before: bytes) -> None:
     assert read(before + as_jsonl(rows, ensure_ascii=escaped)) == list(map(row, rows))
 
 
@@ -66,7 +66,7 @@ pieces = st.sampled_from(
 @example(b'{"image": ' + b"[" * 100_000)
 @example(b"image,label\n" + b"x" * 200_000 + b",a")
 @example(b'{"image": "a.jpg", "label": ' + b"1" * 5000 + b"}")
-def test_whatever_a_file_holds_it_is_rows_or_one_line_that_says_what_is_wrong(data: bytes) -> None:
+def test_any_file_gives_rows_or_an_error_of_one_line(data: bytes) -> None:
     said = "m.csv"
     try:
         read(data)
@@ -76,7 +76,7 @@ def test_whatever_a_file_holds_it_is_rows_or_one_line_that_says_what_is_wrong(da
     assert len(said.splitlines()) == 1
 
 
-def test_rows_are_what_they_say() -> None:
+def test_rows_hold_the_values_of_their_columns() -> None:
     data = b"image, label ,group,site\na.jpg, daisy ,g1,north\n\n,,,\nb.jpg,rose| daisy|\nc.jpg,\n"
     assert read(data) == [
         Row("a.jpg", ("daisy",), "", "g1", (("site", "north"),)),
@@ -85,7 +85,7 @@ def test_rows_are_what_they_say() -> None:
     ]
 
 
-def test_values_of_json_that_are_no_texts_become_texts_or_nothing() -> None:
+def test_json_numbers_become_text_and_null_becomes_empty() -> None:
     line = b'{"image": "a", "label": [7, "x"], "group": 12, "weight": 1.50, "size": 1e5, "site": null, "hour": ""}'
     assert read(line) == [Row("a", ("7", "x"), "", "12", (("size", "1e5"), ("weight", "1.50")))]
 
@@ -112,7 +112,7 @@ def test_values_of_json_that_are_no_texts_become_texts_or_nothing() -> None:
         (
             b'{"image": "a", "label": "b"}\n{"img": "a", "label": "b"}\n',
             2,
-            "the key image is missing: did you mean img?",
+            "key image is missing: did you mean img?",
         ),
         (b'{"image": "a", "label": true}', 1, "label is true; it must be text or a number"),
         (b'{"image": "a", "label": "b", "box": [1, 2]}', 1, "box is"),
@@ -131,7 +131,7 @@ def test_values_of_json_that_are_no_texts_become_texts_or_nothing() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_said_with_its_line(data: bytes, line: int, said: str) -> None:
+def test_an_error_names_its_line(data: bytes, line: int, said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         read(data)
     assert f"m.csv{f', line {line}' if line else ''}: " in str(caught.value)

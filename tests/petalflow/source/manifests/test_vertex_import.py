@@ -54,7 +54,7 @@ def test_a_multi_label_file_is_rows() -> None:
         ({"dataItemResourceLabels": {"label": "x"}}, "the name 'label'"),
     ],
 )
-def test_a_line_of_another_shape_is_one_line_that_says_so(line: dict[str, object], said: str) -> None:
+def test_a_line_of_another_shape_is_an_error_that_names_it(line: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said) as caught:
         read(
             {"imageGcsUri": "gs://b/a.jpg", "classificationAnnotation": {"displayName": "a"}},
@@ -63,7 +63,7 @@ def test_a_line_of_another_shape_is_one_line_that_says_so(line: dict[str, object
     assert str(caught.value).startswith("import.jsonl, line 2: ")
 
 
-def test_its_images_are_read_where_they_are(store: Store, tmp_path: Path) -> None:
+def test_the_images_of_an_import_file_are_read_in_place(store: Store, tmp_path: Path) -> None:
     bucket = store.new_bucket()
     lines = []
     for name, label in (("a.jpg", "daisy"), ("ü #1.jpg", "rose"), ("gone.jpg", "rose")):

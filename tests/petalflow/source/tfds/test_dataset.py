@@ -106,7 +106,7 @@ def test_the_bytes_are_those_of_the_records(cifar_like: Path) -> None:
     assert {item.size_bytes - len(read(item)) for item in listing.items} == {0}
 
 
-def test_what_splits_and_features_are_not_used_is_said(cifar_like: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_unused_splits_and_features_are_logged(cifar_like: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     assert open_source(str(cifar_like)).list().ignored == ("tiny-unsupervised.tfrecord-00000-of-00001",)
     assert "ignored: split unsupervised" in caplog.text
@@ -114,7 +114,7 @@ def test_what_splits_and_features_are_not_used_is_said(cifar_like: Path, caplog:
     assert "feature id is no slice: it has 30 values for 30 images" in caplog.text
 
 
-def test_features_that_tell_groups_of_images_are_slices(cifar_like: Path) -> None:
+def test_features_that_group_images_are_slices(cifar_like: Path) -> None:
     listing = open_source(str(cifar_like)).list()
     assert listing.slice_names == ("meta_coarse", "meta_year")
     assert listing.items[-1].slices == (("meta_coarse", "wings"), ("meta_year", "1991"))
@@ -166,13 +166,13 @@ def test_of_several_versions_the_highest_is_read(tmp_path: Path) -> None:
     }
 
 
-def test_a_version_that_is_not_there_is_wrong_usage(cifar_like: Path) -> None:
+def test_an_unknown_version_is_a_usage_error(cifar_like: Path) -> None:
     options = SourceOptions.of({"tfds_data_dir": str(cifar_like.parents[1])})
     with pytest.raises(UsageError, match=r"is not in .*/tiny, and TFDS cannot prepare it; prepared there: 1\.0\.0"):
         open_source("tfds:tiny:2.0.0", options).list()
 
 
-def test_it_is_read_wherever_it_is(cifar_like: Path, place: str) -> None:
+def test_a_dataset_is_read_from_any_storage(cifar_like: Path, place: str) -> None:
     storage.copy_tree(str(cifar_like), place)
     here, there = open_source(str(cifar_like)).list(), open_source(place).list()
     assert there.fingerprint == here.fingerprint
@@ -287,14 +287,14 @@ def write(name: str, data: bytes) -> Callable[[Path], Any]:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_what_is_broken_is_said_in_one_line(copy: Path, damage: Callable[[Path], Any], said: str) -> None:
+def test_a_damaged_dataset_is_an_error_of_one_line(copy: Path, damage: Callable[[Path], Any], said: str) -> None:
     damage(copy)
     with pytest.raises(UsageError, match=said) as raised:
         open_source(str(copy)).list()
     assert "\n" not in str(raised.value)
 
 
-def test_two_labels_are_one_too_many_unless_one_is_named(copy: Path) -> None:
+def test_of_two_labels_one_must_be_a_supervised_key(copy: Path) -> None:
     open_source(str(copy)).check()  # picture and kind are its supervised keys
     change_info(copy, supervisedKeys={})
     with pytest.raises(UsageError, match=r"must have one ClassLabel feature.*but has 2: kind, meta/coarse"):

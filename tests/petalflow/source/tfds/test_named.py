@@ -50,7 +50,7 @@ def options(place: Path | str) -> SourceOptions:
     return SourceOptions.of({"tfds_data_dir": str(place)})
 
 
-def test_a_data_set_is_prepared_once_and_read(place: str) -> None:
+def test_a_dataset_is_prepared_once_and_read(place: str) -> None:
     open_source(NAME, options(place)).check()
     assert not storage.has_files(place)
     listing = open_source(NAME, options(place)).list()
@@ -62,13 +62,13 @@ def test_a_data_set_is_prepared_once_and_read(place: str) -> None:
     assert storage.modified(storage.join(place, "petalflow_shapes/1.2.0/dataset_info.json")) == written
 
 
-def test_it_is_looked_for_where_tfds_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_is_looked_for_in_the_data_folder_of_tfds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "kept"))
     open_source(NAME).list()
     assert (tmp_path / "kept" / "petalflow_shapes" / "1.2.0" / "dataset_info.json").is_file()
 
 
-def test_the_first_of_several_configurations_is_meant_and_any_can_be_named(tmp_path: Path) -> None:
+def test_the_first_configuration_is_the_default_and_any_can_be_named(tmp_path: Path) -> None:
     for name in ("tfds:petalflow_two_shapes", "tfds:petalflow_two_shapes/square:1.2.0"):
         assert len(open_source(name, options(tmp_path)).list().items) == 8
     made = sorted(path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("dataset_info.json"))
@@ -95,21 +95,21 @@ def test_the_first_of_several_configurations_is_meant_and_any_can_be_named(tmp_p
         ("tfds:huggingface:mnist", "is not the name of a TFDS dataset"),
     ],
 )
-def test_a_name_that_is_not_known_is_wrong_usage(tmp_path: Path, name: str, said: str) -> None:
+def test_an_unknown_name_is_a_usage_error(tmp_path: Path, name: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         open_source(name, options(tmp_path)).check()
     with pytest.raises(UsageError, match=said):
         open_source(name, options(tmp_path)).list()
 
 
-def test_what_fails_while_it_is_prepared_is_said_in_one_line(tmp_path: Path) -> None:
+def test_a_failure_to_prepare_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(PetalflowError, match=r"TFDS cannot prepare tfds:petalflow_broken in .* gone away") as raised:
         open_source("tfds:petalflow_broken", options(tmp_path)).list()
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.rglob("dataset_info.json"))
 
 
-def test_without_tensorflow_what_is_prepared_is_read_and_nothing_else(
+def test_without_tensorflow_only_prepared_datasets_are_read(
     tmp_path: Path, run_python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     open_source(NAME, options(tmp_path)).list()
