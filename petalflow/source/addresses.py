@@ -209,9 +209,7 @@ def _parse(address: str) -> _Address:
         if token in ("{{", "}}"):
             texts[-1] += token[0]
         elif token in ("{", "}"):
-            raise UsageError(
-                f"source {address} has a single {token!r}; double a brace that belongs to a name: {token * 2}"
-            )
+            raise UsageError(f"source {address} has a single {token!r}; double a brace in a name: {token * 2}")
         elif token.startswith("{"):
             placeholders.append(token)
             texts.append("")

@@ -40,7 +40,7 @@ _URI = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*)://(?P<bucket>[^/]*)/?(?P<name>.
 _MISSING, _NOT_A_FILE, _NO_LABEL = "missing", "not_a_file", "no_label"
 _SENTENCES = {
     _MISSING: "the manifest names it, but there is no such file",
-    _NOT_A_FILE: "the manifest names it, but it is a folder or a device, and no file",
+    _NOT_A_FILE: "the manifest names it, but it is a folder or a device, not a file",
     _NO_LABEL: "the manifest gives it no label",
 }
 # Errors for paths that no file can have.

@@ -81,7 +81,7 @@ def test_top_folders_are_splits_only_if_all_are(tmp_path: Path) -> None:
 def test_split_folders_beside_others_are_refused(place: str, other: str) -> None:
     source = fill(place, "train/daisy/a.jpg", "train/rose/b.jpg", "Test/rose/b.jpg", other)
     for look in (Source.check, Source.list):
-        with pytest.raises(UsageError, match=r"splits \(Test, train\) beside others"):
+        with pytest.raises(UsageError, match=r"split folders \(Test, train\) beside others"):
             look(open_source(source))
 
 
