@@ -111,7 +111,7 @@ def test_unused_splits_and_features_are_logged(cifar_like: Path, caplog: pytest.
     assert open_source(str(cifar_like)).list().ignored == ("tiny-unsupervised.tfrecord-00000-of-00001",)
     assert "ignored: split unsupervised" in caplog.text
     assert "ignored: features box" in caplog.text
-    assert "feature id is no slice: it has 30 values for 30 images" in caplog.text
+    assert "feature id is not used as a slice: it has 30 values for 30 images" in caplog.text
 
 
 def test_features_that_group_images_are_slices(cifar_like: Path) -> None:

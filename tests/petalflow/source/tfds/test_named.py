@@ -85,7 +85,7 @@ def test_the_first_configuration_is_the_default_and_any_can_be_named(tmp_path: P
     [
         ("tfds:petalflow_shape", "TFDS has no dataset petalflow_shape,.*did you mean petalflow_shapes"),
         ("tfds:mnits", "did you mean mnist"),
-        (f"{NAME}:9.0.0", r"unknown version; known are 1\.1\.0, 1\.2\.0"),
+        (f"{NAME}:9.0.0", r"unknown version; choose one of 1\.1\.0, 1\.2\.0"),
         (f"{NAME}/round", "no configuration is named round; the dataset has no configurations"),
         ("tfds:petalflow_two_shapes/rund", "no configuration is named rund; did you mean round"),
         ("tfds:", "is not the name of a TFDS dataset; write it like tfds:mnist"),
