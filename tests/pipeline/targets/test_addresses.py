@@ -126,5 +126,5 @@ def test_the_ready_file_of_a_source_file_is_next_to_it(place: str, checked: Call
     storage.write_bytes(f"{place}/_SUCCESS", b"")
     checked(f"{place}/{{latest}}.csv", ready_file="_SUCCESS")
     storage.write_bytes(f"{place}/2026-11-22.csv", b"image,name\na.jpg,cat\n")
-    with pytest.raises(UsageError, match="no column label"):
+    with pytest.raises(UsageError, match="the column label is missing"):
         checked(f"{place}/{{latest}}.csv")

@@ -26,7 +26,7 @@ def make(
     version: str = "1.0.0",
     supervised: tuple[str, str] | None = None,
 ) -> str:
-    """Has TFDS itself write a data set, and returns its folder."""
+    """Has TFDS itself write a dataset, and returns its folder."""
 
     class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         VERSION = tfds.core.Version(version)
