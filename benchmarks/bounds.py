@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from petalflow.metrics.bounds import bounds_of, worsening
-from petalflow.metrics.metrics import LESS_IS_BETTER, OVERALL, RANKED, statistics_of
+from petalflow.metrics.bounds import compute_bounds, compute_worsening
+from petalflow.metrics.metrics import LESS_IS_BETTER, OVERALL, RANKED, metric_statistics
 from petalflow.metrics.predictions import Predictions
 from petalflow.metrics.resampling import resamples
 from petalflow.model.task import Task
@@ -80,11 +80,11 @@ def figures_of(candidate: Predictions, baseline: Predictions) -> Figures:
 
 def measured(predictions: Predictions) -> Figures:
     """Returns the figures of some predictions as they are."""
-    every = np.ones(predictions.images)
+    every = np.ones((1, predictions.images))
     return {
         name: float(value)
-        for names, statistic, _ in statistics_of(predictions, (*OVERALL, *RANKED))
-        for name, value in zip(names, statistic(every), strict=True)
+        for names, statistic, _ in metric_statistics(predictions, (*OVERALL, *RANKED))
+        for name, value in zip(names, statistic(every)[0], strict=True)
     }
 
 
@@ -101,7 +101,7 @@ def rates(images: int, shares: Sequence[float], tests: int, truth: Figures) -> d
 def judge(images: int, shares: Sequence[float], truth: Figures, seed: int) -> dict[str, dict[str, float]]:
     """Returns what each rule says of each figure on one test set, and how far the bound is from the value."""
     candidate, baseline = drawn(images, shares, seed)
-    values, bounds, plain = figures_of(candidate, baseline), bounds_of(candidate, _FIGURES), percentiles(candidate)
+    values, bounds, plain = figures_of(candidate, baseline), compute_bounds(candidate, _FIGURES), percentiles(candidate)
     said: dict[str, dict[str, float]] = {}
     for name in _FIGURES:
         less, (lower, upper) = name in LESS_IS_BETTER, plain[name]
@@ -114,7 +114,7 @@ def judge(images: int, shares: Sequence[float], truth: Figures, seed: int) -> di
         said[name][_DISTANCE] = abs(limits["bound"] - limits["value"])
     for name in _CHANGES:
         change = f"{name} against the release"
-        worse, bound = worsening(candidate, baseline, name)
+        worse, bound = compute_worsening(candidate, baseline, name)
         said[change] = {"bound": bound <= truth[change], "value": worse <= truth[change]}
         said[change][_DISTANCE] = bound - worse
     return said
@@ -123,8 +123,8 @@ def judge(images: int, shares: Sequence[float], truth: Figures, seed: int) -> di
 def percentiles(predictions: Predictions) -> dict[str, tuple[float, float]]:
     """Returns the one-sided bounds of a plain, stratified bootstrap, for comparison."""
     ends: dict[str, tuple[float, float]] = {}
-    for names, statistic, count in statistics_of(predictions, _FIGURES, 300):
-        values = np.stack([statistic(weights) for weights in resamples(predictions.strata, count)])
+    for names, statistic, count in metric_statistics(predictions, _FIGURES, 300):
+        values = np.concatenate([statistic(weights) for weights in resamples(predictions.strata, count)])
         lower, upper = np.nanquantile(values, [1 - CONFIDENCE, CONFIDENCE], axis=0)
         ends |= {name: (float(low), float(high)) for name, low, high in zip(names, lower, upper, strict=True)}
     return ends

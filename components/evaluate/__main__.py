@@ -14,17 +14,17 @@ app = commandline.new_app(__doc__)
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Option(help="Folder of the model, as train makes it.")],
+    model: Annotated[Path, typer.Option(help="Folder of the model, as made by train.")],
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
-    out: Annotated[Path, typer.Option(help="Folder to make for verdict and report.")],
+    out: Annotated[Path, typer.Option(help="Folder to create for the verdict and the report.")],
     baseline: Annotated[
-        str | None, typer.Option(help="Release to compare with: REGISTRY/NAME for the live one, or /VERSION.")
+        str | None, typer.Option(help="Release to compare with: REGISTRY/NAME (the live one) or REGISTRY/NAME/VERSION.")
     ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Judge a model on the test split; exit 3 if it is refused."""
+    """Judge a model on the test split; exit with code 3 if it is refused."""
     from components.evaluate.settings import EvaluateSettings
     from petalflow.registry import find_release
 

@@ -1,26 +1,28 @@
-"""Judge a candidate on the test split: figures, checks, verdict, report."""
+"""Judge a candidate on the test split: load, score, calibrate, measure, check, decide, report."""
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from components.evaluate.baseline import difference_facts
-from components.evaluate.evaluation import Evaluation, examine
-from components.evaluate.images import EvaluatedImages
-from components.evaluate.judge import NO_RELEASE, Evidence, checks_of
-from components.evaluate.notes import notes_of
+from components.evaluate.calibration import calibrate, validation_images
+from components.evaluate.checks import make_checks
+from components.evaluate.evaluation import Evaluation, Evidence
+from components.evaluate.images import EvaluatedImages, WarmStart
 from components.evaluate.predictions import write_predictions
 from components.evaluate.report import write_report
+from components.evaluate.scoring import Baseline, BrokenBaselineError, score_baseline, score_candidate
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices import Slices
-from components.evaluate.warm_start import WarmStart
+from components.evaluate.verdict import make_verdict
 from petalflow import registry, storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError, UsageError, did_you_mean
-from petalflow.metrics.metrics import reliability
-from petalflow.model.files import load_model, model_sha256, read_model_info
+from petalflow.metrics.metrics import Metrics, compute_metrics, reliability
+from petalflow.metrics.predictions import Predictions
+from petalflow.model.files import TrainedModel, load_model, model_sha256, read_model_info
+from petalflow.model.task import Task, apply_temperature
+from petalflow.progress import Counter
 from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict
 
 log = logging.getLogger(__name__)
@@ -36,34 +38,101 @@ def evaluate(
     """Judges a model and writes verdict.json, metrics.json, predictions.parquet and report.html.
 
     Args:
-        model_folder: What train made.
-        dataset_root: The dataset; its test split is what counts, every image that the model was not trained on.
+        model_folder: The model's folder, as train makes it.
+        dataset_root: The dataset; every image of its test split counts that the model was not trained on.
         out: Folder to make.
         settings: The thresholds.
         release: The live release, or None if there is none.
 
     Raises:
-        UsageError: If a threshold is for a class or a slice that there is not.
-        PetalflowError: If there are no test images, of a class or at all, the model has other classes than the
-            dataset or was trained on another, or its scores are no numbers.
+        UsageError: If a threshold names an unknown class or slice.
+        PetalflowError: If a class has no test images, the model has other classes than the dataset or was trained on
+            another dataset, or its scores are NaN or infinite.
     """
     dataset = open_dataset(dataset_root)
-    _check_can_be_judged(dataset, settings)
+    _check_applicable(settings, dataset)
     info = read_model_info(model_folder)
-    _check_fit(info, dataset)
+    _check_trained_on(dataset, info)
     warm_start = WarmStart.of(info)
     images = EvaluatedImages.of(dataset, settings, warm_start.trained_on)
     _check_slices_exist(settings, images.slices)
     model = load_model(model_folder)
     with storage.building(out) as folder:
-        found = examine(model, dataset, images, settings, release, warm_start)
-        verdict = _judge(found, model_sha256(model_folder), settings)
+        found = _score(model, dataset, images, settings, release, warm_start)
+        checks = make_checks(found.evidence, settings)
+        verdict = make_verdict(found, checks, model_sha256(model_folder), settings)
         storage.write_json(str(folder / VERDICT_FILE), verdict.to_json())
-        storage.write_json(str(folder / METRICS_FILE), _metrics(found, settings.top_k))
+        storage.write_json(str(folder / METRICS_FILE), _metrics_json(found, settings.top_k))
         write_predictions(folder / PREDICTIONS_FILE, images.entries, found.evidence)
         write_report(folder / REPORT_FILE, found, verdict, model_folder, settings)
     _log(verdict)
     return verdict
+
+
+def _score(
+    model: TrainedModel,
+    dataset: Dataset,
+    images: EvaluatedImages,
+    settings: EvaluateSettings,
+    release: registry.Release | None,
+    warm_start: WarmStart,
+) -> Evaluation:
+    """Scores the test split with both models, calibrates the candidate, and measures both."""
+    total = len(images.kept) * (2 if release else 1) + validation_images(dataset, settings)
+    counter = Counter("evaluate", total, "images")
+    scores = score_candidate(model, dataset, "test", counter)[images.kept]
+    calibration = calibrate(model, dataset, settings, counter)
+    calibrated = apply_temperature(scores, calibration.temperature, model.task)
+    predictions = Predictions.of(images.labels, calibrated, model.task)
+    baseline, broken = _score_release(release, dataset, images, model.task, counter)
+    evidence = Evidence(
+        classes=dataset.classes,
+        predictions=predictions,
+        metrics=compute_metrics(predictions, dataset.classes, settings.top_k),
+        slices=images.slices,
+        abstain_threshold=calibration.abstain_threshold,
+        baseline=baseline,
+        broken=broken,
+        warm_start=warm_start,
+    )
+    return Evaluation(
+        model=model,
+        dataset=dataset,
+        images=images,
+        evidence=evidence,
+        uncalibrated=Predictions.of(images.labels, scores, model.task),
+        baseline_metrics=_baseline_metrics(baseline, dataset, settings),
+        temperature=calibration.temperature,
+    )
+
+
+def _score_release(
+    release: registry.Release | None, dataset: Dataset, images: EvaluatedImages, task: Task, counter: Counter
+) -> tuple[Baseline | None, str]:
+    """Returns the live release's predictions, or why it cannot be used; None and "" without a release."""
+    if release is None:
+        return None, ""
+    try:
+        return score_baseline(release, dataset, images, task, counter), ""
+    except BrokenBaselineError as error:
+        log.warning("%s", error)
+        return None, str(error)
+
+
+def _baseline_metrics(baseline: Baseline | None, dataset: Dataset, settings: EvaluateSettings) -> Metrics | None:
+    if baseline is None or not baseline.comparable.any():
+        return None
+    return compute_metrics(baseline.predictions.subset(baseline.comparable), dataset.classes, settings.top_k)
+
+
+def _metrics_json(found: Evaluation, top_k: int) -> dict[str, Any]:
+    baseline = found.baseline_metrics
+    return {
+        "top_k": top_k,
+        "candidate": found.evidence.metrics.to_json(),
+        "baseline": baseline.to_json() if baseline else None,
+        "uncalibrated_reliability": reliability(found.uncalibrated).to_json(),
+    }
 
 
 def _log(verdict: Verdict) -> None:
@@ -76,16 +145,16 @@ def _log(verdict: Verdict) -> None:
     log.info("%s%s", "accepted" if verdict.accepted else "refused", by)
 
 
-def _check_can_be_judged(dataset: Dataset, settings: EvaluateSettings) -> None:
+def _check_applicable(settings: EvaluateSettings, dataset: Dataset) -> None:
     if dataset.multi_label and (settings.abstain_threshold or settings.abstain_below_accuracy):
         raise UsageError(
-            f"{dataset.root} has several labels an image, of which each is answered; leave out "
+            f"{dataset.root} has several labels per image, where a model never abstains; remove "
             "evaluate.abstain_threshold and evaluate.abstain_below_accuracy"
         )
     if settings.min_top_k_accuracy is not None and (dataset.multi_label or len(dataset.classes) <= settings.top_k):
-        of_what = "several labels an image" if dataset.multi_label else f"{len(dataset.classes)} classes"
+        of_what = "several labels per image" if dataset.multi_label else f"{len(dataset.classes)} classes"
         raise UsageError(
-            f"evaluate.min_top_k_accuracy: with {of_what}, the {settings.top_k} best scores say nothing; leave it out"
+            f"evaluate.min_top_k_accuracy: with {of_what}, the {settings.top_k} top scores show nothing; remove it"
         )
     for setting in ("min_recall", "min_precision"):
         _check_names(setting, "class", settings, dataset.classes)
@@ -99,11 +168,11 @@ def _check_names(setting: str, what: str, settings: EvaluateSettings, known: Seq
     limits = getattr(settings, setting)
     for name in limits if isinstance(limits, dict) else ():
         if name not in known:
-            raise UsageError(f"evaluate.{setting}: there is no {what} {name!r}; {did_you_mean(name, known)}")
+            raise UsageError(f"evaluate.{setting}: no {what} is named {name!r}; {did_you_mean(name, known)}")
 
 
-def _check_fit(info: Mapping[str, Any], dataset: Dataset) -> None:
-    # The same source may have been converted otherwise: images of its other splits may be among these.
+def _check_trained_on(dataset: Dataset, info: Mapping[str, Any]) -> None:
+    # The source may have been converted differently since: the model may have seen these test images.
     trained_on = info.get("dataset")
     if info["fingerprint"] != dataset.fingerprint or (trained_on and trained_on != dataset.digest()):
         raise PetalflowError(
@@ -113,47 +182,5 @@ def _check_fit(info: Mapping[str, Any], dataset: Dataset) -> None:
     if tuple(info["classes"]) != dataset.classes:
         differ = sorted(set(info["classes"]) ^ set(dataset.classes))
         raise PetalflowError(
-            f"the model and the dataset have other classes ({', '.join(differ)}); train on this dataset"
+            f"the model and the dataset have different classes ({', '.join(differ)}); train on this dataset"
         )
-
-
-def _metrics(found: Evaluation, top_k: int) -> dict[str, Any]:
-    baseline = found.baseline_metrics
-    return {
-        "top_k": top_k,
-        "candidate": found.evidence.metrics.to_json(),
-        "baseline": baseline.to_json() if baseline else None,
-        "uncalibrated_reliability": reliability(found.uncalibrated).to_json(),
-    }
-
-
-def _judge(found: Evaluation, sha256: str, settings: EvaluateSettings) -> Verdict:
-    evidence, model, anyway = found.evidence, found.model, settings.accept_anyway
-    checks = checks_of(evidence, settings)
-    verdict = Verdict(
-        checks=checks,
-        candidate={
-            "accuracy": evidence.metrics.accuracy.value,
-            "backbone": model.info["settings"]["backbone"],
-            "model_sha256": sha256,
-            "validation_accuracy": model.info["validation_accuracy"],
-        },
-        baseline=_baseline_facts(evidence),
-        fingerprint=found.dataset.fingerprint,
-        class_names=found.dataset.classes,
-        test_images=evidence.predictions.images,
-        temperature=found.temperature,
-        # Nothing but scores of 1 is answered where no threshold would do.
-        abstain_threshold=1.0 if evidence.abstain_threshold is None else evidence.abstain_threshold,
-        notes=[*notes_of(evidence, checks, settings), *evidence.warm_start.notes(found.images.left_out)],
-    )
-    needs_a_person = anyway.by and not verdict.accepted
-    return dataclasses.replace(verdict, accepted_anyway=anyway.model_dump()) if needs_a_person else verdict
-
-
-def _baseline_facts(evidence: Evidence) -> dict[str, Any]:
-    baseline = evidence.baseline
-    if baseline is None:
-        return {"version": None, "why": evidence.broken or NO_RELEASE}
-    candidate = evidence.predictions.subset(baseline.comparable)
-    return {**baseline.facts, **difference_facts(candidate, baseline.predictions.subset(baseline.comparable))}

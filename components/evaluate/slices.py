@@ -1,4 +1,4 @@
-"""Parts of a test split that can be told by what is known of each image: its size, brightness, format, columns."""
+"""Parts of a test split by what is known of each image: class, size, brightness, format, and the manifest's columns."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from petalflow.dataset import Entry
 from petalflow.errors import UsageError, did_you_mean
 
-# A column of more values than this names images rather than kinds of them.
+# A column with more values than this identifies images rather than kinds of images.
 MOST_VALUES = 50
 CLASS, SIZE, BRIGHTNESS, FORMAT = "class", "size", "brightness", "format"
 MANIFEST = "manifest"
@@ -20,18 +20,18 @@ _FORMATS = {"jpg": "jpeg", "tif": "tiff"}
 Slices = dict[str, dict[str, NDArray[np.bool_]]]
 
 
-def slices_of(
+def find_slices(
     entries: Sequence[Entry], labels: Mapping[str, NDArray[np.bool_]], pairs: Iterable[Sequence[str]] = ()
 ) -> Slices:
-    """Returns the slices of a test split: kind -> name, as in "brightness=dark" -> which images are in it, [n].
+    """Returns the slices of a test split: kind -> name, as in "brightness=dark" -> the images in it, [n].
 
     Args:
         entries: What is known of each image, in record order.
-        labels: Class name -> the images of it, [n].
-        pairs: Kinds that are crossed, as in ("brightness", "format").
+        labels: Class name -> its images, [n].
+        pairs: Kinds to cross, as in ("brightness", "format").
 
     Raises:
-        UsageError: If a pair names a kind that there is not.
+        UsageError: If a pair names an unknown kind.
     """
     slices: Slices = {CLASS: {f"{CLASS}={name}": inside for name, inside in labels.items()}}
     for kind, values in _columns(entries).items():
@@ -40,7 +40,7 @@ def slices_of(
         if len(names) <= MOST_VALUES:
             slices[kind] = {f"{kind}={name}": found == name for name in names}
     for pair in pairs:
-        one, other = (_of_kind(slices, kind) for kind in pair)
+        one, other = (_find_kind(slices, kind) for kind in pair)
         crossed = {f"{a}, {b}": first & second for a, first in one.items() for b, second in other.items()}
         slices[" × ".join(pair)] = {name: inside for name, inside in crossed.items() if inside.any()}
     return slices
@@ -52,11 +52,11 @@ def _columns(entries: Sequence[Entry]) -> dict[str, list[str]]:
         BRIGHTNESS: [_brightness(entry) for entry in entries],
         FORMAT: [_format(entry.filename) for entry in entries],
     }
-    said = [dict(entry.slices) for entry in entries]
-    for name in sorted({name for one in said for name in one}):
-        # One of a manifest's must not take the place of what is measured here.
+    of_manifest = [dict(entry.slices) for entry in entries]
+    for name in sorted({name for one in of_manifest for name in one}):
+        # A column of the manifest must not replace what is measured here.
         kind = f"{MANIFEST}.{name}" if name in (CLASS, *columns) else name
-        columns[kind] = [one.get(name) or "(empty)" for one in said]
+        columns[kind] = [one.get(name) or "(empty)" for one in of_manifest]
     return columns
 
 
@@ -84,7 +84,7 @@ def _in_order(kind: str, values: Sequence[str]) -> Iterator[str]:
     yield from (name for name in orders.get(kind, sorted(found)) if name in found)
 
 
-def _of_kind(slices: Slices, kind: str) -> dict[str, NDArray[np.bool_]]:
+def _find_kind(slices: Slices, kind: str) -> dict[str, NDArray[np.bool_]]:
     if kind not in slices:
-        raise UsageError(f"evaluate.slice_pairs: there is no {kind!r}; {did_you_mean(kind, list(slices))}")
+        raise UsageError(f"evaluate.slice_pairs: no kind is named {kind!r}; {did_you_mean(kind, list(slices))}")
     return slices[kind]

@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from petalflow.metrics.intervals import CONFIDENCE
-from petalflow.metrics.metrics import LESS_IS_BETTER, OVERALL, RANKED, statistics_of
+from petalflow.metrics.metrics import LESS_IS_BETTER, OVERALL, RANKED, metric_statistics
 from petalflow.metrics.predictions import Predictions
-from petalflow.metrics.resampling import RESAMPLES, Statistic, Values
+from petalflow.metrics.resampling import RESAMPLES, Statistic, Values, block_sizes
 from petalflow.model.task import Task
 
 _SEED = 20_240_301
 
 
-def bounds_of(predictions: Predictions, figures: Collection[str]) -> dict[str, float]:
+def compute_bounds(predictions: Predictions, figures: Collection[str]) -> dict[str, float]:
     """Returns what figures of a model truly are at least, or of `LESS_IS_BETTER` at most: wrong about 5 % of the time.
 
     Args:
@@ -25,7 +25,7 @@ def bounds_of(predictions: Predictions, figures: Collection[str]) -> dict[str, f
     found: dict[str, float] = {}
     for unseen, worsened in _worst_images(predictions):
         wanted, more = set(worsened) & set(figures), _with(predictions, unseen)
-        for names, statistic, resamples in statistics_of(more, wanted):
+        for names, statistic, resamples in metric_statistics(more, wanted):
             least, most = _bounds(statistic, more.images, resamples)
             for at, name in enumerate(names):
                 if name in wanted:
@@ -34,7 +34,7 @@ def bounds_of(predictions: Predictions, figures: Collection[str]) -> dict[str, f
     return found
 
 
-def worsening(candidate: Predictions, baseline: Predictions, figure: str) -> tuple[float, float]:
+def compute_worsening(candidate: Predictions, baseline: Predictions, figure: str) -> tuple[float, float]:
     """Returns by how much a figure is worse than the baseline's on the same images, and how much that is at most.
 
     Args:
@@ -42,7 +42,7 @@ def worsening(candidate: Predictions, baseline: Predictions, figure: str) -> tup
         baseline: Those of the baseline, to the same images.
         figure: Its name, as in `Metrics.overall`; not of `RANKED`.
     """
-    value = _difference(candidate, baseline, figure)(np.ones(candidate.images))
+    value = _difference(candidate, baseline, figure)(np.ones((1, candidate.images)))[0]
     actual, answered = _rarest(candidate)
     mistake = _Image.answered(candidate, actual, answered, _surest(candidate))
     right = _Image.answered(baseline, actual, actual, _surest(baseline))
@@ -52,10 +52,10 @@ def worsening(candidate: Predictions, baseline: Predictions, figure: str) -> tup
 
 
 def _difference(candidate: Predictions, baseline: Predictions, figure: str) -> Statistic:
-    ((names, of_candidate, _),) = statistics_of(candidate, [figure])
-    ((_, of_baseline, _),) = statistics_of(baseline, [figure])
+    ((names, of_candidate, _),) = metric_statistics(candidate, [figure])
+    ((_, of_baseline, _),) = metric_statistics(baseline, [figure])
     at, sign = names.index(figure), 1 if figure in LESS_IS_BETTER else -1
-    return lambda weights: sign * (of_candidate(weights) - of_baseline(weights))[at : at + 1]
+    return lambda weights: sign * (of_candidate(weights) - of_baseline(weights))[:, at : at + 1]
 
 
 def _bounds(statistic: Statistic, images: int, resamples: int) -> Values:
@@ -73,10 +73,10 @@ def _bounds(statistic: Statistic, images: int, resamples: int) -> Values:
     """
     generator = np.random.default_rng(_SEED)
     drawn = []
-    for _ in range(resamples):
-        weights = generator.standard_exponential(images)
-        drawn.append(statistic(weights * (images / weights.sum())))
-    return np.asarray(np.quantile(np.stack(drawn), [1 - CONFIDENCE, CONFIDENCE], axis=0))
+    for rows in block_sizes(resamples, images):
+        weights = generator.standard_exponential((rows, images))
+        drawn.append(statistic(weights * (images / weights.sum(axis=1, keepdims=True))))
+    return np.asarray(np.quantile(np.concatenate(drawn), [1 - CONFIDENCE, CONFIDENCE], axis=0))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task, apply_temperature
@@ -60,22 +61,26 @@ class Reliability:
     """How often predictions of about the same confidence are right, in bins of equal width.
 
     Attributes:
-        confidence: Of each answer, [n], 0..1.
-        correct: Whether it is correct, [n].
+        confidence: Confidence of each prediction, [n] or, of several labels an image, [n, labels], 0..1.
+        correct: True where it is correct, of the same shape.
     """
 
     confidence: NDArray[np.float64]
     correct: NDArray[np.bool_]
 
-    def error(self, weights: NDArray[np.float64]) -> float:
+    def error(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """Returns the expected calibration error, 0..1 (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602).
 
         Args:
-            weights: Of the predictions, [n].
+            weights: Weights of the images, [resamples, n].
+
+        Returns:
+            The error in each resample, [resamples]; NaN where all weights are 0.
         """
-        excess = np.bincount(self._bins, weights * (self.correct - self.confidence), BINS)
-        total = weights.sum()
-        return float(np.abs(excess).sum() / total) if total else float("nan")
+        predictions_per_image = self.correct.size // max(len(self.correct), 1)
+        error = np.abs(self._excess @ weights.T).sum(axis=0)
+        total = weights.sum(axis=1) * predictions_per_image
+        return np.asarray(np.divide(error, total, out=np.full_like(error, np.nan), where=total > 0))
 
     def to_json(self) -> list[dict[str, Any]]:
         """Returns each bin that is not empty: its predictions, their mean confidence, how many are right."""
@@ -95,3 +100,10 @@ class Reliability:
     @functools.cached_property
     def _bins(self) -> NDArray[np.int64]:
         return np.minimum((self.confidence * BINS).astype(np.int64), BINS - 1)
+
+    @functools.cached_property
+    def _excess(self) -> sparse.csr_array:
+        """By how much the predictions of an image in a bin are correct more often than they claim, [BINS, n]."""
+        images = np.indices(self.correct.shape)[0]
+        excess = (self.correct - self.confidence).ravel()
+        return sparse.csr_array((excess, (self._bins.ravel(), images.ravel())), shape=(BINS, len(self.correct)))

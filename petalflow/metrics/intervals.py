@@ -1,4 +1,4 @@
-"""Confidence bounds for proportions: what a test set of this size allows to be said."""
+"""Confidence bounds and intervals of proportions and of their paired differences."""
 
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,9 @@ def clopper_pearson_lower(successes: int, trials: int) -> float:
 
     Args:
         successes: 0..trials.
-        trials: How many there were.
+        trials: Number of trials.
     """
-    from scipy import stats  # here: it takes a second, and most readers of a verdict need no bounds
+    from scipy import stats  # here: importing it takes a second, and few who read a verdict need bounds
 
     if trials == 0:
         return 0.0
@@ -44,13 +44,13 @@ def tango_lower(better: int, worse: int, pairs: int, confidence: float = CONFIDE
     """Returns the one-sided lower bound of a difference of paired proportions.
 
     The score interval of Tango (1998, doi:10.1002/(SICI)1097-0258(19980430)17:8<891::AID-SIM780>3.0.CO;2-B),
-    which stays right where few pairs differ, or none.
+    which stays valid where few pairs differ, or none.
 
     Args:
-        better: Images that the candidate has right and the baseline wrong.
-        worse: Images that the candidate has wrong and the baseline right.
+        better: Images that only the candidate classifies correctly.
+        worse: Images that only the baseline classifies correctly.
         pairs: All images that both were tested on.
-        confidence: How sure it is, above 0.5 and below 1.
+        confidence: Confidence level, above 0.5 and below 1.
 
     Returns:
         The bound of accuracy(candidate) - accuracy(baseline), -1..1; -1.0 without pairs.
@@ -78,8 +78,8 @@ def tango_interval(better: int, worse: int, pairs: int) -> tuple[float, float]:
     Tango's, as `tango_lower`.
 
     Args:
-        better: Images that the candidate alone has right.
-        worse: Images that the baseline alone has right.
+        better: Images that only the candidate classifies correctly.
+        worse: Images that only the baseline classifies correctly.
         pairs: All images that both were tested on.
     """
     each_side = (1 + CONFIDENCE) / 2
@@ -87,20 +87,20 @@ def tango_interval(better: int, worse: int, pairs: int) -> tuple[float, float]:
 
 
 def tango_statistic(better: "ArrayLike", worse: "ArrayLike", pairs: int, delta: float) -> "NDArray[np.float64]":
-    """Returns how many standard errors what was counted lies above a true difference of `delta`.
+    """Returns by how many standard errors the counts exceed a true difference of `delta`.
 
     The score statistic that `tango_lower` is the root of: the bound reaches delta where the statistic reaches 1.645.
 
     Args:
-        better: Images that the candidate alone has right; a count, or an array of any shape.
-        worse: Images that the baseline alone has right, likewise.
+        better: Images that only the candidate classifies correctly; a count, or an array of any shape.
+        worse: Images that only the baseline classifies correctly, likewise.
         pairs: All images, 1 or more.
         delta: accuracy(candidate) - accuracy(baseline), -1..1.
     """
     import numpy as np
 
     better, worse = np.asarray(better, np.float64), np.asarray(worse, np.float64)
-    # The share of "worse" pairs that is likeliest if the true difference is delta.
+    # Maximum-likelihood share of "worse" pairs if the true difference is delta.
     b = -better - worse + (2 * pairs - better + worse) * delta
     c = -worse * delta * (1 - delta)
     share = (np.sqrt(np.maximum(b * b - 8 * pairs * c, 0.0)) - b) / (4 * pairs)

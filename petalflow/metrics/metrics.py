@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.metrics import confusion_matrix
 
 from petalflow.metrics.calibration import Reliability, log_losses
@@ -129,7 +130,7 @@ def compute_metrics(
     )
 
 
-def statistics_of(
+def metric_statistics(
     predictions: Predictions, figures: Collection[str], resamples: int = RESAMPLES
 ) -> Iterator[tuple[Sequence[str], Statistic, int]]:
     """Yields what computes these figures and others of resampled predictions: names, the statistic, how many resamples.
@@ -141,10 +142,10 @@ def statistics_of(
     """
     if not set(figures).isdisjoint(OVERALL):
         overall = _overall_and_f1(predictions)
-        yield OVERALL, lambda weights: overall(weights)[: len(OVERALL)], resamples
+        yield OVERALL, lambda weights: overall(weights)[:, : len(OVERALL)], resamples
     if not set(figures).isdisjoint(RANKED):
         ranking = Ranking.of(predictions)
-        yield RANKED, lambda weights: ranking.statistic(weights)[-2:], _resamples_of_ranks(predictions, resamples)
+        yield RANKED, lambda weights: ranking.statistic(weights)[:, -2:], _resamples_of_ranks(predictions, resamples)
 
 
 def _resamples_of_ranks(predictions: Predictions, most: int) -> int:
@@ -159,67 +160,45 @@ def _overall_and_f1(predictions: Predictions) -> Statistic:
     brier = ((predictions.scores - predictions.labels) ** 2).sum(axis=1).astype(np.float64)
     if predictions.task is Task.MULTI_LABEL:
         brier = brier / predictions.labels.shape[1]
-    calibration, counts = reliability(predictions), _Counts(predictions)
+    calibration, counts = reliability(predictions), _ClassCounts(predictions)
     known = predictions.labels.any(axis=0)  # nothing can be said of a class without images
 
     def statistic(weights: Values) -> Values:
-        precision, recall, f1, images = counts.of(weights)
-        total = weights.sum()
-        shares = images / images.sum()
-        means = [np.mean(of[known]) for of in (precision, recall, f1)] + [precision @ shares, f1 @ shares]
-        # Where an answer stands for several labels, so does its weight.
-        several = len(calibration.correct) // max(len(weights), 1)
-        error = calibration.error(np.repeat(weights, several) if several > 1 else weights)
-        of_scores = [weights @ losses / total, weights @ brier / total, error]
-        return np.array([*means, *of_scores, *np.where(known, f1, np.nan)])
+        precision, recall, f1, images = counts.rates(weights)
+        total = weights.sum(axis=1)
+        shares = images / images.sum(axis=1, keepdims=True)
+        macro = [of[:, known].mean(axis=1) for of in (precision, recall, f1)]
+        weighted = [(of * shares).sum(axis=1) for of in (precision, f1)]
+        of_scores = [weights @ losses / total, weights @ brier / total, calibration.error(weights)]
+        return np.column_stack([*macro, *weighted, *of_scores, np.where(known, f1, np.nan)])
 
     return statistic
 
 
 def reliability(predictions: Predictions) -> Reliability:
-    """Returns how confident predictions are, and whether they are right; of several labels, each of them."""
+    """Returns how confident predictions are, and whether they are correct; of several labels, each of them."""
     if predictions.task is Task.MULTI_LABEL:
         sure = np.where(predictions.predicted, predictions.scores, 1 - predictions.scores).astype(np.float64)
-        return Reliability(sure.ravel(), (predictions.labels == predictions.predicted).ravel())
+        return Reliability(sure, predictions.labels == predictions.predicted)
     return Reliability(predictions.confidence.astype(np.float64), predictions.correct)
 
 
-class _Counts:
-    """Precision, recall and F1 of each class."""
+class _ClassCounts:
+    """Weighted counts of each class's images, predictions and hits."""
 
     def __init__(self, predictions: Predictions) -> None:
-        self._several = predictions.task is Task.MULTI_LABEL
-        self._hot_labels, self._hot_predicted = predictions.labels, predictions.predicted
-        self._classes = predictions.labels.shape[1]
-        if not self._several:
-            self._labels, self._predicted, self._correct = (
-                predictions.label_indices,
-                predictions.predicted_indices,
-                predictions.correct,
-            )
+        counted = (predictions.labels & predictions.predicted, predictions.predicted, predictions.labels)
+        # Sparse, as an image is in few of many classes: [3 classes, n].
+        self._counted = sparse.csr_array(np.concatenate(counted, axis=1).T, dtype=np.float64)
 
-    def of(self, weights: Values) -> tuple[Values, Values, Values, Values]:
-        """Returns precision, recall, F1 and images of each class, [classes]; 0 where nothing was answered."""
-        hits, predicted, images = self._several_sums(weights) if self._several else self._sums(weights)
-        precision, recall = _share(hits, predicted), _share(hits, images)
-        return precision, recall, _share(2 * hits, predicted + images), images
-
-    def _sums(self, weights: Values) -> tuple[Values, Values, Values]:
-        hits = np.bincount(self._labels, weights * self._correct, self._classes)
-        predicted = np.bincount(self._predicted + 1, weights, self._classes + 1)[1:]  # the first are of no class
-        images = np.bincount(self._labels, weights, self._classes)
-        return np.asarray(hits, np.float64), np.asarray(predicted, np.float64), np.asarray(images, np.float64)
-
-    def _several_sums(self, weights: Values) -> tuple[Values, Values, Values]:
-        return (
-            weights @ (self._hot_labels & self._hot_predicted),
-            weights @ self._hot_predicted,
-            weights @ self._hot_labels,
-        )
+    def rates(self, weights: Values) -> tuple[Values, Values, Values, Values]:
+        """Returns precision, recall, F1 and images of each class, [resamples, classes]; 0 without predictions."""
+        hits, predicted, images = np.split((self._counted @ weights.T).T, 3, axis=1)
+        return _share(hits, predicted), _share(hits, images), _share(2 * hits, predicted + images), images
 
 
 def _share(part: Values, whole: Values) -> Values:
-    return np.divide(part, whole, out=np.zeros_like(part, np.float64), where=whole > 0)
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def _proportions(predictions: Predictions, top_k: int) -> dict[str, Proportion]:

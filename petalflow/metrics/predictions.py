@@ -1,4 +1,4 @@
-"""What a model answered to images whose classes are known."""
+"""What a model predicts for images whose classes are known."""
 
 import functools
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ class Predictions:
         labels: Which classes each image has, [n, classes].
         scores: Probabilities that the model gave, [n, classes].
         predicted: Which classes the model predicts, [n, classes]; none where its answer is no class of these.
-        task: What was asked.
+        task: The task; with several labels, an image may have any number of classes.
     """
 
     labels: Array
@@ -75,3 +75,9 @@ class Predictions:
             chosen: Which, [n].
         """
         return replace(self, labels=self.labels[chosen], scores=self.scores[chosen], predicted=self.predicted[chosen])
+
+
+def discordant(candidate: Predictions, baseline: Predictions) -> tuple[int, int]:
+    """Returns on how many images only the candidate is correct, and on how many only the baseline."""
+    better, worse = candidate.correct & ~baseline.correct, baseline.correct & ~candidate.correct
+    return int(better.sum()), int(worse.sum())

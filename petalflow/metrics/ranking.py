@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn import metrics
 
 from petalflow.metrics.predictions import Predictions
@@ -24,7 +25,7 @@ class Ranking:
         exact: ROC AUC of each class, PR AUC of each, and the means of both, of the images as they are.
     """
 
-    groups: NDArray[np.int64]
+    groups: NDArray[np.int32]
     sizes: tuple[int, ...]
     exact: Values
 
@@ -40,24 +41,28 @@ class Ranking:
         both = [
             _areas(labels, scores) for labels, scores in zip(predictions.labels.T, predictions.scores.T, strict=True)
         ]
-        return cls(np.stack(groups), tuple(sizes), _with_means(np.array(both).reshape(-1, 2)))
+        return cls(np.stack(groups).astype(np.int32), tuple(sizes), _with_means(np.array(both).reshape(1, -1, 2))[0])
 
     def statistic(self, weights: Values) -> Values:
-        """Returns ROC AUC of each class, PR AUC of each, and the mean of each over the classes, [2 classes + 2].
+        """Returns the ROC AUC of each class, the PR AUC of each, and both means, [resamples, 2 classes + 2].
 
         A class without images, or without others, has none: NaN. The ROC AUC is Mann and Whitney's statistic, ties
         counting half; the PR AUC the average precision, as scikit-learn defines it.
 
         Args:
-            weights: Of the images, [n].
+            weights: Weights of the images, [resamples, n].
         """
-        if (weights == 1).all():
-            return self.exact
-        both = [
-            _areas_of_groups(np.asarray(np.bincount(group, weights, 2 * size), np.float64).reshape(2, size))
+        by_image = np.ascontiguousarray(weights.T)
+        # Each image is in one group: a column of one 1.
+        images = len(by_image)
+        ones, starts = np.ones(images), np.arange(images + 1, dtype=np.int32)
+        areas = [
+            _areas_of_groups((sparse.csc_array((ones, group, starts), shape=(2 * size, images)) @ by_image), size)
             for group, size in zip(self.groups, self.sizes, strict=True)
         ]
-        return _with_means(np.array(both).reshape(-1, 2))
+        found = _with_means(np.stack(areas, axis=1))
+        found[(weights == 1).all(axis=1)] = self.exact
+        return found
 
 
 def _grouped(scores: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -79,18 +84,33 @@ def _areas(labels: NDArray[np.bool_], scores: NDArray[np.float32]) -> tuple[floa
     return float(metrics.roc_auc_score(labels, scores)), float(metrics.average_precision_score(labels, scores))
 
 
-def _areas_of_groups(weights: Values) -> tuple[float, float]:
-    negatives, positives = weights
-    if not negatives.sum() or not positives.sum():
-        return float("nan"), float("nan")
-    below = np.cumsum(negatives) - negatives
-    roc = (positives * (below + negatives / 2)).sum() / (positives.sum() * negatives.sum())
-    hits, above = np.cumsum(positives[::-1]), np.cumsum((positives + negatives)[::-1])
+def _areas_of_groups(weights: Values, size: int) -> Values:
+    """Returns ROC AUC and PR AUC of one class, [resamples, 2].
+
+    Args:
+        weights: Weight of each group of the other classes' images, then of this class's, [2 size, resamples].
+        size: How many groups there are.
+    """
+    negatives, positives = weights[:size], weights[size:]
+    all_negatives, all_positives = negatives.sum(axis=0), positives.sum(axis=0)
+    below = np.cumsum(negatives, axis=0) - negatives
+    hits, above = np.cumsum(positives[::-1], axis=0), np.cumsum((positives + negatives)[::-1], axis=0)
     precision = np.divide(hits, above, out=np.zeros_like(hits), where=above > 0)
-    return float(roc), float((precision * positives[::-1]).sum() / positives.sum())
+    roc = (positives * (below + negatives / 2)).sum(axis=0)
+    pr = (precision * positives[::-1]).sum(axis=0)
+    defined = (all_negatives > 0) & (all_positives > 0)
+    both = np.stack([roc, pr], axis=1)
+    pairs = np.stack([all_positives * all_negatives, all_positives], axis=1)
+    return np.asarray(np.divide(both, pairs, out=np.full_like(both, np.nan), where=defined[:, None]))
 
 
-def _with_means(both: Values) -> Values:
-    roc, pr = both.T
-    means = [float(np.nanmean(areas)) if np.isfinite(areas).any() else float("nan") for areas in (roc, pr)]
-    return np.concatenate([roc, pr, means])
+def _with_means(areas: Values) -> Values:
+    """Returns ROC AUC and PR AUC of each class, and their means over the classes that have one.
+
+    Args:
+        areas: ROC AUC and PR AUC, [resamples, classes, 2].
+    """
+    defined = np.isfinite(areas)
+    sums, counts = np.where(defined, areas, 0).sum(axis=1), defined.sum(axis=1)
+    means = np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+    return np.concatenate([areas[..., 0], areas[..., 1], means], axis=1)

@@ -3,7 +3,7 @@
 from petalflow.metrics.intervals import CONFIDENCE, clopper_pearson_lower, tango_interval, tango_lower, wilson_interval
 from petalflow.verdict.checks import (
     Check,
-    check_figure,
+    check_metric,
     check_min,
     check_paired,
     not_applicable,
@@ -25,7 +25,7 @@ __all__ = [
     "VERDICT_FILE",
     "Check",
     "Verdict",
-    "check_figure",
+    "check_metric",
     "check_min",
     "check_paired",
     "clopper_pearson_lower",

@@ -13,11 +13,10 @@ class Check:
 
     Attributes:
         name: The setting that holds the threshold.
-        slice: What part of the test images it is about; "" for all.
-        value: The figure measured, or None where it could not be.
-        bound: Its one-sided 95 % bound, on which the check is made unless it was asked to be made on the value; None
-            likewise.
-        threshold: What must be reached, or kept to.
+        slice: The part of the test images it applies to; "" for all.
+        value: The measured value; None if it cannot be measured.
+        bound: Its one-sided 95 % bound, which decides unless `judge_by` is "value"; None if it cannot be computed.
+        threshold: The limit.
         passed: True or False; None where the check does not apply.
         why: The reason in words.
     """
@@ -45,16 +44,16 @@ def check_min(
     on_value: bool = False,
     of_what: str = "images",
 ) -> Check:
-    """Checks that a proportion is at least `threshold`, on its lower bound or, if asked, on its value."""
-    if not trials:  # a threshold of 0 does not make a figure of nothing
-        return Check(name, slice, None, None, threshold, False, f"cannot be measured on no {of_what}")
+    """Checks that the lower bound of a proportion, or its value if `on_value`, is at least `threshold`."""
+    if not trials:  # not even a threshold of 0 passes without images
+        return Check(name, slice, None, None, threshold, False, f"cannot be measured without {of_what}")
     value, bound = successes / trials, clopper_pearson_lower(successes, trials)
     passed = (value if on_value else bound) >= threshold
     why = _why(f"measured {value:.4f} on {trials} {of_what}", bound, "lower", threshold, passed, on_value=on_value)
     return Check(name, slice, value, bound, threshold, passed, why)
 
 
-def check_figure(
+def check_metric(
     name: str,
     slice: str,
     value: float | None,
@@ -65,17 +64,17 @@ def check_figure(
     on_value: bool = False,
     measured: str = "measured",
 ) -> Check:
-    """Checks that a figure is at least, or at most, `threshold`, on its bound or, if asked, on its value.
+    """Checks that the bound of a metric, or its value if `on_value`, is at least or at most `threshold`.
 
     Args:
-        name: Of the check.
-        slice: What it is about; "" for all.
-        value: The figure; None where it is not defined, which does not pass.
+        name: Name of the check.
+        slice: The part of the test images it applies to; "" for all.
+        value: The metric; None if it is undefined, which does not pass.
         bound: Its lower bound, or its upper one if `at_most`.
         threshold: The limit.
-        at_most: Whether the figure must not be more; else it must not be less.
-        on_value: Whether the value decides.
-        measured: What the value is, in words that it may follow.
+        at_most: True if the threshold is an upper limit.
+        on_value: True if the value decides.
+        measured: Words before the value in the explanation.
     """
     if value is None or bound is None or not math.isfinite(bound):
         return Check(name, slice, None, None, threshold, False, "cannot be measured on these images")
@@ -95,48 +94,48 @@ def check_paired(
     *,
     slice: str = "",
     on_value: bool = False,
-    figure: str = "accuracy",
+    metric: str = "accuracy",
 ) -> Check:
-    """Checks that the candidate is right at least so much oftener than the baseline, on the same images.
+    """Checks that the candidate's accuracy exceeds the baseline's by at least `least`, on the same images.
+
+    The exact odds decide besides the bound (`odds_of_difference`): a candidate that falls short passes at most 5 % of
+    the time, however few images there are.
 
     Args:
-        name: Of the check.
-        better: Images that only the candidate has right.
-        worse: Images that only the baseline has right.
+        name: Name of the check.
+        better: Images that only the candidate classifies correctly.
+        worse: Images that only the baseline classifies correctly.
         pairs: Images both were tested on.
-        least: The difference of accuracies that is asked for, -1..1; below 0, a drop that is tolerated.
-        slice: What part of the images it is about; "" for all.
-        on_value: Whether the difference itself decides, not its bound.
-        figure: What the share of right answers is called.
-
-    Besides the bound, the exact odds decide (`odds_of_difference`): a candidate that is not what is asked for passes at
-    most 5 % of the time, on however few images.
+        least: The required difference of accuracies, -1..1; a tolerated drop is negative.
+        slice: The part of the images it applies to; "" for all.
+        on_value: True if the difference itself decides rather than its bound.
+        metric: Name of the share of correct predictions.
     """
     if not pairs:
         return Check(name, slice, None, None, least, None, "does not apply: no images in common")
     value, bound = (better - worse) / pairs, tango_lower(better, worse, pairs)
     reaches = (value if on_value else bound) >= least
-    measured = f"{figure} against the baseline {value:+.4f} on {pairs} images"
-    relation, least = "keeps to" if reaches else "breaks", least + 0.0  # no -0.0
+    measured = f"{metric} against the baseline {value:+.4f} on {pairs} images"
+    relation, least = "reaches" if reaches else "is below", least + 0.0  # no -0.0
     shown = f"; its lower 95 % bound {bound:+.4f}"
     why = f"{measured}, {relation} {least:+g}{shown}" if on_value else f"{measured}{shown} {relation} {least:+g}"
     passed = reaches
-    if reaches and not on_value and -1 < least < 1:  # the bound is by approximation, and where few differ not close
+    if reaches and not on_value and -1 < least < 1:  # the bound is approximate where few images differ
         odds = odds_of_difference(better, worse, pairs, least)
         passed = odds <= 1 - CONFIDENCE
         if not passed:
-            why += f", but on so few images a worse one would {odds:.1%} of the time, more than 5 %"
+            why += f", but on so few images one that falls short passes {odds:.1%} of the time, more than 5 %"
     return Check(name, slice, value, bound, least, passed, why)
 
 
 def not_applicable(name: str, threshold: float, why: str) -> Check:
-    """Returns a check that could not be made, for a reason that is no fault of the candidate's."""
+    """Returns a check that cannot be made, for a reason outside the candidate."""
     return Check(name, "", None, None, threshold, None, f"does not apply: {why}")
 
 
 def _why(measured: str, bound: float, side: str, threshold: float, passed: bool, *, on_value: bool) -> str:
     limits = {("lower", True): "reaches", ("lower", False): "is below"}
-    limits |= {("upper", True): "keeps to", ("upper", False): "is above"}
+    limits |= {("upper", True): "is within", ("upper", False): "is above"}
     relation = limits[side, passed]
     shown = f"its {side} 95 % bound {bound:.4f}"
     return (

@@ -1,8 +1,8 @@
-"""The odds of a verdict: how likely a model passes a check, given what it truly is and how many images it is tested on.
+"""The odds of a verdict: how likely a model passes a check, given its true accuracy and the number of test images.
 
-A gate on a bound rarely lets through a model that is not good enough. The price is that a good model may be refused
-because the test set is small. Here stands how often either happens, and how many images it takes. Nothing is
-simulated: the odds are sums over all that could be counted.
+A gate on a bound rarely accepts a model that is not good enough. The price is that it may refuse a good model because
+the test set is small. This module computes how often either happens, and how many images it takes. Nothing is
+simulated: the odds are sums over all possible counts.
 """
 
 import functools
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MOST_IMAGES = 1_000_000
-_STEPS = 200  # the search goes by half percents
-_STATISTIC = 1e-4  # how closely a critical value is looked for
-_NEGLIGIBLE = 1e-13  # probability left out at either end of a sum
-_SHARES, _RAREST = 60, 1e-4  # of images that differ: how many shares are looked at, and the least
+_STEPS = 200  # the search proceeds in steps of half a percent
+_STATISTIC = 1e-4  # tolerance of a critical value
+_NEGLIGIBLE = 1e-13  # probability omitted at either end of a sum
+_SHARES, _RAREST = 60, 1e-4  # shares of images that differ: how many are tried, and the lowest
 
 
 def power_of_min(accuracy: float, images: int, threshold: float) -> float:
     """Returns how likely a model passes `check_min`.
 
-    Exact: the count of right answers is binomial, and the Clopper-Pearson bound reaches the threshold where so many or
-    more would be had at most 5 % of the time if the threshold were the truth (Clopper and Pearson 1934,
-    doi:10.1093/biomet/26.4.404). It rises in teeth with the number of images, as counts are whole numbers
+    Exact: the number of correct predictions is binomial, and the Clopper-Pearson bound reaches the threshold where
+    this many or more would occur at most 5 % of the time if the true accuracy were the threshold (Clopper and Pearson
+    1934, doi:10.1093/biomet/26.4.404). The power is a sawtooth in the number of images, as counts are integers
     (Chernick and Liu 2002, doi:10.1198/000313002317572835).
 
     Args:
         accuracy: The model's true accuracy (or recall), 0..1.
-        images: How many it is tested on, drawn independently; 0 or more.
+        images: Number of test images, drawn independently; 0 or more.
         threshold: What its bound must reach, 0..1.
 
     Returns:
         A probability, 0..1.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of range.
     """
     from scipy import stats
 
@@ -53,29 +53,29 @@ def power_of_min(accuracy: float, images: int, threshold: float) -> float:
 def power_of_accuracy_drop(
     images: int, margin: float, discordant: float, difference: float = 0.0, *, bound_alone: bool = False
 ) -> float:
-    """Returns how likely a candidate passes `check_paired`, where an accuracy may be less by the margin.
+    """Returns how likely a candidate passes `check_paired` with a tolerated drop in accuracy of `margin`.
 
-    Exact, by summing the trinomial of both models' answers over all counts that pass by their score statistic (Liu,
-    Hsueh, Hsieh and Chen 2002, doi:10.1002/sim.1012), but for 1e-13 at either end.
+    Exact up to 1e-13 at either end: sums the trinomial of both models' predictions over all counts whose score
+    statistic passes (Liu, Hsueh, Hsieh and Chen 2002, doi:10.1002/sim.1012).
 
     Args:
-        images: How many both are tested on, drawn independently; 0 or more.
-        margin: The drop in accuracy that is tolerated, 0..1.
-        discordant: The true share of images that one of the two has right and the other wrong, 0..1. Two models that
-            each err on a share e of the images, independently, have 2e(1 - e); those with mistakes in common have less.
+        images: Number of images both are tested on, drawn independently; 0 or more.
+        margin: The tolerated drop in accuracy, 0..1.
+        discordant: The true share of images that only one of the two classifies correctly, 0..1. Two models that err
+            on a share e of the images, independently, have 2e(1 - e); models with common mistakes have less.
         difference: The true accuracy(candidate) - accuracy(baseline), -discordant..discordant.
-        bound_alone: Whether the exact odds are left aside, which the check asks for besides the bound.
+        bound_alone: True to ignore the exact odds, which the check requires besides the bound.
 
     Returns:
         A probability, 0..1.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of range.
     """
     _check_ranges(images=images, margin=margin, discordant=discordant)
     if abs(difference) > discordant:
         raise ValueError(f"models that disagree on {discordant:g} of the images cannot differ by {difference:g}")
-    if images == 0 or margin == 1:  # a bound is never under -1
+    if images == 0 or margin == 1:  # a bound is never below -1
         return float(images > 0)
     z = _critical_of_bound() if bound_alone else _critical(images, -margin)
     return _odds(images, -margin, z, discordant, difference)
@@ -83,19 +83,19 @@ def power_of_accuracy_drop(
 
 @functools.lru_cache(maxsize=1 << 16)
 def odds_of_difference(better: int, worse: int, images: int, least: float) -> float:
-    """Returns how often chance makes a candidate look as good as this one, that truly just misses what is asked of it.
+    """Returns how often a candidate whose true difference is `least` looks at least as good as this one by chance.
 
-    Whatever the share of images on which the two models differ: the largest of these odds. The exact unconditional
-    test by the score statistic (Hsueh, Liu and Chen 2001, doi:10.1111/j.0006-341X.2001.00478.x), its maximum
-    looked for at 120 shares. Where few images differ, Tango's bound alone lets 7 % through instead of 5.
+    The largest of these odds over the share of images on which the two models differ: the exact unconditional test by
+    the score statistic (Hsueh, Liu and Chen 2001, doi:10.1111/j.0006-341X.2001.00478.x), with the maximum taken over
+    120 shares. Where few images differ, Tango's bound alone accepts 7 % instead of 5 %.
 
     Args:
-        better: Images that only the candidate has right.
-        worse: Images that only the baseline has right.
-        images: All images, 1 or more.
-        least: The true accuracy(candidate) - accuracy(baseline) that is taken for granted, under 1 and above -1.
+        better: Images that only the candidate classifies correctly.
+        worse: Images that only the baseline classifies correctly.
+        images: Number of all images, 1 or more.
+        least: The assumed true accuracy(candidate) - accuracy(baseline), above -1 and below 1.
     """
-    # A little less, as the same sum may come out with another last digit.
+    # Slightly lower, as the same sum may differ in its last digit.
     return _largest_odds(images, least, float(tango_statistic(better, worse, images, least)) - 1e-9)
 
 
@@ -103,14 +103,14 @@ def _largest_odds(images: int, least: float, z: float) -> float:
     """Returns how likely the score statistic is z or more, at the share of images that differ where that is likeliest.
 
     Args:
-        images: All of them.
+        images: Number of all images.
         least: The true difference.
-        z: The statistic.
+        z: The score statistic.
     """
     import numpy as np
 
     fewest = max(abs(least), _RAREST)
-    # Closer to each other at both ends, where the odds change fastest.
+    # Denser at both ends, where the odds change fastest.
     shares = np.union1d(np.geomspace(fewest, 1, _SHARES), 1 - np.geomspace(_RAREST, 1 - fewest, _SHARES))
     shares = shares.clip(fewest, 1)
     return max(_odds(images, least, z, float(share), least) for share in shares)
@@ -124,7 +124,7 @@ def _critical_of_bound() -> float:
 
 @functools.lru_cache(maxsize=1 << 10)
 def _critical(images: int, least: float) -> float:
-    """Returns the score statistic from which on both the bound and the exact odds pass, to within 1e-4."""
+    """Returns the lowest score statistic at which both the bound and the exact odds pass, to within 1e-4."""
     passes, fails = _critical_of_bound(), 0.0
     while _largest_odds(images, least, passes) > 1 - CONFIDENCE:
         passes, fails = 1.5 * passes, passes
@@ -141,14 +141,14 @@ def images_for_min(accuracy: float, threshold: float, power: float = 0.8) -> int
     Args:
         accuracy: The model's true accuracy (or recall), 0..1.
         threshold: What its bound must reach, 0..1.
-        power: The probability asked for, 0.5 or more and under 1.
+        power: The required probability, at least 0.5 and below 1.
 
     Returns:
-        The least number, to within half a percent, from which on the power is reached and kept; None if a
-        million images are too few, as always where the accuracy is not above the threshold.
+        The lowest number, to within half a percent, from which the power is never below `power`; None if a million
+        images are too few, which is always so if the accuracy is not above the threshold.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of range.
     """
     return _least_images(lambda images: power_of_min(accuracy, images, threshold), power)
 
@@ -156,21 +156,21 @@ def images_for_min(accuracy: float, threshold: float, power: float = 0.8) -> int
 def images_for_accuracy_drop(
     margin: float, discordant: float, difference: float = 0.0, power: float = 0.8
 ) -> int | None:
-    """Returns how many images a candidate's bound needs to keep to the margin with a probability of `power`.
+    """Returns how many images a candidate needs for its bound to stay within the margin with a probability of `power`.
 
-    On so many images the exact odds, which `check_paired` asks for besides, hardly ever refuse more.
+    With this many images, the exact odds that `check_paired` also requires hardly ever refuse more.
 
     Args:
-        margin: The drop in accuracy that is tolerated, 0..1.
-        discordant: The true share of images that one of the two models has right and the other wrong, 0..1.
+        margin: The tolerated drop in accuracy, 0..1.
+        discordant: The true share of images that only one of the two models classifies correctly, 0..1.
         difference: The true accuracy(candidate) - accuracy(baseline), -discordant..discordant.
-        power: The probability asked for, 0.5 or more and under 1.
+        power: The required probability, at least 0.5 and below 1.
 
     Returns:
-        As `images_for_min`; None likewise where the candidate is worse by the margin or more.
+        As `images_for_min`; None also if the candidate is worse by the margin or more.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of range.
     """
     return _least_images(
         lambda images: power_of_accuracy_drop(images, margin, discordant, difference, bound_alone=True), power
@@ -190,10 +190,10 @@ def _odds(images: int, least: float, z: float, discordant: float, difference: fl
 
 
 def _least_better(differing: "NDArray[np.int64]", images: int, least: float, z: float) -> "NDArray[np.int64]":
-    """Returns, for each count of images that differ, how many must be for the better; one more than all if none do."""
+    """Returns, for each count of images that differ, how many must favour the candidate; one more if none pass."""
     import numpy as np
 
-    # By bisection, for all counts at once: each image turned for the better raises the statistic.
+    # Bisection for all counts at once: each image that favours the candidate raises the statistic.
     low, high = np.zeros_like(differing), differing + 1
     while (low < high).any():
         middle = (low + high) // 2
@@ -204,13 +204,13 @@ def _least_better(differing: "NDArray[np.int64]", images: int, least: float, z: 
 
 def _least_images(power_of: Callable[[int], float], power: float) -> int | None:
     if not 0.5 <= power < 1:
-        raise ValueError(f"power must be 0.5 or more and under 1, not {power:g}")
+        raise ValueError(f"power must be at least 0.5 and below 1, not {power:g}")
     images = 1
     while power_of(images) < power:
         images *= 2
         if images > _MOST_IMAGES:
             return None
-    images *= 4  # what was found may be the tip of a tooth; here no tooth reaches down any more
+    images *= 4  # what was found may be the peak of a tooth; at this size every tooth is above `power`
     while images and power_of(images) >= power:
         step = max(1, images // _STEPS)
         images -= step

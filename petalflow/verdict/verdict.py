@@ -9,7 +9,7 @@ from petalflow import storage
 from petalflow.errors import PetalflowError
 from petalflow.verdict.checks import Check
 
-# What an evaluation's folder holds.
+# The files in an evaluation's folder.
 VERDICT_FILE = "verdict.json"
 METRICS_FILE = "metrics.json"
 PREDICTIONS_FILE = "predictions.parquet"
@@ -18,19 +18,19 @@ REPORT_FILE = "report.html"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What evaluate decided.
+    """The decision of evaluate on a candidate.
 
     Attributes:
         checks: Every check made.
-        candidate: Facts of the model judged.
-        baseline: Facts of the live release, or why there is none to compare with.
-        fingerprint: Of the dataset.
-        class_names: In the order of the scores.
-        test_images: How many images it rests on.
-        temperature: What logits are divided by in the export; 1 leaves the scores as they are.
-        abstain_threshold: Scores below it are not answered, 0..1.
-        notes: What else to know of it: how sure it can be, what was left out.
-        accepted_anyway: Who answers for accepting it whatever the checks say, "by", and the "reason"; None if nobody.
+        candidate: Facts about the model judged.
+        baseline: Facts about the live release, or why there is none to compare with.
+        fingerprint: Fingerprint of the dataset.
+        class_names: Names of the classes, in the order of the scores.
+        test_images: Number of test images.
+        temperature: Divides the logits in the export; 1 leaves the scores as they are.
+        abstain_threshold: The model abstains where its top score is lower, 0..1.
+        notes: Notes for people: how much the test images can show, what was left out.
+        accepted_anyway: The person who accepts it whatever the checks say ("by") and the "reason"; None if nobody does.
     """
 
     checks: Sequence[Check]
@@ -46,7 +46,7 @@ class Verdict:
 
     @property
     def accepted(self) -> bool:
-        """True if no check failed and at least one passed, or a person said so: nothing passes for want of checks."""
+        """True if no check failed and at least one passed, or if a person accepted it; never without any check."""
         passed = [check.passed for check in self.checks]
         return self.accepted_anyway is not None or (True in passed and False not in passed)
 
@@ -61,7 +61,7 @@ class Verdict:
 
 
 def read_accepted(evaluation: str | Path) -> dict[str, Any]:
-    """Returns what the verdict.json in an evaluation's folder says.
+    """Returns the content of verdict.json in an evaluation's folder.
 
     Raises:
         PetalflowError: If the folder is not a complete evaluation, or the verdict is a refusal.

@@ -23,7 +23,7 @@ def test_the_candidate_is_truly_worse_than_the_release() -> None:
 
 def test_of_many_images_the_plain_bootstrap_is_as_close_as_the_bound() -> None:
     candidate, _ = bounds.drawn(3000, EVEN, seed=1)
-    plain, careful = bounds.percentiles(candidate), bounds.bounds_of(candidate, ["macro_f1"])
+    plain, careful = bounds.percentiles(candidate), bounds.compute_bounds(candidate, ["macro_f1"])
     assert plain["macro_f1"][0] == pytest.approx(careful["macro_f1"], abs=0.004)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluate.abstention import Abstention
+from components.evaluate.calibration import Abstention
 from petalflow.metrics.metrics import Proportion
 from petalflow.verdict import wilson_interval
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluate.abstention import Abstention
+from components.evaluate.calibration import Abstention
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.report import charts, tables
 from components.evaluate.report.galleries import Choice, choose, mistakes, side_by_side

@@ -234,15 +234,15 @@ def test_a_release_that_was_trained_on_every_test_image_is_not_compared_with(
 
 def test_where_nothing_can_be_abstained_from_no_threshold_is_taken(flags_dataset, tmp_path) -> None:
     settings = EASY.model_copy(update={"abstain_threshold": 0.5})
-    with pytest.raises(UsageError, match="has several labels an image, of which each is answered"):
+    with pytest.raises(UsageError, match="has several labels per image, where a model never abstains"):
         evaluate(tmp_path / "none", flags_dataset, tmp_path / "out", settings, None)
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "said"),
     [
-        ({"min_slice_accuracy": {"class=pinkk": 0.5}}, UsageError, "there is no slice 'class=pinkk'"),
-        ({"slice_pairs": [["class", "hue"]]}, UsageError, "there is no 'hue'"),
+        ({"min_slice_accuracy": {"class=pinkk": 0.5}}, UsageError, "no slice is named 'class=pinkk'"),
+        ({"slice_pairs": [["class", "hue"]]}, UsageError, "no kind is named 'hue'"),
         ({"min_recall": {"rad": 0.5}}, UsageError, "evaluate.min_recall: there is no class 'rad'; did you mean red?"),
         ({"min_precision": {"rad": 0.5}}, UsageError, "evaluate.min_precision: there is no class 'rad'"),
     ],
@@ -269,7 +269,7 @@ def test_images_that_the_release_it_began_with_was_trained_on_are_not_judged_on(
     verdict = evaluate(model, tiny_dataset, tmp_path / "out", EASY, None)
     size = open_dataset(tiny_dataset).size("test")
     assert verdict.test_images == size - 4
-    assert "4 test images were left out: tiny/1, with which the training began, knew them" in verdict.notes
+    assert "4 test images were left out: tiny/1, from which training started, was trained on them" in verdict.notes
     rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
     left = list(open_dataset(tiny_dataset).records("test"))[4:]
     assert [row["sha256"] for row in rows] == [record.sha256 for record in left]
@@ -282,7 +282,7 @@ def test_that_it_is_not_known_what_a_model_began_with_is_noted(tiny_model, tiny_
     model = with_info(tiny_model, tmp_path / "model", warm_started_from=str(tmp_path / "models" / "gone" / "3"))
     verdict = evaluate(model, tiny_dataset, tmp_path / "out", EASY, None)
     assert verdict.test_images == open_dataset(tiny_dataset).size("test")
-    assert any("the training began with gone/3, of which is not known" in note for note in verdict.notes)
+    assert any("training started from gone/3, whose training images are unknown" in note for note in verdict.notes)
 
 
 def trained_on_some(models, dataset, home, images: int):
@@ -309,7 +309,7 @@ def with_info(folder, copy, **facts: object):
 def test_the_best_scores_of_so_few_classes_say_nothing(tiny_dataset, flags_dataset, tmp_path) -> None:
     for dataset, said in (
         (tiny_dataset, "with 3 classes, the 3 best"),
-        (flags_dataset, "with several labels an image"),
+        (flags_dataset, "with several labels per image"),
     ):
         with pytest.raises(UsageError, match=said):
             evaluate(tmp_path / "none", dataset, tmp_path / "out", EvaluateSettings(min_top_k_accuracy=0.5), None)
@@ -318,7 +318,7 @@ def test_the_best_scores_of_so_few_classes_say_nothing(tiny_dataset, flags_datas
 def test_scores_that_are_no_numbers_are_not_judged(tiny_model, tiny_dataset, tmp_path) -> None:
     shutil.copytree(tiny_model, tmp_path / "model")
     sharpen(tmp_path / "model", float("nan"))
-    with pytest.raises(PetalflowError, match="scores that are not numbers"):
+    with pytest.raises(PetalflowError, match="scores are NaN or infinite"):
         evaluate(tmp_path / "model", tiny_dataset, tmp_path / "out", EASY, None)
     assert not (tmp_path / "out").exists()
 

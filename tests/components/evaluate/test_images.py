@@ -35,7 +35,7 @@ def test_a_class_of_which_nothing_is_left_is_named(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
     entries = list(dataset.entries("test"))
     red = {entry.sha256 for entry in entries if entry.labels == (2,)}
-    with pytest.raises(PetalflowError, match=f"no test images of red but {len(red)} that the release it began with"):
+    with pytest.raises(PetalflowError, match=f"no test images of red besides {len(red)} that its warm-start release"):
         of_test.EvaluatedImages.of(dataset, SETTINGS, red)
-    with pytest.raises(PetalflowError, match=r"has no test images but .*nothing can be said of the model; add images$"):
+    with pytest.raises(PetalflowError, match=r"has no test images besides .*no model can be evaluated; add images$"):
         of_test.EvaluatedImages.of(dataset, SETTINGS, {entry.sha256 for entry in entries})

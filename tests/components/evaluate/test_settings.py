@@ -45,7 +45,7 @@ def test_thresholds_are_shares(value: float) -> None:
     [("min_slice_accuracy", '{"brightness=dark": 0.8}'), *((name, '{"roses": 0.8}') for name in OF_CLASSES)],
 )
 def test_what_is_asked_of_all_or_some_is_said_in_one_sentence(name: str, example: str, given: object) -> None:
-    with pytest.raises(UsageError, match=r"give a share from 0 to 1, for all or for some") as error:
+    with pytest.raises(UsageError, match=r"give a share from 0 to 1, for all or by name") as error:
         EvaluateSettings.of({name: given})
     assert str(error.value).endswith(example)
     assert str(error.value).count(";") == 0
@@ -59,7 +59,7 @@ def test_some_classes_may_be_held_to_their_own(name: str) -> None:
 
 @pytest.mark.parametrize("given", ["size", ["size", "format"], [["size"]], [["size", "size"]], 5])
 def test_pairs_of_slices_are_pairs(given: object) -> None:
-    with pytest.raises(UsageError, match=r"give pairs of kinds") as error:
+    with pytest.raises(UsageError, match=r"give pairs of different kinds") as error:
         EvaluateSettings.of({**ENOUGH, "slice_pairs": given})
     assert str(error.value).count(";") == 0
 
@@ -84,12 +84,15 @@ def test_blanks_are_no_name() -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"min_coverage": 0.5}, "min_coverage: everything is answered; give abstain_threshold"),
-        ({"min_answered_accuracy": 0.5}, "everything is answered; give abstain_threshold, or set min_accuracy"),
-        ({"abstain_threshold": 0.5, "abstain_below_accuracy": 0.9}, "leave one of them out"),
-        ({"accept_without_release": False, "max_accuracy_drop": None}, "nothing is compared; set max_accuracy_drop"),
-        ({"accept_anyway": {"by": "Ada"}}, "needs both by, a name, and reason"),
-        ({"accept_anyway": {"by": " ", "reason": "because"}}, "needs both by, a name, and reason"),
+        ({"min_coverage": 0.5}, "min_coverage: the model never abstains; set abstain_threshold"),
+        ({"min_answered_accuracy": 0.5}, "the model never abstains; set abstain_threshold, or use min_accuracy"),
+        ({"abstain_threshold": 0.5, "abstain_below_accuracy": 0.9}, "remove one of them"),
+        (
+            {"accept_without_release": False, "max_accuracy_drop": None},
+            "no comparison is configured; set max_accuracy_drop",
+        ),
+        ({"accept_anyway": {"by": "Ada"}}, "needs both a name \\(by\\) and a reason"),
+        ({"accept_anyway": {"by": " ", "reason": "because"}}, "needs both a name \\(by\\) and a reason"),
     ],
 )
 def test_what_contradicts_itself_is_said(values: dict, said: str) -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.evaluate.slices import MOST_VALUES, slices_of
+from components.evaluate.slices import MOST_VALUES, find_slices
 from petalflow.dataset import Entry, ImageStatistics
 from petalflow.errors import UsageError
 
@@ -33,7 +33,7 @@ def members(slices: dict, kind: str) -> dict[str, list[int]]:
 
 
 def test_images_are_in_the_slices_that_they_should_be_in() -> None:
-    slices = slices_of(ENTRIES, LABELS)
+    slices = find_slices(ENTRIES, LABELS)
     assert members(slices, "class") == {"class=rose": [0, 1], "class=tulip": [2, 3]}
     assert members(slices, "size") == {
         "size=0 to 63 px": [0],
@@ -51,12 +51,12 @@ def test_images_are_in_the_slices_that_they_should_be_in() -> None:
 
 
 def test_every_image_is_in_just_one_slice_of_a_kind() -> None:
-    for of_kind in slices_of(ENTRIES, LABELS).values():
+    for of_kind in find_slices(ENTRIES, LABELS).values():
         assert (np.sum(list(of_kind.values()), axis=0) == 1).all()
 
 
 def test_pairs_are_crossed_and_those_without_images_left_out() -> None:
-    slices = slices_of(ENTRIES, LABELS, [("brightness", "camera")])
+    slices = find_slices(ENTRIES, LABELS, [("brightness", "camera")])
     assert members(slices, "brightness × camera") == {
         "brightness=dark, camera=a": [0],
         "brightness=medium, camera=(empty)": [2],
@@ -66,19 +66,19 @@ def test_pairs_are_crossed_and_those_without_images_left_out() -> None:
 
 
 def test_a_pair_of_an_unknown_kind_is_named_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match=r"there is no 'brigtness'; did you mean brightness\?"):
-        slices_of(ENTRIES, LABELS, [("brigtness", "camera")])
+    with pytest.raises(UsageError, match=r"no kind is named 'brigtness'; did you mean brightness\?"):
+        find_slices(ENTRIES, LABELS, [("brigtness", "camera")])
 
 
 def test_a_column_that_names_each_image_is_no_kind_of_slices() -> None:
     entries = [entry(number=str(number)) for number in range(MOST_VALUES + 1)]
-    assert "number" not in slices_of(entries, {})
-    assert "number" in slices_of(entries[:-1], {})
+    assert "number" not in find_slices(entries, {})
+    assert "number" in find_slices(entries[:-1], {})
 
 
 def test_a_column_of_the_manifest_does_not_take_the_place_of_what_is_measured() -> None:
     entries = [entry("a.jpg", 63, size="small", format="raw", **{"class": "weed"}), entry("b.jpg", 70, size="big")]
-    slices = slices_of(entries, {"rose": np.array([True, True])})
+    slices = find_slices(entries, {"rose": np.array([True, True])})
     assert members(slices, "size") == {"size=0 to 63 px": [0], "size=64 to 127 px": [1]}
     assert members(slices, "class") == {"class=rose": [0, 1]}
     assert members(slices, "manifest.size") == {"manifest.size=big": [1], "manifest.size=small": [0]}

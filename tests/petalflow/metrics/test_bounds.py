@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 from sklearn import metrics
 
-from petalflow.metrics.bounds import bounds_of, worsening
+from petalflow.metrics.bounds import compute_bounds, compute_worsening
 from petalflow.metrics.metrics import LESS_IS_BETTER, OVERALL, RANKED, compute_metrics
 from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
@@ -26,20 +26,20 @@ def certain(right: int, wrong: int, classes: int = 4) -> Predictions:
 def test_of_a_proportion_it_is_the_bound_of_clopper_and_pearson(right: int, wrong: int) -> None:
     # Of predictions without doubt the Brier score is twice the share of mistakes.
     most_mistakes = 1 - clopper_pearson_lower(right, right + wrong)
-    found = bounds_of(certain(right, wrong), ["brier"])["brier"]
+    found = compute_bounds(certain(right, wrong), ["brier"])["brier"]
     assert found / 2 == pytest.approx(most_mistakes, rel=0.08)
 
 
 def test_that_no_mistake_was_seen_does_not_mean_that_there_are_none() -> None:
     assert compute_metrics(certain(10, 0), CLASSES, resamples=20).overall["macro_f1"].value == 1
-    few, many = (bounds_of(certain(images, 0), ["macro_f1"])["macro_f1"] for images in (10, 1000))
+    few, many = (compute_bounds(certain(images, 0), ["macro_f1"])["macro_f1"] for images in (10, 1000))
     assert few < 0.8
     assert 0.99 < many < 1
 
 
 @pytest.mark.parametrize("predictions", [made_up(), made_up_labels()])
 def test_bounds_are_on_the_careful_side_and_close_where_images_are_many(predictions: Predictions) -> None:
-    figures, bounds = compute_metrics(predictions, CLASSES, resamples=200).overall, bounds_of(predictions, FIGURES)
+    figures, bounds = compute_metrics(predictions, CLASSES, resamples=200).overall, compute_bounds(predictions, FIGURES)
     assert set(bounds) == set(FIGURES)
     for name, bound in bounds.items():
         if name == "ece":  # resampled noise looks like miscalibration
@@ -61,7 +61,7 @@ def test_a_model_at_the_threshold_passes_about_5_percent_of_the_time(images: int
         given = (labels + wrong * generator.integers(1, 3, images)) % 3
         each = np.eye(3, dtype=np.float32)
         predictions = Predictions.of(each[labels].astype(bool), each[given], Task.MULTI_CLASS)
-        passed += bounds_of(predictions, ["macro_f1"])["macro_f1"] >= truly
+        passed += compute_bounds(predictions, ["macro_f1"])["macro_f1"] >= truly
     assert passed <= 100 * 0.05 + 3 * np.sqrt(100 * 0.05 * 0.95)
 
 
@@ -76,7 +76,7 @@ def test_a_candidate_worse_by_the_margin_passes_about_5_percent_of_the_time() ->
             Predictions.of(each[labels].astype(bool), each[np.where(right, labels, 1 - labels)], Task.MULTI_CLASS)
             for right in (worse, better)
         )
-        passed += worsening(candidate, baseline, "macro_f1")[1] <= 0.1
+        passed += compute_worsening(candidate, baseline, "macro_f1")[1] <= 0.1
     assert passed <= 100 * 0.05 + 3 * np.sqrt(100 * 0.05 * 0.95)
 
 
@@ -101,7 +101,8 @@ def test_a_rare_class_that_is_ranked_last_now_and_then_is_not_overlooked(figure:
     scores = np.where(missed[:, None], wrong.scores[many], sure[many])
     truly = compute_metrics(Predictions.of(truth[many], scores, Task.MULTI_CLASS), ["rare", "other"], resamples=2)
     passed = [
-        bounds_of(mixed(wrong, right, count), [figure])[figure] >= truly.overall[figure].value for count in range(6)
+        compute_bounds(mixed(wrong, right, count), [figure])[figure] >= truly.overall[figure].value
+        for count in range(6)
     ]
     assert stats.binom.pmf(np.flatnonzero(passed), 20, 0.1).sum() <= 0.05
 
@@ -116,7 +117,7 @@ def test_ranks_of_many_classes_of_few_images_do_not_flatter(figure: str) -> None
         return Predictions.of(truth, softmax(logits), Task.MULTI_CLASS)
 
     truly = compute_metrics(answered(400), [str(at) for at in range(20)], resamples=20).overall[figure].value
-    lower = [bounds_of(answered(2), [figure])[figure] for _ in range(10)]
+    lower = [compute_bounds(answered(2), [figure])[figure] for _ in range(10)]
     assert max(lower) < truly
 
 
@@ -128,7 +129,9 @@ def test_a_model_that_is_not_sure_enough_is_no_better_calibrated_for_want_of_mis
     truth[:, 0] = True
     right = Predictions.of(truth, np.tile(np.float32([confidence, 1 - confidence]), (images, 1)), Task.MULTI_CLASS)
     wrong = Predictions.of(truth, np.tile(np.float32([1 - confidence, confidence]), (images, 1)), Task.MULTI_CLASS)
-    passed = [bounds_of(mixed(wrong, right, count), ["ece"])["ece"] <= accuracy - confidence for count in range(25)]
+    passed = [
+        compute_bounds(mixed(wrong, right, count), ["ece"])["ece"] <= accuracy - confidence for count in range(25)
+    ]
     assert stats.binom.pmf(np.flatnonzero(passed), images, 1 - accuracy).sum() <= 0.055
 
 
@@ -139,22 +142,22 @@ def test_classes_that_the_release_does_not_know_make_no_drop_of_the_f1_smaller(c
     release = Predictions.of(truth, truth.astype(np.float32), Task.MULTI_CLASS)
     swapped = np.eye(classes, dtype=np.float32)[1 - np.arange(40) % 2]
     other = Predictions.of(truth, swapped, Task.MULTI_CLASS)
-    passed = [worsening(mixed(other, release, count), release, "macro_f1")[1] <= 0.04 for count in range(6)]
+    passed = [compute_worsening(mixed(other, release, count), release, "macro_f1")[1] <= 0.04 for count in range(6)]
     assert stats.binom.pmf(np.flatnonzero(passed), 40, 0.04).sum() <= 0.05
 
 
 def test_the_worsening_is_the_difference_of_both_and_of_none_where_both_are_the_same() -> None:
     good, bad = made_up(skill=4), made_up(skill=1)
-    value, bound = worsening(bad, good, "macro_f1")
+    value, bound = compute_worsening(bad, good, "macro_f1")
     f1 = [
         metrics.f1_score(predictions.label_indices, predictions.predicted_indices, average="macro")
         for predictions in (good, bad)
     ]
     assert value == pytest.approx(f1[0] - f1[1])
     assert value < bound
-    value, _ = worsening(bad, good, "log_loss")
+    value, _ = compute_worsening(bad, good, "log_loss")
     assert value == pytest.approx(loss(bad) - loss(good), abs=1e-5)
-    value, bound = worsening(good, good, "macro_f1")
+    value, bound = compute_worsening(good, good, "macro_f1")
     assert value == 0 < bound < 0.03
 
 
@@ -170,7 +173,7 @@ def test_classes_without_images_do_not_thin_a_worsening_out() -> None:
         metrics.f1_score(predictions.label_indices, predictions.predicted_indices, average="macro", labels=range(4))
         for predictions in (good, bad)
     ]
-    assert worsening(bad, good, "macro_f1")[0] == pytest.approx(four[0] - four[1])
+    assert compute_worsening(bad, good, "macro_f1")[0] == pytest.approx(four[0] - four[1])
 
 
 def test_which_figures_are_better_low() -> None:

@@ -65,8 +65,8 @@ def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
     confidence = np.array([0.95] * 10 + [0.55] * 10)
     right = np.array([True] * 7 + [False] * 3 + [True] * 6 + [False] * 4)
     found = Reliability(confidence, right)
-    assert found.error(np.ones(20)) == pytest.approx((0.25 + 0.05) / 2)
-    assert found.error(np.array([1.0] * 10 + [0.0] * 10)) == pytest.approx(0.25)
+    weights = np.array([[1.0] * 20, [1.0] * 10 + [0.0] * 10])
+    assert found.error(weights) == pytest.approx([(0.25 + 0.05) / 2, 0.25])
     rows = found.to_json()
     assert [(row["answers"], row["right"]) for row in rows] == [(10, 6), (10, 7)]
     assert rows[1]["confidence"] == pytest.approx(0.95)
@@ -75,7 +75,8 @@ def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
 def test_a_confidence_of_1_is_in_the_last_bin_and_no_answers_have_no_error() -> None:
     found = Reliability(np.array([1.0, 1 - 1 / BINS / 2]), np.array([True, True]))
     assert len(found.to_json()) == 1
-    assert np.isnan(Reliability(np.zeros(0), np.zeros(0, bool)).error(np.zeros(0)))
+    (error,) = Reliability(np.zeros(0), np.zeros(0, bool)).error(np.zeros((1, 0)))
+    assert np.isnan(error)
 
 
 def test_scores_too_timid_and_too_bold_have_more_error_than_honest_ones() -> None:
@@ -85,7 +86,9 @@ def test_scores_too_timid_and_too_bold_have_more_error_than_honest_ones() -> Non
         Reliability(
             apply_temperature(predictions.scores, temperature, predictions.task).max(axis=1).astype(np.float64),
             predictions.correct,
-        ).error(np.ones(3000))
+        )
+        .error(np.ones((1, 3000)))
+        .item()
         for temperature in (1.0, 0.5, 0.2)
     ]
     assert errors[1] < 0.02

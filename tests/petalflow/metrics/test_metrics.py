@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from petalflow.metrics.metrics import OVERALL, Proportion, compute_metrics, statistics_of
+from petalflow.metrics.metrics import OVERALL, Proportion, compute_metrics, metric_statistics
 from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
 from tests.components.evaluate.samples import made_up, made_up_labels
@@ -101,9 +101,9 @@ def test_resampled_figures_are_those_of_the_images_repeated() -> None:
 
 
 def overall(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
-    ((names, statistic, _),) = statistics_of(predictions, ["macro_f1"])
+    ((names, statistic, _),) = metric_statistics(predictions, ["macro_f1"])
     assert names == OVERALL
-    return statistic(weights)
+    return statistic(weights[None])[0]
 
 
 def test_a_class_without_images_has_no_value_and_the_widest_interval() -> None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from petalflow.metrics.resampling import Interval, bootstrap, resamples
+from petalflow.metrics.resampling import BLOCK_WEIGHTS, Interval, block_sizes, bootstrap, resamples
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40))
@@ -12,12 +12,12 @@ def test_each_stratum_keeps_its_number_of_images(strata: list[int]) -> None:
     for weights in resamples(of_image, count=5):
         assert (weights >= 0).all()
         for stratum in set(strata):
-            assert weights[of_image == stratum].sum() == strata.count(stratum)
+            assert (weights[:, of_image == stratum].sum(axis=1) == strata.count(stratum)).all()
 
 
 def test_every_image_is_drawn_about_equally_often_and_each_resample_is_another() -> None:
     strata = np.array([0] * 10 + [1] * 30)
-    drawn = np.stack(list(resamples(strata, count=4000)))
+    drawn = np.concatenate(list(resamples(strata, count=4000)))
     assert drawn.mean(axis=0) == pytest.approx(np.ones(40), abs=0.1)
     assert len({tuple(row) for row in drawn[:50]}) == 50
     assert drawn[:, 0].var() == pytest.approx(1 - 1 / 10, abs=0.1)  # binomial of 10 draws of one in 10
@@ -25,14 +25,16 @@ def test_every_image_is_drawn_about_equally_often_and_each_resample_is_another()
 
 def test_the_same_seed_gives_the_same() -> None:
     strata = np.arange(20) % 3
-    one, other = (np.stack(list(resamples(strata, 3))) for _ in range(2))
+    one, other = (np.concatenate(list(resamples(strata, 3))) for _ in range(2))
     assert (one == other).all()
-    assert (np.stack(list(resamples(strata, 3, seed=1))) != one).any()
+    assert (np.concatenate(list(resamples(strata, 3, seed=1))) != one).any()
 
 
 def test_of_a_mean_the_interval_is_that_of_the_normal_distribution() -> None:
     values = np.random.default_rng(0).normal(5, 2, 2000)
-    (found,) = bootstrap(lambda weights: np.array([weights @ values / weights.sum()]), np.zeros(2000, np.int64))
+    (found,) = bootstrap(
+        lambda weights: weights @ values[:, None] / weights.sum(axis=1, keepdims=True), np.zeros(2000, np.int64)
+    )
     error = values.std() / np.sqrt(2000)
     assert found.value == pytest.approx(values.mean())
     assert (found.low, found.high) == pytest.approx((found.value - 1.96 * error, found.value + 1.96 * error), abs=0.02)
@@ -40,7 +42,8 @@ def test_of_a_mean_the_interval_is_that_of_the_normal_distribution() -> None:
 
 def test_what_is_not_defined_has_no_interval_and_resamples_without_it_say_nothing() -> None:
     def statistic(weights: np.ndarray) -> np.ndarray:
-        return np.array([np.nan, np.nan if weights[0] == 0 else 3.0 + weights[1], 4.0])
+        sometimes = np.where(weights[:, 0] == 0, np.nan, 3.0 + weights[:, 1])
+        return np.column_stack([np.full(len(weights), np.nan), sometimes, np.full(len(weights), 4.0)])
 
     undefined, sometimes, same = bootstrap(statistic, np.zeros(5, np.int64), count=50)
     assert undefined == Interval(None)
@@ -50,7 +53,8 @@ def test_what_is_not_defined_has_no_interval_and_resamples_without_it_say_nothin
 
 def test_the_value_is_within_its_interval_though_resamples_be_biased() -> None:
     def distinct(weights: np.ndarray) -> np.ndarray:
-        return np.array([(weights > 0).sum(), -(weights > 0).sum()], np.float64)
+        count = (weights > 0).sum(axis=1).astype(np.float64)
+        return np.column_stack([count, -count])
 
     most, least = bootstrap(distinct, np.zeros(50, np.int64), count=50)
     assert most.low < most.high == most.value == 50
@@ -58,4 +62,21 @@ def test_the_value_is_within_its_interval_though_resamples_be_biased() -> None:
 
 
 def test_of_no_images_nothing_is_said() -> None:
-    assert bootstrap(lambda weights: np.array([np.nan]), np.zeros(0, np.int64)) == [Interval(None)]
+    assert bootstrap(lambda weights: np.full((1, 1), np.nan), np.zeros(0, np.int64)) == [Interval(None)]
+
+
+def test_resamples_come_in_blocks_that_do_not_change_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = list(resamples(np.arange(1000) % 3, count=150))
+    assert [len(weights) for weights in many] == list(block_sizes(150, 1000))
+    assert len(many) > 1
+    monkeypatch.setattr("petalflow.metrics.resampling.BLOCK_WEIGHTS", 1)
+    one_by_one = list(resamples(np.arange(1000) % 3, count=150))
+    assert len(one_by_one) == 150
+    assert (np.concatenate(many) == np.concatenate(one_by_one)).all()
+
+
+@pytest.mark.parametrize(("count", "images"), [(1000, 0), (1, 10), (1000, 300), (7, 10**9)])
+def test_blocks_hold_every_resample_and_fit_in_memory(count: int, images: int) -> None:
+    sizes = list(block_sizes(count, images))
+    assert sum(sizes) == count
+    assert max(sizes) == 1 or max(sizes) * images <= BLOCK_WEIGHTS

@@ -1,7 +1,7 @@
 import pytest
 
 from petalflow.verdict import (
-    check_figure,
+    check_metric,
     check_min,
     check_paired,
     clopper_pearson_lower,
@@ -70,9 +70,9 @@ def test_no_images_in_common_never_pass(margin: float) -> None:
 def test_a_comparison_says_what_was_measured_and_why() -> None:
     assert check_paired("max_accuracy_drop", 5, 9, 400, -0.05).why == (
         f"accuracy against the baseline -0.0100 on 400 images; its lower 95 % bound {tango_lower(5, 9, 400):+.4f} "
-        "keeps to -0.05"
+        "reaches -0.05"
     )
-    assert "breaks -0.01" in check_paired("max_accuracy_drop", 5, 9, 400, -0.01).why
+    assert "is below -0.01" in check_paired("max_accuracy_drop", 5, 9, 400, -0.01).why
 
 
 def test_asked_to_the_value_decides_and_the_bound_is_still_said() -> None:
@@ -81,26 +81,26 @@ def test_asked_to_the_value_decides_and_the_bound_is_still_said() -> None:
     assert check.why == "measured 0.9000 on 50 images, reaches 0.85; its lower 95 % bound 0.8012"
     assert check_paired("max_accuracy_drop", 0, 2, 50, -0.05, on_value=True).passed
     assert not check_paired("max_accuracy_drop", 0, 2, 50, -0.05).passed
-    assert check_figure("max_ece", "", 0.04, 0.08, 0.05, at_most=True, on_value=True).passed
+    assert check_metric("max_ece", "", 0.04, 0.08, 0.05, at_most=True, on_value=True).passed
 
 
 @pytest.mark.parametrize(
     ("bound", "at_most", "passed", "said"),
     [
-        (0.04, True, True, "upper 95 % bound 0.0400 keeps to 0.05"),
+        (0.04, True, True, "upper 95 % bound 0.0400 is within 0.05"),
         (0.06, True, False, "upper 95 % bound 0.0600 is above 0.05"),
         (0.04, False, False, "lower 95 % bound 0.0400 is below 0.05"),
         (0.06, False, True, "lower 95 % bound 0.0600 reaches 0.05"),
     ],
 )
 def test_a_figure_is_held_to_its_bound(bound: float, at_most: bool, passed: bool, said: str) -> None:
-    check = check_figure("some", "", 0.05, bound, 0.05, at_most=at_most)
+    check = check_metric("some", "", 0.05, bound, 0.05, at_most=at_most)
     assert check.passed is passed
     assert said in check.why
 
 
 def test_a_figure_that_is_not_defined_does_not_pass() -> None:
-    assert check_figure("min_roc_auc", "", None, None, 0.0, at_most=False).passed is False
+    assert check_metric("min_roc_auc", "", None, None, 0.0, at_most=False).passed is False
 
 
 @pytest.mark.parametrize(("better", "worse", "passed"), [(30, 2, True), (12, 2, False), (2, 30, False)])

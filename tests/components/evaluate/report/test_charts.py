@@ -1,6 +1,6 @@
 import numpy as np
 
-from components.evaluate.abstention import Abstention
+from components.evaluate.calibration import Abstention
 from components.evaluate.report.charts import Coverage, Frame, Point, coverage_chart, reliability_chart
 from petalflow.verdict import wilson_interval
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page
 
-from components.evaluate.abstention import Abstention
+from components.evaluate.calibration import Abstention
 from components.evaluate.evaluate import evaluate
 from components.evaluate.settings import EvaluateSettings
 from components.train.settings import TrainSettings

@@ -3,10 +3,10 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from components.evaluate import evaluation
-from components.evaluate.baseline import Baseline
-from components.evaluate.evaluation import Evaluation
-from components.evaluate.judge import Evidence, checks_of
+from components.evaluate.checks import make_checks
+from components.evaluate.evaluation import Evaluation, Evidence
 from components.evaluate.report.tables import cells, class_rows, commonest, overall_rows, shown, slice_rows
+from components.evaluate.scoring import Baseline
 from components.evaluate.settings import EvaluateSettings
 from petalflow.dataset import open_dataset
 from petalflow.metrics.metrics import OVERALL, compute_metrics
@@ -74,7 +74,7 @@ def test_slices_are_compared_on_images_that_allow_a_comparison(found) -> None:
 
 def test_a_slice_shows_the_result_of_its_check(found) -> None:
     asked = {"class=red": 0.05, "class=blue": 0.999}
-    checks = checks_of(found.evidence, EvaluateSettings(min_slice_accuracy=asked, min_slice_images=1))
+    checks = make_checks(found.evidence, EvaluateSettings(min_slice_accuracy=asked, min_slice_images=1))
     results = {row["name"]: row["result"] for row in slice_rows(found, checks)}
     assert (results.pop("class=red"), results.pop("class=blue")) == ("passed", "failed")
     assert set(results.values()) == {"not checked"}

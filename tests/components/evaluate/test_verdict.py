@@ -1,9 +1,10 @@
 import numpy as np
 
-from components.evaluate.baseline import Baseline
-from components.evaluate.judge import Evidence, checks_of
-from components.evaluate.notes import notes_of
+from components.evaluate.checks import make_checks
+from components.evaluate.evaluation import Evidence
+from components.evaluate.scoring import Baseline
 from components.evaluate.settings import EvaluateSettings
+from components.evaluate.verdict import make_notes
 from petalflow.metrics.metrics import compute_metrics
 from petalflow.metrics.predictions import Predictions
 from petalflow.verdict import images_for_min
@@ -20,13 +21,13 @@ def notes(
         release = Baseline(7, baseline, np.ones(predictions.images, bool), True, {"trained_on": trained_on})
     found = Evidence(CLASSES, predictions, compute_metrics(predictions, CLASSES, resamples=2), {}, 0.0, release)
     given = EvaluateSettings.of({"min_accuracy": 0.1, **settings})
-    return list(notes_of(found, checks_of(found, given), given))
+    return list(make_notes(found, make_checks(found, given), given))
 
 
 def test_where_enough_images_show_enough_there_is_nothing_to_note() -> None:
     assert notes(made_up()) == []
     (power,) = notes(made_up(images=2000), made_up(images=2000))
-    assert "of candidates as good as the release 100% pass on 2000 images" in power
+    assert "with 2000 test images, a candidate as accurate as the release passes 100% of the time" in power
     assert power.endswith("as here")
 
 
@@ -34,16 +35,16 @@ def test_a_threshold_too_near_for_so_few_images_is_noted_with_the_number_that_it
     predictions = made_up(images=100)
     value = predictions.correct.mean()
     (note,) = notes(predictions, min_accuracy=value - 0.04)
-    assert "on 100 images in" in note
-    assert f"{images_for_min(value, value - 0.04):,} images would make that 80%" in note
+    assert "with 100 test images" in note
+    assert f"80% takes {images_for_min(value, value - 0.04):,} images" in note
     assert notes(predictions, min_accuracy=value + 0.01) == [], "no number of images helps what is not reached"
 
 
 def test_a_comparison_on_too_few_images_is_noted() -> None:
     (note,) = notes(made_up(images=60), made_up(images=60, seed=1).subset(np.arange(60)))
     assert note.startswith("max_accuracy_drop=0.05: of candidates as good as the release ")
-    assert " pass on 60 images, if one of the two alone is right on " in note
-    assert "images would make that 80%" in note
+    assert "with 60 test images, a candidate as accurate as the release passes " in note
+    assert "; 80% takes " in note
     assert notes(made_up(images=60), made_up(images=60), judge_by="value") == []
 
 
@@ -51,9 +52,9 @@ def test_of_a_candidate_that_is_surely_another_the_power_says_nothing() -> None:
     assert notes(made_up(images=200, skill=0), made_up(images=200, skill=4)) == []
 
 
-def test_what_the_release_was_trained_on_is_said() -> None:
+def test_a_note_states_what_the_release_was_trained_on() -> None:
     predictions = made_up(images=3000)
     _, unknown = notes(predictions, predictions, trained_on=None)
-    assert "release 7 does not say which images it was trained on" in unknown
+    assert "release 7 does not record its training images" in unknown
     _, some = notes(predictions, predictions, trained_on=5)
     assert some.startswith("5 images were left out")

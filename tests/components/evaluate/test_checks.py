@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
-from components.evaluate.baseline import Baseline
-from components.evaluate.judge import NO_RELEASE, Evidence, checks_of
+from components.evaluate.checks import NO_RELEASE, make_checks
+from components.evaluate.evaluation import Evidence
+from components.evaluate.images import WarmStart
+from components.evaluate.scoring import Baseline
 from components.evaluate.settings import EvaluateSettings
-from components.evaluate.warm_start import WarmStart
 from petalflow.metrics.metrics import compute_metrics
 from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
@@ -26,7 +27,7 @@ def evidence(predictions: Predictions, baseline: Predictions | None = None, **mo
 
 
 def judged(found: Evidence, **settings) -> dict[tuple[str, str], Check]:
-    checks = checks_of(found, EvaluateSettings.of({"min_accuracy": 0.1, **settings}))
+    checks = make_checks(found, EvaluateSettings.of({"min_accuracy": 0.1, **settings}))
     return {(check.name, check.slice): check for check in checks}
 
 
@@ -82,14 +83,14 @@ def test_of_what_it_began_with_it_must_be_known_what_that_was_trained_on_unless_
     unknown = evidence(made_up(), warm_start=WarmStart("flowers/3", is_known=False))
     check = judged(unknown)["accept_unknown_warm_start", ""]
     assert check.passed is False
-    assert "the training began with flowers/3" in check.why
+    assert "training started from flowers/3" in check.why
     assert ("accept_unknown_warm_start", "") not in judged(unknown, accept_unknown_warm_start=True)
     assert ("accept_unknown_warm_start", "") not in judged(evidence(made_up(), warm_start=WarmStart("flowers/3")))
 
 
 def test_precisions_are_of_answers() -> None:
     checks = judged(evidence(made_up()), min_precision=0.5)
-    assert all("answers; its lower" in check.why for (name, _), check in checks.items() if name == "min_precision")
+    assert all("predictions; its lower" in check.why for (name, _), check in checks.items() if name == "min_precision")
 
 
 def test_what_is_abstained_from_counts_for_coverage_and_not_for_what_is_answered() -> None:
@@ -125,7 +126,7 @@ def test_slices_are_judged_all_or_by_name_and_small_ones_only_shown() -> None:
 def test_where_no_threshold_is_sure_enough_on_validation_the_candidate_is_refused() -> None:
     checks = judged(evidence(made_up(skill=3), abstain_threshold=None), abstain_below_accuracy=0.9)
     assert checks["abstain_below_accuracy", ""].passed is False
-    assert "the validation split has no threshold" in checks["abstain_below_accuracy", ""].why
+    assert "no abstain threshold reaches this accuracy" in checks["abstain_below_accuracy", ""].why
 
 
 CHANGES = {
@@ -161,7 +162,7 @@ def test_of_several_labels_recall_is_compared_label_by_label() -> None:
 def test_where_nothing_would_be_answered_nothing_is_accepted() -> None:
     check = judged(evidence(made_up(), abstain_threshold=1.0))["abstain_threshold", ""]
     assert check.passed is False
-    assert "would answer nothing" in check.why
+    assert "would always abstain" in check.why
     assert ("abstain_threshold", "") not in judged(evidence(made_up(), abstain_threshold=0.5))
 
 
@@ -190,7 +191,7 @@ def test_a_release_that_can_be_compared_on_no_image_refuses_unless_that_is_allow
     checks = judged(nothing, **CHANGES)
     assert all(check.passed is None for (name, _), check in checks.items() if name in CHANGES)
     assert checks["accept_over_broken_baseline", ""].passed is False
-    assert "no test image to compare with release 1 on" in checks["accept_over_broken_baseline", ""].why
+    assert "no test image allows a comparison with release 1" in checks["accept_over_broken_baseline", ""].why
     assert ("accept_over_broken_baseline", "") not in judged(nothing, accept_over_broken_baseline=True)
     assert ("accept_over_broken_baseline", "") not in judged(nothing, max_accuracy_drop=None)
 
@@ -226,7 +227,7 @@ def test_a_release_that_cannot_be_used_refuses_unless_that_is_allowed() -> None:
     broken = evidence(made_up(), broken="release 3 cannot be used: it is torn")
     check = judged(broken)["accept_over_broken_baseline", ""]
     assert check.passed is False
-    assert "it is torn; mend or withdraw it" in check.why
+    assert "it is torn; repair or withdraw it" in check.why
     allowed = judged(broken, accept_over_broken_baseline=True)
     assert ("accept_over_broken_baseline", "") not in allowed
     assert "it is torn" in allowed["max_accuracy_drop", ""].why

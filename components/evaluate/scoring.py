@@ -1,4 +1,4 @@
-"""The live release on the candidate's test images."""
+"""The scores of the candidate, and the predictions of the live release on the candidate's test images."""
 
 import logging
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from components.evaluate.images import EvaluatedImages
 from petalflow import storage
 from petalflow.dataset import Dataset
 from petalflow.errors import PetalflowError
 from petalflow.metrics.predictions import Predictions
-from petalflow.model.scoring import score_saved_model
+from petalflow.model.files import TrainedModel
+from petalflow.model.scoring import score_model, score_saved_model
 from petalflow.model.task import Task
 from petalflow.progress import Counter
 from petalflow.registry import Release, read_training_hashes
@@ -22,19 +22,19 @@ log = logging.getLogger(__name__)
 
 
 class BrokenBaselineError(PetalflowError):
-    """The live release cannot be loaded, or gives no scores."""
+    """The live release cannot be loaded, or its scores cannot be used."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """How the live release does on a test split.
+    """The live release on a test split.
 
     Attributes:
-        version: Of the release.
-        predictions: To all images of the test split, in the dataset's classes.
-        comparable: Which images it may be compared on, [n]: it knows their classes and was not trained on them.
-        same_classes: Whether it has just the candidate's classes, so that its probabilities mean the same.
-        facts: For the verdict.
+        version: The release's number.
+        predictions: Its predictions for all images of the test split, in the dataset's classes.
+        comparable: The images on which it may be compared, [n]: it knows their classes and was not trained on them.
+        same_classes: True if it has exactly the candidate's classes, so that probabilities mean the same.
+        facts: What the verdict records of it.
     """
 
     version: int
@@ -44,27 +44,44 @@ class Baseline:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
+def score_candidate(
+    model: TrainedModel, dataset: Dataset, split: str, counter: Counter, limit: int = -1
+) -> NDArray[np.float32]:
+    """Returns the candidate's scores on a split, [n, classes].
+
+    Args:
+        model: The candidate.
+        dataset: The dataset.
+        split: Name of the split.
+        counter: Counts the images.
+        limit: How many images to score at most; -1 for all.
+
+    Raises:
+        PetalflowError: If a score is NaN or infinite.
+    """
+    scores = score_model(model, dataset, split, counter, limit)
+    if not np.isfinite(scores).all():
+        raise PetalflowError("the model's scores are NaN or infinite; train with a lower train.learning_rate")
+    return scores
+
+
 def score_baseline(
-    release: Release,
-    dataset: Dataset,
-    images: EvaluatedImages,
-    task: Task,
-    counter: Counter,
+    release: Release, dataset: Dataset, images: EvaluatedImages, task: Task, counter: Counter
 ) -> Baseline:
-    """Scores a release on the test split, from its released files, comparing classes by name.
+    """Scores a release on the test split from its released files, matching classes by name.
 
     Args:
         release: The live release.
         dataset: The candidate's dataset.
-        images: What the candidate is judged on.
-        task: What the candidate was asked.
+        images: The images that the candidate is judged on.
+        task: The candidate's task.
         counter: Counts the images.
 
     Raises:
-        BrokenBaselineError: If it cannot be loaded, or its scores are no numbers.
+        BrokenBaselineError: If the release cannot be loaded, or its scores are NaN or infinite.
     """
-    scores = _scores(release, dataset, counter)[images.kept]
-    predictions = _in_classes(release.class_names, dataset.classes, images.labels, scores, task)
+    scores = _score_release(release, dataset, counter)[images.kept]
+    predictions = _match_classes(release.class_names, dataset.classes, images.labels, scores, task)
     new = sorted(set(dataset.classes) - set(release.class_names))
     gone = sorted(set(release.class_names) - set(dataset.classes))
     if new or gone:
@@ -84,30 +101,11 @@ def score_baseline(
     return Baseline(release.version, predictions, comparable, not new and not gone, facts)
 
 
-def difference_facts(candidate: Predictions, baseline: Predictions) -> dict[str, Any]:
-    """Returns on how many images one alone is right, and the odds of that if both were equally good.
-
-    McNemar's exact test (McNemar 1947, doi:10.1007/BF02295996): it tells whether they differ, not by how much.
-
-    Args:
-        candidate: Its predictions.
-        baseline: Those of the release, to the same images.
-    """
-    better, worse = discordant(candidate, baseline)
-    p = float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
-    return {"better": better, "worse": worse, "mcnemar_p": round(p, 4)}
-
-
-def discordant(candidate: Predictions, baseline: Predictions) -> tuple[int, int]:
-    """Returns how many images only the candidate has right, and how many only the baseline."""
-    return int((candidate.correct & ~baseline.correct).sum()), int((baseline.correct & ~candidate.correct).sum())
-
-
-def _scores(release: Release, dataset: Dataset, counter: Counter) -> NDArray[np.float32]:
+def _score_release(release: Release, dataset: Dataset, counter: Counter) -> NDArray[np.float32]:
     try:
         with storage.local_copy(release.uri) as folder:
             scores = score_saved_model(folder, dataset, "test", counter)
-    except Exception as error:  # of TensorFlow, of stores, of a damaged file: each raises its own kind
+    except Exception as error:  # TensorFlow, stores and damaged files each raise their own kind
         first = " ".join(str(error).split())[:300]
         raise BrokenBaselineError(f"release {release.version} at {release.uri} cannot be used: {first}") from error
     if scores.shape[1] != len(release.class_names) or not np.isfinite(scores).all():
@@ -115,14 +113,14 @@ def _scores(release: Release, dataset: Dataset, counter: Counter) -> NDArray[np.
     return scores
 
 
-def _in_classes(
+def _match_classes(
     released: tuple[str, ...],
     classes: tuple[str, ...],
     labels: NDArray[np.bool_],
     scores: NDArray[np.float32],
     task: Task,
 ) -> Predictions:
-    """Returns a release's predictions in the candidate's classes; none of them where its class is gone."""
+    """Returns a release's predictions in the candidate's classes; no class is predicted where its class is gone."""
     predictions = Predictions.of(np.zeros_like(scores, bool), scores, task)
     columns = [released.index(name) if name in released else None for name in classes]
     nothing = np.zeros(len(scores))

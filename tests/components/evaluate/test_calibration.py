@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from components.evaluate.abstention import Abstention
+from components.evaluate.calibration import Abstention
 from petalflow.verdict import clopper_pearson_lower
 
 FIVE = Abstention(np.array([0.9, 0.5, 0.7, 0.5, 0.3], np.float32), np.array([True, True, False, False, False]))

@@ -1,0 +1,206 @@
+"""The checks of a candidate: its metrics, and the changes against the live release, against the thresholds."""
+
+from collections.abc import Iterator, Sequence
+
+from components.evaluate.calibration import Abstention
+from components.evaluate.evaluation import Evidence
+from components.evaluate.scoring import Baseline
+from components.evaluate.settings import CHANGE_THRESHOLDS, SUFFICIENT, EvaluateSettings, Shares
+from petalflow.metrics.bounds import compute_bounds, compute_worsening
+from petalflow.metrics.metrics import LESS_IS_BETTER
+from petalflow.metrics.predictions import Predictions, discordant
+from petalflow.verdict import Check, check_metric, check_min, check_paired, not_applicable
+
+# Threshold -> metric in `Metrics.overall`.
+_METRICS = {
+    "min_macro_f1": "macro_f1",
+    "min_roc_auc": "roc_auc",
+    "min_pr_auc": "pr_auc",
+    "max_log_loss": "log_loss",
+    "max_brier": "brier",
+    "max_ece": "ece",
+}
+NO_RELEASE = "no release to compare with: nothing is released yet, or no baseline was named"
+
+
+def make_checks(evidence: Evidence, settings: EvaluateSettings) -> list[Check]:
+    """Returns every check that the settings require."""
+    own = [
+        *_check_proportions(evidence, settings),
+        *_check_overall(evidence, settings),
+        *_check_abstention(evidence, settings),
+        *_check_slices(evidence, settings),
+    ]
+    return [
+        *_check_size(evidence, settings),
+        *_check_warm_start(evidence, settings),
+        *own,
+        *_check_sufficient(own),
+        *_check_changes(evidence, settings),
+    ]
+
+
+def _check_size(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    images, least = evidence.predictions.images, settings.min_test_images
+    if images < least:
+        why = f"{images} test images are too few for a verdict; add images, or lower min_test_images"
+        yield Check("min_test_images", "", float(images), None, float(least), False, why)
+
+
+def _check_warm_start(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    if not evidence.warm_start.is_known and not settings.accept_unknown_warm_start:
+        why = (
+            f"{evidence.warm_start.unknown}; train without a warm start, or set evaluate.accept_unknown_warm_start=true"
+        )
+        yield Check("accept_unknown_warm_start", "", None, None, 0.0, False, why)
+
+
+def _check_sufficient(own: Sequence[Check]) -> Iterator[Check]:
+    # A comparison shows that the candidate is like the release, not that it is good.
+    if all(check.passed is None for check in own if check.name in SUFFICIENT):
+        why = "no threshold applies to these images, so nothing shows that the candidate is good; set min_accuracy"
+        yield Check("thresholds", "", None, None, 0.0, False, why)
+
+
+def _check_proportions(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    metrics, on_value = evidence.metrics, settings.on_value
+    for name, metric in (("min_accuracy", "accuracy"), ("min_top_k_accuracy", "top_k_accuracy")):
+        threshold = getattr(settings, name)
+        if threshold is not None:
+            of_all = metrics.proportions[metric]
+            yield check_min(name, "", of_all.successes, of_all.trials, threshold, on_value=on_value)
+    for name, of in (("min_recall", metrics.recalls), ("min_precision", metrics.precisions)):
+        what = "predictions" if name == "min_precision" else "images"
+        for one, proportion in of.items():
+            threshold = _limit(getattr(settings, name), one)
+            if threshold is not None:
+                counts = proportion.successes, proportion.trials
+                yield check_min(name, one, *counts, threshold, on_value=on_value, of_what=what)
+
+
+def _limit(limits: Shares, name: str) -> float | None:
+    return limits.get(name) if isinstance(limits, dict) else limits
+
+
+def _check_overall(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    thresholds = {name: getattr(settings, name) for name in _METRICS}
+    asked = {name: metric for name, metric in _METRICS.items() if thresholds[name] is not None}
+    bounds = compute_bounds(evidence.predictions, asked.values())
+    for name, metric in asked.items():
+        value, at_most = evidence.metrics.overall[metric].value, metric in LESS_IS_BETTER
+        yield check_metric(
+            name, "", value, bounds[metric], thresholds[name], at_most=at_most, on_value=settings.on_value
+        )
+
+
+def _check_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    predictions, chosen_for = evidence.predictions, settings.abstain_below_accuracy
+    if evidence.abstain_threshold is None and chosen_for is not None:
+        why = "no abstain threshold reaches this accuracy on the validation split by its lower 95 % bound; lower it"
+        yield Check("abstain_below_accuracy", "", None, None, chosen_for, False, why)
+        return
+    answered, correct = Abstention.of(predictions).at(evidence.abstain_threshold or 0.0)
+    if not answered:
+        why = "no test image has so high a score, so the released model would always abstain; lower it"
+        yield Check("abstain_threshold", "", None, None, evidence.abstain_threshold or 0.0, False, why)
+    if settings.min_coverage is not None:
+        yield check_min(
+            "min_coverage", "", answered, predictions.images, settings.min_coverage, on_value=settings.on_value
+        )
+    wanted = {
+        "min_answered_accuracy": settings.min_answered_accuracy,
+        # What was chosen on the validation split must also hold on the test split.
+        "abstain_below_accuracy": chosen_for,
+    }
+    for name, threshold in wanted.items():
+        if threshold is not None:
+            yield check_min(name, "", correct, answered, threshold, on_value=settings.on_value)
+
+
+def _check_slices(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    limits = settings.min_slice_accuracy
+    if limits is None:
+        return
+    for of_kind in evidence.slices.values():
+        for name, inside in of_kind.items():
+            threshold = _limit(limits, name)
+            if threshold is None:
+                continue
+            images = int(inside.sum())
+            if images < settings.min_slice_images:
+                few = f"{images} images, fewer than min_slice_images={settings.min_slice_images}"
+                # A slice that is named must be judged.
+                passed, why = (False, few) if isinstance(limits, dict) else (None, f"does not apply: {few}")
+                yield Check("min_slice_accuracy", name, None, None, threshold, passed, why)
+                continue
+            correct = int(evidence.predictions.correct[inside].sum())
+            yield check_min("min_slice_accuracy", name, correct, images, threshold, on_value=settings.on_value)
+
+
+def _check_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    baseline, on_value = evidence.baseline, settings.on_value
+    if baseline is None or not baseline.comparable.any():
+        yield from _explain_no_comparison(evidence, settings)
+        return
+    candidate = evidence.predictions.subset(baseline.comparable)
+    before = baseline.predictions.subset(baseline.comparable)
+    least = {
+        "max_accuracy_drop": None if settings.max_accuracy_drop is None else -settings.max_accuracy_drop,
+        "min_accuracy_gain": settings.min_accuracy_gain,
+    }
+    for name, difference in least.items():
+        if difference is not None:
+            yield check_paired(name, *discordant(candidate, before), candidate.images, difference, on_value=on_value)
+    if settings.max_recall_drop is not None:
+        for at, name in enumerate(evidence.classes):
+            inside = candidate.labels[:, at]
+            found, found_before = (
+                candidate.predicted[inside, at],
+                before.predicted[inside, at],
+            )  # of several labels, only this one
+            pair = int((found & ~found_before).sum()), int((found_before & ~found).sum())
+            yield check_paired(
+                *("max_recall_drop", *pair, int(inside.sum()), -settings.max_recall_drop),
+                slice=name,
+                on_value=on_value,
+                metric="recall",
+            )
+    yield from _check_differences(candidate, before, baseline, settings)
+
+
+def _check_differences(
+    candidate: Predictions, before: Predictions, baseline: Baseline, settings: EvaluateSettings
+) -> Iterator[Check]:
+    """Yields the checks of changes in metrics that are not proportions, on the same images."""
+    for name, metric in (("max_macro_f1_drop", "macro_f1"), ("max_log_loss_rise", "log_loss")):
+        threshold = getattr(settings, name)
+        if threshold is None:
+            continue
+        if metric == "log_loss" and not baseline.same_classes:
+            yield not_applicable(name, threshold, f"release {baseline.version} has other classes")
+        else:
+            value, bound = compute_worsening(candidate, before, metric)
+            yield check_metric(
+                *(name, "", value, bound, threshold),
+                at_most=True,
+                on_value=settings.on_value,
+                measured=f"{metric} worse than the baseline's on {candidate.images} images by",
+            )
+
+
+def _explain_no_comparison(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    thresholds = {name: getattr(settings, name) for name in CHANGE_THRESHOLDS}
+    asked = {name: threshold for name, threshold in thresholds.items() if threshold is not None}
+    why_not = evidence.broken or NO_RELEASE
+    if evidence.baseline:
+        version = f"release {evidence.baseline.version}"
+        why_not = f"no test image allows a comparison with {version}: it was trained on them or lacks their classes"
+    if evidence.broken or (evidence.baseline and asked):
+        if not settings.accept_over_broken_baseline:
+            why = f"{why_not}; repair or withdraw it, or set evaluate.accept_over_broken_baseline=true"
+            yield Check("accept_over_broken_baseline", "", None, None, 0.0, False, why)
+    elif not settings.accept_without_release:
+        why = f"{NO_RELEASE}; release one first, or set evaluate.accept_without_release=true"
+        yield Check("accept_without_release", "", None, None, 0.0, False, why)
+    for name, threshold in asked.items():
+        yield not_applicable(name, -threshold if name == "max_accuracy_drop" else threshold, why_not)

@@ -1,0 +1,133 @@
+"""The verdict on a candidate, from its checks, with notes on how much this many images can show."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from scipy import stats
+
+from components.evaluate.checks import NO_RELEASE
+from components.evaluate.evaluation import Evaluation, Evidence
+from components.evaluate.settings import EvaluateSettings
+from petalflow.metrics.predictions import Predictions, discordant
+from petalflow.verdict import (
+    Check,
+    Verdict,
+    images_for_accuracy_drop,
+    images_for_min,
+    power_of_accuracy_drop,
+    power_of_min,
+)
+
+# With less power, a refusal reflects the size of the test split as much as the candidate (Cohen 1988).
+_ENOUGH_POWER = 0.8
+_SIGNIFICANCE = 0.05
+
+
+def make_verdict(found: Evaluation, checks: Sequence[Check], model_sha256: str, settings: EvaluateSettings) -> Verdict:
+    """Returns the verdict on a candidate.
+
+    Args:
+        found: The scored candidate.
+        checks: The checks made.
+        model_sha256: Hash of the candidate's model file.
+        settings: The settings of evaluate.
+    """
+    evidence, anyway = found.evidence, settings.accept_anyway
+    verdict = Verdict(
+        checks=checks,
+        candidate={
+            "accuracy": evidence.metrics.accuracy.value,
+            "backbone": found.model.info["settings"]["backbone"],
+            "model_sha256": model_sha256,
+            "validation_accuracy": found.model.info["validation_accuracy"],
+        },
+        baseline=_baseline_facts(evidence),
+        fingerprint=found.dataset.fingerprint,
+        class_names=found.dataset.classes,
+        test_images=evidence.predictions.images,
+        temperature=found.temperature,
+        # Without a threshold that reaches the accuracy, the model predicts only where a score is 1.
+        abstain_threshold=1.0 if evidence.abstain_threshold is None else evidence.abstain_threshold,
+        notes=[*make_notes(evidence, checks, settings), *evidence.warm_start.notes(found.images.left_out)],
+    )
+    needs_a_person = anyway.by and not verdict.accepted
+    return dataclasses.replace(verdict, accepted_anyway=anyway.model_dump()) if needs_a_person else verdict
+
+
+def make_notes(evidence: Evidence, checks: Sequence[Check], settings: EvaluateSettings) -> Iterator[str]:
+    """Yields notes for people: how much this many images can show, and what was left out.
+
+    Args:
+        evidence: What the checks rest on.
+        checks: The checks made.
+        settings: The settings of evaluate.
+    """
+    if not settings.on_value:
+        yield from _note_threshold(evidence, settings)
+        yield from _note_comparison(evidence, checks)
+    baseline = evidence.baseline
+    if baseline and baseline.facts["trained_on"] is None:
+        yield f"release {baseline.version} does not record its training images; some may be among these test images"
+    elif baseline and baseline.facts["trained_on"]:
+        yield f"{baseline.facts['trained_on']} images were left out of the comparison: the release was trained on them"
+
+
+def _note_threshold(evidence: Evidence, settings: EvaluateSettings) -> Iterator[str]:
+    """Yields the odds of a model whose true accuracy is the one measured, if they are low."""
+    accuracy, threshold = evidence.metrics.accuracy, settings.min_accuracy
+    value = accuracy.value or 0.0
+    if threshold is None or value <= threshold:
+        return
+    power = power_of_min(value, accuracy.trials, threshold)
+    if power < _ENOUGH_POWER:
+        yield (
+            f"min_accuracy={threshold:g}: with {accuracy.trials} test images, a model of true accuracy {value:.1%} "
+            f"passes {power:.0%} of the time{_needed_images(images_for_min(value, threshold))}"
+        )
+
+
+def _note_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[str]:
+    """Yields the odds of a candidate that is truly as accurate as the release."""
+    made = [check for check in checks if check.name == "max_accuracy_drop" and check.passed is not None]
+    if not made or evidence.baseline is None:
+        return
+    margin, comparable = -made[0].threshold, evidence.baseline.comparable
+    candidate, before = (each.subset(comparable) for each in (evidence.predictions, evidence.baseline.predictions))
+    if compare_correctness(candidate, before)["mcnemar_p"] < _SIGNIFICANCE:
+        return  # they are not equally accurate
+    pairs = candidate.images
+    # As if one more image of each kind had been seen: few images without a difference do not exclude one.
+    differ = (sum(discordant(candidate, before)) + 1) / (pairs + 2)
+    power = power_of_accuracy_drop(pairs, margin, differ)
+    needed = _needed_images(images_for_accuracy_drop(margin, differ)) if power < _ENOUGH_POWER else ""
+    yield (
+        f"max_accuracy_drop={margin:g}: with {pairs} test images, a candidate as accurate as the release passes "
+        f"{power:.0%} of the time, if only one of the two is correct on {differ:.1%} of the images, as here{needed}"
+    )
+
+
+def _needed_images(images: int | None) -> str:
+    return f"; {_ENOUGH_POWER:.0%} takes {f'{images:,}' if images else 'more than a million'} images"
+
+
+def _baseline_facts(evidence: Evidence) -> Mapping[str, Any]:
+    baseline = evidence.baseline
+    if baseline is None:
+        return {"version": None, "why": evidence.broken or NO_RELEASE}
+    both = (evidence.predictions, baseline.predictions)
+    return {**baseline.facts, **compare_correctness(*(each.subset(baseline.comparable) for each in both))}
+
+
+def compare_correctness(candidate: Predictions, baseline: Predictions) -> dict[str, Any]:
+    """Returns on how many images only one of two models is correct, and McNemar's p-value.
+
+    McNemar's exact test (McNemar 1947, doi:10.1007/BF02295996) shows whether they differ, not by how much.
+
+    Args:
+        candidate: The candidate's predictions.
+        baseline: The release's, for the same images.
+    """
+    better, worse = discordant(candidate, baseline)
+    p = float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    return {"better": better, "worse": worse, "mcnemar_p": round(p, 4)}
