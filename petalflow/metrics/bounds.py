@@ -1,4 +1,4 @@
-"""One-sided 95 % bounds of figures that are no proportions, which hold on few images and few mistakes too."""
+"""One-sided 95 % bounds of metrics that are not proportions, valid even with few images and few mistakes."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ from petalflow.model.task import Task
 _SEED = 20_240_301
 
 
-def compute_bounds(predictions: Predictions, figures: Collection[str]) -> dict[str, float]:
-    """Returns what figures of a model truly are at least, or of `LESS_IS_BETTER` at most: wrong about 5 % of the time.
+def compute_bounds(predictions: Predictions, metrics: Collection[str]) -> dict[str, float]:
+    """Returns lower bounds of metrics, or upper bounds of those in `LESS_IS_BETTER`, which hold 95 % of the time.
 
     Args:
-        predictions: To every image of a test split.
-        figures: Their names, as in `Metrics.overall`.
+        predictions: Predictions for every image of a test split.
+        metrics: Names of metrics, as in `Metrics.overall`.
     """
     found: dict[str, float] = {}
     for unseen, worsened in _worst_images(predictions):
-        wanted, more = set(worsened) & set(figures), _with(predictions, unseen)
+        wanted, more = set(worsened) & set(metrics), _add_images(predictions, unseen)
         for names, statistic, resamples in metric_statistics(more, wanted):
             least, most = _bounds(statistic, more.images, resamples)
             for at, name in enumerate(names):
@@ -34,42 +34,42 @@ def compute_bounds(predictions: Predictions, figures: Collection[str]) -> dict[s
     return found
 
 
-def compute_worsening(candidate: Predictions, baseline: Predictions, figure: str) -> tuple[float, float]:
-    """Returns by how much a figure is worse than the baseline's on the same images, and how much that is at most.
+def compute_worsening(candidate: Predictions, baseline: Predictions, metric: str) -> tuple[float, float]:
+    """Returns by how much a metric is worse than the baseline's on the same images, and the upper bound of that.
 
     Args:
-        candidate: Its predictions, to one image or more.
-        baseline: Those of the baseline, to the same images.
-        figure: Its name, as in `Metrics.overall`; not of `RANKED`.
+        candidate: The candidate's predictions, for at least one image.
+        baseline: The baseline's, for the same images.
+        metric: Name of the metric, as in `Metrics.overall`; not in `RANKED`.
     """
-    value = _difference(candidate, baseline, figure)(np.ones((1, candidate.images)))[0]
-    actual, answered = _rarest(candidate)
-    mistake = _Image.answered(candidate, actual, answered, _surest(candidate))
-    right = _Image.answered(baseline, actual, actual, _surest(baseline))
-    difference = _difference(_with(candidate, [mistake]), _with(baseline, [right]), figure)
+    value = _difference(candidate, baseline, metric)(np.ones((1, candidate.images)))[0]
+    actual, mistaken = _costliest_mistake(candidate)
+    wrong = _Image.predicted_as(candidate, actual, mistaken, _top_confidence(candidate))
+    correct = _Image.predicted_as(baseline, actual, actual, _top_confidence(baseline))
+    difference = _difference(_add_images(candidate, [wrong]), _add_images(baseline, [correct]), metric)
     _, most = _bounds(difference, candidate.images + 1, RESAMPLES)
     return float(value[0]) + 0.0, float(most[0])  # no -0.0
 
 
-def _difference(candidate: Predictions, baseline: Predictions, figure: str) -> Statistic:
-    ((names, of_candidate, _),) = metric_statistics(candidate, [figure])
-    ((_, of_baseline, _),) = metric_statistics(baseline, [figure])
-    at, sign = names.index(figure), 1 if figure in LESS_IS_BETTER else -1
+def _difference(candidate: Predictions, baseline: Predictions, metric: str) -> Statistic:
+    ((names, of_candidate, _),) = metric_statistics(candidate, [metric])
+    ((_, of_baseline, _),) = metric_statistics(baseline, [metric])
+    at, sign = names.index(metric), 1 if metric in LESS_IS_BETTER else -1
     return lambda weights: sign * (of_candidate(weights) - of_baseline(weights))[:, at : at + 1]
 
 
 def _bounds(statistic: Statistic, images: int, resamples: int) -> Values:
-    """Returns the bounds of figures of images of which some were not seen, and are as bad as they may be: [2, figures].
+    """Returns lower and upper bounds of metrics, [2, metrics], of images that include the worst unseen ones.
 
     The Bayesian bootstrap (Rubin 1981, doi:10.1214/aos/1176345338) with the worst case added (Gaffke 2005;
-    Learned-Miller and Thomas 2020, arXiv:1905.06208). Of a proportion it is the bound of Clopper and Pearson, since the
-    weight of the correct predictions is Beta distributed. The percentiles of a plain bootstrap ignore mistakes that
-    were not seen, and let through too much where few were.
+    Learned-Miller and Thomas 2020, arXiv:1905.06208). For a proportion this is the Clopper-Pearson bound, since
+    the weight of the correct predictions is Beta distributed. The percentiles of a plain bootstrap ignore mistakes that
+    were not seen, and accept too many models where few were.
 
     Args:
-        statistic: Computes the figures.
-        images: Of how many.
-        resamples: How many.
+        statistic: Computes the metrics.
+        images: Number of images.
+        resamples: Number of resamples.
     """
     generator = np.random.default_rng(_SEED)
     drawn = []
@@ -81,11 +81,11 @@ def _bounds(statistic: Statistic, images: int, resamples: int) -> Values:
 
 @dataclass(frozen=True)
 class _Image:
-    """One image that was not seen, and a model's answer to it.
+    """An image that was not seen, and a model's prediction for it.
 
     Attributes:
         labels: The class it has, [classes].
-        scores: What the model gives, [classes].
+        scores: The model's scores, [classes].
         predicted: The classes predicted, [classes].
     """
 
@@ -94,21 +94,21 @@ class _Image:
     predicted: NDArray[np.bool_]
 
     @classmethod
-    def answered(cls, predictions: Predictions, actual: int, answer: int, score: float) -> "_Image":
-        """Returns one of a class that is answered with this class, or another one, by such a score.
+    def predicted_as(cls, predictions: Predictions, actual: int, chosen: int, score: float) -> "_Image":
+        """Returns an image of class `actual` that is predicted as class `chosen`, with this top score.
 
-        Of several labels a wrong answer is wrong of each of them.
+        With several labels, a wrong prediction is wrong for each of them.
         """
         classes, several = predictions.labels.shape[1], predictions.task is Task.MULTI_LABEL
-        labels, predicted = (np.arange(classes) == at for at in (actual, answer))
-        if several and actual != answer:
+        labels, predicted = (np.arange(classes) == at for at in (actual, chosen))
+        if several and actual != chosen:
             predicted = ~labels
         others = (1 - score) / (1 if several else max(classes - 1, 1))
         return cls(labels, np.where(predicted, score, others).astype(np.float32), predicted)
 
 
-def _with(predictions: Predictions, unseen: Sequence[_Image]) -> Predictions:
-    """Returns the predictions to these images and to those that were not seen."""
+def _add_images(predictions: Predictions, unseen: Sequence[_Image]) -> Predictions:
+    """Returns the predictions for these images and for the unseen ones."""
     return Predictions(
         np.vstack([predictions.labels, *(image.labels for image in unseen)]),
         np.vstack([predictions.scores, *(image.scores for image in unseen)]),
@@ -118,30 +118,30 @@ def _with(predictions: Predictions, unseen: Sequence[_Image]) -> Predictions:
 
 
 def _worst_images(predictions: Predictions) -> Iterator[tuple[Sequence[_Image], Sequence[str]]]:
-    """Yields images that make figures worse, and which figures these are for."""
-    actual, answered = _rarest(predictions)
-    yield [_Image.answered(predictions, actual, answered, _surest(predictions))], OVERALL
-    # Of a model that is not sure enough, it is a right answer that makes the calibration worse.
-    yield [_Image.answered(predictions, actual, actual, float(_confidences(predictions).min()))], ["ece"]
-    yield _last_of_each(predictions), RANKED
+    """Yields the images that make metrics worse, and the names of these metrics."""
+    actual, mistaken = _costliest_mistake(predictions)
+    yield [_Image.predicted_as(predictions, actual, mistaken, _top_confidence(predictions))], OVERALL
+    # If a model is underconfident, a correct prediction makes the calibration worse.
+    yield [_Image.predicted_as(predictions, actual, actual, float(_confidences(predictions).min()))], ["ece"]
+    yield _misranked_images(predictions), RANKED
 
 
-def _last_of_each(predictions: Predictions) -> list[_Image]:
-    """Returns an image of each class that is ranked last of its own, and first of the next.
+def _misranked_images(predictions: Predictions) -> list[_Image]:
+    """Returns an image of each class that is ranked last in its own class, and first in the next.
 
-    Ranks are a sample of their own in each class, and those of few images are flattering, so that one image in all
-    would not do.
+    The ranks of each class are a sample of their own, and flattering if it has few images, so that a single image for
+    all classes is not enough.
     """
     each = np.eye(predictions.labels.shape[1], dtype=bool)
     known = np.flatnonzero(predictions.labels.any(axis=0)).tolist()
-    others = [*known[1:], *known[:1]] if len(known) > 1 else [_rarest(predictions)[1]]
+    others = [*known[1:], *known[:1]] if len(known) > 1 else [_costliest_mistake(predictions)[1]]
     return [_Image(each[at], each[to].astype(np.float32), each[to]) for at, to in zip(known, others, strict=True)]
 
 
-def _rarest(predictions: Predictions) -> tuple[int, int]:
-    """Returns the class of the fewest images, where a mistake weighs most; and of the others the least often answered.
+def _costliest_mistake(predictions: Predictions) -> tuple[int, int]:
+    """Returns the class with the fewest images, where a mistake weighs most, and the other class predicted least often.
 
-    Those without images are none of them: no figure counts them.
+    Classes without images are ignored, as no metric counts them.
     """
     images, predicted = predictions.labels.sum(axis=0), predictions.predicted.sum(axis=0)
     known = np.flatnonzero(images)
@@ -155,5 +155,5 @@ def _confidences(predictions: Predictions) -> NDArray[np.float32]:
     return np.maximum(scores, 1 - scores) if predictions.task is Task.MULTI_LABEL else scores.max(axis=1)
 
 
-def _surest(predictions: Predictions) -> float:
+def _top_confidence(predictions: Predictions) -> float:
     return float(_confidences(predictions).max())

@@ -1,4 +1,4 @@
-"""Whether scores are as likely to be right as they say, and a temperature that makes them so."""
+"""Calibration: how well scores match the share of correct predictions, and the temperature that improves them."""
 
 import functools
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from petalflow.model.task import Task, apply_temperature
 Scores = NDArray[np.float32]
 
 BINS = 15
-# Of the likelihood-ratio test at 95 % with one parameter: less gain than this is chance.
+# 95 % quantile of the likelihood-ratio statistic with one parameter; a smaller gain may be chance.
 _LIKELIHOOD_RATIO = 3.84
 _FEWEST_MISTAKES = 10
 _COLDEST, _HOTTEST = 0.05, 20.0
@@ -22,15 +22,15 @@ _SMALLEST = 1e-12
 
 
 def find_temperature(labels: NDArray[np.bool_], scores: Scores, task: Task) -> float:
-    """Returns what logits should be divided by; 1 where that would not make the scores better than by chance.
+    """Returns the temperature to divide logits by; 1 if the likelihood does not improve significantly.
 
-    Temperature scaling (Guo et al. 2017, arXiv:1706.04599): the likeliest on images that are not those of the test. Few
-    mistakes may show that a model is too sure of itself, but not that it should be surer.
+    Temperature scaling (Guo et al. 2017, arXiv:1706.04599) by maximum likelihood, on images outside the test split. A
+    few mistakes can show that a model is overconfident, but not that it is underconfident.
 
     Args:
-        labels: Which classes are right, [n, classes].
+        labels: The classes of each image, [n, classes].
         scores: Probabilities, [n, classes].
-        task: Decides how the temperature is applied.
+        task: The task, which decides how the temperature is applied.
     """
     from scipy import optimize
 
@@ -49,7 +49,7 @@ def find_temperature(labels: NDArray[np.bool_], scores: Scores, task: Task) -> f
 
 
 def log_losses(labels: NDArray[np.bool_], scores: Scores, task: Task) -> NDArray[np.float64]:
-    """Returns the log loss of each image in nats, [n]; where there may be several labels, the mean over them."""
+    """Returns the log loss of each image in nats, [n]; with several labels, the mean over them."""
     likely = np.where(labels, scores, 1 - scores).clip(_SMALLEST, None).astype(np.float64)
     if task is Task.MULTI_LABEL:
         return np.asarray(-np.log(likely).mean(axis=1))
@@ -58,10 +58,10 @@ def log_losses(labels: NDArray[np.bool_], scores: Scores, task: Task) -> NDArray
 
 @dataclass(frozen=True)
 class Reliability:
-    """How often predictions of about the same confidence are right, in bins of equal width.
+    """The share of correct predictions by confidence, in bins of equal width.
 
     Attributes:
-        confidence: Confidence of each prediction, [n] or, of several labels an image, [n, labels], 0..1.
+        confidence: Confidence of each prediction, [n], or [n, labels] with several labels per image; 0..1.
         correct: True where it is correct, of the same shape.
     """
 
@@ -83,7 +83,7 @@ class Reliability:
         return np.asarray(np.divide(error, total, out=np.full_like(error, np.nan), where=total > 0))
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Returns each bin that is not empty: its predictions, their mean confidence, how many are right."""
+        """Returns each bin that is not empty: number of predictions, mean confidence, number correct."""
         bins = self._bins
         rows = []
         for index in np.unique(bins):

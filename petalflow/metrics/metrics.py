@@ -1,4 +1,4 @@
-"""What is measured of a model's predictions, each figure with its 95 % interval. No TensorFlow here."""
+"""The metrics of a model's predictions, each with its 95 % interval. No TensorFlow here."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ from petalflow.metrics.ranking import Ranking
 from petalflow.metrics.resampling import RESAMPLES, Interval, Statistic, Values, bootstrap
 from petalflow.model.task import Task
 
-# Figures of all classes together.
+# Metrics over all classes.
 OVERALL = (
     "macro_precision",
     "macro_recall",
@@ -29,7 +29,7 @@ OVERALL = (
 )
 RANKED = ("roc_auc", "pr_auc")
 LESS_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
-# So many additions the resampling of ranks may take; it takes fewer resamples where there would be more.
+# Additions that resampling the ranks may take; with many images and classes there are fewer resamples.
 _MOST_ADDITIONS = 2_000_000_000
 _FEWEST_RESAMPLES = 100
 
@@ -40,7 +40,7 @@ class Proportion:
 
     Attributes:
         successes: 0..trials.
-        trials: How many there were.
+        trials: Number of trials.
     """
 
     successes: int
@@ -59,16 +59,16 @@ class Proportion:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Figures of one model on a test split.
+    """Metrics of one model on a test split.
 
     Attributes:
         proportions: Name -> "accuracy", "top_k_accuracy": shares of images.
-        recalls: Class -> share of its images that are answered with it.
-        precisions: Class -> share of the predictions with it that are right.
-        overall: Name -> what else is said of all images; see `OVERALL`, and "roc_auc" and "pr_auc", means over classes.
-        by_class: "f1", "roc_auc", "pr_auc" -> class -> its figure.
-        confusion: Counts [actual, predicted]; None where an image may have several classes.
-        reliability: Of the predictions, in bins.
+        recalls: Class -> share of its images that are predicted as it.
+        precisions: Class -> share of its predictions that are correct.
+        overall: Name -> other metrics over all images: `OVERALL`, and `RANKED`, which are means over the classes.
+        by_class: "f1", "roc_auc", "pr_auc" -> class -> its metric.
+        confusion: Counts [label, predicted]; None if an image may have several classes.
+        reliability: Reliability of the predictions, in bins.
     """
 
     proportions: dict[str, Proportion]
@@ -81,18 +81,16 @@ class Metrics:
 
     @property
     def accuracy(self) -> Proportion:
-        """Share of images that are answered rightly."""
+        """Share of images that are classified correctly."""
         return self.proportions["accuracy"]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns everything as plain values."""
+        """Returns the content of metrics.json; its keys are those that earlier versions wrote."""
         proportions = {"proportions": self.proportions, "recalls": self.recalls, "precisions": self.precisions}
         return {
             **{what: {name: one.to_json() for name, one in of.items()} for what, of in proportions.items()},
-            "figures": {name: asdict(figure) for name, figure in self.overall.items()},
-            "of_classes": {
-                what: {name: asdict(figure) for name, figure in of.items()} for what, of in self.by_class.items()
-            },
+            "figures": {name: asdict(one) for name, one in self.overall.items()},
+            "of_classes": {what: {name: asdict(one) for name, one in of.items()} for what, of in self.by_class.items()},
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "reliability": self.reliability,
         }
@@ -101,29 +99,29 @@ class Metrics:
 def compute_metrics(
     predictions: Predictions, classes: Sequence[str], top_k: int = 3, resamples: int = RESAMPLES
 ) -> Metrics:
-    """Returns the figures of a model's predictions.
+    """Returns the metrics of a model's predictions.
 
     Args:
-        predictions: To every image of a test split.
+        predictions: Predictions for every image of a test split.
         classes: Names of the classes.
-        top_k: Among how many best scores the right class is looked for.
-        resamples: How many the intervals rest on.
+        top_k: Number of top scores among which the class is looked for.
+        resamples: Number of resamples for the intervals.
     """
     hits = (predictions.labels & predictions.predicted).sum(axis=0)
     images, predicted = predictions.labels.sum(axis=0), predictions.predicted.sum(axis=0)
     of_all = bootstrap(_overall_and_f1(predictions), predictions.strata, resamples)
-    figures = dict(zip(OVERALL, of_all, strict=False))
+    overall = dict(zip(OVERALL, of_all, strict=False))
     of_classes = {"f1": of_all[len(OVERALL) :]}
     ranks = bootstrap(
         Ranking.of(predictions).statistic, predictions.strata, _resamples_of_ranks(predictions, resamples)
     )
     of_classes["roc_auc"], of_classes["pr_auc"] = ranks[: len(classes)], ranks[len(classes) : -2]
-    figures |= dict(zip(RANKED, ranks[-2:], strict=True))
+    overall |= dict(zip(RANKED, ranks[-2:], strict=True))
     return Metrics(
         proportions=_proportions(predictions, top_k),
         recalls=_by_class(classes, hits, images),
         precisions=_by_class(classes, hits, predicted),
-        overall=figures,
+        overall=overall,
         by_class={what: dict(zip(classes, of, strict=True)) for what, of in of_classes.items()},
         confusion=_confusion(predictions, len(classes)),
         reliability=reliability(predictions).to_json(),
@@ -131,19 +129,19 @@ def compute_metrics(
 
 
 def metric_statistics(
-    predictions: Predictions, figures: Collection[str], resamples: int = RESAMPLES
+    predictions: Predictions, names: Collection[str], resamples: int = RESAMPLES
 ) -> Iterator[tuple[Sequence[str], Statistic, int]]:
-    """Yields what computes these figures and others of resampled predictions: names, the statistic, how many resamples.
+    """Yields the statistics that compute these metrics: names, the statistic, number of resamples.
 
     Args:
-        predictions: To every image of a test split.
-        figures: Names, of `OVERALL` and `RANKED`.
-        resamples: How many at most.
+        predictions: Predictions for every image of a test split.
+        names: Names from `OVERALL` and `RANKED`; each statistic computes all of its group.
+        resamples: Maximum number of resamples.
     """
-    if not set(figures).isdisjoint(OVERALL):
+    if not set(names).isdisjoint(OVERALL):
         overall = _overall_and_f1(predictions)
         yield OVERALL, lambda weights: overall(weights)[:, : len(OVERALL)], resamples
-    if not set(figures).isdisjoint(RANKED):
+    if not set(names).isdisjoint(RANKED):
         ranking = Ranking.of(predictions)
         yield RANKED, lambda weights: ranking.statistic(weights)[:, -2:], _resamples_of_ranks(predictions, resamples)
 
@@ -154,14 +152,14 @@ def _resamples_of_ranks(predictions: Predictions, most: int) -> int:
 
 
 def _overall_and_f1(predictions: Predictions) -> Statistic:
-    """Returns what computes `OVERALL`, then the F1 of each class."""
+    """Returns the statistic that computes `OVERALL`, then the F1 of each class."""
     losses = log_losses(predictions.labels, predictions.scores, predictions.task)
-    # Brier 1950, over all classes: 0 is best, 2 the worst of one class an image.
+    # Brier 1950, over all classes: 0 is best; 2 is worst with one class per image.
     brier = ((predictions.scores - predictions.labels) ** 2).sum(axis=1).astype(np.float64)
     if predictions.task is Task.MULTI_LABEL:
         brier = brier / predictions.labels.shape[1]
     calibration, counts = reliability(predictions), _ClassCounts(predictions)
-    known = predictions.labels.any(axis=0)  # nothing can be said of a class without images
+    known = predictions.labels.any(axis=0)  # a class without images has no metrics
 
     def statistic(weights: Values) -> Values:
         precision, recall, f1, images = counts.rates(weights)
@@ -204,7 +202,7 @@ def _share(part: Values, whole: Values) -> Values:
 def _proportions(predictions: Predictions, top_k: int) -> dict[str, Proportion]:
     found = {"accuracy": Proportion(int(predictions.correct.sum()), predictions.images)}
     if predictions.task is Task.MULTI_CLASS and predictions.labels.shape[1] > top_k:
-        # Equal scores all count as better: the order of the classes must not decide.
+        # Equal scores all count as better, so that the order of the classes does not matter.
         ranks = (predictions.scores >= predictions.scores[predictions.labels][:, None]).sum(axis=1)
         found["top_k_accuracy"] = Proportion(int((ranks <= top_k).sum()), predictions.images)
     return found

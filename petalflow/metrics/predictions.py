@@ -9,18 +9,18 @@ from numpy.typing import NDArray
 from petalflow.model.task import LABEL_THRESHOLD, Task
 
 Array = NDArray[np.bool_]
-# No class of the dataset's has this index: an answer that it has no class for.
+# Index of a predicted class that the dataset does not have.
 UNKNOWN = -1
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The predictions of a model to n images.
+    """A model's predictions for n images.
 
     Attributes:
-        labels: Which classes each image has, [n, classes].
-        scores: Probabilities that the model gave, [n, classes].
-        predicted: Which classes the model predicts, [n, classes]; none where its answer is no class of these.
+        labels: The classes of each image, [n, classes].
+        scores: Probabilities, [n, classes], 0..1.
+        predicted: The predicted classes, [n, classes]; none where the predicted class is not in the dataset.
         task: The task; with several labels, an image may have any number of classes.
     """
 
@@ -31,7 +31,7 @@ class Predictions:
 
     @classmethod
     def of(cls, labels: Array, scores: NDArray[np.float32], task: Task) -> "Predictions":
-        """Returns the predictions by a model's scores: the likeliest class, or each label likelier than not."""
+        """Returns the predictions by scores: the class with the top score, or each label above `LABEL_THRESHOLD`."""
         if task is Task.MULTI_LABEL:
             return cls(labels, scores, scores > LABEL_THRESHOLD, task)
         predicted = np.zeros_like(labels)
@@ -40,39 +40,39 @@ class Predictions:
 
     @property
     def images(self) -> int:
-        """How many images there are."""
+        """The number of images."""
         return len(self.labels)
 
     @functools.cached_property
     def correct(self) -> Array:
-        """Whether each answer is right, [n]; of several labels, all of them."""
+        """True where a prediction is correct, [n]; with several labels, where all of them are."""
         return np.asarray((self.labels == self.predicted).all(axis=1))
 
     @functools.cached_property
     def label_indices(self) -> NDArray[np.int64]:
-        """The class of each image, [n], where it has one."""
+        """The class of each image, [n]; only for one class per image."""
         return np.asarray(self.labels.argmax(axis=1), np.int64)
 
     @functools.cached_property
     def predicted_indices(self) -> NDArray[np.int64]:
-        """The class answered, [n], where one is; UNKNOWN where it is none of these."""
+        """The predicted class, [n]; UNKNOWN where it is not in the dataset; only for one class per image."""
         return np.where(self.predicted.any(axis=1), self.predicted.argmax(axis=1), UNKNOWN)
 
     @functools.cached_property
     def confidence(self) -> NDArray[np.float32]:
-        """The best score of each image, [n]."""
+        """The top score of each image, [n]."""
         return np.asarray(self.scores.max(axis=1))
 
     @property
     def strata(self) -> NDArray[np.int64]:
-        """What resamples keep the numbers of, [n]: the images of each class; all images, where they have several."""
+        """The stratum of each image, [n], whose size resamples keep: its class; one stratum with several labels."""
         return np.zeros(self.images, np.int64) if self.task is Task.MULTI_LABEL else self.label_indices
 
     def subset(self, chosen: Array) -> "Predictions":
-        """Returns those to some of the images.
+        """Returns the predictions for some of the images.
 
         Args:
-            chosen: Which, [n].
+            chosen: True for these images, [n].
         """
         return replace(self, labels=self.labels[chosen], scores=self.scores[chosen], predicted=self.predicted[chosen])
 

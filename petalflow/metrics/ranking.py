@@ -1,4 +1,4 @@
-"""How well scores rank the images of a class above the others: areas under the curves, one class against the rest."""
+"""Areas under the ROC and precision-recall curves, one class against the rest."""
 
 from dataclasses import dataclass
 
@@ -10,19 +10,19 @@ from sklearn import metrics
 from petalflow.metrics.predictions import Predictions
 from petalflow.metrics.resampling import Values
 
-# Of more different scores than this, neighbours are taken for equal when resampled: the areas move by less than 1e-3.
+# With more distinct scores than this, resampling treats neighbours as equal; the areas change by less than 1e-3.
 _GROUPS = 2000
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """The images of each class, and of the others, in groups of equal score.
+    """The images in groups of equal score, class by class.
 
     Attributes:
-        groups: Class by class, the group of each image, ascending with the score; plus the number of all groups
-            for the images of the class, [classes, n].
-        sizes: How many groups there are, class by class.
-        exact: ROC AUC of each class, PR AUC of each, and the means of both, of the images as they are.
+        groups: Group of each image, ascending with the score, plus the number of groups for the images of the class;
+            [classes, n].
+        sizes: Number of groups, class by class.
+        exact: ROC AUC of each class, PR AUC of each class, and both means, without resampling.
     """
 
     groups: NDArray[np.int32]
@@ -46,14 +46,14 @@ class Ranking:
     def statistic(self, weights: Values) -> Values:
         """Returns the ROC AUC of each class, the PR AUC of each, and both means, [resamples, 2 classes + 2].
 
-        A class without images, or without others, has none: NaN. The ROC AUC is Mann and Whitney's statistic, ties
-        counting half; the PR AUC the average precision, as scikit-learn defines it.
+        NaN for a class without images, or without images of others. The ROC AUC is the Mann-Whitney statistic, in which
+        ties count half; the PR AUC is the average precision as defined by scikit-learn.
 
         Args:
             weights: Weights of the images, [resamples, n].
         """
         by_image = np.ascontiguousarray(weights.T)
-        # Each image is in one group: a column of one 1.
+        # Each image is in one group: every column has a single 1.
         images = len(by_image)
         ones, starts = np.ones(images), np.arange(images + 1, dtype=np.int32)
         areas = [
@@ -72,7 +72,7 @@ def _grouped(scores: NDArray[np.float32]) -> NDArray[np.int64]:
         return np.asarray(ranks, np.int64)
     order = np.empty(len(scores), np.int64)
     order[np.argsort(scores, kind="stable")] = np.arange(len(scores))
-    # Equal scores stay together: each gets the group of the first of them.
+    # Equal scores stay together, in the group of the first of them.
     first = np.full(most, len(scores), np.int64)
     np.minimum.at(first, ranks, order)
     return np.unique(first[ranks] * _GROUPS // len(scores), return_inverse=True)[1]
@@ -89,7 +89,7 @@ def _areas_of_groups(weights: Values, size: int) -> Values:
 
     Args:
         weights: Weight of each group of the other classes' images, then of this class's, [2 size, resamples].
-        size: How many groups there are.
+        size: Number of groups.
     """
     negatives, positives = weights[:size], weights[size:]
     all_negatives, all_positives = negatives.sum(axis=0), positives.sum(axis=0)

@@ -1,4 +1,4 @@
-"""The stratified bootstrap: what a figure might have been on other test images of the same classes."""
+"""The stratified bootstrap: how a metric varies over test sets of the same classes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ Statistic = Callable[[Values], Values]
 
 RESAMPLES = 1000
 BLOCK_WEIGHTS = 1 << 16  # weights computed at a time: what is made of these 512 KiB stays in the caches of a CPU
-_SPREAD = 1e-9  # less is of rounding
+_SPREAD = 1e-9  # a smaller spread is rounding
 _SEED = 20_240_229
 
 
 @dataclass(frozen=True)
 class Interval:
-    """What the resamples say of one figure.
+    """A metric and its interval.
 
     Attributes:
-        value: On the test images as they are; None where it is not defined.
-        low: Lower end of the two-sided 95 % interval; None where the resamples are all the same, as when no answer is
-            wrong: they do not say what was not seen.
-        high: Its upper end.
+        value: The metric on the test images; None if undefined.
+        low: Lower end of the two-sided 95 % interval; None if all resamples agree, as without a single mistake, since
+            resamples cannot show a mistake that was never seen.
+        high: Upper end.
     """
 
     value: float | None
@@ -46,9 +46,9 @@ def resamples(strata: NDArray[np.int64], count: int = RESAMPLES, seed: int = _SE
     """Yields how often each image is drawn, in blocks [resamples, n]; each stratum keeps its number of images.
 
     Args:
-        strata: The stratum of each image, [n]: its class, so that no class is missing from a resample.
-        count: How many resamples.
-        seed: The same gives the same.
+        strata: The stratum of each image, [n]: its class, so that no resample lacks a class.
+        count: Number of resamples.
+        seed: Seed of the random numbers.
     """
     order = np.argsort(strata, kind="stable")
     _, starts, sizes = np.unique(strata[order], return_index=True, return_counts=True)
@@ -62,14 +62,14 @@ def resamples(strata: NDArray[np.int64], count: int = RESAMPLES, seed: int = _SE
 
 
 def bootstrap(statistic: Statistic, strata: NDArray[np.int64], count: int = RESAMPLES) -> list[Interval]:
-    """Returns the percentile intervals of figures (Efron 1979, doi:10.1214/aos/1176344552).
+    """Returns metrics with their percentile intervals (Efron 1979, doi:10.1214/aos/1176344552).
 
-    A resample in which a figure is not defined says nothing of that figure.
+    A resample in which a metric is undefined is ignored for that metric.
 
     Args:
-        statistic: Computes them.
+        statistic: Computes the metrics.
         strata: The stratum of each image, [n].
-        count: How many resamples.
+        count: Number of resamples.
     """
     values = statistic(np.ones((1, len(strata))))[0]
     if not len(strata):
@@ -82,7 +82,7 @@ def _interval(value: float, drawn: Values) -> Interval:
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or not len(drawn):
         return Interval(None)
-    # Resamples repeat images, which biases some figures (a calibration error grows): no end is beyond the value.
+    # Resamples repeat images, which biases some metrics (a calibration error grows): widen the interval to the value.
     if np.ptp(drawn) < _SPREAD:
         return Interval(float(value))
     low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
