@@ -39,7 +39,7 @@ def test_nothing_measured_never_passes(threshold: float) -> None:
     check = check_min("min_recall", "daisy", 0, 0, threshold)
     assert check.value is None
     assert check.passed is not True
-    assert "no images" in check.why
+    assert "without images" in check.why
 
 
 @pytest.mark.parametrize(

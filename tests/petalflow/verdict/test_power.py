@@ -236,5 +236,5 @@ def test_what_makes_no_sense_is_refused_by_name() -> None:
         power_of_min(0.9, -1, 0.9)
     with pytest.raises(ValueError, match=r"disagree on 0.05 of the images cannot differ by -0.1"):
         power_of_accuracy_drop(100, 0.05, 0.05, -0.1)
-    with pytest.raises(ValueError, match=r"power must be 0.5 or more and under 1, not 1"):
+    with pytest.raises(ValueError, match=r"power must be at least 0.5 and below 1, not 1"):
         images_for_min(0.9, 0.8, power=1)
