@@ -9,7 +9,7 @@ from benchmarks import bounds
 EVEN = (1, 1, 1, 1, 1)
 
 
-def test_classes_are_as_common_as_asked() -> None:
+def test_classes_have_the_requested_shares() -> None:
     candidate, _ = bounds.drawn(20_000, (0.6, 0.3, 0.1), seed=0)
     assert candidate.labels.mean(axis=0) == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
 
@@ -21,7 +21,7 @@ def test_the_candidate_is_truly_worse_than_the_release() -> None:
     assert truth["log_loss against the release"] > 0.02
 
 
-def test_of_many_images_the_plain_bootstrap_is_as_close_as_the_bound() -> None:
+def test_plain_bootstrap_and_bound_agree_with_many_images() -> None:
     candidate, _ = bounds.drawn(3000, EVEN, seed=1)
     plain, careful = bounds.percentiles(candidate), bounds.compute_bounds(candidate, ["macro_f1"])
     assert plain["macro_f1"][0] == pytest.approx(careful["macro_f1"], abs=0.004)

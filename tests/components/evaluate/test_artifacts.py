@@ -22,7 +22,7 @@ def metrics_of(folder) -> dict:
 
 
 @pytest.mark.parametrize("which", ["tiny_evaluation", "several"])
-def test_what_is_logged_is_what_was_measured_and_finite(which: str, request) -> None:
+def test_finite_metrics_are_logged(which: str, request) -> None:
     folder = request.getfixturevalue(which)
     logged, metrics = dsl.Metrics(), metrics_of(folder)
     artifacts.log_figures(logged, metrics)
@@ -31,7 +31,7 @@ def test_what_is_logged_is_what_was_measured_and_finite(which: str, request) -> 
     assert all(math.isfinite(value) for value in logged.metadata.values())
 
 
-def test_what_is_not_defined_is_left_out(tiny_evaluation) -> None:
+def test_undefined_metrics_are_left_out(tiny_evaluation) -> None:
     metrics = metrics_of(tiny_evaluation)
     metrics["candidate"]["figures"]["roc_auc"] = {"value": None, "low": None, "high": float("nan")}
     logged = dsl.Metrics()
@@ -52,14 +52,14 @@ def test_the_confusion_matrix_and_a_curve_are_logged(tiny_evaluation) -> None:
     json.dumps(logged.metadata, allow_nan=False)
 
 
-def test_of_several_labels_there_is_a_curve_and_no_matrix(several) -> None:
+def test_several_labels_have_a_curve_but_no_matrix(several) -> None:
     logged = dsl.ClassificationMetrics()
     artifacts.log_classification(logged, metrics_of(several), several / "predictions.parquet")
     assert "confusionMatrix" not in logged.metadata
     assert logged.metadata["confidenceMetrics"][-1]["falsePositiveRate"] == 1
 
 
-def test_ten_lines_say_it_all(tiny_evaluation) -> None:
+def test_the_summary_has_at_most_ten_lines(tiny_evaluation) -> None:
     verdict, metrics = read_json(str(tiny_evaluation / "verdict.json")), metrics_of(tiny_evaluation)
     said = artifacts.summary(verdict, metrics)
     assert said.startswith("# Accepted\n- accuracy **")

@@ -44,7 +44,7 @@ def judged(found: Evidence, **settings) -> dict[tuple[str, str], Check]:
         ("max_ece", 0.5, 0.001),
     ],
 )
-def test_each_threshold_lets_the_good_through_and_the_bad_not(name: str, easy: float, hard: float) -> None:
+def test_each_threshold_accepts_good_models_and_refuses_bad_ones(name: str, easy: float, hard: float) -> None:
     found = evidence(made_up())
     assert judged(found, **{name: easy})[name, ""].passed is True
     refused = judged(found, **{name: hard})[name, ""]
@@ -55,7 +55,7 @@ def test_each_threshold_lets_the_good_through_and_the_bad_not(name: str, easy: f
 
 
 @pytest.mark.parametrize("name", ["min_recall", "min_precision"])
-def test_every_class_is_held_to_its_own(name: str) -> None:
+def test_classes_have_their_own_thresholds(name: str) -> None:
     checks = judged(evidence(made_up()), **{name: 0.5})
     assert [of for check, of in checks if check == name] == CLASSES
     some = judged(evidence(made_up()), **{name: {CLASSES[2]: 0.01, CLASSES[0]: 0.999}})
@@ -65,7 +65,7 @@ def test_every_class_is_held_to_its_own(name: str) -> None:
     }
 
 
-def test_asked_to_the_values_decide() -> None:
+def test_values_decide_if_configured() -> None:
     found = evidence(made_up())
     value = found.metrics.accuracy.value
     assert not judged(found, min_accuracy=value)["min_accuracy", ""].passed
@@ -74,12 +74,12 @@ def test_asked_to_the_values_decide() -> None:
     assert judged(found, max_ece=ece, judge_by="value")["max_ece", ""].passed
 
 
-def test_too_few_test_images_accept_nothing() -> None:
+def test_nothing_is_accepted_on_too_few_test_images() -> None:
     assert judged(evidence(made_up(images=9)))["min_test_images", ""].passed is False
     assert ("min_test_images", "") not in judged(evidence(made_up(images=10)))
 
 
-def test_of_what_it_began_with_it_must_be_known_what_that_was_trained_on_unless_that_is_allowed() -> None:
+def test_a_warm_start_with_unknown_training_images_is_refused_unless_allowed() -> None:
     unknown = evidence(made_up(), warm_start=WarmStart("flowers/3", is_known=False))
     check = judged(unknown)["accept_unknown_warm_start", ""]
     assert check.passed is False
@@ -88,12 +88,12 @@ def test_of_what_it_began_with_it_must_be_known_what_that_was_trained_on_unless_
     assert ("accept_unknown_warm_start", "") not in judged(evidence(made_up(), warm_start=WarmStart("flowers/3")))
 
 
-def test_precisions_are_of_answers() -> None:
+def test_precision_is_measured_on_predictions() -> None:
     checks = judged(evidence(made_up()), min_precision=0.5)
     assert all("predictions; its lower" in check.why for (name, _), check in checks.items() if name == "min_precision")
 
 
-def test_what_is_abstained_from_counts_for_coverage_and_not_for_what_is_answered() -> None:
+def test_abstentions_count_for_coverage_but_not_for_the_accuracy() -> None:
     found = evidence(made_up(skill=3), abstain_threshold=0.6)
     checks = judged(found, abstain_threshold=0.6, min_coverage=0.5, min_answered_accuracy=0.9)
     sure = found.predictions.confidence >= 0.6
@@ -108,7 +108,7 @@ def test_an_accuracy_that_chose_the_threshold_must_hold_on_the_test_split() -> N
     assert judged(found, abstain_below_accuracy=0.7)["abstain_below_accuracy", ""].passed is True
 
 
-def test_slices_are_judged_all_or_by_name_and_small_ones_only_shown() -> None:
+def test_all_or_named_slices_are_judged_and_small_ones_only_shown() -> None:
     found = evidence(made_up())
     of_all = judged(found, min_slice_accuracy=0.99)
     assert of_all["min_slice_accuracy", "half=first"].passed is False
@@ -123,7 +123,7 @@ def test_slices_are_judged_all_or_by_name_and_small_ones_only_shown() -> None:
     assert too_few.why == "10 images, fewer than min_slice_images=30"
 
 
-def test_where_no_threshold_is_sure_enough_on_validation_the_candidate_is_refused() -> None:
+def test_a_candidate_is_refused_if_no_threshold_reaches_the_accuracy() -> None:
     checks = judged(evidence(made_up(skill=3), abstain_threshold=None), abstain_below_accuracy=0.9)
     assert checks["abstain_below_accuracy", ""].passed is False
     assert "no abstain threshold reaches this accuracy" in checks["abstain_below_accuracy", ""].why
@@ -147,7 +147,7 @@ def test_a_candidate_like_the_release_passes_every_comparison() -> None:
     assert len([1 for name, _ in checks if name == "max_recall_drop"]) == 4
 
 
-def test_of_several_labels_recall_is_compared_label_by_label() -> None:
+def test_recall_is_compared_label_by_label() -> None:
     labels = np.ones((300, 4), bool)
     scores = np.full((300, 4), 0.9, np.float32)
     scores[:, 1:] = 0.1  # no image has all of its labels right, whatever the first one is
@@ -159,7 +159,7 @@ def test_of_several_labels_recall_is_compared_label_by_label() -> None:
     assert [checks["max_recall_drop", name].passed for name in CLASSES[1:]] == [True] * 3
 
 
-def test_where_nothing_would_be_answered_nothing_is_accepted() -> None:
+def test_a_model_that_would_always_abstain_is_refused() -> None:
     check = judged(evidence(made_up(), abstain_threshold=1.0))["abstain_threshold", ""]
     assert check.passed is False
     assert "would always abstain" in check.why
@@ -176,7 +176,7 @@ def test_a_worse_candidate_fails_every_comparison_and_a_better_one_gains() -> No
     assert not judged(evidence(good, good), min_accuracy_gain=0.1)["min_accuracy_gain", ""].passed
 
 
-def test_only_images_that_both_may_be_tested_on_are_compared() -> None:
+def test_only_comparable_images_are_compared() -> None:
     good, bad = made_up(skill=4), made_up(skill=0.5)
     only = np.zeros(good.images, bool)
     only[np.flatnonzero(good.correct & bad.correct)[:60]] = True
@@ -185,7 +185,7 @@ def test_only_images_that_both_may_be_tested_on_are_compared() -> None:
     assert "on 60 images" in check.why
 
 
-def test_a_release_that_can_be_compared_on_no_image_refuses_unless_that_is_allowed() -> None:
+def test_a_release_without_comparable_images_refuses_unless_allowed() -> None:
     predictions = made_up()
     nothing = evidence(predictions, predictions, comparable=np.zeros(predictions.images, bool))
     checks = judged(nothing, **CHANGES)
@@ -196,7 +196,7 @@ def test_a_release_that_can_be_compared_on_no_image_refuses_unless_that_is_allow
     assert ("accept_over_broken_baseline", "") not in judged(nothing, max_accuracy_drop=None)
 
 
-def test_where_no_threshold_applies_a_comparison_does_not_accept() -> None:
+def test_a_comparison_alone_does_not_accept() -> None:
     predictions = made_up(images=20)
     checks = judged(
         evidence(predictions, predictions), min_accuracy=None, min_slice_accuracy=0.1, max_accuracy_drop=0.9
@@ -207,7 +207,7 @@ def test_where_no_threshold_applies_a_comparison_does_not_accept() -> None:
     assert ("thresholds", "") not in judged(evidence(predictions, predictions), min_slice_accuracy=0.1)
 
 
-def test_other_classes_do_not_make_log_losses_comparable() -> None:
+def test_log_losses_of_different_classes_are_not_compared() -> None:
     found = evidence(made_up(), made_up())
     other = Baseline(1, found.baseline.predictions, found.baseline.comparable, same_classes=False)
     check = judged(Evidence(**{**vars(found), "baseline": other}), **CHANGES)["max_log_loss_rise", ""]
@@ -223,7 +223,7 @@ def test_without_a_release_comparisons_do_not_apply_and_a_setting_decides() -> N
     assert refused["accept_without_release", ""].passed is False
 
 
-def test_a_release_that_cannot_be_used_refuses_unless_that_is_allowed() -> None:
+def test_a_broken_release_refuses_unless_allowed() -> None:
     broken = evidence(made_up(), broken="release 3 cannot be used: it is torn")
     check = judged(broken)["accept_over_broken_baseline", ""]
     assert check.passed is False
@@ -233,7 +233,7 @@ def test_a_release_that_cannot_be_used_refuses_unless_that_is_allowed() -> None:
     assert "it is torn" in allowed["max_accuracy_drop", ""].why
 
 
-def test_of_several_labels_everything_can_be_judged_too() -> None:
+def test_every_check_works_with_several_labels() -> None:
     predictions = made_up_labels(skill=6)
     checks = judged(evidence(predictions, predictions), min_recall=0.3, max_log_loss=2, min_roc_auc=0.6, **CHANGES)
     assert all(check.passed for check in checks.values()), checks

@@ -21,7 +21,7 @@ SMALL = {"min_test_images": 1}
 EASY = EvaluateSettings(min_accuracy=0.3, **SMALL)
 
 
-def test_a_good_model_is_accepted_with_every_figure_written(tiny_model, tiny_dataset, tmp_path) -> None:
+def test_a_good_model_is_accepted_and_its_metrics_are_written(tiny_model, tiny_dataset, tmp_path) -> None:
     verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", EASY, None)
     assert verdict.accepted
     written = json.loads((tmp_path / "out" / "verdict.json").read_text())
@@ -72,7 +72,7 @@ def test_the_release_is_compared_on_the_same_images(tiny_model, tiny_dataset, ti
     assert verdict.baseline["compared_images"] == verdict.test_images
 
 
-def test_of_two_classes_both_are_scored_and_judged(pair_model, pair_dataset, tmp_path) -> None:
+def test_both_of_two_classes_are_scored_and_judged(pair_model, pair_dataset, tmp_path) -> None:
     assert load_model(pair_model).keras_model.output_shape == (None, 1)
     verdict = evaluate(pair_model, pair_dataset, tmp_path / "out", EvaluateSettings(min_recall=0.3, **SMALL), None)
     assert verdict.accepted
@@ -116,7 +116,7 @@ def release_as_softmax(folder, home) -> registry.Release:
     return registry.publish(str(home / "export"), lineage, str(home / "models"), "pair")
 
 
-def test_several_labels_an_image_are_judged_too(flags_model, flags_dataset, tmp_path) -> None:
+def test_several_labels_per_image_are_judged(flags_model, flags_dataset, tmp_path) -> None:
     settings = EvaluateSettings(min_accuracy=0.1, min_recall=0.1, min_roc_auc=0.5, **SMALL)
     verdict = evaluate(flags_model, flags_dataset, tmp_path / "out", settings, None)
     assert [check.slice for check in verdict.checks if check.name == "min_recall"] == ["blue", "green", "red"]
@@ -129,7 +129,7 @@ def test_several_labels_an_image_are_judged_too(flags_model, flags_dataset, tmp_
     assert any(len(row["label"]) > 1 for row in rows)
 
 
-def test_a_temperature_is_fitted_on_the_validation_split_and_carried_on(tiny_model, tiny_dataset, tmp_path) -> None:
+def test_a_temperature_is_found_on_the_validation_split_and_recorded(tiny_model, tiny_dataset, tmp_path) -> None:
     shutil.copytree(tiny_model, tmp_path / "model")
     sharpen(tmp_path / "model", 30.0)
     raw = evaluate(
@@ -184,14 +184,14 @@ def test_a_person_may_accept_a_refused_model(tiny_model, tiny_dataset, tmp_path,
     assert "the labels are wrong" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_who_would_have_accepted_what_passed_is_not_named(tiny_model, tiny_dataset, tmp_path) -> None:
+def test_nobody_is_named_if_the_checks_pass(tiny_model, tiny_dataset, tmp_path) -> None:
     settings = EASY.model_copy(update={"accept_anyway": AcceptAnyway(by="Ada", reason="it must go out today")})
     verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", settings, None)
     assert verdict.accepted
     assert verdict.accepted_anyway is None
 
 
-def test_a_broken_release_refuses_and_says_why(tiny_model, tiny_dataset, tiny_registry, tmp_path) -> None:
+def test_a_broken_release_refuses_with_the_reason(tiny_model, tiny_dataset, tiny_registry, tmp_path) -> None:
     shutil.copytree(tiny_registry, tmp_path / "models")
     saved = tmp_path / "models" / "tiny" / "1" / "saved_model.pb"
     saved.write_bytes(saved.read_bytes()[:100])
@@ -232,7 +232,7 @@ def test_a_release_that_was_trained_on_every_test_image_is_not_compared_with(
     assert "no test image allows a comparison with release 1" in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_where_nothing_can_be_abstained_from_no_threshold_is_taken(flags_dataset, tmp_path) -> None:
+def test_abstention_is_refused_with_several_labels(flags_dataset, tmp_path) -> None:
     settings = EASY.model_copy(update={"abstain_threshold": 0.5})
     with pytest.raises(UsageError, match="has several labels per image, where a model never abstains"):
         evaluate(tmp_path / "none", flags_dataset, tmp_path / "out", settings, None)
@@ -261,7 +261,7 @@ def test_unknown_slices_and_classes_are_named(
     assert not (tmp_path / "out").exists()
 
 
-def test_images_that_the_release_it_began_with_was_trained_on_are_not_judged_on(
+def test_training_images_of_the_warm_start_release_are_left_out(
     tiny_model, tiny_dataset, tiny_registry, tmp_path
 ) -> None:
     began_with = trained_on_some(tiny_registry, tiny_dataset, tmp_path / "models", 4)
@@ -278,7 +278,7 @@ def test_images_that_the_release_it_began_with_was_trained_on_are_not_judged_on(
     np.testing.assert_allclose([row["scores"] for row in rows], cold, atol=1e-6)
 
 
-def test_that_it_is_not_known_what_a_model_began_with_is_noted(tiny_model, tiny_dataset, tmp_path) -> None:
+def test_an_unknown_warm_start_is_noted(tiny_model, tiny_dataset, tmp_path) -> None:
     model = with_info(tiny_model, tmp_path / "model", warm_started_from=str(tmp_path / "models" / "gone" / "3"))
     verdict = evaluate(model, tiny_dataset, tmp_path / "out", EASY, None)
     assert verdict.test_images == open_dataset(tiny_dataset).size("test")
@@ -306,7 +306,7 @@ def with_info(folder, copy, **facts: object):
     return copy
 
 
-def test_the_best_scores_of_so_few_classes_say_nothing(tiny_dataset, flags_dataset, tmp_path) -> None:
+def test_top_k_accuracy_is_refused_with_too_few_classes(tiny_dataset, flags_dataset, tmp_path) -> None:
     for dataset, said in (
         (tiny_dataset, "with 3 classes, the 3 best"),
         (flags_dataset, "with several labels per image"),
@@ -315,7 +315,7 @@ def test_the_best_scores_of_so_few_classes_say_nothing(tiny_dataset, flags_datas
             evaluate(tmp_path / "none", dataset, tmp_path / "out", EvaluateSettings(min_top_k_accuracy=0.5), None)
 
 
-def test_scores_that_are_no_numbers_are_not_judged(tiny_model, tiny_dataset, tmp_path) -> None:
+def test_nan_scores_are_not_judged(tiny_model, tiny_dataset, tmp_path) -> None:
     shutil.copytree(tiny_model, tmp_path / "model")
     sharpen(tmp_path / "model", float("nan"))
     with pytest.raises(PetalflowError, match="scores are NaN or infinite"):
@@ -345,7 +345,7 @@ def test_a_worse_model_is_refused(tiny_dataset, tiny_registry, tmp_path) -> None
     assert "against the baseline" in verdict.failed[0].why
 
 
-def test_other_classes_are_named(tiny_model, tiny_dataset, tmp_path) -> None:
+def test_different_classes_are_named(tiny_model, tiny_dataset, tmp_path) -> None:
     with_info(tiny_model, tmp_path / "model", classes=["blue", "green", "pink"])
     with pytest.raises(PetalflowError, match="pink, red"):
         evaluate(tmp_path / "model", tiny_dataset, tmp_path / "out", EASY, None)
@@ -385,9 +385,7 @@ def test_hostile_class_names_are_escaped(hostile_evaluation) -> None:
     assert "&lt;img src=x" in html
 
 
-def test_a_picture_that_cannot_be_drawn_costs_no_verdict(
-    tiny_model, tiny_dataset, tmp_path, monkeypatch, caplog
-) -> None:
+def test_a_failed_picture_does_not_fail_the_evaluation(tiny_model, tiny_dataset, tmp_path, monkeypatch, caplog) -> None:
     def fail(*_: object) -> None:
         raise ValueError("an odd network")
 

@@ -18,7 +18,7 @@ def test_every_image_of_the_split_counts(tiny_dataset) -> None:
     assert images.left_out == 0
 
 
-def test_what_was_known_before_is_left_out_of_everything(tiny_dataset) -> None:
+def test_known_images_are_left_out(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
     every = of_test.EvaluatedImages.of(dataset, SETTINGS)
     known = {every.entries[0].sha256, every.entries[3].sha256}
@@ -31,7 +31,7 @@ def test_what_was_known_before_is_left_out_of_everything(tiny_dataset) -> None:
     assert all(len(inside) == len(some.entries) for of_kind in some.slices.values() for inside in of_kind.values())
 
 
-def test_a_class_of_which_nothing_is_left_is_named(tiny_dataset) -> None:
+def test_a_class_without_remaining_images_is_named(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
     entries = list(dataset.entries("test"))
     red = {entry.sha256 for entry in entries if entry.labels == (2,)}

@@ -13,13 +13,13 @@ def test_no_thresholds_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("name", CHANGE_THRESHOLDS)
-def test_a_comparison_alone_is_no_threshold(name: str) -> None:
+def test_a_comparison_alone_is_not_a_threshold(name: str) -> None:
     with pytest.raises(UsageError, match="no thresholds"):
         EvaluateSettings.of({name: 0.01})
 
 
 @pytest.mark.parametrize("name", THRESHOLDS)
-def test_every_threshold_is_a_setting_and_enough_if_it_says_that_answers_are_right(name: str) -> None:
+def test_every_threshold_is_a_setting_and_sufficient_if_it_measures_correctness(name: str) -> None:
     given = {name: 0.5, "abstain_threshold": 0.1}
     if name in SUFFICIENT:
         assert getattr(EvaluateSettings.of(given), name) == 0.5
@@ -29,7 +29,7 @@ def test_every_threshold_is_a_setting_and_enough_if_it_says_that_answers_are_rig
             EvaluateSettings.of(given)
 
 
-def test_an_accuracy_that_an_abstain_threshold_is_chosen_for_is_enough() -> None:
+def test_abstain_below_accuracy_is_a_sufficient_threshold() -> None:
     assert EvaluateSettings.of({"abstain_below_accuracy": 0.9}).abstain_below_accuracy == 0.9
 
 
@@ -44,7 +44,7 @@ def test_thresholds_are_shares(value: float) -> None:
     ("name", "example"),
     [("min_slice_accuracy", '{"brightness=dark": 0.8}'), *((name, '{"roses": 0.8}') for name in OF_CLASSES)],
 )
-def test_what_is_asked_of_all_or_some_is_said_in_one_sentence(name: str, example: str, given: object) -> None:
+def test_limits_by_name_are_refused_in_one_sentence(name: str, example: str, given: object) -> None:
     with pytest.raises(UsageError, match=r"give a share from 0 to 1, for all or by name") as error:
         EvaluateSettings.of({name: given})
     assert str(error.value).endswith(example)
@@ -52,19 +52,19 @@ def test_what_is_asked_of_all_or_some_is_said_in_one_sentence(name: str, example
 
 
 @pytest.mark.parametrize("name", OF_CLASSES)
-def test_some_classes_may_be_held_to_their_own(name: str) -> None:
+def test_some_classes_may_have_their_own_threshold(name: str) -> None:
     assert getattr(EvaluateSettings.of({name: {"roses": 0.8, 7: "0.5"}}), name) == {"roses": 0.8, "7": 0.5}
     assert getattr(EvaluateSettings.of({name: 0}), name) == 0
 
 
 @pytest.mark.parametrize("given", ["size", ["size", "format"], [["size"]], [["size", "size"]], 5])
-def test_pairs_of_slices_are_pairs(given: object) -> None:
+def test_slice_pairs_must_be_pairs_of_different_kinds(given: object) -> None:
     with pytest.raises(UsageError, match=r"give pairs of different kinds") as error:
         EvaluateSettings.of({**ENOUGH, "slice_pairs": given})
     assert str(error.value).count(";") == 0
 
 
-def test_a_number_is_neither_a_switch_nor_without_end() -> None:
+def test_a_number_is_neither_a_boolean_nor_infinite() -> None:
     with pytest.raises(UsageError, match=r"evaluate\.min_accuracy=True: it must be a number"):
         EvaluateSettings.of({"min_accuracy": True})
     with pytest.raises(UsageError, match=r"evaluate\.max_log_loss=inf: input should be a finite number"):
@@ -77,7 +77,7 @@ def test_a_person_has_a_name_and_a_reason(given: object) -> None:
         EvaluateSettings.of({**ENOUGH, "accept_anyway": given})
 
 
-def test_blanks_are_no_name() -> None:
+def test_blanks_are_not_a_name() -> None:
     assert EvaluateSettings.of({**ENOUGH, "accept_anyway": {"by": "  ", "reason": ""}}).accept_anyway.by == ""
 
 
@@ -95,7 +95,7 @@ def test_blanks_are_no_name() -> None:
         ({"accept_anyway": {"by": " ", "reason": "because"}}, "needs both a name \\(by\\) and a reason"),
     ],
 )
-def test_what_contradicts_itself_is_said(values: dict, said: str) -> None:
+def test_contradictory_settings_are_refused(values: dict, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         EvaluateSettings.of({**ENOUGH, **values})
 

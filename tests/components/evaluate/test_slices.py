@@ -32,7 +32,7 @@ def members(slices: dict, kind: str) -> dict[str, list[int]]:
     return {name: np.flatnonzero(inside).tolist() for name, inside in slices[kind].items()}
 
 
-def test_images_are_in_the_slices_that_they_should_be_in() -> None:
+def test_images_are_in_the_expected_slices() -> None:
     slices = find_slices(ENTRIES, LABELS)
     assert members(slices, "class") == {"class=rose": [0, 1], "class=tulip": [2, 3]}
     assert members(slices, "size") == {
@@ -50,12 +50,12 @@ def test_images_are_in_the_slices_that_they_should_be_in() -> None:
     assert members(slices, "camera") == {"camera=(empty)": [2], "camera=a": [0, 3], "camera=b": [1]}
 
 
-def test_every_image_is_in_just_one_slice_of_a_kind() -> None:
+def test_every_image_is_in_exactly_one_slice_of_a_kind() -> None:
     for of_kind in find_slices(ENTRIES, LABELS).values():
         assert (np.sum(list(of_kind.values()), axis=0) == 1).all()
 
 
-def test_pairs_are_crossed_and_those_without_images_left_out() -> None:
+def test_pairs_are_crossed_and_empty_slices_left_out() -> None:
     slices = find_slices(ENTRIES, LABELS, [("brightness", "camera")])
     assert members(slices, "brightness × camera") == {
         "brightness=dark, camera=a": [0],
@@ -65,18 +65,18 @@ def test_pairs_are_crossed_and_those_without_images_left_out() -> None:
     }
 
 
-def test_a_pair_of_an_unknown_kind_is_named_with_the_nearest() -> None:
+def test_an_unknown_kind_is_reported_with_the_nearest_known_one() -> None:
     with pytest.raises(UsageError, match=r"no kind is named 'brigtness'; did you mean brightness\?"):
         find_slices(ENTRIES, LABELS, [("brigtness", "camera")])
 
 
-def test_a_column_that_names_each_image_is_no_kind_of_slices() -> None:
+def test_a_column_with_a_value_per_image_is_not_a_kind_of_slice() -> None:
     entries = [entry(number=str(number)) for number in range(MOST_VALUES + 1)]
     assert "number" not in find_slices(entries, {})
     assert "number" in find_slices(entries[:-1], {})
 
 
-def test_a_column_of_the_manifest_does_not_take_the_place_of_what_is_measured() -> None:
+def test_a_column_of_the_manifest_does_not_replace_a_measured_one() -> None:
     entries = [entry("a.jpg", 63, size="small", format="raw", **{"class": "weed"}), entry("b.jpg", 70, size="big")]
     slices = find_slices(entries, {"rose": np.array([True, True])})
     assert members(slices, "size") == {"size=0 to 63 px": [0], "size=64 to 127 px": [1]}

@@ -24,14 +24,14 @@ def notes(
     return list(make_notes(found, make_checks(found, given), given))
 
 
-def test_where_enough_images_show_enough_there_is_nothing_to_note() -> None:
+def test_enough_images_need_no_note() -> None:
     assert notes(made_up()) == []
     (power,) = notes(made_up(images=2000), made_up(images=2000))
     assert "with 2000 test images, a candidate as accurate as the release passes 100% of the time" in power
     assert power.endswith("as here")
 
 
-def test_a_threshold_too_near_for_so_few_images_is_noted_with_the_number_that_it_takes() -> None:
+def test_a_threshold_too_close_for_this_many_images_is_noted_with_the_number_needed() -> None:
     predictions = made_up(images=100)
     value = predictions.correct.mean()
     (note,) = notes(predictions, min_accuracy=value - 0.04)
@@ -48,7 +48,7 @@ def test_a_comparison_on_too_few_images_is_noted() -> None:
     assert notes(made_up(images=60), made_up(images=60), judge_by="value") == []
 
 
-def test_of_a_candidate_that_is_surely_another_the_power_says_nothing() -> None:
+def test_no_power_is_noted_if_the_models_differ_significantly() -> None:
     assert notes(made_up(images=200, skill=0), made_up(images=200, skill=4)) == []
 
 

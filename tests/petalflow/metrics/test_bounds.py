@@ -23,14 +23,14 @@ def certain(right: int, wrong: int, classes: int = 4) -> Predictions:
 
 
 @pytest.mark.parametrize(("right", "wrong"), [(20, 0), (95, 5), (60, 40)])
-def test_of_a_proportion_it_is_the_bound_of_clopper_and_pearson(right: int, wrong: int) -> None:
+def test_the_bound_of_a_proportion_is_clopper_pearson(right: int, wrong: int) -> None:
     # Of predictions without doubt the Brier score is twice the share of mistakes.
     most_mistakes = 1 - clopper_pearson_lower(right, right + wrong)
     found = compute_bounds(certain(right, wrong), ["brier"])["brier"]
     assert found / 2 == pytest.approx(most_mistakes, rel=0.08)
 
 
-def test_that_no_mistake_was_seen_does_not_mean_that_there_are_none() -> None:
+def test_the_bound_allows_for_unseen_mistakes() -> None:
     assert compute_metrics(certain(10, 0), CLASSES, resamples=20).overall["macro_f1"].value == 1
     few, many = (compute_bounds(certain(images, 0), ["macro_f1"])["macro_f1"] for images in (10, 1000))
     assert few < 0.8
@@ -38,7 +38,7 @@ def test_that_no_mistake_was_seen_does_not_mean_that_there_are_none() -> None:
 
 
 @pytest.mark.parametrize("predictions", [made_up(), made_up_labels()])
-def test_bounds_are_on_the_careful_side_and_close_where_images_are_many(predictions: Predictions) -> None:
+def test_bounds_are_conservative_and_close_with_many_images(predictions: Predictions) -> None:
     figures, bounds = compute_metrics(predictions, CLASSES, resamples=200).overall, compute_bounds(predictions, FIGURES)
     assert set(bounds) == set(FIGURES)
     for name, bound in bounds.items():
@@ -90,7 +90,7 @@ def mixed(wrong: Predictions, right: Predictions, count: int) -> Predictions:
 
 
 @pytest.mark.parametrize("figure", ["roc_auc", "pr_auc"])
-def test_a_rare_class_that_is_ranked_last_now_and_then_is_not_overlooked(figure: str) -> None:
+def test_rare_misrankings_of_a_rare_class_are_not_overlooked(figure: str) -> None:
     # 20 images of a rare class, of which a tenth are taken for the other and ranked behind all of these.
     truth = np.eye(2, dtype=bool)[np.r_[np.zeros(20, int), np.ones(80, int)]]
     sure = np.where(truth, 0.8, 0.2).astype(np.float32)
@@ -108,7 +108,7 @@ def test_a_rare_class_that_is_ranked_last_now_and_then_is_not_overlooked(figure:
 
 
 @pytest.mark.parametrize("figure", RANKED)
-def test_ranks_of_many_classes_of_few_images_do_not_flatter(figure: str) -> None:
+def test_many_classes_with_few_images_do_not_flatter_the_ranks(figure: str) -> None:
     generator = np.random.default_rng(7)
 
     def answered(images: int) -> Predictions:
@@ -122,7 +122,7 @@ def test_ranks_of_many_classes_of_few_images_do_not_flatter(figure: str) -> None
 
 
 @pytest.mark.parametrize(("images", "accuracy", "confidence"), [(10, 0.97, 0.6), (20, 0.95, 0.7), (100, 0.9, 0.7)])
-def test_a_model_that_is_not_sure_enough_is_no_better_calibrated_for_want_of_mistakes(
+def test_an_underconfident_model_is_not_better_calibrated_without_mistakes(
     images: int, accuracy: float, confidence: float
 ) -> None:
     truth = np.zeros((images, 2), bool)
@@ -136,7 +136,7 @@ def test_a_model_that_is_not_sure_enough_is_no_better_calibrated_for_want_of_mis
 
 
 @pytest.mark.parametrize("classes", [2, 5])
-def test_classes_that_the_release_does_not_know_make_no_drop_of_the_f1_smaller(classes: int) -> None:
+def test_classes_unknown_to_the_release_do_not_hide_a_drop_in_f1(classes: int) -> None:
     # 40 images of two classes that it knows and classifies correctly, and a candidate that takes one for the other.
     truth = np.eye(classes, dtype=bool)[np.arange(40) % 2]
     release = Predictions.of(truth, truth.astype(np.float32), Task.MULTI_CLASS)
@@ -146,7 +146,7 @@ def test_classes_that_the_release_does_not_know_make_no_drop_of_the_f1_smaller(c
     assert stats.binom.pmf(np.flatnonzero(passed), 40, 0.04).sum() <= 0.05
 
 
-def test_the_worsening_is_the_difference_of_both_and_of_none_where_both_are_the_same() -> None:
+def test_the_worsening_is_the_difference_and_zero_for_equal_models() -> None:
     good, bad = made_up(skill=4), made_up(skill=1)
     value, bound = compute_worsening(bad, good, "macro_f1")
     f1 = [
@@ -165,7 +165,7 @@ def loss(predictions: Predictions) -> float:
     return float(metrics.log_loss(predictions.label_indices, predictions.scores.astype(np.float64)))
 
 
-def test_classes_without_images_do_not_thin_a_worsening_out() -> None:
+def test_classes_without_images_do_not_dilute_a_worsening() -> None:
     wide = np.eye(8, dtype=bool)[made_up(skill=1).label_indices]
     scores = [softmax(np.random.default_rng(0).normal(size=wide.shape) + skill * wide) for skill in (4, 1)]
     good, bad = (Predictions.of(wide, one, Task.MULTI_CLASS) for one in scores)
@@ -176,7 +176,7 @@ def test_classes_without_images_do_not_thin_a_worsening_out() -> None:
     assert compute_worsening(bad, good, "macro_f1")[0] == pytest.approx(four[0] - four[1])
 
 
-def test_which_figures_are_better_low() -> None:
+def test_which_metrics_are_better_low() -> None:
     good, bad = (compute_metrics(made_up(skill=skill), CLASSES, resamples=2).overall for skill in (4, 1))
     lower = {name for name in FIGURES if good[name].value < bad[name].value}
     assert lower >= LESS_IS_BETTER - {"ece"}

@@ -18,7 +18,7 @@ def test_the_temperature_that_spoiled_the_scores_is_found(true: float) -> None:
     assert after <= log_losses(labels, spoiled, Task.MULTI_CLASS).mean()
 
 
-def test_where_nothing_is_gained_but_by_chance_the_scores_stay() -> None:
+def test_an_insignificant_gain_leaves_the_scores_unchanged() -> None:
     generator = np.random.default_rng(1)
     honest = softmax(generator.normal(size=(60, 3)) * 2)
     labels = np.eye(3, dtype=bool)[[generator.choice(3, p=row / row.sum()) for row in honest.astype(np.float64)]]
@@ -26,7 +26,7 @@ def test_where_nothing_is_gained_but_by_chance_the_scores_stay() -> None:
     assert find_temperature(labels[:0], honest[:0], Task.MULTI_CLASS) == 1.0
 
 
-def test_a_few_mistakes_show_that_a_model_is_too_sure_but_not_that_it_should_be_surer() -> None:
+def test_a_few_mistakes_show_overconfidence_but_not_underconfidence() -> None:
     scores = np.tile(np.array([[0.6, 0.4]], np.float32), (100, 1))
     labels = np.zeros((100, 2), bool)
     labels[:, 0] = True
@@ -41,7 +41,7 @@ def test_a_few_mistakes_show_that_a_model_is_too_sure_but_not_that_it_should_be_
     assert find_temperature(labels, bold, Task.MULTI_CLASS) == 1.0
 
 
-def test_several_labels_have_a_temperature_too() -> None:
+def test_several_labels_have_a_temperature() -> None:
     predictions = made_up_labels(images=3000)
     scores = apply_temperature(predictions.scores, 0.25, Task.MULTI_LABEL)
     honest = find_temperature(predictions.labels, predictions.scores, Task.MULTI_LABEL)
@@ -72,14 +72,14 @@ def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
     assert rows[1]["confidence"] == pytest.approx(0.95)
 
 
-def test_a_confidence_of_1_is_in_the_last_bin_and_no_answers_have_no_error() -> None:
+def test_a_confidence_of_1_is_in_the_last_bin_and_no_predictions_have_no_error() -> None:
     found = Reliability(np.array([1.0, 1 - 1 / BINS / 2]), np.array([True, True]))
     assert len(found.to_json()) == 1
     (error,) = Reliability(np.zeros(0), np.zeros(0, bool)).error(np.zeros((1, 0)))
     assert np.isnan(error)
 
 
-def test_scores_too_timid_and_too_bold_have_more_error_than_honest_ones() -> None:
+def test_miscalibrated_scores_have_a_larger_error_than_calibrated_ones() -> None:
     # Of normal noise the logits must be multiplied by the distance of the means to be the true odds.
     predictions = made_up(images=3000, skill=2)
     errors = [

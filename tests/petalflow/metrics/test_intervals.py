@@ -56,7 +56,7 @@ def test_wilson_follows_its_closed_formula(proportion: tuple[int, int]) -> None:
     assert wilson_interval(successes, trials) == pytest.approx((middle - half, middle + half), abs=1e-9)
 
 
-def test_wilson_without_trials_says_nothing() -> None:
+def test_wilson_without_trials_spans_everything() -> None:
     assert wilson_interval(0, 0) == (0.0, 1.0)
 
 
@@ -98,7 +98,7 @@ def test_tango_lies_below_what_was_measured_and_above_minus_1(counts: tuple[int,
 
 
 @given(paired())
-def test_tango_rises_with_a_pair_that_turns_for_the_better(counts: tuple[int, int, int]) -> None:
+def test_tango_rises_with_each_pair_that_favours_the_candidate(counts: tuple[int, int, int]) -> None:
     better, worse, pairs = counts
     if worse:
         assert tango_lower(better, worse - 1, pairs) >= tango_lower(better, worse, pairs) - 1e-9

@@ -18,7 +18,7 @@ def answers_of(labels: list[int], predicted: list[int], classes: int) -> Predict
     return Predictions(np.eye(classes, dtype=bool)[labels], scores, scores.astype(bool), Task.MULTI_CLASS)
 
 
-def test_figures_of_known_predictions() -> None:
+def test_metrics_of_known_predictions() -> None:
     result = compute_metrics(answers_of([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 1, 0], 3), ["a", "b", "c"])
     assert result.accuracy == Proportion(4, 6)
     assert result.recalls == {"a": Proportion(2, 3), "b": Proportion(2, 2), "c": Proportion(0, 1)}
@@ -26,7 +26,7 @@ def test_figures_of_known_predictions() -> None:
     assert result.confusion.tolist() == [[2, 1, 0], [0, 2, 0], [1, 0, 0]]
 
 
-def test_an_answer_of_no_known_class_is_wrong_and_counts() -> None:
+def test_a_prediction_of_an_unknown_class_is_wrong_and_counts() -> None:
     result = compute_metrics(answers_of([0, 1, 1], [0, -1, 1], 2), ["a", "b"])
     assert result.accuracy == Proportion(2, 3)
     assert result.recalls["b"] == Proportion(1, 2)
@@ -34,7 +34,7 @@ def test_an_answer_of_no_known_class_is_wrong_and_counts() -> None:
 
 
 @pytest.mark.parametrize("predictions", [made_up(), made_up_labels()])
-def test_figures_are_those_of_scikit_learn(predictions: Predictions) -> None:
+def test_metrics_equal_those_of_scikit_learn(predictions: Predictions) -> None:
     result = compute_metrics(predictions, CLASSES, resamples=20)
     several = predictions.task is Task.MULTI_LABEL
     labels = predictions.labels if several else predictions.label_indices
@@ -53,7 +53,7 @@ def test_figures_are_those_of_scikit_learn(predictions: Predictions) -> None:
     assert result.overall["pr_auc"].value == pytest.approx(mean)
 
 
-def test_brier_score_and_top_k_are_those_of_scikit_learn() -> None:
+def test_brier_score_and_top_k_equal_those_of_scikit_learn() -> None:
     predictions = made_up()
     result = compute_metrics(predictions, CLASSES, top_k=2, resamples=20)
     exact = predictions.scores.astype(np.float64)
@@ -64,7 +64,7 @@ def test_brier_score_and_top_k_are_those_of_scikit_learn() -> None:
     assert "top_k_accuracy" not in compute_metrics(predictions, CLASSES, top_k=4, resamples=2).proportions
 
 
-def test_a_model_that_gives_all_classes_the_same_score_has_none_right_among_its_best() -> None:
+def test_equal_scores_have_no_top_k_accuracy() -> None:
     labels = np.eye(4, dtype=bool)
     result = compute_metrics(
         Predictions.of(labels, np.full((4, 4), 0.25, np.float32), Task.MULTI_CLASS), CLASSES, 2, resamples=2
@@ -72,14 +72,14 @@ def test_a_model_that_gives_all_classes_the_same_score_has_none_right_among_its_
     assert result.proportions["top_k_accuracy"] == Proportion(0, 4)
 
 
-def test_means_are_over_the_classes_that_there_are_images_of() -> None:
+def test_means_are_over_the_classes_with_images() -> None:
     figures = compute_metrics(answers_of([0, 0, 1, 1], [0, 0, 1, 2], 4), CLASSES, resamples=2).overall
     assert figures["macro_recall"].value == pytest.approx((1 + 0.5) / 2)
     assert figures["macro_f1"].value == pytest.approx((1 + 2 / 3) / 2)
 
 
 @pytest.mark.parametrize("make", [made_up, made_up_labels])
-def test_intervals_hold_the_truth_as_often_as_they_say(make) -> None:
+def test_intervals_have_their_nominal_coverage(make) -> None:
     labels = overall(make(images=200_000, seed=1000), np.ones(200_000))
     held = np.zeros((60, len(OVERALL)))
     for seed in range(60):
@@ -92,7 +92,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(make) -> None:
     assert all(rate >= 0.85 for name, rate in rates.items() if name != "ece"), rates
 
 
-def test_resampled_figures_are_those_of_the_images_repeated() -> None:
+def test_weighted_metrics_equal_those_of_repeated_images() -> None:
     predictions = made_up(images=80)
     weights = np.random.default_rng(5).integers(0, 3, 80)
     repeated = predictions.subset(np.repeat(np.arange(80), weights))

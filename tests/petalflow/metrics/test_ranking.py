@@ -10,7 +10,7 @@ from tests.components.evaluate.samples import made_up, made_up_labels
 
 @pytest.mark.parametrize("predictions", [made_up(), made_up_labels(), made_up(images=9000, classes=3)])
 @pytest.mark.parametrize("seed", range(3))
-def test_of_weighted_images_the_areas_are_those_of_scikit_learn(predictions: Predictions, seed: int) -> None:
+def test_areas_of_weighted_images_equal_those_of_scikit_learn(predictions: Predictions, seed: int) -> None:
     weights = np.random.default_rng(100 + seed).integers(0, 4, predictions.images).astype(np.float64)
     found, classes = Ranking.of(predictions).statistic(weights[None])[0], predictions.labels.shape[1]
     for at in range(classes):
@@ -22,7 +22,7 @@ def test_of_weighted_images_the_areas_are_those_of_scikit_learn(predictions: Pre
     assert found[-1] == pytest.approx(found[classes:-2].mean())
 
 
-def test_of_the_images_as_they_are_they_are_exactly_those() -> None:
+def test_areas_without_resampling_are_exactly_those_of_scikit_learn() -> None:
     predictions = made_up(images=9000, classes=3)
     found = Ranking.of(predictions).statistic(np.ones((1, 9000)))[0]
     assert found[0] == metrics.roc_auc_score(predictions.labels[:, 0], predictions.scores[:, 0])
@@ -35,7 +35,7 @@ def test_equal_scores_rank_equally() -> None:
     assert Ranking.of(predictions).statistic(np.array([[1.0, 2, 3, 1]]))[0, :2] == pytest.approx([0.5, 0.5])
 
 
-def test_a_class_without_images_has_no_area_and_does_not_spoil_the_mean() -> None:
+def test_a_class_without_images_has_no_area_and_is_left_out_of_the_mean() -> None:
     labels = np.eye(3, dtype=bool)[[0, 1, 0, 1]]
     predictions = Predictions.of(labels, made_up(4, 3).scores, Task.MULTI_CLASS)
     found = Ranking.of(predictions).statistic(np.array([[1.0, 1, 1, 1], [2.0, 1, 0, 1]]))

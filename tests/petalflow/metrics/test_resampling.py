@@ -15,7 +15,7 @@ def test_each_stratum_keeps_its_number_of_images(strata: list[int]) -> None:
             assert (weights[:, of_image == stratum].sum(axis=1) == strata.count(stratum)).all()
 
 
-def test_every_image_is_drawn_about_equally_often_and_each_resample_is_another() -> None:
+def test_every_image_is_drawn_equally_often_and_resamples_differ() -> None:
     strata = np.array([0] * 10 + [1] * 30)
     drawn = np.concatenate(list(resamples(strata, count=4000)))
     assert drawn.mean(axis=0) == pytest.approx(np.ones(40), abs=0.1)
@@ -23,14 +23,14 @@ def test_every_image_is_drawn_about_equally_often_and_each_resample_is_another()
     assert drawn[:, 0].var() == pytest.approx(1 - 1 / 10, abs=0.1)  # binomial of 10 draws of one in 10
 
 
-def test_the_same_seed_gives_the_same() -> None:
+def test_the_same_seed_gives_the_same_resamples() -> None:
     strata = np.arange(20) % 3
     one, other = (np.concatenate(list(resamples(strata, 3))) for _ in range(2))
     assert (one == other).all()
     assert (np.concatenate(list(resamples(strata, 3, seed=1))) != one).any()
 
 
-def test_of_a_mean_the_interval_is_that_of_the_normal_distribution() -> None:
+def test_the_interval_of_a_mean_is_that_of_the_normal_distribution() -> None:
     values = np.random.default_rng(0).normal(5, 2, 2000)
     (found,) = bootstrap(
         lambda weights: weights @ values[:, None] / weights.sum(axis=1, keepdims=True), np.zeros(2000, np.int64)
@@ -40,7 +40,7 @@ def test_of_a_mean_the_interval_is_that_of_the_normal_distribution() -> None:
     assert (found.low, found.high) == pytest.approx((found.value - 1.96 * error, found.value + 1.96 * error), abs=0.02)
 
 
-def test_what_is_not_defined_has_no_interval_and_resamples_without_it_say_nothing() -> None:
+def test_undefined_metrics_have_no_interval_and_undefined_resamples_are_ignored() -> None:
     def statistic(weights: np.ndarray) -> np.ndarray:
         sometimes = np.where(weights[:, 0] == 0, np.nan, 3.0 + weights[:, 1])
         return np.column_stack([np.full(len(weights), np.nan), sometimes, np.full(len(weights), 4.0)])
@@ -51,7 +51,7 @@ def test_what_is_not_defined_has_no_interval_and_resamples_without_it_say_nothin
     assert same == Interval(4.0), "that all are the same does not say that it is certain"
 
 
-def test_the_value_is_within_its_interval_though_resamples_be_biased() -> None:
+def test_the_value_is_within_its_interval_even_if_resamples_are_biased() -> None:
     def distinct(weights: np.ndarray) -> np.ndarray:
         count = (weights > 0).sum(axis=1).astype(np.float64)
         return np.column_stack([count, -count])
@@ -61,7 +61,7 @@ def test_the_value_is_within_its_interval_though_resamples_be_biased() -> None:
     assert least.value == least.low == -50 < least.high
 
 
-def test_of_no_images_nothing_is_said() -> None:
+def test_no_images_have_no_interval() -> None:
     assert bootstrap(lambda weights: np.full((1, 1), np.nan), np.zeros(0, np.int64)) == [Interval(None)]
 
 

@@ -9,7 +9,7 @@ from petalflow.verdict import (
 )
 
 
-def test_a_proportion_is_held_to_its_bound_and_not_to_its_value() -> None:
+def test_the_bound_of_a_proportion_decides_not_its_value() -> None:
     check = check_min("min_accuracy", "", 45, 50, threshold=0.85)
     assert check.value == 0.9
     assert check.bound == clopper_pearson_lower(45, 50) < 0.85
@@ -27,7 +27,7 @@ def test_more_images_of_the_same_value_can_pass_what_few_cannot() -> None:
     assert check_min("min_accuracy", "", 900, 1000, 0.85).passed is True
 
 
-def test_a_check_says_what_was_measured_and_why() -> None:
+def test_a_check_explains_its_result() -> None:
     assert str(check_min("min_recall", "daisy", 45, 50, 0.85)) == (
         "min_recall of daisy: measured 0.9000 on 50 images; its lower 95 % bound 0.8012 is below 0.85"
     )
@@ -45,7 +45,7 @@ def test_nothing_measured_never_passes(threshold: float) -> None:
 @pytest.mark.parametrize(
     ("better", "worse", "passed"), [(0, 0, True), (10, 10, True), (0, 12, False), (0, 60, False), (60, 0, True)]
 )
-def test_a_drop_in_accuracy_is_held_to_its_bound(better: int, worse: int, passed: bool) -> None:
+def test_the_bound_of_a_drop_in_accuracy_decides(better: int, worse: int, passed: bool) -> None:
     check = check_paired("max_accuracy_drop", better, worse, 400, -0.03)
     assert check.value == (better - worse) / 400
     assert check.bound == tango_lower(better, worse, 400)
@@ -67,7 +67,7 @@ def test_no_images_in_common_never_pass(margin: float) -> None:
     assert "no images in common" in check.why
 
 
-def test_a_comparison_says_what_was_measured_and_why() -> None:
+def test_a_comparison_explains_its_result() -> None:
     assert check_paired("max_accuracy_drop", 5, 9, 400, -0.05).why == (
         f"accuracy against the baseline -0.0100 on 400 images; its lower 95 % bound {tango_lower(5, 9, 400):+.4f} "
         "reaches -0.05"
@@ -75,7 +75,7 @@ def test_a_comparison_says_what_was_measured_and_why() -> None:
     assert "is below -0.01" in check_paired("max_accuracy_drop", 5, 9, 400, -0.01).why
 
 
-def test_asked_to_the_value_decides_and_the_bound_is_still_said() -> None:
+def test_the_value_decides_if_configured_and_the_bound_is_still_reported() -> None:
     check = check_min("min_accuracy", "", 45, 50, 0.85, on_value=True)
     assert check.passed
     assert check.why == "measured 0.9000 on 50 images, reaches 0.85; its lower 95 % bound 0.8012"
@@ -93,13 +93,13 @@ def test_asked_to_the_value_decides_and_the_bound_is_still_said() -> None:
         (0.06, False, True, "lower 95 % bound 0.0600 reaches 0.05"),
     ],
 )
-def test_a_figure_is_held_to_its_bound(bound: float, at_most: bool, passed: bool, said: str) -> None:
+def test_the_bound_of_a_metric_decides(bound: float, at_most: bool, passed: bool, said: str) -> None:
     check = check_metric("some", "", 0.05, bound, 0.05, at_most=at_most)
     assert check.passed is passed
     assert said in check.why
 
 
-def test_a_figure_that_is_not_defined_does_not_pass() -> None:
+def test_an_undefined_metric_does_not_pass() -> None:
     assert check_metric("min_roc_auc", "", None, None, 0.0, at_most=False).passed is False
 
 

@@ -93,7 +93,7 @@ def test_simulated_test_sets_pass_a_comparison_as_often_as_computed(
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 60), st.sampled_from([0.05, 0.1, 0.02, 0.0, -0.05]), st.floats(0, 1))
-def test_a_candidate_that_just_misses_what_is_asked_passes_at_most_5_percent_of_the_time(
+def test_a_candidate_that_just_falls_short_passes_at_most_5_percent_of_the_time(
     images: int, margin: float, direction: float
 ) -> None:
     discordant = abs(margin) + direction * (1 - abs(margin))
@@ -115,7 +115,7 @@ def passing(images: int, least: float) -> np.ndarray:
     return np.array([[*count, images - sum(count)] for count in counts[first:]]).reshape(-1, 3)
 
 
-def test_what_is_better_by_the_statistic_passes_if_what_is_worse_does() -> None:
+def test_passing_is_monotone_in_the_statistic() -> None:
     counts = [(better, worse) for worse in range(26) for better in range(26 - worse)]
     counts.sort(key=lambda count: float(tango_statistic(*count, 25, -0.1)))
     passed = [check_paired("", *count, 25, -0.1).passed for count in counts]
@@ -132,7 +132,7 @@ def test_the_exact_odds_refuse_what_the_bound_alone_would_accept() -> None:
     assert check_paired("max_accuracy_drop", 0, 0, 60, -0.05).passed
 
 
-def test_the_exact_odds_hold_where_the_two_differ_on_nearly_all_images_too() -> None:
+def test_the_exact_odds_hold_if_the_models_differ_on_nearly_all_images() -> None:
     assert 0.04 < odds_to_pass(172, -0.05, 0.992) <= 0.0501
 
 
@@ -162,7 +162,7 @@ def test_a_better_model_has_better_odds(images: int, threshold: float, one: floa
 
 
 @pytest.mark.parametrize(("accuracy", "threshold"), [(0.9, 0.85), (0.82, 0.8), (0.95, 0.7), (1.0, 0.95)])
-def test_so_many_images_as_are_needed_have_the_power_and_all_larger_numbers_keep_it(
+def test_the_number_of_images_needed_has_the_power_and_so_have_all_larger_ones(
     accuracy: float, threshold: float
 ) -> None:
     images = images_for_min(accuracy, threshold)
@@ -173,7 +173,7 @@ def test_so_many_images_as_are_needed_have_the_power_and_all_larger_numbers_keep
 
 
 @pytest.mark.parametrize(("margin", "discordant", "difference"), [(0.05, 0.1, 0), (0.02, 0.1, 0.01), (0.05, 0.02, 0)])
-def test_so_many_images_as_a_comparison_needs_have_the_power_and_all_larger_numbers_keep_it(
+def test_the_number_of_images_a_comparison_needs_has_the_power_and_so_have_all_larger_ones(
     margin: float, discordant: float, difference: float
 ) -> None:
     images = images_for_accuracy_drop(margin, discordant, difference)
@@ -185,7 +185,7 @@ def test_so_many_images_as_a_comparison_needs_have_the_power_and_all_larger_numb
     assert power_of_accuracy_drop(images, margin, discordant, difference) > 0.7, "with the exact odds a little less"
 
 
-def test_the_tip_of_a_tooth_is_not_taken_for_enough() -> None:
+def test_the_peak_of_the_sawtooth_is_not_enough() -> None:
     assert power_of_min(0.95, 16, 0.7) > 0.8
     assert power_of_min(0.95, 18, 0.7) < 0.8
     assert images_for_min(0.95, 0.7) == 19
@@ -209,7 +209,7 @@ def test_more_power_takes_more_images() -> None:
     assert 0 < median < usual < safe
 
 
-def test_what_cannot_be_proven_by_any_number_of_images_needs_none() -> None:
+def test_no_number_of_images_is_returned_for_what_cannot_be_shown() -> None:
     assert images_for_min(0.9, 0.9) is None
     assert images_for_min(0.8, 0.9) is None
     assert images_for_min(1.0, 1.0) is None
@@ -229,7 +229,7 @@ def test_the_odds_at_the_edges() -> None:
     assert power_of_accuracy_drop(60, 0.05, 0.0) == 1
 
 
-def test_what_makes_no_sense_is_refused_by_name() -> None:
+def test_arguments_out_of_range_are_named() -> None:
     with pytest.raises(ValueError, match=r"accuracy must be from 0 to 1, not 90"):
         power_of_min(90, 100, 0.9)
     with pytest.raises(ValueError, match=r"images must be 0 or more, not -1"):

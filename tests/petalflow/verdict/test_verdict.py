@@ -37,7 +37,7 @@ def test_one_failure_refuses(outcomes: tuple[bool | None, ...]) -> None:
 
 
 @pytest.mark.parametrize("outcomes", [(), (None,), (None, None)])
-def test_nothing_is_accepted_for_want_of_checks(outcomes: tuple[bool | None, ...]) -> None:
+def test_nothing_is_accepted_without_checks(outcomes: tuple[bool | None, ...]) -> None:
     assert verdict(*outcomes).accepted is False
 
 
@@ -54,7 +54,7 @@ def test_the_failed_checks_are_those_that_did_not_pass() -> None:
     assert [check.passed for check in found] == [False, False]
 
 
-def test_verdict_json_holds_all_that_the_contract_names(tmp_path: Path) -> None:
+def test_verdict_json_holds_all_fields_of_the_contract(tmp_path: Path) -> None:
     storage.write_json(str(tmp_path / "verdict.json"), verdict(True, None).to_json())
     written = json.loads((tmp_path / "verdict.json").read_text())
     assert written["accepted"] is True
@@ -75,7 +75,7 @@ def test_checks_are_read_back_as_they_were() -> None:
     assert Check(**json.loads(json.dumps(vars(made)))) == made
 
 
-def test_only_what_was_accepted_is_read_to_be_served(tmp_path: Path) -> None:
+def test_only_accepted_verdicts_are_read_for_release(tmp_path: Path) -> None:
     for folder, outcome in (("good", True), ("bad", False)):
         with storage.building(tmp_path / folder) as made:
             storage.write_json(str(made / "verdict.json"), verdict(outcome).to_json())
