@@ -42,7 +42,7 @@ def test_a_threshold_too_close_for_this_many_images_is_noted_with_the_number_nee
 
 def test_a_comparison_on_too_few_images_is_noted() -> None:
     (note,) = notes(made_up(images=60), made_up(images=60, seed=1).subset(np.arange(60)))
-    assert note.startswith("max_accuracy_drop=0.05: with 60 test images, a candidate as accurate as the release passes ")
+    assert note.startswith("max_accuracy_drop=0.05: with 60 test images, a candidate as accurate as the release ")
     assert "; 80% takes " in note
     assert notes(made_up(images=60), made_up(images=60), judge_by="value") == []
 
