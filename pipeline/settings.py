@@ -20,15 +20,15 @@ class Machine(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
-    cpu: float | None = Field(default=None, gt=0, description="CPU cores.")
-    memory_gb: float | None = Field(default=None, gt=0, description="Memory, in 10^9 bytes.")
+    cpu: float | None = Field(default=None, gt=0, description="CPU cores")
+    memory_gb: float | None = Field(default=None, gt=0, description="memory, in 10^9 bytes")
     accelerator: str | None = Field(
         default=None,
-        description="Kind of accelerator: nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 ... on Vertex AI.",
+        description="kind of accelerator: nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 ... on Vertex AI",
     )
-    accelerators: int = Field(default=1, ge=1, description="Number of accelerators.")
+    accelerators: int = Field(default=1, ge=1, description="number of accelerators")
     retries: int = Field(
-        default=0, ge=0, description="How often a failed step is retried; training resumes from its last checkpoint."
+        default=0, ge=0, description="how often a failed step is retried; training resumes from its last checkpoint"
     )
 
 
@@ -39,9 +39,9 @@ class ContainerSettings(StepSettings):
 
     container_repository: str = Field(
         DEFAULT_REPOSITORY,
-        description="Registry and path of the container images: REGISTRY/PREFIX, to which /base, /cpu ... is appended.",
+        description="registry and path of the container images: REGISTRY/PREFIX, to which /base, /cpu ... is appended",
     )
-    tag: str = Field(__version__, description="Tag of the container images; latest is not accepted.")
+    tag: str = Field(__version__, description="tag of the container images; latest is not accepted")
 
     @field_validator("container_repository")
     @classmethod
@@ -59,8 +59,8 @@ class ClusterSettings(ContainerSettings):
 
     machines: Mapping[str, Machine] = Field(
         {},
-        description="Machines by step, like {train: {cpu: 8, memory_gb: 32, accelerator: KIND, accelerators: 1, "
-        "retries: 2}}; KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4, TPU_V6E ... on Vertex AI.",
+        description="machines by step, like {train: {cpu: 8, memory_gb: 32, accelerator: KIND, accelerators: 1, "
+        "retries: 2}}; KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4, TPU_V6E ... on Vertex AI",
     )
 
     @field_validator("machines")
@@ -77,7 +77,7 @@ class DockerSettings(ContainerSettings):
 
     section: ClassVar[str] = "docker"
 
-    network: str = Field("auto", description="Docker network of the steps; auto: no network if every address is local.")
+    network: str = Field("auto", description="Docker network of the steps; auto: no network if every address is local")
 
 
 class Toleration(pydantic.BaseModel):
@@ -111,39 +111,41 @@ class KubeflowSettings(ClusterSettings):
 
     host: str | None = Field(
         None,
-        description="URL of the UI or the API; default: $KF_PIPELINES_ENDPOINT, or the service inside the cluster.",
+        description="URL of the UI or the API; default: $KF_PIPELINES_ENDPOINT, or the service inside the cluster",
     )
-    namespace: str | None = Field(None, description="Namespace of the runs, if Kubeflow serves several users.")
-    experiment: str = Field("petalflow", description="Experiment that the runs are listed under.")
-    token_file: str | None = Field(None, description="File with a bearer token; read when needed, never stored.")
-    ca_file: str | None = Field(None, description="CA certificates to trust for https.")
-    service_account: str | None = Field(None, description="Kubernetes service account of the steps.")
+    namespace: str | None = Field(None, description="namespace of the runs, if Kubeflow serves several users")
+    experiment: str = Field("petalflow", description="experiment that the runs are listed under")
+    token_file: str | None = Field(None, description="file with a bearer token; read when needed, never stored")
+    ca_file: str | None = Field(None, description="CA certificates to trust for https")
+    service_account: str | None = Field(None, description="Kubernetes service account of the steps")
     cron_timezone: TimeZone = Field(
         "UTC",
-        description="Time zone of schedules in the cluster: cronScheduleTimezone in its pipeline-install-config.",
+        description="time zone of schedules in the cluster: cronScheduleTimezone in its pipeline-install-config",
     )
-    run_as_user: int | None = Field(None, ge=1, description="User id of the steps; default: that of the images, 65532.")
+    run_as_user: int | None = Field(
+        None, ge=1, description="user id of the steps; default: that of the container images, 65532"
+    )
     volume_claim: str | None = Field(
-        None, description="PersistentVolumeClaim with source, registry and state; mounted at volume_path."
+        None, description="PersistentVolumeClaim with source, registry and state; mounted at volume_path"
     )
     volume_path: str | None = Field(
         None,
         pattern="^/.",
-        description="Path at which the claim is mounted in every step: the same as the folder's path on this machine.",
+        description="path at which the claim is mounted in every step: the same as the folder's path on this machine",
     )
     secret: str | None = Field(
-        None, description="Kubernetes secret whose keys become environment variables of every step (S3 credentials)."
+        None, description="Kubernetes secret whose keys become environment variables of every step (S3 credentials)"
     )
     secret_keys: tuple[str, ...] = Field(
-        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"), description="Keys to take from the secret."
+        ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"), description="keys to take from the secret"
     )
     tolerations: tuple[Toleration, ...] = Field(
         (),
-        description="Taints tolerated by train and by every step with an accelerator: "
-        "[{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}].",
+        description="taints tolerated by train and by every step with an accelerator: "
+        "[{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]",
     )
-    node_selector: Mapping[str, str] = Field({}, description="Labels of the nodes that these steps run on.")
-    poll_s: float = Field(5, gt=0, description="Seconds between requests for the status of a run.")
+    node_selector: Mapping[str, str] = Field({}, description="labels of the nodes that these steps run on")
+    poll_s: float = Field(5, gt=0, description="seconds between requests for the status of a run")
 
     @field_validator("host")
     @classmethod
@@ -174,25 +176,25 @@ class VertexSettings(ClusterSettings):
 
     section: ClassVar[str] = "vertex"
 
-    project: str | None = Field(None, description="Google Cloud project id; default: the project of the credentials.")
-    location: str = Field("us-central1", pattern=r"^[a-z]+-[a-z]+[0-9]+$", description="Region, like europe-west4.")
+    project: str | None = Field(None, description="Google Cloud project id; default: the project of the credentials")
+    location: str = Field("us-central1", pattern=r"^[a-z]+-[a-z]+[0-9]+$", description="region, like europe-west4")
     pipeline_root: str | None = Field(
-        None, pattern="^gs://.", description="gs:// folder for the artifacts of the steps; default: REGISTRY/.pipeline."
+        None, pattern="^gs://.", description="gs:// folder for the artifacts of the steps; default: REGISTRY/.pipeline"
     )
-    service_account: str | None = Field(None, description="E-mail of the service account that the steps run as.")
+    service_account: str | None = Field(None, description="e-mail of the service account that the steps run as")
     network: str | None = Field(
         None,
         pattern="^projects/[0-9]+/global/networks/[^/]+$",
-        description="VPC to peer with: projects/NUMBER/global/networks/NAME.",
+        description="VPC to peer with: projects/NUMBER/global/networks/NAME",
     )
-    labels: Mapping[str, str] = Field({}, description="Labels of the job, for searching and billing.")
+    labels: Mapping[str, str] = Field({}, description="labels of the job, for searching and billing")
     kms_key: str | None = Field(
-        None, description="Cloud KMS key to encrypt with: projects/P/locations/L/keyRings/R/cryptoKeys/K."
+        None, description="Cloud KMS key to encrypt with: projects/P/locations/L/keyRings/R/cryptoKeys/K"
     )
-    caching: bool = Field(True, description="Use cached results of the steps that allow it.")
-    poll_s: float = Field(10, gt=0, description="Seconds between requests for the status of a run.")
-    endpoint: str | None = Field(None, description="Host of the service; default: LOCATION-aiplatform.googleapis.com.")
-    logging_endpoint: str | None = Field(None, description="Host of Cloud Logging; default: logging.googleapis.com.")
+    caching: bool = Field(True, description="use cached results of the steps that allow it")
+    poll_s: float = Field(10, gt=0, description="seconds between requests for the status of a run")
+    endpoint: str | None = Field(None, description="host of the service; default: LOCATION-aiplatform.googleapis.com")
+    logging_endpoint: str | None = Field(None, description="host of Cloud Logging; default: logging.googleapis.com")
 
     @field_validator("machines")
     @classmethod
