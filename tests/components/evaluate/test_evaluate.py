@@ -243,8 +243,8 @@ def test_abstention_is_refused_with_several_labels(flags_dataset, tmp_path) -> N
     [
         ({"min_slice_accuracy": {"class=pinkk": 0.5}}, UsageError, "no slice is named 'class=pinkk'"),
         ({"slice_pairs": [["class", "hue"]]}, UsageError, "no kind is named 'hue'"),
-        ({"min_recall": {"rad": 0.5}}, UsageError, "evaluate.min_recall: there is no class 'rad'; did you mean red?"),
-        ({"min_precision": {"rad": 0.5}}, UsageError, "evaluate.min_precision: there is no class 'rad'"),
+        ({"min_recall": {"rad": 0.5}}, UsageError, "evaluate.min_recall: no class is named 'rad'; did you mean red?"),
+        ({"min_precision": {"rad": 0.5}}, UsageError, "evaluate.min_precision: no class is named 'rad'"),
     ],
 )
 def test_unknown_slices_and_classes_are_named(
@@ -308,7 +308,7 @@ def with_info(folder, copy, **facts: object):
 
 def test_top_k_accuracy_is_refused_with_too_few_classes(tiny_dataset, flags_dataset, tmp_path) -> None:
     for dataset, said in (
-        (tiny_dataset, "with 3 classes, the 3 best"),
+        (tiny_dataset, "with 3 classes, the 3 top scores"),
         (flags_dataset, "with several labels per image"),
     ):
         with pytest.raises(UsageError, match=said):
