@@ -3,23 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from components.evaluate.calibration import Abstention
-from components.evaluate.evaluation import Evidence
-from components.evaluate.scoring import Baseline
+from components.evaluate.evidence import OVERALL_THRESHOLDS, WORSENING_THRESHOLDS, Changes, Evidence, Pairs
 from components.evaluate.settings import CHANGE_THRESHOLDS, SUFFICIENT, EvaluateSettings, Shares
-from petalflow.metrics.bounds import compute_bounds, compute_worsening
 from petalflow.metrics.metrics import LESS_IS_BETTER
-from petalflow.metrics.predictions import Predictions, discordant
 from petalflow.verdict import Check, check_metric, check_min, check_paired, not_applicable
 
-# Threshold -> metric in `Metrics.overall`.
-_METRICS = {
-    "min_macro_f1": "macro_f1",
-    "min_roc_auc": "roc_auc",
-    "min_pr_auc": "pr_auc",
-    "max_log_loss": "log_loss",
-    "max_brier": "brier",
-    "max_ece": "ece",
-}
 NO_RELEASE = "no release to compare with: nothing is released yet, or no baseline was named"
 
 
@@ -83,14 +71,12 @@ def _limit(limits: Shares, name: str) -> float | None:
 
 
 def _check_overall(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
-    thresholds = {name: getattr(settings, name) for name in _METRICS}
-    asked = {name: metric for name, metric in _METRICS.items() if thresholds[name] is not None}
-    bounds = compute_bounds(evidence.predictions, asked.values())
-    for name, metric in asked.items():
-        value, at_most = evidence.metrics.overall[metric].value, metric in LESS_IS_BETTER
-        yield check_metric(
-            name, "", value, bounds[metric], thresholds[name], at_most=at_most, on_value=settings.on_value
-        )
+    for name, metric in OVERALL_THRESHOLDS.items():
+        threshold = getattr(settings, name)
+        if threshold is not None:
+            value, bound = evidence.metrics.overall[metric].value, evidence.bounds[metric]
+            at_most = metric in LESS_IS_BETTER
+            yield check_metric(name, "", value, bound, threshold, at_most=at_most, on_value=settings.on_value)
 
 
 def _check_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
@@ -138,54 +124,47 @@ def _check_slices(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Ch
 
 
 def _check_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
-    baseline, on_value = evidence.baseline, settings.on_value
-    if baseline is None or not baseline.comparable.any():
+    changes = evidence.changes
+    if changes is None:
         yield from _explain_no_comparison(evidence, settings)
         return
-    candidate = evidence.predictions.subset(baseline.comparable)
-    before = baseline.predictions.subset(baseline.comparable)
     least = {
         "max_accuracy_drop": None if settings.max_accuracy_drop is None else -settings.max_accuracy_drop,
         "min_accuracy_gain": settings.min_accuracy_gain,
     }
     for name, difference in least.items():
         if difference is not None:
-            yield check_paired(name, *discordant(candidate, before), candidate.images, difference, on_value=on_value)
+            yield _check_pairs(name, changes.accuracy, difference, settings)
     if settings.max_recall_drop is not None:
-        for at, name in enumerate(evidence.classes):
-            inside = candidate.labels[:, at]
-            found, found_before = (
-                candidate.predicted[inside, at],
-                before.predicted[inside, at],
-            )  # of several labels, only this one
-            pair = int((found & ~found_before).sum()), int((found_before & ~found).sum())
-            yield check_paired(
-                *("max_recall_drop", *pair, int(inside.sum()), -settings.max_recall_drop),
-                slice=name,
-                on_value=on_value,
-                metric="recall",
-            )
-    yield from _check_differences(candidate, before, baseline, settings)
+        for one, pairs in changes.recalls.items():
+            yield _check_pairs("max_recall_drop", pairs, -settings.max_recall_drop, settings, one, "recall")
+    yield from _check_worsening(changes, evidence, settings)
 
 
-def _check_differences(
-    candidate: Predictions, before: Predictions, baseline: Baseline, settings: EvaluateSettings
-) -> Iterator[Check]:
-    """Yields the checks of changes in metrics that are not proportions, on the same images."""
-    for name, metric in (("max_macro_f1_drop", "macro_f1"), ("max_log_loss_rise", "log_loss")):
+def _check_pairs(
+    name: str, pairs: Pairs, difference: float, settings: EvaluateSettings, of: str = "", metric: str = "accuracy"
+) -> Check:
+    counts = pairs.better, pairs.worse, pairs.images
+    return check_paired(name, *counts, difference, slice=of, on_value=settings.on_value, metric=metric)
+
+
+def _check_worsening(changes: Changes, evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    """Yields the checks of changes in metrics that are not proportions."""
+    for name, metric in WORSENING_THRESHOLDS.items():
         threshold = getattr(settings, name)
         if threshold is None:
             continue
-        if metric == "log_loss" and not baseline.same_classes:
-            yield not_applicable(name, threshold, f"release {baseline.version} has other classes")
-        else:
-            value, bound = compute_worsening(candidate, before, metric)
-            yield check_metric(
-                *(name, "", value, bound, threshold),
-                at_most=True,
-                on_value=settings.on_value,
-                measured=f"{metric} worse than the baseline's on {candidate.images} images by",
-            )
+        if metric not in changes.worsening:
+            version = evidence.baseline.version if evidence.baseline else None
+            yield not_applicable(name, threshold, f"release {version} has other classes")
+            continue
+        value, bound = changes.worsening[metric]
+        yield check_metric(
+            *(name, "", value, bound, threshold),
+            at_most=True,
+            on_value=settings.on_value,
+            measured=f"{metric} worse than the baseline's on {changes.accuracy.images} images by",
+        )
 
 
 def _explain_no_comparison(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from components.evaluate.calibration import calibrate, validation_images
 from components.evaluate.checks import make_checks
-from components.evaluate.evaluation import Evaluation, Evidence
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.evidence import Evidence, add_bounds
 from components.evaluate.images import EvaluatedImages, WarmStart
 from components.evaluate.predictions import write_predictions
 from components.evaluate.report import write_report
@@ -99,7 +100,7 @@ def _score(
         model=model,
         dataset=dataset,
         images=images,
-        evidence=evidence,
+        evidence=add_bounds(evidence, settings),
         uncalibrated=Predictions.of(images.labels, scores, model.task),
         baseline_metrics=_baseline_metrics(baseline, dataset, settings),
         temperature=calibration.temperature,

@@ -1,41 +1,13 @@
-"""What is known of a candidate once it is scored: the evidence for its checks, and what the report shows besides."""
+"""A scored candidate: the evidence for its checks, and what the report shows in addition."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from components.evaluate.images import EvaluatedImages, WarmStart
-from components.evaluate.scoring import Baseline
-from components.evaluate.slices import Slices
+from components.evaluate.evidence import Evidence
+from components.evaluate.images import EvaluatedImages
 from petalflow.dataset import Dataset
 from petalflow.metrics.metrics import Metrics
 from petalflow.metrics.predictions import Predictions
 from petalflow.model.files import TrainedModel
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the checks of a candidate rest on.
-
-    Attributes:
-        classes: Names of the classes.
-        predictions: The candidate's, for every image of the test split, calibrated.
-        metrics: Metrics of these predictions.
-        slices: Parts of the test split.
-        abstain_threshold: The model abstains where its top score is lower, 0..1; None if no threshold reaches
-            `abstain_below_accuracy`.
-        baseline: The live release; None if there is none.
-        broken: Why the live release cannot be used, or "".
-        warm_start: The release from which training started.
-    """
-
-    classes: Sequence[str]
-    predictions: Predictions
-    metrics: Metrics
-    slices: Slices
-    abstain_threshold: float | None
-    baseline: Baseline | None
-    broken: str = ""
-    warm_start: WarmStart = field(default_factory=WarmStart)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from components.evaluate.evaluation import Evidence
+from components.evaluate.evidence import Evidence
 from components.evaluate.slices import CLASS
 from petalflow.dataset import Entry
 from petalflow.metrics.predictions import Predictions

@@ -7,7 +7,8 @@ from typing import Any
 from scipy import stats
 
 from components.evaluate.checks import NO_RELEASE
-from components.evaluate.evaluation import Evaluation, Evidence
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.evidence import Evidence
 from components.evaluate.settings import EvaluateSettings
 from petalflow.metrics.predictions import Predictions, discordant
 from petalflow.verdict import (

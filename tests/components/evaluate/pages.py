@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from components.evaluate.checks import make_checks
-from components.evaluate.evaluation import Evaluation, Evidence
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.evidence import Evidence, add_bounds
 from components.evaluate.images import EvaluatedImages
 from components.evaluate.report import write_report
 from components.evaluate.settings import EvaluateSettings
@@ -88,7 +89,8 @@ def write_made_up_report(
         dataset, images, evidence, predictions, None, 1.0,
     )  # fmt: skip
     verdict = Verdict(
-        checks=make_checks(evidence, settings), candidate={"model_sha256": "0" * 64}, fingerprint=dataset.fingerprint,
+        checks=make_checks(add_bounds(evidence, settings), settings),
+        candidate={"model_sha256": "0" * 64}, fingerprint=dataset.fingerprint,
         baseline={"version": None, "why": "nothing was released"}, class_names=dataset.classes,
         test_images=predictions.images, temperature=1.0, abstain_threshold=0.5,
     )  # fmt: skip

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from components.evaluate.checks import NO_RELEASE, make_checks
-from components.evaluate.evaluation import Evidence
+from components.evaluate.evidence import Evidence, add_bounds
 from components.evaluate.images import WarmStart
 from components.evaluate.scoring import Baseline
 from components.evaluate.settings import EvaluateSettings
@@ -27,7 +27,8 @@ def evidence(predictions: Predictions, baseline: Predictions | None = None, **mo
 
 
 def judged(found: Evidence, **settings) -> dict[tuple[str, str], Check]:
-    checks = make_checks(found, EvaluateSettings.of({"min_accuracy": 0.1, **settings}))
+    valid = EvaluateSettings.of({"min_accuracy": 0.1, **settings})
+    checks = make_checks(add_bounds(found, valid), valid)
     return {(check.name, check.slice): check for check in checks}
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 
 from components.evaluate.checks import make_checks
-from components.evaluate.evaluation import Evidence
+from components.evaluate.evidence import Evidence, add_bounds
 from components.evaluate.scoring import Baseline
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.verdict import make_notes
@@ -21,7 +21,7 @@ def notes(
         release = Baseline(7, baseline, np.ones(predictions.images, bool), True, {"trained_on": trained_on})
     found = Evidence(CLASSES, predictions, compute_metrics(predictions, CLASSES, resamples=2), {}, 0.0, release)
     given = EvaluateSettings.of({"min_accuracy": 0.1, **settings})
-    return list(make_notes(found, make_checks(found, given), given))
+    return list(make_notes(found, make_checks(add_bounds(found, given), given), given))
 
 
 def test_enough_images_need_no_note() -> None:

@@ -4,7 +4,8 @@ from sklearn.metrics import confusion_matrix
 
 from components.evaluate import evaluation
 from components.evaluate.checks import make_checks
-from components.evaluate.evaluation import Evaluation, Evidence
+from components.evaluate.evaluation import Evaluation
+from components.evaluate.evidence import Evidence
 from components.evaluate.report.tables import cells, class_rows, commonest, overall_rows, shown, slice_rows
 from components.evaluate.scoring import Baseline
 from components.evaluate.settings import EvaluateSettings
