@@ -1,11 +1,11 @@
-"""How often the bounds of F1, AUC, log loss and the like let models through that only just should not be.
+"""How often the bounds of F1, AUC, log loss and other metrics accept candidates that fall just short.
 
     python -m benchmarks.bounds [--tests 400] [--images 20 50 162 500] [--shares 1 1 1 1 1] [--out runs/bounds.json]
 
-Draws test sets for models whose true figures are known from many images, sets each threshold to the truth, and counts
-how often the verdict's bound keeps to it: at most 5 % are asked for. Beside it stand what the percentiles of a plain
-bootstrap would let through, and what the figure measured would. The live release is a better model; the margin of a
-comparison is what the candidate truly lacks. Takes four minutes on two cores.
+Draws test sets for models whose true metrics are known from many images, sets each threshold to the true value, and
+counts how often the verdict's bound accepts: at most 5 % of the time is the goal. For comparison, the table also shows
+how often the percentiles of a plain bootstrap would accept, and how often the measured value would. The live release is
+a better model; the margin of a comparison is the candidate's true shortfall. Takes four minutes on two cores.
 """
 
 import argparse
@@ -26,33 +26,33 @@ from petalflow.verdict import CONFIDENCE
 
 _IMAGES = (20, 50, 162, 500)
 _SHARES = (1, 1, 1, 1, 1)
-_MANY = 400_000
-_FIGURES = ("macro_f1", "roc_auc", "pr_auc", "log_loss", "brier", "ece")
+_TRUTH_IMAGES = 400_000  # enough that their metrics count as the true ones
+_METRICS = ("macro_f1", "roc_auc", "pr_auc", "log_loss", "brier", "ece")
 _CHANGES = ("macro_f1", "log_loss")
 _DISTANCE = "distance"
 
-Figures = dict[str, float]
+MetricValues = dict[str, float]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Simulates, prints a table and writes the figures."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Simulates test sets, prints a table and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tests", type=int, default=400, help="test sets simulated for each figure")
+    parser.add_argument("--tests", type=int, default=400, help="test sets simulated for each size")
     parser.add_argument("--images", type=int, nargs="+", default=_IMAGES, help="in a test set")
     parser.add_argument("--shares", type=float, nargs="+", default=_SHARES, help="how common each class is, as odds")
     parser.add_argument("--out", type=Path, default=Path("runs/bounds.json"))
-    given = parser.parse_args(arguments)
-    truth = figures_of(*drawn(_MANY, given.shares, seed=0))
-    accepted = {images: rates(images, given.shares, given.tests, truth) for images in given.images}
-    print_table(accepted, given.tests)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(
-        json.dumps({"tests": given.tests, "shares": given.shares, "truth": truth, "accepted": accepted}, indent=2)
+    options = parser.parse_args(argv)
+    truth = metrics_and_changes(*draw_predictions(_TRUTH_IMAGES, options.shares, seed=0))
+    accepted = {images: acceptance_rates(images, options.shares, options.tests, truth) for images in options.images}
+    print_table(accepted, options.tests)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(
+        json.dumps({"tests": options.tests, "shares": options.shares, "truth": truth, "accepted": accepted}, indent=2)
     )
 
 
-def drawn(images: int, shares: Sequence[float], seed: int) -> tuple[Predictions, Predictions]:
-    """Returns the predictions of a candidate, and those of a better model, to the same images."""
+def draw_predictions(images: int, shares: Sequence[float], seed: int) -> tuple[Predictions, Predictions]:
+    """Returns the predictions of a candidate, and those of a better model, for the same images."""
     generator = np.random.default_rng(seed)
     classes, common = len(shares), np.array(shares) / np.sum(shares)
     logits = generator.normal(size=(images, classes)) + np.log(common)
@@ -70,16 +70,16 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def figures_of(candidate: Predictions, baseline: Predictions) -> Figures:
-    """Returns the figures as they are, and "NAME against the release": by how much the candidate is worse."""
-    of_both = [measured(predictions) for predictions in (candidate, baseline)]
+def metrics_and_changes(candidate: Predictions, baseline: Predictions) -> MetricValues:
+    """Returns the candidate's metrics, and as "NAME against the release" by how much it is worse than the release."""
+    own, released = metric_values(candidate), metric_values(baseline)
     sign = {name: 1 if name in LESS_IS_BETTER else -1 for name in _CHANGES}
-    changes = {f"{name} against the release": sign[name] * (of_both[0][name] - of_both[1][name]) for name in _CHANGES}
-    return {**{name: of_both[0][name] for name in _FIGURES}, **changes}
+    changes = {f"{name} against the release": sign[name] * (own[name] - released[name]) for name in _CHANGES}
+    return {**{name: own[name] for name in _METRICS}, **changes}
 
 
-def measured(predictions: Predictions) -> Figures:
-    """Returns the figures of some predictions as they are."""
+def metric_values(predictions: Predictions) -> MetricValues:
+    """Returns the metrics of some predictions, without intervals."""
     every = np.ones((1, predictions.images))
     return {
         name: float(value)
@@ -88,42 +88,48 @@ def measured(predictions: Predictions) -> Figures:
     }
 
 
-def rates(images: int, shares: Sequence[float], tests: int, truth: Figures) -> dict[str, dict[str, float]]:
-    """Returns how often each rule accepts a candidate that is just what should not be accepted."""
+def acceptance_rates(
+    images: int, shares: Sequence[float], tests: int, truth: MetricValues
+) -> dict[str, dict[str, float]]:
+    """Returns how often each rule accepts a candidate that falls just short: metric -> rule -> share of test sets."""
     with ProcessPoolExecutor() as processes:
         seeds = range(1, tests + 1)
-        judged = list(processes.map(functools.partial(judge, images, shares, truth), seeds, chunksize=10))
+        judged = list(processes.map(functools.partial(judge_test_set, images, shares, truth), seeds, chunksize=10))
     return {
-        name: {rule: float(np.mean([one[name][rule] for one in judged])) for rule in judged[0][name]} for name in truth
+        name: {rule: float(np.mean([test_set[name][rule] for test_set in judged])) for rule in judged[0][name]}
+        for name in truth
     }
 
 
-def judge(images: int, shares: Sequence[float], truth: Figures, seed: int) -> dict[str, dict[str, float]]:
-    """Returns what each rule says of each figure on one test set, and how far the bound is from the value."""
-    candidate, baseline = drawn(images, shares, seed)
-    values, bounds, plain = figures_of(candidate, baseline), compute_bounds(candidate, _FIGURES), percentiles(candidate)
-    said: dict[str, dict[str, float]] = {}
-    for name in _FIGURES:
+def judge_test_set(images: int, shares: Sequence[float], truth: MetricValues, seed: int) -> dict[str, dict[str, float]]:
+    """Returns which rules accept each metric on one test set, and how far its bound is from its value."""
+    candidate, baseline = draw_predictions(images, shares, seed)
+    values = metrics_and_changes(candidate, baseline)
+    bounds, plain = compute_bounds(candidate, _METRICS), bootstrap_bounds(candidate)
+    decisions: dict[str, dict[str, float]] = {}
+    for name in _METRICS:
         less, (lower, upper) = name in LESS_IS_BETTER, plain[name]
         limits = {
             "bound": bounds[name],
             "plain bootstrap": upper if less else lower,
             "value": values[name],
         }
-        said[name] = {rule: limit <= truth[name] if less else limit >= truth[name] for rule, limit in limits.items()}
-        said[name][_DISTANCE] = abs(limits["bound"] - limits["value"])
+        decisions[name] = {
+            rule: limit <= truth[name] if less else limit >= truth[name] for rule, limit in limits.items()
+        }
+        decisions[name][_DISTANCE] = abs(limits["bound"] - limits["value"])
     for name in _CHANGES:
         change = f"{name} against the release"
         worse, bound = compute_worsening(candidate, baseline, name)
-        said[change] = {"bound": bound <= truth[change], "value": worse <= truth[change]}
-        said[change][_DISTANCE] = bound - worse
-    return said
+        decisions[change] = {"bound": bound <= truth[change], "value": worse <= truth[change]}
+        decisions[change][_DISTANCE] = bound - worse
+    return decisions
 
 
-def percentiles(predictions: Predictions) -> dict[str, tuple[float, float]]:
+def bootstrap_bounds(predictions: Predictions) -> dict[str, tuple[float, float]]:
     """Returns the one-sided bounds of a plain, stratified bootstrap, for comparison."""
     ends: dict[str, tuple[float, float]] = {}
-    for names, statistic, count in metric_statistics(predictions, _FIGURES, 300):
+    for names, statistic, count in metric_statistics(predictions, _METRICS, 300):
         values = np.concatenate([statistic(weights) for weights in resamples(predictions.strata, count)])
         lower, upper = np.nanquantile(values, [1 - CONFIDENCE, CONFIDENCE], axis=0)
         ends |= {name: (float(low), float(high)) for name, low, high in zip(names, lower, upper, strict=True)}
@@ -131,19 +137,22 @@ def percentiles(predictions: Predictions) -> dict[str, tuple[float, float]]:
 
 
 def print_table(accepted: dict[int, dict[str, dict[str, float]]], tests: int) -> None:
-    """Prints a line a figure, with a column a size."""
+    """Prints a line per metric, with a column per size of the test set."""
     error = 100 * np.sqrt(0.05 * 0.95 / tests)
     print(f"Percent of {tests} test sets on which a candidate that is just not good enough is accepted, ± {error:.1f}:")
     print("by the verdict's bound (by a plain bootstrap; by the value)")
     print(f"{'':32}" + "".join(f"{f'{images} images':>20}" for images in accepted))
     for name in next(iter(accepted.values())):
-        rates = [{rule: 100 * rate for rule, rate in of[name].items() if rule != _DISTANCE} for of in accepted.values()]
-        shown = [[f"{rate:.1f}" for rate in of_rules.values()] for of_rules in rates]
+        rates = [
+            {rule: 100 * rate for rule, rate in by_metric[name].items() if rule != _DISTANCE}
+            for by_metric in accepted.values()
+        ]
+        shown = [[f"{rate:.1f}" for rate in by_rule.values()] for by_rule in rates]
         cells = [f"{first} ({'; '.join(others)})" for first, *others in shown]
         print(f"{name:32}" + "".join(f"{cell:>20}" for cell in cells))
     print("how far the bound lies from the value, on average")
     for name in next(iter(accepted.values())):
-        print(f"{name:32}" + "".join(f"{of[name][_DISTANCE]:20.3f}" for of in accepted.values()))
+        print(f"{name:32}" + "".join(f"{by_metric[name][_DISTANCE]:20.3f}" for by_metric in accepted.values()))
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ _IN_ONE_GO = 1024  # files that the bare loop holds in memory at once
 def make_images(folder: Path, count: int, first: int = 0) -> None:
     """Writes JPEGs that compress and decode like photos: 300x300, 20 to 35 kB, all different.
 
-    Each is a part of a landscape of noise in many octaves, whose finest ones, as in a photo, are the faintest.
+    Each is cut from a landscape of noise in many octaves; as in a photo, the finest octaves are the faintest.
 
     Args:
-        folder: Where the folders of classes are made, or added to.
-        count: How many there are in all.
-        first: How many of them are there already.
+        folder: The folder for the class folders, which may exist already.
+        count: Number of images in all.
+        first: Number of images that exist already.
     """
     for name in _CLASSES:
         (folder / name).mkdir(parents=True, exist_ok=True)

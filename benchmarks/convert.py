@@ -26,7 +26,7 @@ _FEW_IN = 10  # memory is also measured with this many times fewer images
 _FEWEST = 10  # images, to measure the start-up time
 
 # The targets for convert with 50,000 images: description, metric, at least or at most, bound.
-_ASKED = (
+_TARGETS = (
     ("speed, relative to the bare loop", "petalflow / bare", "at least", 0.80),
     ("speed, relative to TFDS", "petalflow / tfds", "at least", 2.0),
     ("speed with 1 % new, to from scratch", "previous / petalflow", "at least", 5.0),
@@ -46,11 +46,11 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="petalflow-", dir=arguments.work) as folder:
         turns = measure(Path(folder), arguments.images, arguments.repeats)
-    figures = compare(turns)
-    print_tables(turns, figures, arguments.images)
+    metrics = compare(turns)
+    print_tables(turns, metrics, arguments.images)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    where = {"images": arguments.images, "cores": os.cpu_count(), "load": os.getloadavg()}
-    arguments.out.write_text(json.dumps({**where, "figures": figures, "turns": turns}, indent=2))
+    conditions = {"images": arguments.images, "cores": os.cpu_count(), "load": os.getloadavg()}
+    arguments.out.write_text(json.dumps({**conditions, "figures": metrics, "turns": turns}, indent=2))
 
 
 def measure(folder: Path, images: int, repeats: int) -> list[dict[str, dict[str, float]]]:
@@ -80,15 +80,15 @@ def measure(folder: Path, images: int, repeats: int) -> list[dict[str, dict[str,
 
 def timed(command: list[str]) -> dict[str, float]:
     """Returns the wall-clock and CPU seconds of a command, and its peak memory in MiB."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         load, began = os.getloadavg()[0], time.monotonic()
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)  # otherwise Popen would wait for it again
         if process.returncode:
-            said.seek(0)
-            raise SystemExit(f"{' '.join(command)} failed:\n{said.read().decode()}")
+            output.seek(0)
+            raise SystemExit(f"{' '.join(command)} failed:\n{output.read().decode()}")
     return {
         "seconds": seconds,
         "cpu seconds": used.ru_utime + used.ru_stime,
@@ -100,8 +100,8 @@ def timed(command: list[str]) -> dict[str, float]:
 def compare(turns: list[dict[str, dict[str, float]]]) -> dict[str, float]:
     """Returns the metrics of the targets: medians over the rounds."""
 
-    def median(what: str, one: str, other: str | None = None) -> float:
-        return statistics.median(turn[one][what] / (turn[other][what] if other else 1) for turn in turns)
+    def median(metric: str, program: str, other: str | None = None) -> float:
+        return statistics.median(turn[program][metric] / (turn[other][metric] if other else 1) for turn in turns)
 
     return {
         "petalflow / bare": median("seconds", "bare", "petalflow"),
@@ -116,7 +116,7 @@ def compare(turns: list[dict[str, dict[str, float]]]) -> dict[str, float]:
     }
 
 
-def print_tables(turns: list[dict[str, dict[str, float]]], figures: dict[str, float], images: int) -> None:
+def print_tables(turns: list[dict[str, dict[str, float]]], metrics: dict[str, float], images: int) -> None:
     """Prints the medians of each program, and each metric with its target."""
     counts: dict[str, Any] = {"few": images // _FEW_IN, "fewest": _FEWEST}
     print(f"{'':10} {'images':>8} {'s':>8} {'cpu s':>8} {'images/s':>9} {'peak MiB':>9}")
@@ -126,10 +126,10 @@ def print_tables(turns: list[dict[str, dict[str, float]]], figures: dict[str, fl
             statistics.median(turn[name][what] for turn in turns) for what in ("seconds", "cpu seconds", "peak MiB")
         )
         print(f"{name:10} {count:8,} {seconds:8.1f} {cpu:8.1f} {count / seconds:9,.0f} {peak:9.0f}")
-    for what, figure, sense, bound in _ASKED:
-        value = figures[figure]
+    for description, name, sense, bound in _TARGETS:
+        value = metrics[name]
         met = value >= bound if sense == "at least" else value <= bound
-        print(f"{what:36} {value:8.2f}  {sense} {bound:g}: {'yes' if met else 'NO'}")
+        print(f"{description:36} {value:8.2f}  {sense} {bound:g}: {'yes' if met else 'NO'}")
 
 
 if __name__ == "__main__":

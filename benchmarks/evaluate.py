@@ -1,11 +1,11 @@
-"""How long evaluate takes, with verdict and report, against Keras' bare predict of the same two models.
+"""How long evaluate takes, with verdict and report, compared with Keras' own predict of the same two models.
 
     python -m benchmarks.evaluate SOURCE [--set train.weights=FILE ...] [--images 1200] [--repeats 3] [--out FILE]
 
-SOURCE is a folder of class folders. Of so many of its images a dataset is made in which nearly all are for the test;
-a model is trained on the few others and released, and is its own baseline: both take the same time. Whole processes,
-by turns: one loads both Keras models and calls `predict` on prepared batches in memory; the other is evaluate. Told
-apart is what comes before (imports, loading), so that the figures are from the first image to the last file.
+SOURCE is a folder of class folders. Some of its images are made into a dataset with nearly all of them in the test
+split; a model is trained on the others and released, and serves as its own baseline, so both take the same time. Two
+processes alternate: one loads both Keras models and calls `predict` on decoded images in memory; the other is evaluate.
+Imports are not counted, nor is the loading of the models for `predict`.
 """
 
 import argparse
@@ -22,9 +22,9 @@ from typing import Any
 from benchmarks.train import machine
 
 _PETALFLOW = [str(Path(sys.executable).with_name("petalflow"))]
-_FRAME = 1.1  # of predict's seconds that evaluate may take, besides
-_REPORT_S = 5.0  # this, for 10,000 images
-_OF_OTHERS = 10  # one image in so many is for training, and one for validation
+_MAX_RATIO = 1.1  # the time that evaluate may take, relative to predict, in addition to ...
+_REPORT_S = 5.0  # ... these seconds for the report of 10,000 images
+_TEST_PER_OTHER = 10  # test images for each training image, and for each validation image
 
 _PREDICT = """
 import json, resource, sys, time
@@ -58,64 +58,74 @@ print(json.dumps({"seconds": time.monotonic() - began, "cpu": time.process_time(
 
 
 def main() -> None:
-    """Measures, prints and writes the figures; exits with 1 if evaluate takes longer than it may."""
+    """Measures, prints and writes the results; exits with 1 if evaluate takes longer than it may."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path)
     parser.add_argument("--set", action="append", default=[], help="settings of train, as in train.backbone=dense")
     parser.add_argument("--images", type=int, default=1200, help="test images")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("runs/evaluate.json"))
-    given = parser.parse_args()
-    figures: dict[str, Any] = {"machine": machine(), "load before": os.getloadavg()}
+    options = parser.parse_args()
+    results: dict[str, Any] = {"machine": machine(), "load before": os.getloadavg()}
     with tempfile.TemporaryDirectory(prefix="petalflow-") as name:
-        place = Path(name)
-        prepare(given.source, given.images, given.set, place)
-        turns = [measure(place, turn) for turn in range(given.repeats)]
-    figures |= {"turns": turns, **compare(turns)}
-    print(json.dumps({name: figure for name, figure in figures.items() if name != "turns"}, indent=1))
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(figures, indent=1))
-    raise SystemExit(0 if figures["within"] else 1)
+        folder = Path(name)
+        prepare(options.source, options.images, options.set, folder)
+        turns = [measure(folder, turn) for turn in range(options.repeats)]
+    results |= {"turns": turns, **compare(turns)}
+    print(json.dumps({name: value for name, value in results.items() if name != "turns"}, indent=1))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(results, indent=1))
+    raise SystemExit(0 if results["within"] else 1)
 
 
-def prepare(source: Path, images: int, settings: list[str], place: Path) -> None:
-    """Makes dataset, model and a registry with its release."""
-    files = sorted(file for folder in source.iterdir() if folder.is_dir() for file in folder.iterdir())
-    if len(files) < images + 2 * images // _OF_OTHERS:
-        raise SystemExit(f"{source} has {len(files)} images; give --images {len(files) * _OF_OTHERS // 12} or fewer")
-    of_others = images // _OF_OTHERS
-    step = len(files) / (images + 2 * of_others)  # so that each split has images of every class
-    for number in range(images + 2 * of_others):
+def prepare(source: Path, images: int, settings: list[str], folder: Path) -> None:
+    """Makes the dataset, the model and a registry with its release in a folder."""
+    files = sorted(
+        file for class_folder in source.iterdir() if class_folder.is_dir() for file in class_folder.iterdir()
+    )
+    if len(files) < images + 2 * images // _TEST_PER_OTHER:
+        raise SystemExit(
+            f"{source} has {len(files)} images; give --images {len(files) * _TEST_PER_OTHER // 12} or fewer"
+        )
+    others = images // _TEST_PER_OTHER
+    step = len(files) / (images + 2 * others)  # so that each split has images of every class
+    for number in range(images + 2 * others):
         file = files[int(number * step)]
-        split = {0: "train", 1: "validation"}.get(number % (_OF_OTHERS + 2), "test")
-        to = place / "source" / split / file.parent.name / file.name
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, to)
-    sets = [part for one in settings for part in ("--set", one)]
-    common = ["--model", str(place / "model"), "--dataset", str(place / "dataset")]
-    _run(*_PETALFLOW, "convert", str(place / "source"), "--out", str(place / "dataset"))
-    _run(*_PETALFLOW, "train", *common[2:], "--out", str(place / "model"), *sets)
-    _run(*_PETALFLOW, "evaluate", *common, "--out", str(place / "first"), "--set", "min_accuracy=0.01")
-    both = ["--evaluation", str(place / "first"), "--dataset", str(place / "dataset")]
-    _run(*_PETALFLOW, "export", "--model", str(place / "model"), *both, "--out", str(place / "export"))
-    release = ["--export", str(place / "export"), *both, "--registry", str(place / "models")]
+        split = {0: "train", 1: "validation"}.get(number % (_TEST_PER_OTHER + 2), "test")
+        copy = folder / "source" / split / file.parent.name / file.name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
+    sets = [part for setting in settings for part in ("--set", setting)]
+    common = ["--model", str(folder / "model"), "--dataset", str(folder / "dataset")]
+    _run(*_PETALFLOW, "convert", str(folder / "source"), "--out", str(folder / "dataset"))
+    _run(*_PETALFLOW, "train", *common[2:], "--out", str(folder / "model"), *sets)
+    _run(*_PETALFLOW, "evaluate", *common, "--out", str(folder / "first"), "--set", "min_accuracy=0.01")
+    both = ["--evaluation", str(folder / "first"), "--dataset", str(folder / "dataset")]
+    _run(*_PETALFLOW, "export", "--model", str(folder / "model"), *both, "--out", str(folder / "export"))
+    release = ["--export", str(folder / "export"), *both, "--registry", str(folder / "models")]
     _run(*_PETALFLOW, "release", *release, "--name", "it", "--run-id", "first")
 
 
-def measure(place: Path, turn: int) -> dict[str, dict[str, float]]:
-    """Returns the figures of both, in turns."""
-    release, keras_file = place / "models" / "it" / "1", "model.keras"
-    two = [str(place / "model" / keras_file), str(release / keras_file)]
+def measure(folder: Path, turn: int) -> dict[str, dict[str, float]]:
+    """Returns the measurements of both programs in one round; every other round runs in reverse order."""
+    release, keras_file = folder / "models" / "it" / "1", "model.keras"
+    two = [str(folder / "model" / keras_file), str(release / keras_file)]
     commands = {
-        "predict": [_PREDICT, str(place / "dataset"), *two],
-        "evaluate": [_EVALUATE, str(place / "model"), str(place / "dataset"), str(release), str(place / f"out-{turn}")],
+        "predict": [_PREDICT, str(folder / "dataset"), *two],
+        "evaluate": [
+            _EVALUATE,
+            str(folder / "model"),
+            str(folder / "dataset"),
+            str(release),
+            str(folder / f"out-{turn}"),
+        ],
     }
     order = sorted(commands, reverse=bool(turn % 2))
     return {name: json.loads(_run(sys.executable, "-c", *commands[name]).splitlines()[-1]) for name in order}
 
 
 def compare(turns: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
-    """Returns medians over the turns, and whether evaluate keeps within what it may take."""
+    """Returns medians over the rounds, and as "within" whether evaluate takes no longer than it may."""
     images = int(turns[0]["predict"]["images"])
     allowed = _REPORT_S * max(images / 10_000, 1)
     ratios = {
@@ -129,7 +139,7 @@ def compare(turns: list[dict[str, dict[str, float]]]) -> dict[str, Any]:
     }
     peak = statistics.median(turn["evaluate"]["peak MiB"] for turn in turns)
     found = {f"(evaluate - {allowed:g} s) / predict, {unit}": round(ratio, 3) for unit, ratio in ratios.items()}
-    return {"images": images, **medians, "peak MiB": round(peak), **found, "within": ratios["seconds"] <= _FRAME}
+    return {"images": images, **medians, "peak MiB": round(peak), **found, "within": ratios["seconds"] <= _MAX_RATIO}
 
 
 def _run(*command: str) -> str:

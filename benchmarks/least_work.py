@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 _PETALFLOW = str(Path(sys.executable).with_name("petalflow"))
-_ONE_IN = 100
+_NEW_IN = 100  # in the last run, one photo in this many is new
 _IF_CHANGED = ("--set", "snapshot.if_changed=true")
 
 
@@ -47,7 +47,7 @@ def measure(source: Path, folder: Path, settings: list[str]) -> dict[str, Any]:
     photos = folder / "photos"
     shutil.copytree(source, photos)
     images = sorted(path for path in photos.glob("*/*") if path.is_file())
-    late = images[::_ONE_IN]
+    late = images[::_NEW_IN]
     for image in late:
         image.rename(folder / f"{image.parent.name}-{image.name}")
     runs = {

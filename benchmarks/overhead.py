@@ -1,4 +1,4 @@
-"""Overhead of the pipeline: each step in the pipeline compared with the same step by hand.
+"""Overhead of the pipeline: each step in the pipeline compared with the same step run by hand.
 
     python -m benchmarks.overhead [--on docker] [--repeats 3] [--out runs/overhead.json]
 
@@ -50,7 +50,7 @@ def main() -> None:
 def time_pipeline(source: Path, folder: Path, on: str) -> dict[str, float]:
     """Returns the seconds of each step in a pipeline run, and of the whole command."""
     where = ["--out", str(folder / "out"), "--registry", str(folder / "models"), "--name", "digits", "--on", on]
-    settings = [part for step, given in _SETTINGS.items() for one in given for part in ("--set", f"{step}.{one}")]
+    settings = [part for step, of_step in _SETTINGS.items() for one in of_step for part in ("--set", f"{step}.{one}")]
     whole = timed(["run", str(source), *where, *settings])
     steps = json.loads((folder / "out" / "run.json").read_text())["steps"]
     assert {step["state"] for step in steps} == {"ran"}, steps
@@ -95,8 +95,8 @@ def timed(arguments: list[str]) -> float:
 def compare(pipeline: list[float], by_hand: list[float]) -> dict[str, float]:
     """Returns the medians, their ratio, and the median difference between consecutive runs."""
     inside, outside = statistics.median(pipeline), statistics.median(by_hand)
-    more = statistics.median(one - other for one, other in zip(pipeline, by_hand, strict=True))
-    return {"pipeline_s": inside, "by_hand_s": outside, "ratio": inside / outside, "overhead_s": more}
+    overhead = statistics.median(inner - outer for inner, outer in zip(pipeline, by_hand, strict=True))
+    return {"pipeline_s": inside, "by_hand_s": outside, "ratio": inside / outside, "overhead_s": overhead}
 
 
 def print_table(figures: dict[str, dict[str, float]], on: str) -> None:

@@ -51,14 +51,14 @@ def fit(arguments: argparse.Namespace) -> dict[str, object]:
     outputs = keras.layers.Dense(len(dataset.classes), activation="softmax")(features.outputs[0])
     model = keras.Model(features.inputs, outputs)
     model.compile(keras.optimizers.Adam(FINE_TUNING_RATE), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    say = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _: print(f"epoch {epoch + 1}", flush=True))
+    print_epoch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, _: print(f"epoch {epoch + 1}", flush=True))
     model.fit(
         *data["train"],
         batch_size=FINE_TUNING_BATCH,
         epochs=arguments.epochs,
         validation_data=data["validation"],
         validation_batch_size=FINE_TUNING_BATCH,
-        callbacks=[say],
+        callbacks=[print_epoch],
         verbose=0,
     )
     return {"images": dataset.size("train")}
@@ -134,7 +134,7 @@ def _twice(images: int | None, work: Callable[[], object]) -> dict[str, object]:
 
 def main() -> None:
     """Runs the part named on the command line."""
-    contenders = {one.__name__: one for one in (fit, predict, features, directory, feed)}
+    contenders = {part.__name__: part for part in (fit, predict, features, directory, feed)}
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=contenders)
     parser.add_argument("where", type=Path)

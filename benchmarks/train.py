@@ -48,10 +48,10 @@ class Data:
     """What all programs read.
 
     Attributes:
-        dataset: Of all images, converted.
-        few: Of a few images a class.
-        folders: The images of `dataset`: train/, validation/ and test/.
-        weights: File of MobileNetV2's weights without top.
+        dataset: The dataset of all images.
+        few: A dataset with only a few images of each class.
+        folders: The folder with the images of `dataset`, in train/, validation/ and test/.
+        weights: The file of MobileNetV2's weights without top.
         prepare_s: Seconds that the conversion took.
     """
 
@@ -65,12 +65,12 @@ class Data:
 def main() -> None:
     """Runs the benchmark, prints tables and writes the results."""
     arguments = _arguments()
-    figures: dict[str, Any] = {"machine": machine(), "load before": os.getloadavg(), "quick": arguments.quick}
+    results: dict[str, Any] = {"machine": machine(), "load before": os.getloadavg(), "quick": arguments.quick}
     with tempfile.TemporaryDirectory(prefix="petalflow-", dir=arguments.work) as name:
         folder = Path(name)
         data = prepare(folder, arguments)
         dataset = open_dataset(data.dataset)
-        figures |= {"images": dict(dataset.sizes), "prepare, s": data.prepare_s}
+        results |= {"images": dict(dataset.sizes), "prepare, s": data.prepare_s}
         measure: dict[str, Callable[[], dict[str, Any]]] = {
             "recipe": lambda: recipe(data, folder, arguments),
             "fine_tuning": lambda: fine_tuning(data, folder, arguments),
@@ -79,10 +79,10 @@ def main() -> None:
         }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         for part in arguments.parts:
-            figures[part] = measure[part]()
-            figures["load after"] = os.getloadavg()
-            arguments.out.write_text(json.dumps(figures, indent=2))  # kept if a later part fails
-    print_tables(figures)
+            results[part] = measure[part]()
+            results["load after"] = os.getloadavg()
+            arguments.out.write_text(json.dumps(results, indent=2))  # kept if a later part fails
+    print_tables(results)
 
 
 def _arguments() -> argparse.Namespace:
@@ -109,11 +109,11 @@ def machine() -> dict[str, Any]:
     cpu = Path("/proc/cpuinfo").read_text()
     flags = re.search(r"^flags\s*:(.*)$", cpu, re.MULTILINE)
     name = re.search(r"^model name\s*:\s*(.*)$", cpu, re.MULTILINE)
-    told = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
+    relevant = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "amx_int8")
     return {
         "cpu": name[1] if name else "unknown",
         "cores": len(os.sched_getaffinity(0)),
-        "flags": [flag for flag in told if flags and flag in flags[1].split()],
+        "flags": [flag for flag in relevant if flags and flag in flags[1].split()],
         "versions": {name: version(name) for name in ("tensorflow-cpu", "keras", "numpy")},
         "python": sys.version.split()[0],
     }
@@ -139,7 +139,7 @@ def prepare(folder: Path, arguments: argparse.Namespace) -> Data:
 
 def recipe(data: Data, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Trains and tests with each recipe and each seed."""
-    anew = [*_AUGMENTED, "features=anew"]
+    not_kept = [*_AUGMENTED, "features=anew"]
     contenders: dict[str, Callable[[int], dict[str, Any]]] = {
         "book": lambda seed: _book(data, arguments.epochs, seed),
         "ours": lambda seed: _ours(data, folder, arguments.epochs, seed),
@@ -148,7 +148,7 @@ def recipe(data: Data, folder: Path, arguments: argparse.Namespace) -> dict[str,
         "ours, variants kept": lambda seed: _ours(
             data, folder, arguments.epochs, seed, *_AUGMENTED, f"augment.variants={arguments.variants}"
         ),
-        "ours, varied anew": lambda seed: _ours(data, folder, arguments.epochs, seed, *anew),
+        "ours, varied anew": lambda seed: _ours(data, folder, arguments.epochs, seed, *not_kept),
     }
     if arguments.contenders:
         contenders = {name: contenders[name] for name in arguments.contenders}
@@ -183,10 +183,10 @@ def _ours(data: Data, folder: Path, epochs: int, seed: int, *more: str) -> dict[
 
 
 def _our_commands(data: Data, folder: Path, epochs: int, seed: int) -> dict[str, Any]:
-    """Runs the same as a user would: two commands, including verdict and report."""
+    """Runs the two commands that a user would run, which also make the verdict and the report."""
     model, evaluation = folder / "model", folder / "evaluation"
-    for one in (model, evaluation):
-        shutil.rmtree(one, ignore_errors=True)
+    for output in (model, evaluation):
+        shutil.rmtree(output, ignore_errors=True)
     where = ["--dataset", str(data.dataset), "--out"]
     first = run([_PETALFLOW, "train", *where, str(model), *_settings(data, epochs, seed)])
     second = run([_PETALFLOW, "evaluate", "--model", str(model), *where, str(evaluation), "--set", "min_accuracy=0.01"])
@@ -196,7 +196,7 @@ def _our_commands(data: Data, folder: Path, epochs: int, seed: int) -> dict[str,
 
 
 def fine_tuning(data: Data, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Trains the last layers with Keras' fit, with ours through the whole backbone, and with ours as released."""
+    """Trains the last layers with Keras' fit, ours through the whole backbone, and ours on kept feature maps."""
     from benchmarks import rates
 
     epochs = 3 if arguments.quick else 5
@@ -273,7 +273,7 @@ def feature_pass(data: Data, repeats: int) -> dict[str, Any]:
 
 def take_turns(contenders: dict[str, Callable[[int], dict[str, Any]]], turns: Iterable[int]) -> list[Turn]:
     """Returns the measurements of each program in each round; every other round runs in reverse order."""
-    taken = []
+    measured = []
     for number in turns:
         names = list(contenders)[:: -1 if number % 2 else 1]
         turn = {}
@@ -281,26 +281,26 @@ def take_turns(contenders: dict[str, Callable[[int], dict[str, Any]]], turns: It
             turn[name] = contenders[name](number)
             shown = {what: round(value, 3) for what, value in turn[name].items() if isinstance(value, float)}
             print(f"turn {number + 1}, {name}: {shown}", flush=True)
-        taken.append({name: turn[name] for name in contenders})
-    return taken
+        measured.append({name: turn[name] for name in contenders})
+    return measured
 
 
 def run(command: list[str]) -> dict[str, Any]:
     """Runs a command until it ends.
 
     Returns:
-        Seconds of the whole process ("whole") and of the processors ("cpu"), its peak memory, the load before, when its
-        epochs ended, and what it says of itself in a last line of JSON.
+        The seconds of the whole process ("whole") and of the processors ("cpu"), its peak memory, the load before, the
+        times at which its epochs ended, and what it reports in a last line of JSON.
     """
     load, began = os.getloadavg()[0], time.monotonic()
-    said, ends = [], []
+    lines, ends = [], []
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=Path(__file__).parents[1]
         )
         assert process.stdout
         for line in process.stdout:
-            said.append(line)
+            lines.append(line)
             if _EPOCH.fullmatch(line.strip()):
                 ends.append(time.monotonic() - began)
         _, status, used = os.wait4(process.pid, 0)
@@ -308,8 +308,8 @@ def run(command: list[str]) -> dict[str, Any]:
         process.returncode = os.waitstatus_to_exitcode(status)  # otherwise Popen would wait for it again
         if process.returncode:
             errors.seek(0)
-            raise SystemExit(f"{' '.join(command)} failed:\n{''.join(said[-20:])}{errors.read().decode()[-4000:]}")
-    last = said[-1] if said else ""
+            raise SystemExit(f"{' '.join(command)} failed:\n{''.join(lines[-20:])}{errors.read().decode()[-4000:]}")
+    last = lines[-1] if lines else ""
     return {
         "whole": seconds,
         "cpu": used.ru_utime + used.ru_stime,
@@ -320,43 +320,43 @@ def run(command: list[str]) -> dict[str, Any]:
     }
 
 
-def print_tables(figures: dict[str, Any]) -> None:
+def print_tables(results: dict[str, Any]) -> None:
     """Prints the medians of each program, and each metric with its target."""
-    told = figures["machine"]
-    print(f"\n{told['cpu']}, {told['cores']} cores, {' '.join(told['flags'])}; load {figures['load before'][0]:.1f}")
-    print(f"{figures['images']} images, converted in {figures['prepare, s']:.1f} s (not included below)")
+    facts = results["machine"]
+    print(f"\n{facts['cpu']}, {facts['cores']} cores, {' '.join(facts['flags'])}; load {results['load before'][0]:.1f}")
+    print(f"{results['images']} images, converted in {results['prepare, s']:.1f} s (not included below)")
     for part in _PARTS:
-        if part in figures:
-            _print_part(part, figures[part]["turns"])
+        if part in results:
+            _print_part(part, results[part]["turns"])
     print()
-    for what, value, bound in asked(figures):
+    for what, value, bound in compare_with_targets(results):
         verdict = "" if bound is None else f"  at least {bound:g}: {'yes' if value >= bound else 'NO'}"
         print(f"{what:74} {value:7.3f}{verdict}")
 
 
 def _print_part(part: str, turns: list[Turn]) -> None:
     shown = ("seconds", "whole", "cpu", "accuracy", "images/s", "first", "second", "peak MiB")
-    columns = [name for name in shown if any(name in one for one in turns[0].values())]
+    columns = [name for name in shown if any(name in measured for measured in turns[0].values())]
     print(f"\n{part:22}" + "".join(f"{name:>10}" for name in columns) + f"   medians of {len(turns)}")
-    for name, one in turns[0].items():
-        values = (f"{median(turns, name, column):10.3f}" if column in one else f"{'':10}" for column in columns)
+    for name, measured in turns[0].items():
+        values = (f"{median(turns, name, column):10.3f}" if column in measured else f"{'':10}" for column in columns)
         print(f"{name:22}" + "".join(values))
 
 
-def median(turns: list[Turn], name: str, figure: str, other: str | None = None) -> float:
+def median(turns: list[Turn], program: str, metric: str, other: str | None = None) -> float:
     """Returns the median over the rounds of a program's metric, or of its ratio to another program's."""
-    return statistics.median(turn[name][figure] / (turn[other][figure] if other else 1) for turn in turns)
+    return statistics.median(turn[program][metric] / (turn[other][metric] if other else 1) for turn in turns)
 
 
-def asked(figures: dict[str, Any]) -> list[tuple[str, float, float | None]]:
+def compare_with_targets(results: dict[str, Any]) -> list[tuple[str, float, float | None]]:
     """Returns description, value and target (a minimum, or None) of each result."""
-    amx = "amx_bf16" in figures["machine"]["flags"]
+    amx = "amx_bf16" in results["machine"]["flags"]
     found: list[tuple[str, float, float | None]] = []
 
-    def ask(part: str, what: str, figure: str, one: str, other: str, bound: float | None = None) -> None:
-        turns = figures.get(part, {}).get("turns")
-        if turns and one in turns[0] and other in turns[0]:
-            found.append((what, median(turns, one, figure, other), bound))
+    def add(part: str, what: str, metric: str, program: str, other: str, bound: float | None = None) -> None:
+        turns = results.get(part, {}).get("turns")
+        if turns and program in turns[0] and other in turns[0]:
+            found.append((what, median(turns, program, metric, other), bound))
 
     for book, ours, after_imports, whole in (
         ("book", "ours", 15 if amx else 8, 10 if amx else 8),
@@ -366,23 +366,23 @@ def asked(figures: dict[str, Any]) -> list[tuple[str, float, float | None]]:
     ):
         times = f"{ours}: times as fast as {book}"
         if ours != "ours, commands":  # those are two processes
-            ask("recipe", f"{times}, after the imports", "seconds", book, ours, after_imports)
-        ask("recipe", f"{times}, whole processes", "whole", book, ours, whole)
-        ask("recipe", f"{times}, CPU seconds", "cpu", book, ours)
-        found += _accuracies(figures, book, ours)
-    ask("fine_tuning", "fine-tuning, the same work: images/s of fit's", "images/s", "ours, the same work", "fit", 0.95)
-    ask("fine_tuning", "fine-tuning, maps kept at the cut: images/s of fit's", "images/s", "ours", "fit")
+            add("recipe", f"{times}, after the imports", "seconds", book, ours, after_imports)
+        add("recipe", f"{times}, whole processes", "whole", book, ours, whole)
+        add("recipe", f"{times}, CPU seconds", "cpu", book, ours)
+        found += _accuracies(results, book, ours)
+    add("fine_tuning", "fine-tuning, the same work: images/s of fit's", "images/s", "ours, the same work", "fit", 0.95)
+    add("fine_tuning", "fine-tuning, maps kept at the cut: images/s of fit's", "images/s", "ours", "fit")
     for name in ("ours", "ours, streamed"):
-        ask("input", f"input, {name}, cold: images/s of the directory's", "first", name, "directory", 1)
-        ask("input", f"input, {name}, warm: images/s of the directory's", "second", name, "directory", 1)
+        add("input", f"input, {name}, cold: images/s of the directory's", "first", name, "directory", 1)
+        add("input", f"input, {name}, warm: images/s of the directory's", "second", name, "directory", 1)
     bound = 1.6 if amx else 1.2
-    ask("features", "features, the first time: images/s of predict's", "first", "features", "predict", bound)
-    ask("features", "features, again: images/s of predict's", "second", "features", "predict", bound)
+    add("features", "features, the first time: images/s of predict's", "first", "features", "predict", bound)
+    add("features", "features, again: images/s of predict's", "second", "features", "predict", bound)
     return found
 
 
-def _accuracies(figures: dict[str, Any], book: str, ours: str) -> list[tuple[str, float, float | None]]:
-    turns = figures.get("recipe", {}).get("turns", [])
+def _accuracies(results: dict[str, Any], book: str, ours: str) -> list[tuple[str, float, float | None]]:
+    turns = results.get("recipe", {}).get("turns", [])
     if not turns or not {book, ours} <= set(turns[0]):
         return []
     mean = {name: statistics.mean(turn[name]["accuracy"] for turn in turns) for name in (book, ours)}

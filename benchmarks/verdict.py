@@ -1,11 +1,12 @@
-"""How often the verdict lets bad models through, and how often good ones, by simulated test sets.
+"""How often the verdict accepts models that are not good enough, and models that are, on simulated test sets.
 
     python -m benchmarks.verdict [--tests 2000] [--images 100 162 300 1000 3000] [--out runs/verdict.json]
 
-What a model truly is, is given; how many answers of a test set are right, or unlike the baseline's, is drawn; the
-checks of petalflow.verdict decide. Beside each rate stand its standard error, what petalflow.verdict.power computes
-without drawing, and what a gate on the value measured, not on its bound, lets through on the same test sets. Exits 1 if
-a rate of false acceptance lies over 5 % by more than three standard errors. It takes half a minute on one core.
+The true accuracy of each model is given; the number of correct predictions on a test set, or of those that differ from
+the baseline's, is drawn; the checks of petalflow.verdict decide. Each rate is shown with its standard error, with what
+petalflow.verdict.power computes without drawing, and with the rate at which the measured value, instead of its bound,
+would accept on the same test sets. Exits with 1 if a rate of false acceptance is more than three standard errors above
+5 %. Takes half a minute on one core.
 """
 
 import argparse
@@ -37,61 +38,65 @@ Line = dict[str, Any]
 _IMAGES = (100, 162, 300, 1000, 3000)
 _THRESHOLDS = (0.8, 0.9, 0.95)
 _MARGINS = (0.05, 0.02, 0.01)
-_DISCORDANT = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # of all images, those that one model alone has right
+_DISCORDANT = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # shares of images that only one of the two models classifies correctly
 _USUAL_DISCORDANT = 0.1
 _GAINS = (0.0, 0.01, 0.02, 0.05)
-_EVERY_SIZE = range(50, 401)  # where the sizes lie at which a comparison can be passed for the first time
-_FALSE = 0.05
+_EVERY_SIZE = range(50, 401)  # includes the smallest sizes at which a comparison can be passed
+_MAX_FALSE_ACCEPTANCE = 0.05
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Simulates, prints tables and writes the figures."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Simulates test sets, prints tables and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tests", type=int, default=2000, help="test sets simulated for each figure")
+    parser.add_argument("--tests", type=int, default=2000, help="test sets simulated for each size")
     parser.add_argument("--images", type=int, nargs="+", default=_IMAGES, help="in a test set")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/verdict.json"))
-    given = parser.parse_args(arguments)
-    rng = np.random.default_rng(given.seed)
-    figures = {
-        "tests": given.tests,
-        "seed": given.seed,
-        "not good enough": not_good_enough(rng, given.tests, given.images),
-        "good enough": good_enough(rng, given.tests, given.images),
+    options = parser.parse_args(argv)
+    rng = np.random.default_rng(options.seed)
+    results = {
+        "tests": options.tests,
+        "seed": options.seed,
+        "not good enough": not_good_enough(rng, options.tests, options.images),
+        "good enough": good_enough(rng, options.tests, options.images),
         "peaks": [peak(margin, _EVERY_SIZE) for margin in _MARGINS],
     }
-    print_tables(figures)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(figures, indent=2))
-    raise SystemExit(1 if excessive(figures["not good enough"]) else 0)
+    print_tables(results)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(results, indent=2))
+    raise SystemExit(1 if excessive(results["not good enough"]) else 0)
 
 
 def not_good_enough(rng: np.random.Generator, tests: int, sizes: Sequence[int]) -> list[Line]:
-    """Returns how often models are accepted that only just should not be."""
-    at = [judge_min(rng, tests, sizes, truth, truth) for truth in _THRESHOLDS]
-    below = [
+    """Returns how often models that fall just short are accepted."""
+    by_threshold = [judge_min(rng, tests, sizes, truth, truth) for truth in _THRESHOLDS]
+    by_margin = [
         judge_drop(rng, tests, sizes, margin, discordant, -margin)
         for margin in _MARGINS
         for discordant in _DISCORDANT
         if discordant >= margin
     ]
-    return at + below
+    return by_threshold + by_margin
 
 
 def good_enough(rng: np.random.Generator, tests: int, sizes: Sequence[int]) -> list[Line]:
-    """Returns how often models are accepted that are better than the threshold, or no worse than the baseline."""
+    """Returns how often models that exceed the threshold, or are no worse than the baseline, are accepted."""
     truths = [(threshold, round(threshold + gain, 6)) for threshold in _THRESHOLDS for gain in _GAINS[1:]]
-    above = [judge_min(rng, tests, sizes, truth, threshold) for threshold, truth in truths]
-    beside = [judge_drop(rng, tests, sizes, margin, _USUAL_DISCORDANT, gain) for margin in _MARGINS for gain in _GAINS]
-    return above + beside
+    by_threshold = [judge_min(rng, tests, sizes, truth, threshold) for threshold, truth in truths]
+    by_margin = [
+        judge_drop(rng, tests, sizes, margin, _USUAL_DISCORDANT, gain) for margin in _MARGINS for gain in _GAINS
+    ]
+    return by_threshold + by_margin
 
 
 def judge_min(rng: np.random.Generator, tests: int, sizes: Sequence[int], accuracy: float, threshold: float) -> Line:
-    """Judges a model of a true accuracy on so many test sets of each size."""
+    """Judges a model with this true accuracy on `tests` test sets of each size."""
     line: Line = {"what": f"at least {threshold:g}, truly {accuracy:g}", "sizes": {}}
     for images in sizes:
         counts, times = np.unique(rng.binomial(images, accuracy, tests), return_counts=True)
-        passing = _first(counts.tolist(), lambda count, n=images: check_min("min_accuracy", "", count, n, threshold))
+        passing = _first_accepted(
+            counts.tolist(), lambda count, n=images: check_min("min_accuracy", "", count, n, threshold)
+        )
         by_value = counts / images >= threshold
         line["sizes"][images] = {
             **_rates(times, passing, by_value),
@@ -103,7 +108,7 @@ def judge_min(rng: np.random.Generator, tests: int, sizes: Sequence[int], accura
 def judge_drop(
     rng: np.random.Generator, tests: int, sizes: Sequence[int], margin: float, discordant: float, difference: float
 ) -> Line:
-    """Judges a candidate that truly differs so much from the baseline on so many test sets of each size."""
+    """Judges a candidate whose true accuracy is `difference` above the baseline's on `tests` test sets of each size."""
     line: Line = {"what": f"margin {margin:g}, truly {difference:+g}, {discordant:g} differ", "sizes": {}}
     shares = [(discordant + difference) / 2, (discordant - difference) / 2, 1 - discordant]
     for images in sizes:
@@ -111,17 +116,19 @@ def judge_drop(
         counts, times = np.unique(drawn, axis=0, return_counts=True)
         order = np.argsort(tango_statistic(*counts.T, images, -margin), kind="stable")
         counts, times = counts[order], times[order]
-        passing = _first(counts.tolist(), lambda both, n=images: check_paired("max_accuracy_drop", *both, n, -margin))
+        passing = _first_accepted(
+            counts.tolist(), lambda both, n=images: check_paired("max_accuracy_drop", *both, n, -margin)
+        )
         by_value = (counts[:, 0] - counts[:, 1]) / images >= -margin
         computed = power_of_accuracy_drop(images, margin, discordant, difference)
         line["sizes"][images] = {**_rates(times, passing, by_value), "computed": computed}
     return {**line, "images for 80 %": images_for_accuracy_drop(margin, discordant, difference)}
 
 
-def _first(counts: Sequence[Any], check: Callable[[Any], Check]) -> int:
-    """Returns which of these counts, the worst first, is the first that the verdict accepts; their number if none is.
+def _first_accepted(counts: Sequence[Any], check: Callable[[Any], Check]) -> int:
+    """Returns the index of the first of these counts, the worst first, that the verdict accepts; their number if none.
 
-    Where one passes, all that are better pass: so few need be looked at.
+    All counts after it pass, too, so bisection finds it with few checks.
     """
     return bisect_left(counts, True, key=lambda count: _accepts(check(count)))
 
@@ -131,12 +138,12 @@ def _accepts(check: Check) -> bool:
 
 
 def _rates(times: NDArray[np.int64], passing: int, by_value: NDArray[np.bool_]) -> dict[str, float]:
-    """Returns how often the verdict accepts, and how often the value measured would.
+    """Returns how often the verdict accepts, and how often the measured value would.
 
     Args:
         times: How often each count was drawn, the worst first.
-        passing: The first that is accepted.
-        by_value: Which ones the value would accept.
+        passing: Index of the first count that is accepted.
+        by_value: True for the counts that the measured value would accept.
     """
     tests = int(times.sum())
     rate = float(times[passing:].sum() / tests)
@@ -145,18 +152,18 @@ def _rates(times: NDArray[np.int64], passing: int, by_value: NDArray[np.bool_]) 
 
 
 def peak(margin: float, sizes: Iterable[int]) -> dict[str, float]:
-    """Returns with how many images a candidate that is worse by the margin passes most often; computed, not drawn."""
+    """Returns the number of images with which a candidate that is worse by the margin passes most often, computed."""
     cases = [(images, margin, discordant) for images in sizes for discordant in _DISCORDANT if discordant >= margin]
     odds = [power_of_accuracy_drop(*case, -margin, bound_alone=True) for case in cases]
     images, _, discordant = cases[int(np.argmax(odds))]
-    over = float(np.mean(np.array(odds) > _FALSE + 0.005))
-    held = _accepted(margin, images, discordant)
+    share_over = float(np.mean(np.array(odds) > _MAX_FALSE_ACCEPTANCE + 0.005))
+    probability = _acceptance_probability(margin, images, discordant)
     found = {"margin": margin, "images": images, "discordant": discordant, "computed": max(odds)}
-    return {**found, "over 5.5 %": over, "with exact odds": held}
+    return {**found, "over 5.5 %": share_over, "with exact odds": probability}
 
 
-def _accepted(margin: float, images: int, discordant: float) -> float:
-    """Returns how likely a candidate that is worse by the margin is accepted, by summing over all counts."""
+def _acceptance_probability(margin: float, images: int, discordant: float) -> float:
+    """Returns the probability that a candidate that is worse by the margin is accepted, summed over all counts."""
     likely = [(discordant - margin) / 2, (discordant + margin) / 2, 1 - discordant]
     most = int(stats.binom.isf(1e-9, images, discordant))  # images that differ
     counts = [(better, worse) for worse in range(most + 1) for better in range(most + 1 - worse)]
@@ -166,31 +173,31 @@ def _accepted(margin: float, images: int, discordant: float) -> float:
 
 
 def excessive(lines: Iterable[Line]) -> list[str]:
-    """Returns where the rate of acceptance lies over 5 % by more than three standard errors."""
+    """Returns the cases in which the rate of acceptance is more than three standard errors above 5 %."""
     return [
         f"{line['what']}, {images} images: {rates['accepted']:.1%}"
         for line in lines
         for images, rates in line["sizes"].items()
-        if rates["accepted"] > _FALSE + 3 * rates["standard error"]
+        if rates["accepted"] > _MAX_FALSE_ACCEPTANCE + 3 * rates["standard error"]
     ]
 
 
-def print_tables(figures: dict[str, Any]) -> None:
+def print_tables(results: dict[str, Any]) -> None:
     """Prints a line for each kind of model, with a column for each size of the test set."""
-    bad, good, peaks = figures["not good enough"], figures["good enough"], figures["peaks"]
-    print(f"Percent of {figures['tests']} test sets on which a model is accepted, by their number of images")
+    bad, good, peaks = results["not good enough"], results["good enough"], results["peaks"]
+    print(f"Percent of {results['tests']} test sets on which a model is accepted, by their number of images")
     title = "not good enough: accepted ± standard error (by the value measured)"
     _print_table(title, bad, lambda rates: "{accepted:.1f} ± {standard error:.1f} ({by value:.0f})".format(**rates))
     cases = [(rates, line["what"], images) for line in bad for images, rates in line["sizes"].items()]
     for which in ("accepted", "computed"):
         rates, what, images = max(cases, key=lambda case: case[0][which])
-        figure = "{accepted:.2%} ± {standard error:.2%}, computed {computed:.2%}".format(**rates)
-        print(f"most {which}: {figure} ({what}, {images} images)")
+        shown = "{accepted:.2%} ± {standard error:.2%}, computed {computed:.2%}".format(**rates)
+        print(f"most {which}: {shown} ({what}, {images} images)")
     print(f"margin by margin, of all numbers of images from {_EVERY_SIZE[0]} to {_EVERY_SIZE[-1]}, most computed:")
-    for one in peaks:
-        where = f"{one['images']} images, {one['discordant']:g} differ"
-        alone = f"{one['computed']:.2%} by the bound alone ({where}; over 5.5 % in {one['over 5.5 %']:.1%} of all)"
-        print(f"  {one['margin']:g}: {alone}; {one['with exact odds']:.2%} with the exact odds, as checked")
+    for found in peaks:
+        where = f"{found['images']} images, {found['discordant']:g} differ"
+        alone = f"{found['computed']:.2%} by the bound alone ({where}; over 5.5 % in {found['over 5.5 %']:.1%} of all)"
+        print(f"  {found['margin']:g}: {alone}; {found['with exact odds']:.2%} with the exact odds, as checked")
     _print_table(
         "good enough: accepted, computed", good, lambda rates: "{accepted:.1f}, {computed:.1f}".format(**rates)
     )
@@ -202,7 +209,7 @@ def _print_table(title: str, lines: Sequence[Line], cell: Callable[[dict[str, fl
     print(f"\n{title}\n{'':40}" + "".join(f"{images:>16}" for images in lines[0]["sizes"]) + "   80 % need")
     for line in lines:
         cells = [cell({name: 100 * rate for name, rate in rates.items()}) for rates in line["sizes"].values()]
-        print(f"{line['what']:40}" + "".join(f"{one:>16}" for one in cells) + f"{line['images for 80 %'] or '':>12}")
+        print(f"{line['what']:40}" + "".join(f"{text:>16}" for text in cells) + f"{line['images for 80 %'] or '':>12}")
 
 
 if __name__ == "__main__":

@@ -130,7 +130,6 @@ def locked(out: Path) -> Iterator[None]:
     # Not filelock: flock alone does all of it, and the kernel releases it when a process is killed.
     with (out / ".lock").open("w") as lock:
         try:
-            # Not filelock, which would be installed to replace this line.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(f"another run is using {out}; wait for it or choose another --out") from None

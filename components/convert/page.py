@@ -76,7 +76,7 @@ def make_charts(statistics: Mapping[str, Any]) -> list[Chart]:
 
 def _chart(name: str, summary: Summary) -> Chart:
     counts = summary.histogram(name)
-    first, end = _shown(name, counts)
+    first, end = _shown_bins(name, counts)
     step = WIDTH / (end - first)
     bars = (
         Bar(
@@ -92,7 +92,7 @@ def _chart(name: str, summary: Summary) -> Chart:
     return Chart(name, _TITLES[name], _note(name, summary), tuple(bars), tuple(ticks))
 
 
-def _shown(name: str, counts: tuple[int, ...]) -> tuple[int, int]:
+def _shown_bins(name: str, counts: tuple[int, ...]) -> tuple[int, int]:
     """Returns the range of bins to draw: all for colours, otherwise the non-empty ones and some around them."""
     if not name.endswith("_px") and name != "aspect":
         return 0, len(counts)

@@ -144,10 +144,10 @@ def make_plan(listing: Listing, settings: ConvertSettings) -> Plan:
         for copy, outcome in zip(copies, _outcomes(copies, splits, named, settings.conflicts == "keep"), strict=True):
             by_outcome[outcome].append(copy)
     kept = [(split, item) for split in SPLITS for item in by_outcome[split]]
-    beyond = _beyond(kept, settings.max_images_per_class, settings.seed) if settings.max_images_per_class else set()
+    excess = _excess(kept, settings.max_images_per_class, settings.seed) if settings.max_images_per_class else set()
     left_out, chosen = list[Item](), defaultdict[str, list[Item]](list)
     for at, (split, item) in enumerate(kept):
-        (left_out if at in beyond else chosen[split]).append(item)
+        (left_out if at in excess else chosen[split]).append(item)
     shards = tuple(shard for split in SPLITS for shard in _cut(split, chosen[split], settings))
     return Plan(shards, *map(_sort_by_address, (by_outcome[_DUPLICATE], by_outcome[_CONFLICT], left_out)))
 
@@ -181,7 +181,7 @@ def _outcomes(copies: Sequence[Item], splits: Sequence[str], named: Sequence[str
     return outcomes
 
 
-def _beyond(kept: Sequence[tuple[str, Item]], most: int, seed: int) -> set[int]:
+def _excess(kept: Sequence[tuple[str, Item]], most: int, seed: int) -> set[int]:
     """Returns the numbers of the images that are not among the first `most` of any of their classes, by hash.
 
     The order of two images does not depend on any other image. A larger `most` therefore keeps all images that a
@@ -191,13 +191,13 @@ def _beyond(kept: Sequence[tuple[str, Item]], most: int, seed: int) -> set[int]:
         (hashlib.sha256(f"{seed}:{item.sha256}".encode()).digest(), split, item.labels or _NO_CLASS, number)
         for number, (split, item) in enumerate(kept)
     )
-    seen, beyond = defaultdict[str, int](int), set[int]()
+    seen, excess = defaultdict[str, int](int), set[int]()
     for _, _, labels, number in order:
         if all(seen[label] >= most for label in labels):
-            beyond.add(number)
+            excess.add(number)
         for label in labels:
             seen[label] += 1
-    return beyond
+    return excess
 
 
 def _sort_by_address(items: Iterable[Item]) -> tuple[Item, ...]:

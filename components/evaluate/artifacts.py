@@ -1,4 +1,4 @@
-"""An evaluation as the pages of Kubeflow and Vertex AI show it: numbers, a confusion matrix, a curve, ten lines."""
+"""The results of an evaluation as KFP artifacts, which the pages of Kubeflow and Vertex AI show."""
 
 import math
 from collections.abc import Mapping
@@ -14,37 +14,34 @@ from petalflow.printable import printable
 if TYPE_CHECKING:
     from kfp import dsl
 
-# Artifacts' metadata are for small values: a matrix of more classes, a curve of more points, would not be stored.
+# The metadata of an artifact must be small: a larger confusion matrix or a longer curve would not be stored.
 _MOST_CLASSES, _MOST_POINTS = 50, 100
 _LINES = 10
-# Markdown shows HTML, and the name of a class must not be any.
+# Markdown renders HTML, and class names must not become markup.
 _MARKUP = {ord(letter): f"\\{letter}" for letter in "<>|*_`[]\\"}
 
 
-def log_figures(artifact: "dsl.Metrics", metrics: Mapping[str, Any]) -> None:
-    """Logs the candidate's figures; what is not defined is left out, as no place takes it.
+def log_metrics(artifact: "dsl.Metrics", metrics: Mapping[str, Any]) -> None:
+    """Logs the candidate's metrics; undefined ones are omitted, since no target accepts them.
 
     Args:
-        artifact: Metrics, changed.
-        metrics: What metrics.json holds.
+        artifact: The artifact to log to.
+        metrics: The contents of metrics.json.
     """
     candidate = metrics["candidate"]
-    figures = {**candidate["proportions"], **candidate["figures"]}
-    for name, figure in figures.items():
-        for what, value in ((name, figure["value"]), (f"{name}_low", figure["low"]), (f"{name}_high", figure["high"])):
+    for name, metric in {**candidate["proportions"], **candidate["figures"]}.items():
+        for key, value in ((name, metric["value"]), (f"{name}_low", metric["low"]), (f"{name}_high", metric["high"])):
             if value is not None and math.isfinite(value):
-                artifact.log_metric(what, float(value))
+                artifact.log_metric(key, float(value))
 
 
 def log_classification(artifact: "dsl.ClassificationMetrics", metrics: Mapping[str, Any], predictions: Path) -> None:
-    """Logs the confusion matrix, where an image has one class, and the ROC curve of all predictions together.
-
-    The curve is micro-averaged: each class of each image is a question of its own.
+    """Logs the ROC curve, micro-averaged over all classes, and the confusion matrix if each image has one class.
 
     Args:
-        artifact: ClassificationMetrics, changed.
-        metrics: What metrics.json holds.
-        predictions: predictions.parquet.
+        artifact: The artifact to log to.
+        metrics: The contents of metrics.json.
+        predictions: Path of predictions.parquet.
     """
     from sklearn import metrics as sklearn_metrics
 
@@ -55,7 +52,7 @@ def log_classification(artifact: "dsl.ClassificationMetrics", metrics: Mapping[s
     labels, scores = read_labels(table), np.stack(table["scores"].to_numpy())
     false, true, thresholds = sklearn_metrics.roc_curve(labels.ravel(), scores.ravel())
     shown = np.unique(np.linspace(0, len(false) - 1, _MOST_POINTS).astype(int))
-    # The first threshold is above every score: infinite, which no place takes.
+    # The first threshold is infinite, which no target accepts.
     finite = np.minimum(thresholds[shown], 1.0)
     artifact.log_roc_curve(false[shown].tolist(), true[shown].tolist(), finite.astype(float).tolist())
 
@@ -64,8 +61,8 @@ def summary(verdict: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Returns the verdict in ten lines or fewer of Markdown.
 
     Args:
-        verdict: What verdict.json holds.
-        metrics: What metrics.json holds.
+        verdict: The contents of verdict.json.
+        metrics: The contents of metrics.json.
     """
     accuracy, baseline = metrics["candidate"]["proportions"]["accuracy"], metrics["baseline"]
     lines = [
@@ -82,20 +79,21 @@ def summary(verdict: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     if anyway:
         lines.append(f"- **accepted by {_plain(anyway['by'])}, whatever the checks say: {_plain(anyway['reason'])}**")
     lines.append(f"- temperature {verdict['temperature']:g}, abstain threshold {verdict['abstain_threshold']:g}")
-    return "\n".join([*lines, *_checks(verdict, _LINES - len(lines))]) + "\n"
+    return "\n".join([*lines, *_check_lines(verdict, _LINES - len(lines))]) + "\n"
 
 
-def _checks(verdict: Mapping[str, Any], room: int) -> list[str]:
+def _check_lines(verdict: Mapping[str, Any], most: int) -> list[str]:
+    """Returns a line for each failed check, as far as `most` lines allow, and the number of passed ones."""
     failed = [check for check in verdict["checks"] if check["passed"] is False]
     passed = sum(check["passed"] is True for check in verdict["checks"])
-    said = [f"- failed: {_plain(check['name'])}{_of(check)}: {_plain(check['why'])}" for check in failed]
-    if len(said) > room - 1:
-        said = [*said[: room - 2], f"- failed: {len(said) - room + 2} more"]
-    return [*said, f"- passed: {passed} of {passed + len(failed)} checks that apply"]
+    lines = [f"- failed: {_subject(check)}: {_plain(check['why'])}" for check in failed]
+    if len(lines) > most - 1:
+        lines = [*lines[: most - 2], f"- failed: {len(lines) - most + 2} more"]
+    return [*lines, f"- passed: {passed} of {passed + len(failed)} checks that apply"]
 
 
-def _of(check: Mapping[str, Any]) -> str:
-    return f" of {_plain(check['slice'])}" if check["slice"] else ""
+def _subject(check: Mapping[str, Any]) -> str:
+    return _plain(check["name"]) + (f" of {_plain(check['slice'])}" if check["slice"] else "")
 
 
 def _plain(text: str) -> str:

@@ -83,8 +83,8 @@ class Abstention:
 
     def at(self, threshold: float) -> tuple[int, int]:
         """Returns how many images have a top score of at least `threshold`, and how many of these are correct."""
-        answered = self.confidence >= np.float32(threshold)
-        return int(answered.sum()), int((answered & self.correct).sum())
+        predicted = self.confidence >= np.float32(threshold)
+        return int(predicted.sum()), int((predicted & self.correct).sum())
 
     def curve(self) -> list[tuple[float, int, int]]:
         """Returns every distinct threshold, ascending, with the number of images predicted and predicted correctly."""
@@ -105,7 +105,7 @@ class Abstention:
         """
         reached = (
             threshold
-            for threshold, answered, correct in self.curve()
-            if correct >= accuracy * answered and clopper_pearson_lower(correct, answered) >= accuracy
+            for threshold, predicted, correct in self.curve()
+            if correct >= accuracy * predicted and clopper_pearson_lower(correct, predicted) >= accuracy
         )
         return next(reached, None)

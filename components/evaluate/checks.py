@@ -85,22 +85,22 @@ def _check_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterato
         why = "no abstain threshold reaches this accuracy on the validation split by its lower 95 % bound; lower it"
         yield Check("abstain_below_accuracy", "", None, None, chosen_for, False, why)
         return
-    answered, correct = Abstention.of(predictions).at(evidence.abstain_threshold or 0.0)
-    if not answered:
+    predicted, correct = Abstention.of(predictions).at(evidence.abstain_threshold or 0.0)
+    if not predicted:
         why = "no test image has so high a score, so the released model would always abstain; lower it"
         yield Check("abstain_threshold", "", None, None, evidence.abstain_threshold or 0.0, False, why)
     if settings.min_coverage is not None:
         yield check_min(
-            "min_coverage", "", answered, predictions.images, settings.min_coverage, on_value=settings.on_value
+            "min_coverage", "", predicted, predictions.images, settings.min_coverage, on_value=settings.on_value
         )
-    wanted = {
+    thresholds = {
         "min_answered_accuracy": settings.min_answered_accuracy,
         # What was chosen on the validation split must also hold on the test split.
         "abstain_below_accuracy": chosen_for,
     }
-    for name, threshold in wanted.items():
+    for name, threshold in thresholds.items():
         if threshold is not None:
-            yield check_min(name, "", correct, answered, threshold, on_value=settings.on_value)
+            yield check_min(name, "", correct, predicted, threshold, on_value=settings.on_value)
 
 
 def _check_slices(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
@@ -169,17 +169,17 @@ def _check_worsening(changes: Changes, evidence: Evidence, settings: EvaluateSet
 
 def _explain_no_comparison(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
     thresholds = {name: getattr(settings, name) for name in CHANGE_THRESHOLDS}
-    asked = {name: threshold for name, threshold in thresholds.items() if threshold is not None}
+    required = {name: threshold for name, threshold in thresholds.items() if threshold is not None}
     why_not = evidence.broken or NO_RELEASE
     if evidence.baseline:
         version = f"release {evidence.baseline.version}"
         why_not = f"no test image allows a comparison with {version}: it was trained on them or lacks their classes"
-    if evidence.broken or (evidence.baseline and asked):
+    if evidence.broken or (evidence.baseline and required):
         if not settings.accept_over_broken_baseline:
             why = f"{why_not}; repair or withdraw it, or set evaluate.accept_over_broken_baseline=true"
             yield Check("accept_over_broken_baseline", "", None, None, 0.0, False, why)
     elif not settings.accept_without_release:
         why = f"{NO_RELEASE}; release one first, or set evaluate.accept_without_release=true"
         yield Check("accept_without_release", "", None, None, 0.0, False, why)
-    for name, threshold in asked.items():
+    for name, threshold in required.items():
         yield not_applicable(name, -threshold if name == "max_accuracy_drop" else threshold, why_not)

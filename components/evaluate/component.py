@@ -44,9 +44,9 @@ def evaluate(
         page = storage.read_bytes(storage.join(evaluation.path, REPORT_FILE))
         record.write_report(record_uri, run, page)
         record.write(record_uri, run, record.VERDICT, {**verdict.to_json(), "evaluation": evaluation.uri})
-        # The same for the pages of the place that it runs in.
+        # The same results for the web pages of the target.
         metrics = storage.read_json(storage.join(evaluation.path, METRICS_FILE))
-        artifacts.log_figures(figures, metrics)
+        artifacts.log_metrics(figures, metrics)
         artifacts.log_classification(classification, metrics, Path(evaluation.path) / PREDICTIONS_FILE)
         storage.write_bytes(report.path, page)
         storage.write_bytes(summary.path, artifacts.summary(verdict.to_json(), metrics).encode())

@@ -63,10 +63,10 @@ class EvaluatedImages:
     """The images of the test split that the candidate was not trained on.
 
     Attributes:
-        entries: What is known of each image, in record order, [n].
+        entries: Their index entries, in record order, [n].
         labels: The classes of each image, [n, classes].
         slices: Parts of them.
-        kept: Which records of the split they are, [all records].
+        kept: True for the records of the split that they are, [all records].
     """
 
     entries: Sequence[Entry]

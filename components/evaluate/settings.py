@@ -90,7 +90,7 @@ class EvaluateSettings(StepSettings):
 
     @field_validator("min_recall", "min_precision", "min_slice_accuracy", mode="before")
     @classmethod
-    def _are_shares(cls, limits: Any, info: ValidationInfo) -> Any:
+    def _check_shares(cls, limits: Any, info: ValidationInfo) -> Any:
         by_name = limits if isinstance(limits, dict) else {"": 1 if limits is None else limits}
         try:
             shares = {str(name): float(limit) for name, limit in by_name.items()}
@@ -103,7 +103,7 @@ class EvaluateSettings(StepSettings):
 
     @field_validator("slice_pairs", mode="before")
     @classmethod
-    def _are_pairs(cls, pairs: Any) -> Any:
+    def _check_pairs(cls, pairs: Any) -> Any:
         given = pairs if isinstance(pairs, list) else [pairs]
         kinds = [[str(kind) for kind in pair] if isinstance(pair, list | tuple) else [] for pair in given]
         if not all(len(pair) == len(set(pair)) == 2 for pair in kinds):
@@ -112,13 +112,13 @@ class EvaluateSettings(StepSettings):
 
     @field_validator("accept_anyway", mode="before")
     @classmethod
-    def _is_of_a_person(cls, given: Any) -> Any:
+    def _check_acceptance(cls, given: Any) -> Any:
         if not isinstance(given, dict | AcceptAnyway):
             raise ValueError('give a name and a reason: {"by": "Ada", "reason": "the labels are wrong"}')
         return given
 
     @model_validator(mode="after")
-    def _make_sense(self) -> Self:
+    def _check_problems(self) -> Self:
         for problem in self._problems():
             raise ValueError(problem)
         return self

@@ -26,7 +26,7 @@ def find_slices(
     """Returns the slices of a test split: kind -> name, as in "brightness=dark" -> the images in it, [n].
 
     Args:
-        entries: What is known of each image, in record order.
+        entries: The index entries of the images, in record order.
         labels: Class name -> its images, [n].
         pairs: Kinds to cross, as in ("brightness", "format").
 

@@ -16,7 +16,7 @@ _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
-def _several(value: Any) -> Any:
+def _as_tuple(value: Any) -> Any:
     """Allows a single value without brackets."""
     return (value,) if isinstance(value, str) else value
 
@@ -26,7 +26,7 @@ class NotifySettings(StepSettings):
 
     section = "notify"
 
-    outcomes: Annotated[tuple[Outcome, ...], BeforeValidator(_several)] = Field(
+    outcomes: Annotated[tuple[Outcome, ...], BeforeValidator(_as_tuple)] = Field(
         ("accepted", "refused", "failed"),
         description="outcomes to notify people of: accepted, refused, failed, nothing_new, skipped",
     )
@@ -37,7 +37,7 @@ class NotifySettings(StepSettings):
         "text",
         description='what is posted: text for {"text": ...} only, as Slack and others expect; full for more fields',
     )
-    email_to: Annotated[tuple[str, ...], BeforeValidator(_several)] = Field(
+    email_to: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
         (), description="e-mail addresses of the recipients"
     )
     email_from: str | None = Field(None, description="e-mail address of the sender")

@@ -70,14 +70,14 @@ def _attempt(url: Url, body: dict[str, Any], timeout_s: float, where: str) -> No
     auth = unquote(url.auth) if url.auth else None
     headers = make_headers(basic_auth=auth, user_agent=f"petalflow/{__version__}")
     try:
-        answer = _pool(url).request(
+        response = _pool(url).request(
             "POST", url.url, json=body, headers=headers, timeout=timeout_s, retries=False, preload_content=False
         )
-        body_start = answer.read1(100) if answer.status >= 300 else b""  # one read, since a body may trickle in
-        answer.close()
+        body_start = response.read1(100) if response.status >= 300 else b""  # one read, since a body may trickle in
+        response.close()
     except HTTPError as error:
         raise _to_error(error, where, timeout_s) from None
-    _check(answer, body_start, where)
+    _check(response, body_start, where)
 
 
 def _pool(url: Url) -> urllib3.PoolManager:
@@ -89,8 +89,8 @@ def _pool(url: Url) -> urllib3.PoolManager:
     return urllib3.ProxyManager(proxy, proxy_headers=make_headers(proxy_basic_auth=unquote(auth)) if auth else None)
 
 
-def _check(answer: urllib3.BaseHTTPResponse, body_start: bytes, where: str) -> None:
-    status = answer.status
+def _check(response: urllib3.BaseHTTPResponse, body_start: bytes, where: str) -> None:
+    status = response.status
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
@@ -100,7 +100,7 @@ def _check(answer: urllib3.BaseHTTPResponse, body_start: bytes, where: str) -> N
         raise Undelivered(f"{where} answered {status}{reason}")
     after_s = 0.0
     with suppress(InvalidHeader):
-        after_s = urllib3.Retry().get_retry_after(answer) or 0.0
+        after_s = urllib3.Retry().get_retry_after(response) or 0.0
     raise Delayed(f"{where} answered {status}{reason}", after_s)
 
 

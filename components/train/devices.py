@@ -139,12 +139,12 @@ def _log(devices: Devices, settings: TrainSettings) -> None:
         devices.names,
         devices.precision,
         "compiled by XLA" if devices.compiled else "not compiled",
-        _times(devices.count, settings.batch_size),
-        _times(devices.count, settings.learning_rate),
+        _per_device(devices.count, settings.batch_size),
+        _per_device(devices.count, settings.learning_rate),
     )
 
 
-def _times(devices: int, each: float) -> str:
+def _per_device(devices: int, each: float) -> str:
     return f"{devices} × {each:g} = {devices * each:g}" if devices > 1 else f"{each:g}"
 
 

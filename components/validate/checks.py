@@ -80,7 +80,7 @@ def format_table(checks: Sequence[DataCheck]) -> list[str]:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("limit", "subject", "found", "allowed", "statistic", "p", ""):
         table.add_column(column, justify="right" if column in ("found", "allowed", "statistic", "p") else "left")
-    for check, others in _shown(checks):
+    for check, others in _shown_checks(checks):
         where = f"{check.where} (and {others} more)" if others else check.where
         test = ["" if value is None else f"{value:.3g}" for value in (check.statistic, check.p)]
         outcome = "ok" if check.passed else "FAILED"
@@ -92,7 +92,7 @@ def format_table(checks: Sequence[DataCheck]) -> list[str]:
     return [line.rstrip() for line in printed.get().split("\n") if line]
 
 
-def _shown(checks: Sequence[DataCheck]) -> Iterator[tuple[DataCheck, int]]:
+def _shown_checks(checks: Sequence[DataCheck]) -> Iterator[tuple[DataCheck, int]]:
     """Yields the checks to show, in order, and the number of further checks that each represents."""
     for _, group in groupby(checks, lambda check: (check.name, check.p is None)):
         of_name = list(group)

@@ -35,13 +35,13 @@ def prune(registry_uri: str, name: str, keep: int) -> list[int]:
     for folder in storage.list_folders(home):
         if re.fullmatch(re.escape(_BEING_REMOVED) + "[0-9]+", folder):
             storage.remove(storage.join(home, folder))
-    taken = numbers(registry_uri, name)
-    visible = (version for version in taken if storage.exists(storage.join(home, str(version), VISIBLE_BY)))
+    versions = numbers(registry_uri, name)
+    visible = (version for version in versions if storage.exists(storage.join(home, str(version), VISIBLE_BY)))
     newest = list(itertools.islice(visible, keep))
     if len(newest) < keep:
         return []
     back_to = open_release(storage.join(home, str(newest[0]))).lineage.get("rolled_back_from", newest[-1])
-    older = [version for version in reversed(taken) if version < min(newest[-1], back_to)]
+    older = [version for version in reversed(versions) if version < min(newest[-1], back_to)]
     # On an object store one may have lost files to an interrupted removal, which deletes the lineage last.
     removed = [version for version in older if storage.exists(storage.join(home, str(version), RELEASE_FILE))]
     for version in removed:

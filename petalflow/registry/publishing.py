@@ -41,8 +41,8 @@ def publish(
     check_name("the run id", lineage["run_id"])
     if not storage.exists(storage.join(folder, VISIBLE_BY)):
         raise PetalflowError(f"{folder} is not an export, since it has no {VISIBLE_BY}; export again")
-    begun = _version_of(registry_uri, name, lineage["run_id"])
-    before = _visible(registry_uri, name, begun)
+    begun = _find_version(registry_uri, name, lineage["run_id"])
+    before = _visible_release(registry_uri, name, begun)
     if before:
         return before
     try:
@@ -58,7 +58,7 @@ def publish(
 
 def released_by(registry_uri: str, name: str, run_id: str) -> Release | None:
     """Returns the release that a run published, or None."""
-    return _visible(registry_uri, name, _version_of(registry_uri, name, run_id))
+    return _visible_release(registry_uri, name, _find_version(registry_uri, name, run_id))
 
 
 def check_name(what: str, name: str) -> None:
@@ -92,7 +92,7 @@ def roll_back(registry_uri: str, name: str, version: int, run_id: str) -> Releas
     return publish(old.uri, {**old.lineage, **changes}, registry_uri, name)
 
 
-def _visible(registry_uri: str, name: str, version: int | None) -> Release | None:
+def _visible_release(registry_uri: str, name: str, version: int | None) -> Release | None:
     uri = storage.join(registry_uri, name, str(version))
     return open_release(uri) if version and storage.exists(storage.join(uri, VISIBLE_BY)) else None
 
@@ -139,15 +139,15 @@ def _next_version(registry_uri: str, name: str) -> int:
     return max(numbers(registry_uri, name), default=0) + 1
 
 
-def _version_of(registry_uri: str, name: str, run_id: str) -> int | None:
+def _find_version(registry_uri: str, name: str, run_id: str) -> int | None:
     """Returns the version that a run has published or has begun to upload; reads many at a time."""
     versions = numbers(registry_uri, name)
     with ThreadPoolExecutor(_THREADS) as pool:
-        run_ids = pool.map(lambda version: _run_of(storage.join(registry_uri, name, str(version))), versions)
+        run_ids = pool.map(lambda version: _read_run_id(storage.join(registry_uri, name, str(version))), versions)
         return next((version for version, made_by in zip(versions, run_ids, strict=True) if made_by == run_id), None)
 
 
-def _run_of(uri: str) -> str | None:
+def _read_run_id(uri: str) -> str | None:
     try:
         return str(storage.read_json(storage.join(uri, RELEASE_FILE))["run_id"])
     except (FileNotFoundError, ValueError, TypeError, KeyError):  # an error only for those who need the release itself

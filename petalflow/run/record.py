@@ -36,8 +36,8 @@ def begin(
     for part in () if has_released else (VERDICT, RELEASE, END):
         storage.remove(_address(record_uri, run_id, part))
     before = read(record_uri, run_id, BEGIN) or {"started_at": clock.stamp(), "attempts": 0}
-    asked = {"source": source, "trigger": trigger, "code_version": code_version}
-    write(record_uri, run_id, BEGIN, {**before, **asked, "attempts": before["attempts"] + 1})
+    facts = {"source": source, "trigger": trigger, "code_version": code_version}
+    write(record_uri, run_id, BEGIN, {**before, **facts, "attempts": before["attempts"] + 1})
 
 
 def note_lock_acquired(record_uri: str, run_id: str) -> None:

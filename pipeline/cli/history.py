@@ -59,7 +59,7 @@ def _table(records: Sequence[RunRecord]) -> Table:
     for record in records:
         why = Text("; ".join(record.why))
         what = (_outcome(record), _accuracy(record), _result(record))
-        table.add_row(_began(record), *what, Text(record.trigger), why, _ran(record), Text(record.error, "red"))
+        table.add_row(_began(record), *what, Text(record.trigger), why, _steps_run(record), Text(record.error, "red"))
     return table
 
 
@@ -71,7 +71,7 @@ def _blocks(records: Sequence[RunRecord]) -> Table:
     for record in records:
         parts = (_outcome(record), _accuracy(record), _result(record), Text(record.trigger, "dim"))
         first = Text("  ").join(part for part in parts if part)
-        more = [Text("; ".join(record.why)), _ran(record), Text(record.error, "red")]
+        more = [Text("; ".join(record.why)), _steps_run(record), Text(record.error, "red")]
         table.add_row(_began(record), Text("\n").join([first, *filter(None, more)]))
     return table
 
@@ -97,7 +97,7 @@ def _result(record: RunRecord) -> Text:
     return Text(f"version {record.version}{by}" if record.version is not None else "")
 
 
-def _ran(record: RunRecord) -> Text:
+def _steps_run(record: RunRecord) -> Text:
     """Returns the steps that ran, and those whose result came from the cache, with a star."""
     shown = {step: state for step, state in record.steps.items() if state in _STEPS}
     marked = [Text(step + "*" * (state == CACHED), _STEPS[state]) for step, state in shown.items()]

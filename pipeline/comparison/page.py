@@ -35,27 +35,27 @@ def write_page(address: str, comparison: Comparison, dataset: Dataset | None = N
         "comparison.html.j2",
         comparison=comparison,
         both=both,
-        figures=list(_figures(*both)),
+        figures=list(_metrics(*both)),
         settings=comparison.settings,
-        confusions=[_shaded(one) for one in both],
+        confusions=[_confusion_cells(one) for one in both],
         counts={kind: len(of) for kind, of in changes.items()},
-        changes={kind: [_shown(change) for change in of] for kind, of in shown.items()},
+        changes={kind: [_describe(change) for change in of] for kind, of in shown.items()},
         pictures=_pictures([dataset] if dataset else _datasets(both), wanted),
         version=__version__,
     )
     storage.write_bytes(address, html.encode())
 
 
-def _figures(
+def _metrics(
     first: Evaluated, second: Evaluated
 ) -> Iterator[tuple[str, Mapping[str, Any] | None, Mapping[str, Any] | None]]:
-    """Yields each figure's name, and what it is of A and of B; None where one does not have it."""
+    """Yields the name of each metric, and its values of A and of B; None where one does not have it."""
     for kind in ("proportions", "figures"):
         of_first, of_second = first.metrics[kind], second.metrics[kind]
         yield from ((name, of_first.get(name), of_second.get(name)) for name in {**of_first, **of_second})
 
 
-def _shaded(one: Evaluated) -> list[list[tuple[int, float]]] | None:
+def _confusion_cells(one: Evaluated) -> list[list[tuple[int, float]]] | None:
     """Returns the count of each cell and its share of the row, 0..1; None for several labels per image."""
     if one.metrics["confusion"] is None:
         return None
@@ -65,7 +65,7 @@ def _shaded(one: Evaluated) -> list[list[tuple[int, float]]] | None:
     return [list(zip(*row, strict=True)) for row in rows]
 
 
-def _shown(change: Change) -> dict[str, Any]:
+def _describe(change: Change) -> dict[str, Any]:
     return {
         "sha256": change.sha256,
         "filename": change.second.filename,

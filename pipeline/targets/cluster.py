@@ -64,18 +64,18 @@ def follow(
     Raises:
         Unreachable: If the service stays unreachable; the run may continue.
     """
-    # Not tenacity: patience counts from the last answer, and every answer updates the display.
-    answered = time.monotonic()
+    # Not tenacity: patience counts from the last response, and every response updates the display.
+    last_response = time.monotonic()
     with display:
         while True:
             try:
                 now = status()
             except Unreachable as error:
-                if time.monotonic() - answered > patience_s:
+                if time.monotonic() - last_response > patience_s:
                     raise
                 display.note(f"{error}; retrying")
             else:
-                answered = time.monotonic()
+                last_response = time.monotonic()
                 _update(run, display, now)
                 if now.ended:
                     return now
@@ -99,7 +99,7 @@ class ClusterSchedules(ABC, Generic[Entry]):
 
     A cluster identifies its schedules by ids of its own and lets several have the same title. So two commands that
     create a schedule at the same moment both succeed, and the later one reports the duplicate. Every operation on a
-    name applies to all its entries. If an answer is lost, the same command can be run again: it first looks up
+    name applies to all its entries. If a response is lost, the same command can be run again: it first looks up
     what exists.
 
     `Entry` is the type of a schedule in the cluster's API.
@@ -119,7 +119,7 @@ class ClusterSchedules(ABC, Generic[Entry]):
             added = [other for other in self._named(name) if self._id(other) not in before]
             if not added:
                 raise
-            created = added[0]  # only the answer was lost
+            created = added[0]  # only the response was lost
         for entry_id in before:
             self._delete(entry_id)
         if any(self._id(other) != self._id(created) for other in self._named(name)):

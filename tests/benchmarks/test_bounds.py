@@ -10,20 +10,20 @@ EVEN = (1, 1, 1, 1, 1)
 
 
 def test_classes_have_the_requested_shares() -> None:
-    candidate, _ = bounds.drawn(20_000, (0.6, 0.3, 0.1), seed=0)
+    candidate, _ = bounds.draw_predictions(20_000, (0.6, 0.3, 0.1), seed=0)
     assert candidate.labels.mean(axis=0) == pytest.approx([0.6, 0.3, 0.1], abs=0.05)
 
 
 def test_the_candidate_is_truly_worse_than_the_release() -> None:
-    truth = bounds.figures_of(*bounds.drawn(20_000, EVEN, seed=0))
+    truth = bounds.metrics_and_changes(*bounds.draw_predictions(20_000, EVEN, seed=0))
     assert 0.7 < truth["macro_f1"] < 0.95
     assert truth["macro_f1 against the release"] > 0.02
     assert truth["log_loss against the release"] > 0.02
 
 
 def test_plain_bootstrap_and_bound_agree_with_many_images() -> None:
-    candidate, _ = bounds.drawn(3000, EVEN, seed=1)
-    plain, careful = bounds.percentiles(candidate), bounds.compute_bounds(candidate, ["macro_f1"])
+    candidate, _ = bounds.draw_predictions(3000, EVEN, seed=1)
+    plain, careful = bounds.bootstrap_bounds(candidate), bounds.compute_bounds(candidate, ["macro_f1"])
     assert plain["macro_f1"][0] == pytest.approx(careful["macro_f1"], abs=0.004)
 
 

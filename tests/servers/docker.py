@@ -23,7 +23,7 @@ def running_docker() -> Iterator[None]:
     """Provides a Docker engine during the block; skips the tests where there cannot be one."""
     if not shutil.which("docker"):
         pytest.skip("needs Docker: no command `docker`")
-    if _answers():
+    if _engine_runs():
         yield
         return
     if os.getuid() != 0 or not shutil.which("dockerd"):
@@ -31,7 +31,7 @@ def running_docker() -> Iterator[None]:
     with tempfile.TemporaryFile("w+") as log, subprocess.Popen(["dockerd"], stdout=log, stderr=log) as engine:
         try:
             deadline = time.monotonic() + _START_S
-            while not _answers():
+            while not _engine_runs():
                 ended = engine.poll() is not None
                 if ended or time.monotonic() > deadline:
                     log.seek(0)
@@ -52,7 +52,7 @@ def build_container_images() -> None:
     _run("make", "container-images", f"DOCKER_BUILD={_BUILD_OPTIONS}")
 
 
-def _answers() -> bool:
+def _engine_runs() -> bool:
     return _docker("version", "--format", "{{.Server.Version}}")
 
 

@@ -76,7 +76,7 @@ class RecurringRuns:
 
     def _create(self, body: bytes, **_: Any) -> Any:
         if not isinstance(json.loads(body).get("max_concurrency", ""), str):
-            raise Refused(400, "max_concurrency is no string, as JSON has 64 bits")
+            raise Refused(400, "max_concurrency is not a string, as JSON has 64 bits")
         recurring = model_of(body, api.V2beta1RecurringRun)
         self.check(recurring)
         schedule = recurring.trigger.cron_schedule if recurring.trigger else None

@@ -27,7 +27,7 @@ def _parameters(spec: Spec, values: Mapping[str, str]) -> Iterator[str]:
         if name not in values and "defaultValue" not in definition and not definition.get("isOptional"):
             yield f"The pipeline parameter {name} is required"
         if name in values and definition["parameterType"] == "STRING" and not isinstance(values[name], str):
-            yield f"The pipeline parameter {name} is no string"
+            yield f"The pipeline parameter {name} is not a string"
 
 
 def _executors(spec: Spec) -> Iterator[str]:

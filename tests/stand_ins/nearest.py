@@ -1,4 +1,4 @@
-"""What the stand-ins for steps do: a classifier that answers with the class of the nearest training image."""
+"""What the stand-ins for steps do: a classifier that predicts the class of the nearest training image."""
 
 import io
 import shutil
@@ -39,14 +39,14 @@ def judge(
     """Checks the accuracy on the test images, and how much worse it is than the release's; writes the evaluation."""
     dataset = open_dataset(dataset_root)
     pixels, labels = _images(dataset, "test")
-    correct = _answers(Path(model_folder) / MODEL_FILE, pixels) == labels
+    correct = _nearest_classes(Path(model_folder) / MODEL_FILE, pixels) == labels
     total = int(correct.sum()), len(correct)
     checks = [] if settings.min_accuracy is None else [check_min("min_accuracy", "", *total, settings.min_accuracy)]
     drop = settings.max_accuracy_drop
     if drop is not None and release is None:
         checks.append(not_applicable("max_accuracy_drop", -drop, "nothing is released yet"))
     elif drop is not None:
-        before = _answers(Path(release.uri) / MODEL_FILE, pixels) == labels
+        before = _nearest_classes(Path(release.uri) / MODEL_FILE, pixels) == labels
         better, worse = int((correct & ~before).sum()), int((before & ~correct).sum())
         checks.append(check_paired("max_accuracy_drop", better, worse, len(correct), -drop))
     accuracy = {"value": total[0] / total[1], "low": 0.0, "high": 1.0, "trials": total[1]}
@@ -94,7 +94,7 @@ def _images(dataset: Dataset, split: str) -> tuple[NDArray[np.float32], NDArray[
     return pixels, np.array([record.labels[0] for record in records])
 
 
-def _answers(model_file: Path, pixels: NDArray[np.float32]) -> NDArray[np.int64]:
+def _nearest_classes(model_file: Path, pixels: NDArray[np.float32]) -> NDArray[np.int64]:
     """Returns the class of the training image nearest to each image, [n]."""
     model = np.load(model_file)
     squared = (model["pixels"] ** 2).sum(axis=1) - 2 * pixels @ model["pixels"].T

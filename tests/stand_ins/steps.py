@@ -50,7 +50,7 @@ def evaluate(
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
 ) -> str:
-    """Judges accuracy, and the drop of it from the live release."""
+    """Judges the accuracy, and by how much it is below that of the live release."""
     from petalflow.run.execution import running
 
     run = run_id or job_id

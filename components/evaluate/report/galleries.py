@@ -56,10 +56,10 @@ def rankings(predictions: Predictions) -> list[dict[str, Indices]]:
         predictions: The predictions for the test images.
     """
     if predictions.task is Task.MULTI_LABEL:
-        return [_of_label(predictions, at) for at in range(predictions.labels.shape[1])]
+        return [_label_rankings(predictions, at) for at in range(predictions.labels.shape[1])]
     suspects, confidence = label_errors(predictions.label_indices, predictions.scores), predictions.confidence
     return [
-        _ranked(labelled, predicted, score, confidence, suspects[labelled[suspects]])
+        _rankings(labelled, predicted, score, confidence, suspects[labelled[suspects]])
         for labelled, predicted, score in zip(
             predictions.labels.T, predictions.predicted.T, predictions.scores.T, strict=True
         )
@@ -131,13 +131,13 @@ def label_errors(labels: NDArray[np.int64], scores: NDArray[np.float32]) -> NDAr
     return np.asarray(found[np.argsort(-margin, kind="stable")], np.int64)
 
 
-def _of_label(predictions: Predictions, at: int) -> dict[str, Indices]:
+def _label_rankings(predictions: Predictions, at: int) -> dict[str, Indices]:
     labelled, predicted, score = predictions.labels[:, at], predictions.predicted[:, at], predictions.scores[:, at]
     suspects = label_errors(labelled.astype(np.int64), np.stack([1 - score, score], axis=1))
-    return _ranked(labelled, predicted, score, np.where(predicted, score, 1 - score), suspects)
+    return _rankings(labelled, predicted, score, np.where(predicted, score, 1 - score), suspects)
 
 
-def _ranked(
+def _rankings(
     labelled: NDArray[np.bool_],
     predicted: NDArray[np.bool_],
     score: NDArray[np.float32],

@@ -84,13 +84,15 @@ def _pictures(
     of_mistakes, of_examples = inputs[: len(explained)], inputs[len(explained) :]
     titles = ["correct" if found.evidence.predictions.predicted[image, worst] else "missed" for image in examples]
     return pictures, {
-        "looks": _drawn("Grad-CAM", looks, found.model, explained, of_mistakes, pictures, found.evidence.predictions),
-        "activations": _drawn("the first layers", activations, found.model, of_examples, titles),
+        "looks": _draw_if_possible(
+            "Grad-CAM", looks, found.model, explained, of_mistakes, pictures, found.evidence.predictions
+        ),
+        "activations": _draw_if_possible("the first layers", activations, found.model, of_examples, titles),
         "examples_of": found.dataset.classes[worst],
     }
 
 
-def _drawn(what: str, draw: Callable[..., Any], *arguments: Any) -> Any:
+def _draw_if_possible(what: str, draw: Callable[..., Any], *arguments: Any) -> Any:
     """Returns what `draw` returns, or None if it fails: a verdict must not be lost because of a picture."""
     try:
         return draw(*arguments)
@@ -135,8 +137,8 @@ def _origin(found: Evaluation, model_folder: str | Path, settings: EvaluateSetti
         "curves": embedded(curves.read_bytes(), "image/png") if curves.exists() else None,
         "sizes": {split: found.dataset.size(split) for split in found.dataset.counts},
         "statistics": found.dataset.statistics,
-        "train_settings": _shown(found.model.info["settings"]),
-        "evaluate_settings": _shown(settings.model_dump(mode="json")),
+        "train_settings": _full_names(found.model.info["settings"]),
+        "evaluate_settings": _full_names(settings.model_dump(mode="json")),
     }
 
 
@@ -164,7 +166,7 @@ def _named(chosen: np.ndarray, classes: Sequence[str]) -> str:
     return ", ".join(classes[at] for at in np.flatnonzero(chosen).tolist()) or "no label"
 
 
-def _shown(settings: Mapping[str, Any]) -> dict[str, str]:
+def _full_names(settings: Mapping[str, Any]) -> dict[str, str]:
     """Returns settings by their full names, as written on the command line."""
     return {
         name: "–" if value is None else value if isinstance(value, str) else json.dumps(value)

@@ -98,8 +98,8 @@ def class_rows(found: Evaluation) -> list[dict[str, Any]]:
             "name": name,
             "images": candidate.recalls[name].trials,
             "predicted": candidate.precisions[name].trials,
-            "candidate": _of_class(candidate, name),
-            "baseline": _of_class(baseline, name) if baseline else dict.fromkeys(_OF_CLASSES),
+            "candidate": _class_metrics(candidate, name),
+            "baseline": _class_metrics(baseline, name) if baseline else dict.fromkeys(_OF_CLASSES),
         }
         for name in found.dataset.classes
     ]
@@ -182,7 +182,7 @@ def _row(
     }
 
 
-def _of_class(metrics: Metrics, name: str) -> dict[str, Any]:
+def _class_metrics(metrics: Metrics, name: str) -> dict[str, Any]:
     return {
         "recall": shown(metrics.recalls[name]),
         "precision": shown(metrics.precisions[name]),

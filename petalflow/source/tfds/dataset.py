@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _THREADS = 8
 _NO_LABEL = -1  # as written by TFDS
-# A feature with fewer images per value than this identifies single images, and is no slice.
+# A feature with fewer images per value than this identifies single images, and is not a slice.
 _MIN_IMAGES_PER_VALUE = 10
 
 

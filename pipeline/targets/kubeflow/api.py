@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from kfp_server_api import V2beta1RecurringRun as RecurringRun
     from kfp_server_api import V2beta1Run as Run
 
-# Seconds to connect and to answer; urllib3 tries four times unless that could do something twice.
+# Time limits in seconds for connecting and responding; urllib3 tries four times unless that could do something twice.
 _ASK_S, _DO_S = (4, 5), (4, 60)
 _IN_CLUSTER = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 429, 500
@@ -75,19 +75,19 @@ class Api:
 
     def health(self) -> Any:
         """Returns the server's health and version."""
-        with self._answering():
+        with self._translate_errors():
             return self.client.healthzs.healthz_service_get_healthz(_request_timeout=_ASK_S)
 
     def check_permission(self) -> None:
         """Makes a request that needs permission to list runs."""
-        with self._answering():
+        with self._translate_errors():
             self.client.runs.run_service_list_runs(page_size=1, _request_timeout=_ASK_S, **self._in_namespace())
 
     def experiment(self, name: str) -> str:
         """Returns the id of an experiment, creating it if necessary."""
         from kfp_server_api import V2beta1Experiment
 
-        with self._answering():
+        with self._translate_errors():
             experiments = self.client.experiments
             listed = experiments.experiment_service_list_experiments(
                 filter=_named(name), _request_timeout=_ASK_S, **self._in_namespace()
@@ -101,7 +101,7 @@ class Api:
     def version(self, file: Path) -> tuple[str, str]:
         """Returns the ids of our pipeline and of this file's version, uploading it if necessary."""
         name = f"{NAME}-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
-        with self._answering():
+        with self._translate_errors():
             pipeline = self._pipeline()
             listed = self.client.pipelines.pipeline_service_list_pipeline_versions(
                 pipeline_id=pipeline, filter=_named(name), _request_timeout=_ASK_S
@@ -115,7 +115,7 @@ class Api:
 
     def find_run(self, experiment: str, name: str) -> "Run | None":
         """Returns the run of a name, or None."""
-        with self._answering():
+        with self._translate_errors():
             listed = self.client.runs.run_service_list_runs(
                 experiment_id=experiment, filter=_named(name), _request_timeout=_ASK_S
             )
@@ -139,12 +139,12 @@ class Api:
             runtime_config=V2beta1RuntimeConfig(parameters=dict(parameters)),
             service_account=service_account,
         )
-        with self._answering():
+        with self._translate_errors():
             return self.client.runs.run_service_create_run(run=wanted, _request_timeout=_DO_S)
 
     def run(self, run_id: str) -> "Run":
         """Returns the current state of a run."""
-        with self._answering():
+        with self._translate_errors():
             return self.client.runs.run_service_get_run(run_id=run_id, _request_timeout=_ASK_S)
 
     def recurring_runs(self) -> "list[RecurringRun]":
@@ -152,7 +152,7 @@ class Api:
         found: list[RecurringRun] = []
         token = ""
         while True:
-            with self._answering():
+            with self._translate_errors():
                 page = self.client.recurring_runs.recurring_run_service_list_recurring_runs(
                     page_token=token, page_size=_PAGE, _request_timeout=_ASK_S, **self._in_namespace()
                 )
@@ -163,21 +163,21 @@ class Api:
 
     def create_recurring_run(self, wanted: "RecurringRun") -> "RecurringRun":
         """Creates a recurring run and returns it."""
-        with self._answering():
+        with self._translate_errors():
             return self.client.recurring_runs.recurring_run_service_create_recurring_run(
                 recurring_run=wanted, _request_timeout=_DO_S
             )
 
     def disable_recurring_run(self, recurring_run_id: str) -> None:
         """Disables a recurring run, or leaves it disabled."""
-        with self._answering():
+        with self._translate_errors():
             self.client.recurring_runs.recurring_run_service_disable_recurring_run(
                 recurring_run_id=recurring_run_id, _request_timeout=_DO_S
             )
 
     def delete_recurring_run(self, recurring_run_id: str) -> None:
         """Deletes a recurring run; the runs that it started remain."""
-        with self._answering():
+        with self._translate_errors():
             self.client.recurring_runs.recurring_run_service_delete_recurring_run(
                 recurring_run_id=recurring_run_id, _request_timeout=_DO_S
             )
@@ -224,7 +224,7 @@ class Api:
         from kfp_server_api import ApiException
 
         try:
-            answer = self._calls.call_api(
+            response = self._calls.call_api(
                 path,
                 "GET",
                 query_params=list(query.items()),
@@ -232,10 +232,10 @@ class Api:
                 _preload_content=False,
                 _request_timeout=_ASK_S,
             )
-            text: str = answer.data.decode(errors="replace")
+            text: str = response.data.decode(errors="replace")
         except (ApiException, urllib3.exceptions.HTTPError):
             return None
-        return text if answer.headers.get("Content-Type", "").startswith("text/plain") else None
+        return text if response.headers.get("Content-Type", "").startswith("text/plain") else None
 
     @property
     def _calls(self) -> Any:
@@ -250,14 +250,14 @@ class Api:
         return {"namespace": self.namespace} if self.namespace else {}
 
     @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         import urllib3
         from kfp_server_api import ApiException
 
         try:
             yield
         except ApiException as error:
-            raise self._explained(error.status, f"{error.status} {error.reason}", _message(error.body)) from None
+            raise self._to_error(error.status, f"{error.status} {error.reason}", _message(error.body)) from None
         except urllib3.exceptions.HTTPError as error:
             if isinstance(getattr(error, "reason", None), urllib3.exceptions.SSLError):
                 raise UsageError(
@@ -271,24 +271,24 @@ class Api:
                 "check kubeflow.host and kubeflow.token_file"
             )
 
-    def _explained(self, status: int, line: str, message: str) -> PetalflowError:
-        answer = f"{line}: {message}" if message else line
+    def _to_error(self, status: int, line: str, message: str) -> PetalflowError:
+        reply = f"{line}: {message}" if message else line
         if status == _UNAUTHENTICATED:
             return UsageError(
-                f"{self.host} does not accept our credentials ({answer}); write a valid token to a file, "
+                f"{self.host} does not accept our credentials ({reply}); write a valid token to a file, "
                 "and --set kubeflow.token_file=FILE"
             )
         if status == _FORBIDDEN:
             where = f"namespace {self.namespace}" if self.namespace else "the namespace of the runs"
-            return UsageError(f"{self.host} does not permit this ({answer}); ask for the role kubeflow-edit in {where}")
+            return UsageError(f"{self.host} does not permit this ({reply}); ask for the role kubeflow-edit in {where}")
         if status == _NOT_FOUND:
             return UsageError(
-                f"{self.host} did not find this ({answer}); check kubeflow.host, "
+                f"{self.host} did not find this ({reply}); check kubeflow.host, "
                 "or choose another --out if the run was deleted there"
             )
         if status == _TOO_MANY or status >= _SERVER_ERROR:
-            return Unreachable(f"{self.host} cannot answer now ({answer})")
-        return PetalflowError(f"{self.host} rejected the request ({answer})")
+            return Unreachable(f"{self.host} cannot answer now ({reply})")
+        return PetalflowError(f"{self.host} rejected the request ({reply})")
 
 
 def _host(settings: KubeflowSettings) -> str:

@@ -40,7 +40,7 @@ def six_fields(cron: Cron, cluster_zone: str) -> tuple[str, bool]:
         UsageError: If no such fields exist.
     """
     distances = _distances_minutes(cron.timezone, cluster_zone)
-    lines = {cron.expression if distance == 0 else _moved(cron, distance) for distance in distances}
+    lines = {cron.expression if distance == 0 else _shift(cron, distance) for distance in distances}
     whole = {line for line in lines if line}
     if len(whole) < len(lines):
         raise UsageError(
@@ -48,7 +48,7 @@ def six_fields(cron: Cron, cluster_zone: str) -> tuple[str, bool]:
             f"the zone of Kubeflow Pipelines; give the times in {cluster_zone}, or change the cluster's zone "
             f"(cronScheduleTimezone in its pipeline-install-config) and set kubeflow.cron_timezone={cron.timezone}"
         )
-    return f"0 {_all_of(whole)}", len(whole) > 1
+    return f"0 {_union(whole)}", len(whole) > 1
 
 
 def _distances_minutes(zone: str, cluster_zone: str) -> set[int]:
@@ -58,7 +58,7 @@ def _distances_minutes(zone: str, cluster_zone: str) -> set[int]:
     return {(_offset(time.astimezone(there)) - _offset(time.astimezone(here))) // timedelta(minutes=1) for time in days}
 
 
-def _all_of(lines: Collection[str]) -> str:
+def _union(lines: Collection[str]) -> str:
     """Returns five fields that name every minute, hour and weekday of any of the lines."""
     if len(lines) == 1:
         return next(iter(lines))
@@ -74,7 +74,7 @@ def _offset(time: datetime) -> timedelta:
     return time.utcoffset() or timedelta()
 
 
-def _moved(cron: Cron, minutes: int) -> str | None:
+def _shift(cron: Cron, minutes: int) -> str | None:
     """Returns five fields that are due `minutes` later, or None if no such fields exist."""
     parsed = CronSim(cron.expression, clock.now())
     _, _, day, month, weekday = cron.expression.split()

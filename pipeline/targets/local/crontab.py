@@ -51,12 +51,12 @@ def add_line(table: str, line: str) -> str:
 
 def remove_lines(table: str, owner: Path) -> str:
     """Returns a crontab without an owner's lines."""
-    return "".join(line for line in table.splitlines(keepends=True) if not _is_of(line, owner))
+    return "".join(line for line in table.splitlines(keepends=True) if not _belongs_to(line, owner))
 
 
 def has_line(table: str, owner: Path) -> bool:
     """Returns True if a crontab contains a line of an owner."""
-    return any(_is_of(line, owner) for line in table.splitlines())
+    return any(_belongs_to(line, owner) for line in table.splitlines())
 
 
 def sets_variable(table: str, variable: str) -> bool:
@@ -104,7 +104,7 @@ def _mark(owner: Path) -> str:
     return _escaped(f" # petalflow: {owner}")
 
 
-def _is_of(line: str, owner: Path) -> bool:
+def _belongs_to(line: str, owner: Path) -> bool:
     return line.rstrip("\r\n").endswith(_mark(owner))
 
 
@@ -137,10 +137,10 @@ def _error_output(done: subprocess.CompletedProcess[bytes]) -> str:
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
     """Locks the crontab, so that two commands of a user do not overwrite each other's changes."""
-    # Not filelock, which would leave a file behind: flock also works on a folder.
+    # Not filelock, which would leave a file in the home folder: flock also locks a folder.
     home = os.open(Path.home(), os.O_RDONLY)
     try:
-        fcntl.flock(home, fcntl.LOCK_EX)  # not filelock, which would leave a file in the home folder
+        fcntl.flock(home, fcntl.LOCK_EX)
         yield
     finally:
         os.close(home)

@@ -74,9 +74,9 @@ class Api:
 
         return ScheduleServiceClient(credentials=self.credentials, client_options={"api_endpoint": self._host})
 
-    def answering(self, resource: str = "") -> AbstractContextManager[None]:
+    def translate_errors(self, resource: str = "") -> AbstractContextManager[None]:
         """Turns the service's errors in the block into our own."""
-        return google_cloud.answering(f"Vertex AI, {resource or self.parent}")
+        return google_cloud.translate_errors(f"Vertex AI, {resource or self.parent}")
 
     def job(self, file: Path, request: Request, name: str, arguments: Mapping[str, str]) -> "PipelineJob":
         """Returns the message of a job.
@@ -115,7 +115,7 @@ class Api:
         from google.api_core.exceptions import AlreadyExists
 
         try:
-            with self.answering():
+            with self.translate_errors():
                 self.jobs.create_pipeline_job(
                     parent=self.parent,
                     pipeline_job=job,

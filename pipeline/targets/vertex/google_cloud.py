@@ -56,11 +56,11 @@ def find_credentials() -> tuple["Credentials", str | None]:
 
 
 @contextlib.contextmanager
-def answering(asked: str) -> Iterator[None]:
+def translate_errors(resource: str) -> Iterator[None]:
     """Turns the errors of a Google service in the block into our own.
 
     Args:
-        asked: The service and resource: "Vertex AI, projects/p/locations/l".
+        resource: The service and resource: "Vertex AI, projects/p/locations/l".
 
     Raises:
         Unreachable: If the same request may succeed later.
@@ -73,9 +73,9 @@ def answering(asked: str) -> Iterator[None]:
     except exceptions.AlreadyExists:
         raise
     except exceptions.RetryError as error:
-        raise Unreachable(f"{asked}: no answer ({_one_line(error.cause)})") from None
+        raise Unreachable(f"{resource}: no answer ({_one_line(error.cause)})") from None
     except exceptions.GoogleAPICallError as error:
-        raise _explained(asked, error) from None
+        raise _to_error(resource, error) from None
 
 
 def last_lines(credentials: "Credentials", project: str, query: str, endpoint: str | None) -> list[str]:
@@ -100,9 +100,9 @@ def last_lines(credentials: "Credentials", project: str, query: str, endpoint: s
         "order_by": "timestamp desc",
         "page_size": _LOG_LINES,
     }
-    # Not tenacity: an empty answer after the last try is a result, not an error.
+    # Not tenacity: an empty response to the last try is a result, not an error.
     for left in reversed(range(_LOG_TRIES)):
-        with answering("Cloud Logging"):
+        with translate_errors("Cloud Logging"):
             pager = client.list_log_entries(request=request, timeout=_LOG_TIMEOUT_S)
             entries = list(next(iter(pager.pages)).entries)
         if entries or not left:
@@ -111,25 +111,25 @@ def last_lines(credentials: "Credentials", project: str, query: str, endpoint: s
     return [line for entry in reversed(entries) for line in _text(entry).splitlines()]
 
 
-def _explained(asked: str, error: Exception) -> PetalflowError:
+def _to_error(resource: str, error: Exception) -> PetalflowError:
     from google.api_core import exceptions
 
     message = _one_line(error)
     # gRPC reports credentials that cannot be renewed as an unreachable service.
     if isinstance(error, exceptions.Unauthenticated) or "metadata from plugin failed" in message:
-        return UsageError(f"{asked}: the credentials are not accepted ({message}); {LOG_IN}")
+        return UsageError(f"{resource}: the credentials are not accepted ({message}); {LOG_IN}")
     if isinstance(error, exceptions.PermissionDenied):
-        return UsageError(f"{asked}: permission denied ({message}); {_grant(message)}")
+        return UsageError(f"{resource}: permission denied ({message}); {_describe_remedy(message)}")
     if isinstance(error, exceptions.NotFound):
-        return UsageError(f"{asked}: not found ({message}); check vertex.project and vertex.location")
+        return UsageError(f"{resource}: not found ({message}); check vertex.project and vertex.location")
     if isinstance(error, exceptions.ResourceExhausted):
-        return UsageError(f"{asked}: quota exhausted ({message}); wait, or request more under IAM & Admin > Quotas")
+        return UsageError(f"{resource}: quota exhausted ({message}); wait, or request more under IAM & Admin > Quotas")
     if isinstance(error, (exceptions.ServerError, exceptions.Aborted, exceptions.Cancelled)):
-        return Unreachable(f"{asked}: no answer ({message})")
-    return UsageError(f"{asked}: the request was rejected ({message}); correct the settings that it names")
+        return Unreachable(f"{resource}: no answer ({message})")
+    return UsageError(f"{resource}: the request was rejected ({message}); correct the settings that it names")
 
 
-def _grant(message: str) -> str:
+def _describe_remedy(message: str) -> str:
     disabled = re.search(r"\b([a-z]+\.googleapis\.com)", message)
     if disabled and ("has not been used" in message or "disabled" in message):
         return f"run `gcloud services enable {disabled[1]}`"

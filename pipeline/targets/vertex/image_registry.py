@@ -53,20 +53,20 @@ def probe_image(image: str, credentials: "Credentials") -> str:
     if googles := is_google_registry(host):
         headers["Authorization"] = f"Bearer {credentials.token}"
     try:
-        answer = requests.head(f"https://{host}/v2/{name}/manifests/{tag}", headers=headers, timeout=_TIMEOUT_S)
+        response = requests.head(f"https://{host}/v2/{name}/manifests/{tag}", headers=headers, timeout=_TIMEOUT_S)
     except requests.RequestException as error:
         raise UsageError(
             f"{host} cannot be reached ({type(error).__name__}); correct vertex.container_repository"
         ) from None
-    if answer.ok:
+    if response.ok:
         return "found in its registry"
-    if answer.status_code == requests.codes.not_found:
+    if response.status_code == requests.codes.not_found:
         raise UsageError(
             f"container image {image} not found; docker push it, or correct vertex.container_repository and vertex.tag"
         )
-    if not googles and answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
+    if not googles and response.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
         return f"not checked: {host} requires its own credentials"
     raise UsageError(
-        f"{host} denies access to {image} (HTTP {answer.status_code}); grant roles/artifactregistry.reader on the "
+        f"{host} denies access to {image} (HTTP {response.status_code}); grant roles/artifactregistry.reader on the "
         "repository, or correct vertex.container_repository"
     )

@@ -47,14 +47,14 @@ class VertexSchedules(ClusterSchedules["Message"]):
         """Pauses the schedule if it is active."""
         for message in self._named(name):
             if not _is_paused(message):
-                with self._api.answering(message.name):
+                with self._api.translate_errors(message.name):
                     self._api.schedules.pause_schedule(name=message.name, timeout=REQUEST_S)
 
     def resume(self, name: str) -> None:
         """Resumes the schedule if it is paused."""
         for message in self._named(name):
             if _is_paused(message):
-                with self._api.answering(message.name):
+                with self._api.translate_errors(message.name):
                     # No catch-up: the next run sees the photos that the missed ones would have seen.
                     request = {"name": message.name, "catch_up": False}
                     self._api.schedules.resume_schedule(request=request, timeout=REQUEST_S)
@@ -66,7 +66,7 @@ class VertexSchedules(ClusterSchedules["Message"]):
     def _entries(self) -> "Sequence[Message]":
         """Returns our schedules, recognized by their title and the name in their parameters."""
         request = {"parent": self._api.parent, "filter": f'display_name:"{schedule_title("*")}"'}
-        with self._api.answering():
+        with self._api.translate_errors():
             found = self._api.schedules.list_schedules(request=request, retry=retry_unavailable(), timeout=REQUEST_S)
             return [message for message in found if message.display_name == schedule_title(_parameter(message, "name"))]
 
@@ -88,7 +88,7 @@ class VertexSchedules(ClusterSchedules["Message"]):
         )
 
     def _create(self, entry: "Message") -> "Message":
-        with self._api.answering():
+        with self._api.translate_errors():
             created: Message = self._api.schedules.create_schedule(
                 parent=self._api.parent, schedule=entry, timeout=REQUEST_S
             )
@@ -96,7 +96,7 @@ class VertexSchedules(ClusterSchedules["Message"]):
 
     def _delete(self, entry_id: str) -> None:
         """Deletes a schedule and waits until it is gone."""
-        with self._api.answering(entry_id):
+        with self._api.translate_errors(entry_id):
             operation = self._api.schedules.delete_schedule(name=entry_id, timeout=REQUEST_S)
             try:
                 operation.result(timeout=REQUEST_S)  # type: ignore[no-untyped-call]

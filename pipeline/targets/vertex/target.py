@@ -112,7 +112,7 @@ class Vertex:
         request = {"parent": self._api.parent, "page_size": 1}
         host = self._api.jobs.api_endpoint
         try:
-            with self._api.answering():
+            with self._api.translate_errors():
                 self._api.jobs.list_pipeline_jobs(request=request, timeout=_PROBE_S)
         except cluster.Unreachable as error:
             raise UsageError(f"{error}; check the network, vertex.location and vertex.endpoint ({host})") from None
@@ -122,7 +122,7 @@ class Vertex:
         return probe_image(name, self._api.credentials)
 
     def _get(self, name: str) -> "PipelineJob":
-        with self._api.answering(name):
+        with self._api.translate_errors(name):
             job: PipelineJob = self._api.jobs.get_pipeline_job(name=name, timeout=REQUEST_S)
             return job
 

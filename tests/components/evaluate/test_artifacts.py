@@ -25,7 +25,7 @@ def metrics_of(folder) -> dict:
 def test_finite_metrics_are_logged(which: str, request) -> None:
     folder = request.getfixturevalue(which)
     logged, metrics = dsl.Metrics(), metrics_of(folder)
-    artifacts.log_figures(logged, metrics)
+    artifacts.log_metrics(logged, metrics)
     assert logged.metadata["accuracy"] == metrics["candidate"]["proportions"]["accuracy"]["value"]
     assert logged.metadata["log_loss_high"] == metrics["candidate"]["figures"]["log_loss"]["high"]
     assert all(math.isfinite(value) for value in logged.metadata.values())
@@ -35,7 +35,7 @@ def test_undefined_metrics_are_left_out(tiny_evaluation) -> None:
     metrics = metrics_of(tiny_evaluation)
     metrics["candidate"]["figures"]["roc_auc"] = {"value": None, "low": None, "high": float("nan")}
     logged = dsl.Metrics()
-    artifacts.log_figures(logged, metrics)
+    artifacts.log_metrics(logged, metrics)
     assert not [name for name in logged.metadata if name.startswith("roc_auc")]
 
 
@@ -61,9 +61,9 @@ def test_several_labels_have_a_curve_but_no_matrix(several) -> None:
 
 def test_the_summary_has_at_most_ten_lines(tiny_evaluation) -> None:
     verdict, metrics = read_json(str(tiny_evaluation / "verdict.json")), metrics_of(tiny_evaluation)
-    said = artifacts.summary(verdict, metrics)
-    assert said.startswith("# Accepted\n- accuracy **")
-    assert said.endswith("- passed: 1 of 1 checks that apply\n")
+    text = artifacts.summary(verdict, metrics)
+    assert text.startswith("# Accepted\n- accuracy **")
+    assert text.endswith("- passed: 1 of 1 checks that apply\n")
     failed = {"name": "min_recall", "slice": "<script>", "passed": False, "why": "bound *0.5*\nis low"}
     many = {**verdict, "accepted": False, "checks": [failed] * 12, "accepted_anyway": {"by": "Ada", "reason": "so"}}
     lines = artifacts.summary(many, {**metrics, "baseline": metrics["candidate"]}).splitlines()
