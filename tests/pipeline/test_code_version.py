@@ -27,6 +27,6 @@ def test_the_code_version_changes_only_with_the_steps_code(tmp_path) -> None:
 
 def test_the_hash_of_the_sources_needs_no_library() -> None:
     command = [sys.executable, "-S", "-m", "pipeline.code_version"]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert said == source_hash() + "\n"
-    assert said.strip() != code_version(), "that one also knows the libraries"
+    output = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert output == source_hash() + "\n"
+    assert output.strip() != code_version(), "that one also knows the libraries"

@@ -29,8 +29,10 @@ def test_a_tfds_name_is_not_a_path_and_its_data_folder_is_passed_to_the_steps(tm
     by_default = Request.of("tfds:mnist", "models", "digits", CONFIGURATION)
     assert by_default.source == "tfds:mnist"
     assert by_default.configuration.convert.tfds_data_dir == str(tmp_path / "kept")
-    said = Configuration.of({"evaluate": {"min_accuracy": 0.5}, "convert": {"tfds_data_dir": "gs://bucket/tfds"}})
-    assert Request.of("tfds:mnist", "models", "digits", said).configuration.convert == said.convert
+    configuration = Configuration.of(
+        {"evaluate": {"min_accuracy": 0.5}, "convert": {"tfds_data_dir": "gs://bucket/tfds"}}
+    )
+    assert Request.of("tfds:mnist", "models", "digits", configuration).configuration.convert == configuration.convert
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../x", "blumen é", ".hidden"])

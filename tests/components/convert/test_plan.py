@@ -209,15 +209,15 @@ def test_equal_listings_give_equal_plans(facts: list) -> None:
     assert make_plan(listing(facts), 1000) == make_plan(listing(facts), 1000)
 
 
-# Of what a manifest may say of an image: few contents, groups and labels, so that they meet.
-said = st.fixed_dictionaries(
+# A row of a manifest: few contents, groups and labels, so that they coincide.
+row = st.fixed_dictionaries(
     {
         "content": st.integers(0, 12),
         "labels": st.sets(st.sampled_from(["daisy", "rose", "tulip"]), max_size=2).map(sorted).map(tuple),
         "group": st.none() | st.integers(0, 9).map(str),
     }
 )
-manifests = st.lists(said, max_size=25)
+manifests = st.lists(row, max_size=25)
 settings = st.builds(
     ConvertSettings,
     conflicts=st.sampled_from(["reject", "keep"]),
@@ -227,10 +227,10 @@ settings = st.builds(
 )
 
 
-def manifest(said: list[dict[str, Any]], splits: bool = False) -> Listing:
+def manifest(rows: list[dict[str, Any]], splits: bool = False) -> Listing:
     """Returns a listing; with `splits`, it assigns half of the groups and half of the ungrouped images to one."""
     items = []
-    for number, one in enumerate(said):
+    for number, one in enumerate(rows):
         key = one["group"] or str(number)
         split = [None, None, None, *SPLITS][int(hashlib.sha256(key.encode()).hexdigest(), 16) % 6] if splits else None
         if one["group"] and number % 2:
@@ -245,8 +245,8 @@ def in_splits(plan: Plan) -> dict[Item, str]:
 
 
 @given(manifests, st.booleans(), settings)
-def test_every_image_has_exactly_one_outcome(said: list, splits: bool, settings: ConvertSettings) -> None:
-    source = manifest(said, splits)
+def test_every_image_has_exactly_one_outcome(rows: list, splits: bool, settings: ConvertSettings) -> None:
+    source = manifest(rows, splits)
     plan = plans.make_plan(source, settings)
     kept = [item for shard in plan.shards for item in shard.items]
     all_of_it = [*kept, *plan.duplicates, *plan.conflicts, *plan.left_out]
@@ -257,9 +257,9 @@ def test_every_image_has_exactly_one_outcome(said: list, splits: bool, settings:
 
 @given(manifests, st.booleans(), settings)
 def test_a_group_is_in_one_split_and_in_the_named_one_if_any(
-    said: list, splits: bool, settings: ConvertSettings
+    rows: list, splits: bool, settings: ConvertSettings
 ) -> None:
-    source = manifest(said, splits)
+    source = manifest(rows, splits)
     own = {item.group: item.split for item in source.items if item.group and item.split}
     seen: dict[str, str] = {}
     for item, split in in_splits(plans.make_plan(source, settings)).items():
@@ -270,9 +270,9 @@ def test_a_group_is_in_one_split_and_in_the_named_one_if_any(
 
 @given(manifests, st.booleans(), settings)
 def test_content_occurs_once_per_split_and_label_and_only_in_one_split_unless_the_source_has_its_own(
-    said: list, splits: bool, settings: ConvertSettings
+    rows: list, splits: bool, settings: ConvertSettings
 ) -> None:
-    source = manifest(said, splits)
+    source = manifest(rows, splits)
     group_splits = find_group_splits(source.items)
     kept = in_splits(plans.make_plan(source, settings))
     assert len({(item.sha256, item.labels, split) for item, split in kept.items()}) == len(kept)
@@ -284,8 +284,8 @@ def test_content_occurs_once_per_split_and_label_and_only_in_one_split_unless_th
 
 
 @given(manifests, manifests, settings)
-def test_images_stay_in_their_split_when_the_source_grows(said: list, more: list, settings: ConvertSettings) -> None:
-    before, after = (plans.make_plan(manifest(rows), settings) for rows in (said, said + more))
+def test_images_stay_in_their_split_when_the_source_grows(rows: list, more: list, settings: ConvertSettings) -> None:
+    before, after = (plans.make_plan(manifest(listed), settings) for listed in (rows, rows + more))
     then, now = in_splits(before), in_splits(after)
     assert all(now[item] == split for item, split in then.items() if item in now)
     assert then.keys() - now.keys() <= {*after.conflicts, *after.duplicates, *after.left_out}
@@ -300,9 +300,9 @@ def test_of_copies_in_several_groups_only_the_first_is_kept() -> None:
     assert plan.duplicates == source.items[1:]
 
 
-def copies(*said: tuple[str, str | None]) -> Listing:
+def copies(*rows: tuple[str, str | None]) -> Listing:
     """Returns copies of one image with the given labels and splits."""
-    items = (Item(f"{at}", tuple(label.split("|")), "ab" * 32, 1, split) for at, (label, split) in enumerate(said))
+    items = (Item(f"{at}", tuple(label.split("|")), "ab" * 32, 1, split) for at, (label, split) in enumerate(rows))
     return Listing("a manifest", tuple(items))
 
 
@@ -335,8 +335,8 @@ def test_a_conflict_of_groups_in_other_splits_is_not_kept() -> None:
         split: next(str(n) for n in range(99) if assign_split(Item("", (), "", 1, group=str(n)), ()) == split)
         for split in SPLITS
     }
-    said = [("a", of["train"]), ("b", of["test"]), ("b", of["train"]), ("c", of["test"])]
-    items = (Item(f"{at}", (label,), "ab" * 32, 1, group=group) for at, (label, group) in enumerate(said))
+    rows = [("a", of["train"]), ("b", of["test"]), ("b", of["train"]), ("c", of["test"])]
+    items = (Item(f"{at}", (label,), "ab" * 32, 1, group=group) for at, (label, group) in enumerate(rows))
     kept = {"0": "train", "2": "train"}
     assert outcome(Listing("a manifest", tuple(items)), conflicts="keep") == (kept, "1", "3")
 
@@ -350,8 +350,8 @@ def is_of(item: Item, label: str) -> bool:
 
 
 @given(manifests, st.integers(1, 6), st.integers(0, 3), st.booleans())
-def test_a_subset_has_the_first_images_of_each_class_by_hash(said: list, most: int, seed: int, splits: bool) -> None:
-    source = manifest(said, splits)
+def test_a_subset_has_the_first_images_of_each_class_by_hash(rows: list, most: int, seed: int, splits: bool) -> None:
+    source = manifest(rows, splits)
     everything, some = chosen(source, None), chosen(source, most, seed)
 
     def place(item: Item) -> str:
@@ -366,17 +366,17 @@ def test_a_subset_has_the_first_images_of_each_class_by_hash(said: list, most: i
 
 
 @given(manifests, st.integers(1, 6), st.integers(0, 6), st.integers(0, 3))
-def test_a_larger_subset_contains_the_smaller(said: list, most: int, more: int, seed: int) -> None:
-    source = manifest(said)
+def test_a_larger_subset_contains_the_smaller(rows: list, most: int, more: int, seed: int) -> None:
+    source = manifest(rows)
     assert chosen(source, most, seed) <= chosen(source, most + more, seed)
 
 
 @given(manifests, manifests, st.integers(1, 6))
-def test_when_the_source_grows_its_subset_gains_only_new_images(said: list, more: list, most: int) -> None:
-    before = manifest(said)
+def test_when_the_source_grows_its_subset_gains_only_new_images(rows: list, more: list, most: int) -> None:
+    before = manifest(rows)
     contents = {item.sha256 for item in before.items}
     came = [one for one in more if hashlib.sha256(str(one["content"]).encode()).hexdigest() not in contents]
-    after = chosen(manifest(said + came), most) & set(before.items)
+    after = chosen(manifest(rows + came), most) & set(before.items)
     assert after <= chosen(before, most)
 
 

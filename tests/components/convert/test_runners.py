@@ -151,9 +151,9 @@ def many(tmp_path_factory: pytest.TempPathFactory, make_flowers: Callable[..., P
 def test_an_interrupted_conversion_leaves_nothing(many: Path, tmp_path: Path) -> None:
     process = converting(many, tmp_path / "out")
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     assert list(tmp_path.iterdir()) == []
 
 

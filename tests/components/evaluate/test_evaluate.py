@@ -239,7 +239,7 @@ def test_abstention_is_refused_with_several_labels(flags_dataset, tmp_path) -> N
 
 
 @pytest.mark.parametrize(
-    ("settings", "error", "said"),
+    ("settings", "error", "message"),
     [
         ({"min_slice_accuracy": {"class=pinkk": 0.5}}, UsageError, "no slice is named 'class=pinkk'"),
         ({"slice_pairs": [["class", "hue"]]}, UsageError, "no kind is named 'hue'"),
@@ -248,9 +248,9 @@ def test_abstention_is_refused_with_several_labels(flags_dataset, tmp_path) -> N
     ],
 )
 def test_unknown_slices_and_classes_are_named(
-    tiny_model, tiny_dataset, tmp_path, settings: dict, error: type, said: str
+    tiny_model, tiny_dataset, tmp_path, settings: dict, error: type, message: str
 ) -> None:
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         evaluate(
             tiny_model,
             tiny_dataset,
@@ -296,7 +296,7 @@ def trained_on_some(models, dataset, home, images: int):
 
 
 def with_info(folder, copy, **facts: object):
-    """Returns a copy of a model of which other things are said."""
+    """Returns a copy of a model with other facts in model.json."""
     shutil.copytree(folder, copy)
     info = json.loads((copy / "model.json").read_text())
     (copy / "model.json").write_text(json.dumps({**info, **facts}, indent=2, sort_keys=True))
@@ -307,11 +307,11 @@ def with_info(folder, copy, **facts: object):
 
 
 def test_top_k_accuracy_is_refused_with_too_few_classes(tiny_dataset, flags_dataset, tmp_path) -> None:
-    for dataset, said in (
+    for dataset, message in (
         (tiny_dataset, "with 3 classes, the 3 top scores"),
         (flags_dataset, "with several labels per image"),
     ):
-        with pytest.raises(UsageError, match=said):
+        with pytest.raises(UsageError, match=message):
             evaluate(tmp_path / "none", dataset, tmp_path / "out", EvaluateSettings(min_top_k_accuracy=0.5), None)
 
 

@@ -82,7 +82,7 @@ def test_blanks_are_not_a_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"min_coverage": 0.5}, "min_coverage: the model never abstains; set abstain_threshold"),
         ({"min_answered_accuracy": 0.5}, "the model never abstains; set abstain_threshold, or use min_accuracy"),
@@ -95,8 +95,8 @@ def test_blanks_are_not_a_name() -> None:
         ({"accept_anyway": {"by": " ", "reason": "because"}}, "needs both a name \\(by\\) and a reason"),
     ],
 )
-def test_contradictory_settings_are_refused(values: dict, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_contradictory_settings_are_refused(values: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         EvaluateSettings.of({**ENOUGH, **values})
 
 

@@ -87,8 +87,8 @@ def test_a_password_is_sent_over_tls(security: str, message, login, trusted, fai
         send(message, settings(server.port, smtp_security=security, **login))
         assert server.encrypted == [True]
         monkeypatch.setenv("SMTP_PASSWORD", f"not {PASSWORD}")
-        said = failure(settings(server.port, smtp_security=security, **login))
-        assert said.endswith("does not accept notify.smtp_user and notify.smtp_password (535)")
+        message = failure(settings(server.port, smtp_security=security, **login))
+        assert message.endswith("does not accept notify.smtp_user and notify.smtp_password (535)")
         monkeypatch.setenv("SMTP_PASSWORD", "gêhëim")
         assert "must be ASCII" in failure(settings(server.port, smtp_security=security, **login))
     assert len(server.letters) == 1
@@ -97,15 +97,15 @@ def test_a_password_is_sent_over_tls(security: str, message, login, trusted, fai
 @pytest.mark.parametrize("security", ["starttls", "tls"])
 def test_a_certificate_must_be_trusted(security: str, google, login, failure) -> None:
     with running_smtp(security, google.folder) as server:
-        said = failure(settings(server.port, smtp_security=security, **login))
-    assert "has a certificate that is not trusted (self-signed certificate); if it is a private one" in said
+        message = failure(settings(server.port, smtp_security=security, **login))
+    assert "has a certificate that is not trusted (self-signed certificate); if it is a private one" in message
     assert server.letters == []
 
 
 def test_a_server_without_starttls_gets_neither_password_nor_mail(login, failure) -> None:
     with running_smtp() as server:
-        said = failure(settings(server.port, smtp_security="starttls", **login))
-    assert "STARTTLS extension not supported by server. Correct notify.smtp_security" in said
+        message = failure(settings(server.port, smtp_security="starttls", **login))
+    assert "STARTTLS extension not supported by server. Correct notify.smtp_security" in message
     assert server.letters == []
 
 
@@ -125,16 +125,16 @@ def test_refused_recipients_are_named_and_the_others_get_the_mail(message, failu
             "does not accept mail for anna@example.com (550 5.1.1 no such user)"
         )
         server.answers = {ANNA: ["550 5.1.1 no such user"], BOB: ["451 later"] * 3}
-        said = failure(settings(server.port))
+        message = failure(settings(server.port))
     assert server.recipients == [[BOB]]
-    assert "anna@example.com (550 5.1.1 no such user), bob@example.com (451 later) (attempt 3 of 3)" in said
+    assert "anna@example.com (550 5.1.1 no such user), bob@example.com (451 later) (attempt 3 of 3)" in message
 
 
-@pytest.mark.parametrize(("said", "asked"), [("452 4.3.1 disk full", 3 * 2), ("554 5.7.1 looks like spam", 2)])
-def test_a_refused_mail_is_retried_only_if_the_refusal_is_temporary(said, asked, failure) -> None:
+@pytest.mark.parametrize(("reply", "asked"), [("452 4.3.1 disk full", 3 * 2), ("554 5.7.1 looks like spam", 2)])
+def test_a_refused_mail_is_retried_only_if_the_refusal_is_temporary(reply, asked, failure) -> None:
     with running_smtp() as server:
-        server.at_end = [said] * 3
-        assert f"localhost:{server.port} replied {said}" in failure(settings(server.port))
+        server.at_end = [reply] * 3
+        assert f"localhost:{server.port} replied {reply}" in failure(settings(server.port))
     assert (server.asked, server.letters) == (asked, [])
 
 
@@ -147,14 +147,14 @@ def test_an_unreachable_server_is_named(failure) -> None:
 
 
 @pytest.mark.parametrize(
-    ("greeting", "said"),
+    ("greeting", "reply"),
     [
         (b"", "cannot be reached (it closed the connection) (attempt 2 of 2)"),
         (b"421 4.3.2 shutting down\r\n", "replied 421 4.3.2 shutting down (attempt 2 of 2)"),
         (b"554 5.7.1 you are on a list\r\n", "replied 554 5.7.1 you are on a list"),
     ],
 )
-def test_a_server_that_refuses_the_connection_is_quoted(greeting: bytes, said: str, failure) -> None:
+def test_a_server_that_refuses_the_connection_is_quoted(greeting: bytes, reply: str, failure) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -165,11 +165,11 @@ def test_a_server_that_refuses_the_connection_is_quoted(greeting: bytes, said: s
 
         threading.Thread(target=serve, daemon=True).start()
         port = listener.getsockname()[1]
-        assert failure(settings(port, smtp_host="127.0.0.1", attempts=2)).endswith(said)
+        assert failure(settings(port, smtp_host="127.0.0.1", attempts=2)).endswith(reply)
 
 
 def test_a_server_that_does_not_answer_is_waited_for_until_the_timeout(failure) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        said = failure(settings(port, smtp_host="127.0.0.1", timeout_s=0.2, attempts=2))
-    assert said == f"the mail server 127.0.0.1:{port} did not answer within 0.2 s (attempt 2 of 2)"
+        message = failure(settings(port, smtp_host="127.0.0.1", timeout_s=0.2, attempts=2))
+    assert message == f"the mail server 127.0.0.1:{port} did not answer within 0.2 s (attempt 2 of 2)"

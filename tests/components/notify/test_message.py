@@ -48,8 +48,8 @@ def test_the_message_of_an_accepted_run(place: str) -> None:
 def test_who_accepted_a_candidate_that_failed_checks_is_named(place: str) -> None:
     anyway = {"accepted": True, "accepted_anyway": {"by": "Ada", "reason": "wrong labels"}}
     record(place, snapshot=SNAPSHOT, verdict={**verdict(BAD), **anyway}, release=RELEASE)
-    said = "accuracy 0.9125 on 160 test images; accepted by Ada despite failed checks: wrong labels"
-    assert said in summary(place, "run-1", "flowers")
+    line = "accuracy 0.9125 on 160 test images; accepted by Ada despite failed checks: wrong labels"
+    assert line in summary(place, "run-1", "flowers")
 
 
 def test_failed_checks_come_first(place: str) -> None:

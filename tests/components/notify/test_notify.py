@@ -93,13 +93,13 @@ def test_a_delivered_message_is_logged_without_its_url(home: Path, settings, run
 
 
 @pytest.mark.parametrize(
-    ("outcomes", "told"), [("refused", True), (["accepted", "failed", "nothing_new", "skipped"], False), ([], False)]
+    ("outcomes", "is_sent"), [("refused", True), (["accepted", "failed", "nothing_new", "skipped"], False), ([], False)]
 )
-def test_only_requested_outcomes_are_sent(outcomes, told: bool, home: Path, settings, logged) -> None:
+def test_only_requested_outcomes_are_sent(outcomes, is_sent: bool, home: Path, settings, logged) -> None:
     with proxy(answer=lambda request: Answer(200)) as server:
         notify(f"{home}/records", "run-1", "flowers", settings(server.url, outcomes=outcomes))
-    assert len(server.requests) == told
-    assert told or "no notification is sent, since notify.outcomes does not include refused" in logged()
+    assert len(server.requests) == is_sent
+    assert is_sent or "no notification is sent, since notify.outcomes does not include refused" in logged()
 
 
 def test_nothing_new_is_sent_on_request(home: Path, settings) -> None:

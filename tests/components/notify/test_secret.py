@@ -29,7 +29,7 @@ def test_a_missing_secret_is_reported_in_one_line(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("EMPTY", " ")
     (tmp_path / "empty").touch()
     (tmp_path / "picture").write_bytes(b"\xff\xd8")
-    for reference, said in {
+    for reference, message in {
         "env:ABSENT": "the environment variable ABSENT is not set where the steps run",
         "env:EMPTY": "the environment variable EMPTY is not set",
         f"file:{tmp_path}/absent": "absent .No such file or directory.",
@@ -37,5 +37,5 @@ def test_a_missing_secret_is_reported_in_one_line(tmp_path: Path, monkeypatch: p
         f"file:{tmp_path}/empty": "empty is empty",
         f"file:{tmp_path}/picture": "picture is not UTF-8 text",
     }.items():
-        with pytest.raises(PetalflowError, match=f"notify.smtp_password.*{said}"):
+        with pytest.raises(PetalflowError, match=f"notify.smtp_password.*{message}"):
             secret.reveal("notify.smtp_password", reference)

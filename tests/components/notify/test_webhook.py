@@ -106,16 +106,16 @@ def test_waits_double_and_a_server_may_ask_for_longer_ones(message, settings, lo
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("answer", "message"),
     [
         (Answer(404, b"no_service"), "answered 404 (no_service)"),
         (Answer(400, f"<pre>Cannot POST /services/{SECRET}</pre>".encode()), "answered 400"),
         (Answer(403, b"\xff" * 100_000), "answered 403"),
     ],
 )
-def test_a_permanent_failure_is_not_retried(answer: Answer, said: str, settings, failure) -> None:
+def test_a_permanent_failure_is_not_retried(answer: Answer, message: str, settings, failure) -> None:
     with answering(answer) as server:
-        assert failure(settings(server.url)).endswith(said)
+        assert failure(settings(server.url)).endswith(message)
     assert len(server.requests) == 1
 
 
@@ -130,27 +130,27 @@ def test_a_redirect_is_not_followed(status: int, settings, failure) -> None:
 
 def test_an_unreachable_host_is_named(settings, failure) -> None:
     port = free_port()
-    said = failure(settings(f"http://127.0.0.1:{port}"))
-    assert said == f"the webhook at 127.0.0.1:{port} cannot be reached (Connection refused) (attempt 3 of 3)"
+    message = failure(settings(f"http://127.0.0.1:{port}"))
+    assert message == f"the webhook at 127.0.0.1:{port} cannot be reached (Connection refused) (attempt 3 of 3)"
     assert "the webhook at nowhere.invalid was not found" in failure(settings("https://nowhere.invalid"))
 
 
 def test_a_server_that_does_not_answer_is_waited_for_until_the_timeout(settings, failure) -> None:
     ended = threading.Event()
     with proxy(answer=lambda request: Answer(200) if ended.wait(60) else None) as server:
-        said = failure(settings(server.url, timeout_s=0.2, attempts=2))
+        message = failure(settings(server.url, timeout_s=0.2, attempts=2))
         ended.set()
-    assert said.endswith("did not answer within 0.2 s (attempt 2 of 2)")
+    assert message.endswith("did not answer within 0.2 s (attempt 2 of 2)")
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (b"", "cannot be reached (it closed the connection)"),
         (b"220 smtp.example.com ESMTP\r\n", "did not answer in HTTP"),
     ],
 )
-def test_a_server_that_does_not_speak_http_is_retried(words: bytes, said: str, settings, failure, logged) -> None:
+def test_a_server_that_does_not_speak_http_is_retried(words: bytes, message: str, settings, failure, logged) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -162,16 +162,16 @@ def test_a_server_that_does_not_speak_http_is_retried(words: bytes, said: str, s
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        assert said in failure(settings(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        assert message in failure(settings(f"http://127.0.0.1:{listener.getsockname()[1]}"))
         thread.join()
     assert SECRET not in logged()
 
 
 def test_a_certificate_must_be_trusted(google: "Google", message, settings, failure, monkeypatch) -> None:
     with answering(Answer(200), certificate=google.folder) as server:
-        said = failure(settings(server.url))
-        assert "has a certificate that is not trusted (self-signed certificate)" in said
-        assert "attempt" not in said
+        message = failure(settings(server.url))
+        assert "has a certificate that is not trusted (self-signed certificate)" in message
+        assert "attempt" not in message
         assert server.requests == []
         monkeypatch.setenv("SSL_CERT_FILE", str(google.folder / "cert.pem"))
         post(message, settings(server.url))

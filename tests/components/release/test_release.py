@@ -60,8 +60,8 @@ def make(home: Path, export: Exported = EXPORT, fingerprint: str = "f00d", **ver
 
 
 def publish(made: Made, place: str, run_id: str = "run-1", state_uri: str = "") -> Release:
-    said = {"source": "photos", "dataset_uri": "gs://b/dataset", "settings": SETTINGS, "code_version": "c0ffee"}
-    return release(*made, place, "flowers", run_id=run_id, state_uri=state_uri, **said)
+    facts = {"source": "photos", "dataset_uri": "gs://b/dataset", "settings": SETTINGS, "code_version": "c0ffee"}
+    return release(*made, place, "flowers", run_id=run_id, state_uri=state_uri, **facts)
 
 
 def test_an_accepted_export_becomes_the_live_release_with_its_lineage(place: str, tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ def test_markup_in_class_names_is_not_interpreted() -> None:
 
 def test_the_message_names_every_limit_and_the_worst_of_many_subjects() -> None:
     checks = [at_least("min_test_images", f"class-{n:02} in test", n, 50) for n in range(12)]
-    said = failure_message([*checks, DRIFT])
-    assert said.startswith("the dataset violates 13 limits: min_test_images (class-00 in test): 0 (limit 50); ")
-    assert said.endswith(
+    message = failure_message([*checks, DRIFT])
+    assert message.startswith("the dataset violates 13 limits: min_test_images (class-00 in test): 0 (limit 50); ")
+    assert message.endswith(
         "(class-09 in test): 9 (limit 50) and 2 more; max_colour_drift (red): 0.4123 (limit 0.3; p 1e-09)"
     )
     assert failure_message([DRIFT]).startswith("the dataset violates 1 limit: ")

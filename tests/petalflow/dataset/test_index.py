@@ -17,8 +17,8 @@ MEASURE = ImageStatistics(300, 200, 1.25, 100.0, 255.0)
 
 
 def entry(record: Record) -> Entry:
-    said = (record.labels, record.group, record.slices)
-    return Entry(record.filename, record.sha256, len(record.to_bytes()), bool(record.group), MEASURE, *said)
+    from_record = (record.labels, record.group, record.slices)
+    return Entry(record.filename, record.sha256, len(record.to_bytes()), bool(record.group), MEASURE, *from_record)
 
 
 @pytest.fixture

@@ -110,9 +110,9 @@ def test_a_bomb_costs_no_memory(name: str, tmp_path: Path) -> None:
     (tmp_path / "bomb").write_bytes(make())
     (tmp_path / "small").write_bytes(encode(photo(), "TIFF"))  # so that all of Pillow's plugins are there before
     command = [sys.executable, "-c", _CHILD, str(tmp_path / "small"), str(tmp_path / "bomb")]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    assert told[0] == (expected or told[0])
-    assert int(told[1]) < _ALLOWED_MIB
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert lines[0] == (expected or lines[0])
+    assert int(lines[1]) < _ALLOWED_MIB
 
 
 def test_a_side_beyond_what_tensorflow_decodes_is_refused_whatever_is_allowed() -> None:

@@ -122,7 +122,7 @@ def test_without_a_latest_folder_the_error_lists_those_that_exist(place: str) ->
 
 
 @pytest.mark.parametrize(
-    ("address", "said"),
+    ("address", "message"),
     [
         ("/photos/{datum}", r"{datum} is not a placeholder, as {date} and {latest} are; .* write {{datum}}"),
         ("/photos/{Latest:%Y}", r"{Latest:%Y} is not a placeholder"),
@@ -145,7 +145,7 @@ def test_without_a_latest_folder_the_error_lists_those_that_exist(place: str) ->
         ("s3://photos-{latest}", r"in the name of its bucket"),
     ],
 )
-def test_an_invalid_address_is_an_error_of_one_line(address: str, said: str) -> None:
+def test_an_invalid_address_is_an_error_of_one_line(address: str, message: str) -> None:
     looks: tuple[Callable[[SourcePattern], object], ...] = (
         lambda pattern: pattern.is_dated,
         lambda pattern: pattern.is_daily,
@@ -153,7 +153,7 @@ def test_an_invalid_address_is_an_error_of_one_line(address: str, said: str) -> 
         lambda pattern: pattern.at(SUNDAY, "UTC"),
     )
     for look in looks:
-        with pytest.raises(UsageError, match=said) as failure:
+        with pytest.raises(UsageError, match=message) as failure:
             look(SourcePattern(address))
         assert address in str(failure.value)
         assert "\n" not in str(failure.value)

@@ -48,10 +48,10 @@ def test_a_file_name_that_is_not_utf_8_never_ends_in_a_traceback(tmp_path: Path)
     except OSError:
         pytest.skip("this file system takes no such name")
     try:
-        said = open_source(str(tmp_path)).list().fingerprint
+        outcome = open_source(str(tmp_path)).list().fingerprint
     except UsageError as error:
-        said = str(error)
-    assert len(said) == 64 or "daisy" in said
+        outcome = str(error)
+    assert len(outcome) == 64 or "daisy" in outcome
 
 
 def test_hidden_files_are_ignored_and_listed_as_such(place: str) -> None:
@@ -187,15 +187,15 @@ def test_folders_can_give_the_split_and_the_group(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (["IMG_1.jpg", "IMG_2.jpg"], "no file name matches it; one is 'IMG_1.jpg'"),
         (["cat.1.jpg", "cat.2.jpg"], "only cat"),
         ([".DS_Store"], "there are no files"),
     ],
 )
-def test_names_of_fewer_than_two_classes_are_a_usage_error(tmp_path: Path, names: list[str], said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_names_of_fewer_than_two_classes_are_a_usage_error(tmp_path: Path, names: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         open_source(fill(str(tmp_path), *names), by("{label}.*.jpg")).list()
 
 

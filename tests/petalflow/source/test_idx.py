@@ -82,14 +82,14 @@ def test_the_same_pixels_in_another_shape_are_another_image(tmp_path: Path, writ
 
 
 @pytest.mark.parametrize(
-    ("shape", "labels", "said"), [((2, 3, 3), [1, 1], "fewer than two"), ((2, 0, 3), [0, 1], "3×0 pixels")]
+    ("shape", "labels", "message"), [((2, 3, 3), [1, 1], "fewer than two"), ((2, 0, 3), [0, 1], "3×0 pixels")]
 )
 def test_one_class_or_empty_images_are_a_usage_error(
-    tmp_path: Path, write_idx: Callable[..., None], shape: tuple[int, ...], labels: list[int], said: str
+    tmp_path: Path, write_idx: Callable[..., None], shape: tuple[int, ...], labels: list[int], message: str
 ) -> None:
     write_idx(tmp_path / "train-images-idx3-ubyte", np.zeros(shape, np.uint8))
     write_idx(tmp_path / "train-labels-idx1-ubyte", np.array(labels, np.uint8))
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         open_source(str(tmp_path)).list()
 
 
@@ -244,10 +244,10 @@ def test_a_bomb_is_refused_and_unpacked_no_further_than_its_header_states(
         """,
         str(digits),
     )
-    said, grown_mib = done.stdout.splitlines()
-    assert said.startswith("UsageError"), done.stderr
-    assert name in said
-    assert "complete" in said
+    message, grown_mib = done.stdout.splitlines()
+    assert message.startswith("UsageError"), done.stderr
+    assert name in message
+    assert "complete" in message
     assert int(grown_mib) < 64
 
 

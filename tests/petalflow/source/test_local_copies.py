@@ -45,10 +45,10 @@ def test_copies_have_no_name_and_vanish_with_their_last_reader() -> None:
         os.fstat(number)
 
 
-@pytest.mark.parametrize(("said", "why"), [(5, "larger than 5"), (20_000, "ends after 10,240 of 20,000")])
-def test_a_file_of_an_unexpected_size_is_refused(said: int, why: str) -> None:
+@pytest.mark.parametrize(("stated_bytes", "why"), [(5, "larger than 5"), (20_000, "ends after 10,240 of 20,000")])
+def test_a_file_of_an_unexpected_size_is_refused(stated_bytes: int, why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        Copies().add(io.BytesIO(DATA), said, "a")
+        Copies().add(io.BytesIO(DATA), stated_bytes, "a")
 
 
 def test_at_most_one_byte_too_many_is_read() -> None:

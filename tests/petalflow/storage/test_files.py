@@ -222,8 +222,8 @@ CREATE = "import sys; from petalflow import storage; print(storage.create_json(s
 def test_the_store_itself_checks_that_an_object_is_new(store: Store, run_python: RunPython) -> None:
     address = f"{store.new_bucket()}/release.json"
     with proxy(store.url) as recorder:
-        said = [run_python(CREATE, address, **store.environment_at(recorder.url)).stdout for _ in range(2)]
-    assert said == ["True\n", "False\n"]
+        outputs = [run_python(CREATE, address, **store.environment_at(recorder.url)).stdout for _ in range(2)]
+    assert outputs == ["True\n", "False\n"]
     asked = [request for request in recorder.requests if store.written(request)]
     assert len(asked) == 2
     for request in asked:
@@ -237,10 +237,10 @@ def test_the_store_itself_checks_that_an_object_is_new(store: Store, run_python:
 def test_conflicts_with_another_writer_on_s3_are_recognised(
     s3: Store, run_python: RunPython, status: int, code: str, times: int, created: bool
 ) -> None:
-    said = [Answer(status, f"<Error><Code>{code}</Code><Message>Not so</Message></Error>".encode())] * times
+    replies = [Answer(status, f"<Error><Code>{code}</Code><Message>Not so</Message></Error>".encode())] * times
 
     def answer(request: Request) -> Answer | None:
-        return said.pop() if s3.written(request) and said else None
+        return replies.pop() if s3.written(request) and replies else None
 
     with proxy(s3.url, answer) as server:
         ended = run_python(CREATE, f"{s3.new_bucket()}/release.json", **s3.environment_at(server.url))

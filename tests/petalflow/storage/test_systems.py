@@ -1,4 +1,4 @@
-"""What is wrong with a store is said at once, in one line, with its remedy: the real clients against real servers."""
+"""An error of a store is reported immediately, in one line with its remedy: the real clients against real servers."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -56,10 +56,10 @@ def refusing(status: int, message: str, code: str = "") -> Callable[[Request], A
 
     def answer(request: Request) -> Answer:
         if "/b/" in request.path:
-            said = json.dumps({"error": {"code": status, "message": message}})
+            body = json.dumps({"error": {"code": status, "message": message}})
         else:
-            said = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
-        return Answer(status, said.encode())
+            body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        return Answer(status, body.encode())
 
     return answer
 

@@ -85,7 +85,7 @@ def test_the_value_decides_if_configured_and_the_bound_is_still_reported() -> No
 
 
 @pytest.mark.parametrize(
-    ("bound", "at_most", "passed", "said"),
+    ("bound", "at_most", "passed", "message"),
     [
         (0.04, True, True, "upper 95 % bound 0.0400 is within 0.05"),
         (0.06, True, False, "upper 95 % bound 0.0600 is above 0.05"),
@@ -93,10 +93,10 @@ def test_the_value_decides_if_configured_and_the_bound_is_still_reported() -> No
         (0.06, False, True, "lower 95 % bound 0.0600 reaches 0.05"),
     ],
 )
-def test_the_bound_of_a_metric_decides(bound: float, at_most: bool, passed: bool, said: str) -> None:
+def test_the_bound_of_a_metric_decides(bound: float, at_most: bool, passed: bool, message: str) -> None:
     check = check_metric("some", "", 0.05, bound, 0.05, at_most=at_most)
     assert check.passed is passed
-    assert said in check.why
+    assert message in check.why
 
 
 def test_an_undefined_metric_does_not_pass() -> None:

@@ -55,7 +55,7 @@ EXCUSES = ({"source_wait_minutes": 0.1}, {"if_missing": "skip"})
 
 
 @pytest.mark.parametrize(
-    ("pattern", "said"),
+    ("pattern", "message"),
     [
         ("{date}", "2026-11-22 does not exist; set snapshot.source_wait_minutes to wait"),
         ("{latest}", "nothing in .* has a date up to"),
@@ -63,10 +63,10 @@ EXCUSES = ({"source_wait_minutes": 0.1}, {"if_missing": "skip"})
     ],
 )
 def test_a_missing_source_must_be_waited_for(
-    place: str, checked: Callable[..., Request], pattern: str, said: str
+    place: str, checked: Callable[..., Request], pattern: str, message: str
 ) -> None:
     storage.write_bytes(f"{place}/README", b"there")
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         checked(f"{place}/{pattern}")
     for excuse in EXCUSES:
         checked(f"{place}/{pattern}", **excuse)

@@ -219,8 +219,10 @@ def test_each_mistake_has_a_heat_map_of_prediction_and_label(tiny_dataset, predi
     network = model(predictions.task)
     found = looks(network, wrong, inputs, pictures, predictions)
     assert [look.image for look in found] == images
-    for at, (look, (image, said)) in enumerate(zip(found, wrong, strict=True)):
-        shown = [said] if predictions.task is Task.MULTI_LABEL else [said, int(predictions.label_indices[image])]
+    for at, (look, (image, predicted)) in enumerate(zip(found, wrong, strict=True)):
+        shown = (
+            [predicted] if predictions.task is Task.MULTI_LABEL else [predicted, int(predictions.label_indices[image])]
+        )
         heats = gradcams(network, inputs[[at] * len(shown)], np.array(shown))
         wanted = [embedded(overlay(pictures[image].pixels, heat), "image/jpeg") for heat in heats]
         assert list(look.heats) == list(zip(shown, wanted, strict=True))
@@ -229,10 +231,10 @@ def test_each_mistake_has_a_heat_map_of_prediction_and_label(tiny_dataset, predi
 
 def test_no_mistakes_or_no_convolutions_show_nothing(tiny_model, tiny_dataset) -> None:
     predictions, dense = made_up(images=20, classes=3, skill=1), load_model(tiny_model)
-    image, said = mistakes(predictions)[0]
+    image, predicted = mistakes(predictions)[0]
     pictures, inputs = read_pictures(open_dataset(tiny_dataset).records("test"), [image], [image], 16)
     assert looks(model(Task.MULTI_CLASS), [], inputs[:0], {}, predictions) == []
-    assert looks(dense, [(image, said)], inputs, pictures, predictions) == []
+    assert looks(dense, [(image, predicted)], inputs, pictures, predictions) == []
     assert activations(dense, inputs, ["correct"]) is None
     assert activations(model(Task.MULTI_CLASS), inputs[:0], []) is None
 

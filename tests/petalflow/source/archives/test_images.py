@@ -58,13 +58,13 @@ def put(folder: Path, data: bytes, name: str = "photos") -> str:
     return str(folder / name)
 
 
-def told(listing: Listing) -> list[tuple[str, str, str, int, str | None]]:
+def facts(listing: Listing) -> list[tuple[str, str, str, int, str | None]]:
     return [(item.address, item.label, item.sha256, item.size_bytes, item.split) for item in listing.items]
 
 
 def told_or_none(source: str) -> list[tuple[str, str, str, int, str | None]] | None:
     try:
-        return told(open_source(source).list())
+        return facts(open_source(source).list())
     except UsageError:
         return None
 
@@ -73,7 +73,7 @@ def told_or_none(source: str) -> list[tuple[str, str, str, int, str | None]] | N
 def test_an_archive_of_class_folders_is_read_as_the_folder_is(place: str, tmp_path: Path, format_: str) -> None:
     for name, data in FLOWERS.items():
         storage.write_bytes(storage.join(str(tmp_path), "folder", name), data)
-    address = storage.join(place, "photos")  # told by its content
+    address = storage.join(place, "photos")  # recognised by its content
     storage.write_bytes(address, packed_as(format_, FLOWERS))
     open_source(address).check()
     listing, read = open_source(address).list(), open_source(address).reader()
@@ -275,9 +275,9 @@ BAD = {
 
 @pytest.mark.parametrize("fault", BAD)
 def test_a_bad_archive_is_an_error_of_one_line(tmp_path: Path, fault: str) -> None:
-    data, said = BAD[fault]
+    data, message = BAD[fault]
     source = put(tmp_path, data)
-    with pytest.raises(UsageError, match=said) as error:
+    with pytest.raises(UsageError, match=message) as error:
         open_source(source).list()
     assert source in str(error.value)
     assert "\n" not in str(error.value)

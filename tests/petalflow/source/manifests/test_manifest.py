@@ -32,8 +32,8 @@ def write(address: str, *lines: str, header: str = "image,label,split,group,site
 
 def item(name: str, labels: str, split: str | None = None, group: str | None = None, **slices: str) -> Item:
     content = name.encode()
-    sha256, told = hashlib.sha256(content).hexdigest(), tuple(sorted(slices.items()))
-    return Item(name, tuple(labels.split("|")), sha256, len(content), split, group, told)
+    sha256, attributes = hashlib.sha256(content).hexdigest(), tuple(sorted(slices.items()))
+    return Item(name, tuple(labels.split("|")), sha256, len(content), split, group, attributes)
 
 
 def reasons(listing: Listing) -> list[tuple[str, str, str]]:
@@ -156,7 +156,7 @@ def test_a_manifest_may_lie_among_its_images_in_a_tree(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         ([], "has no rows"),
         (["a.jpg,x"], "fewer than two classes"),
@@ -164,10 +164,10 @@ def test_a_manifest_may_lie_among_its_images_in_a_tree(tmp_path: Path) -> None:
         (["a.jpg,x", "b.jpg,y,dev"], "line 3: 'dev' is not a split"),
     ],
 )
-def test_malformed_rows_are_reported_before_any_image_is_read(tmp_path: Path, rows: list[str], said: str) -> None:
+def test_malformed_rows_are_reported_before_any_image_is_read(tmp_path: Path, rows: list[str], message: str) -> None:
     address = write(str(tmp_path / "m.csv"), *rows)
     for look in (Source.check, Source.list):
-        with pytest.raises(UsageError, match=said) as caught:
+        with pytest.raises(UsageError, match=message) as caught:
             look(open_source(address))
         assert str(caught.value).startswith(address)
 
@@ -205,12 +205,10 @@ def test_a_link_to_a_folder_is_followed_before_what_comes_after_it(tmp_path: Pat
     ]
 
 
-said = st.tuples(
-    st.sampled_from(["a.jpg", "b.jpg", "c.jpg", "./a.jpg", "gone"]), st.sampled_from(["x", "y", "x|y", ""])
-)
+row = st.tuples(st.sampled_from(["a.jpg", "b.jpg", "c.jpg", "./a.jpg", "gone"]), st.sampled_from(["x", "y", "x|y", ""]))
 
 
-@given(st.lists(said, max_size=12))
+@given(st.lists(row, max_size=12))
 def test_each_row_is_accounted_for(tmp_path_factory: pytest.TempPathFactory, rows: Sequence[tuple[str, str]]) -> None:
     folder = fill(str(tmp_path_factory.mktemp("m")), "a.jpg", "b.jpg", "c.jpg")
     complete = [*rows, ("a.jpg", "x"), ("b.jpg", "y")]

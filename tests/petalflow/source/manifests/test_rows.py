@@ -67,13 +67,13 @@ pieces = st.sampled_from(
 @example(b"image,label\n" + b"x" * 200_000 + b",a")
 @example(b'{"image": "a.jpg", "label": ' + b"1" * 5000 + b"}")
 def test_any_file_gives_rows_or_an_error_of_one_line(data: bytes) -> None:
-    said = "m.csv"
+    message = "m.csv"
     try:
         read(data)
     except UsageError as error:
-        said = str(error)
-    assert said.startswith("m.csv")
-    assert len(said.splitlines()) == 1
+        message = str(error)
+    assert message.startswith("m.csv")
+    assert len(message.splitlines()) == 1
 
 
 def test_rows_hold_the_values_of_their_columns() -> None:
@@ -91,7 +91,7 @@ def test_json_numbers_become_text_and_null_becomes_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "line", "said"),
+    ("data", "line", "message"),
     [
         (b"image,lable\na,b\n", 1, "the column label is missing: did you mean lable?"),
         (b"gs://b/a.jpg,daisy\n", 1, "the column image is missing: .*the first line must name the columns"),
@@ -131,7 +131,7 @@ def test_json_numbers_become_text_and_null_becomes_empty() -> None:
         ),
     ],
 )
-def test_an_error_names_its_line(data: bytes, line: int, said: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_an_error_names_its_line(data: bytes, line: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         read(data)
     assert f"m.csv{f', line {line}' if line else ''}: " in str(caught.value)

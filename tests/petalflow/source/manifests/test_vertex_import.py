@@ -42,7 +42,7 @@ def test_a_multi_label_file_is_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ({"boundingBoxAnnotations": []}, "'boundingBoxAnnotations' is not a key"),
         ({"classificationAnnotation": "daisy"}, "an annotation must look like"),
@@ -54,8 +54,8 @@ def test_a_multi_label_file_is_rows() -> None:
         ({"dataItemResourceLabels": {"label": "x"}}, "the name 'label'"),
     ],
 )
-def test_a_line_of_another_shape_is_an_error_that_names_it(line: dict[str, object], said: str) -> None:
-    with pytest.raises(UsageError, match=said) as caught:
+def test_a_line_of_another_shape_is_an_error_that_names_it(line: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message) as caught:
         read(
             {"imageGcsUri": "gs://b/a.jpg", "classificationAnnotation": {"displayName": "a"}},
             {"imageGcsUri": "gs://b/b.jpg", **line},

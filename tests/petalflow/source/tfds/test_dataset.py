@@ -262,7 +262,7 @@ def write(name: str, data: bytes) -> Callable[[Path], Any]:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (lose_a_shard, "lacks tiny-test.tfrecord-00000-of-00001"),
         (lose_a_record, "23 records where dataset_info.json states 24"),
@@ -287,9 +287,9 @@ def write(name: str, data: bytes) -> Callable[[Path], Any]:
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_a_damaged_dataset_is_an_error_of_one_line(copy: Path, damage: Callable[[Path], Any], said: str) -> None:
+def test_a_damaged_dataset_is_an_error_of_one_line(copy: Path, damage: Callable[[Path], Any], message: str) -> None:
     damage(copy)
-    with pytest.raises(UsageError, match=said) as raised:
+    with pytest.raises(UsageError, match=message) as raised:
         open_source(str(copy)).list()
     assert "\n" not in str(raised.value)
 

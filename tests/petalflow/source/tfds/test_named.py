@@ -81,7 +81,7 @@ def test_the_first_configuration_is_the_default_and_any_can_be_named(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         ("tfds:petalflow_shape", "TFDS has no dataset petalflow_shape,.*did you mean petalflow_shapes"),
         ("tfds:mnits", "did you mean mnist"),
@@ -95,10 +95,10 @@ def test_the_first_configuration_is_the_default_and_any_can_be_named(tmp_path: P
         ("tfds:huggingface:mnist", "is not the name of a TFDS dataset"),
     ],
 )
-def test_an_unknown_name_is_a_usage_error(tmp_path: Path, name: str, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_an_unknown_name_is_a_usage_error(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
         open_source(name, options(tmp_path)).check()
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         open_source(name, options(tmp_path)).list()
 
 

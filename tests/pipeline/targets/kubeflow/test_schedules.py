@@ -233,7 +233,7 @@ def test_duplicates_created_at_the_same_moment_are_deleted_by_one_command(kubefl
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "message"),
     [
         (401, "write a valid token to a file"),
         (403, "ask for the role kubeflow-edit"),
@@ -242,9 +242,9 @@ def test_duplicates_created_at_the_same_moment_are_deleted_by_one_command(kubefl
     ],
 )
 @pytest.mark.parametrize("call", ["GET /apis/v2beta1/recurringruns", "POST /apis/v2beta1/recurringruns"])
-def test_a_rejected_request_is_one_line_with_a_remedy(kubeflow, schedules, asked, call, status, said) -> None:
+def test_a_rejected_request_is_one_line_with_a_remedy(kubeflow, schedules, asked, call, status, message) -> None:
     kubeflow.faults[call] = Fault(status)
-    with pytest.raises(PetalflowError, match=said) as caught:
+    with pytest.raises(PetalflowError, match=message) as caught:
         schedules().create(asked())
     assert "\n" not in str(caught.value)
 

@@ -120,20 +120,20 @@ def test_an_unavailable_log_is_reported(kubeflow, target, asked, run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("play", "step", "said"),
+    ("play", "step", "message"),
     [
         (Play(fails="train-driver"), "train", "the driver failed"),
         (Play(run_error="the quota of the namespace is used up"), "", "the quota of the namespace is used up"),
         (Play(cancelled=True), "", "cancelled"),
     ],
 )
-def test_a_failure_outside_the_steps_is_reported(kubeflow, target, asked, run, play, step, said) -> None:
+def test_a_failure_outside_the_steps_is_reported(kubeflow, target, asked, run, play, step, message) -> None:
     kubeflow.play = play
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
     assert failure is not None
     assert failure.step == step
-    assert said in str(failure)
+    assert message in str(failure)
 
 
 def test_a_failed_notification_does_not_fail_the_run(kubeflow, target, asked, run) -> None:
@@ -168,7 +168,7 @@ def test_an_unavailable_service_is_polled_again(kubeflow, target, asked, run) ->
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "message"),
     [
         (401, "write a valid token to a file, and --set kubeflow.token_file"),
         (403, "ask for the role kubeflow-edit"),
@@ -176,9 +176,9 @@ def test_an_unavailable_service_is_polled_again(kubeflow, target, asked, run) ->
         (400, "rejected the request"),
     ],
 )
-def test_a_rejected_request_is_one_line_with_a_remedy(kubeflow, target, asked, run, status, said) -> None:
+def test_a_rejected_request_is_one_line_with_a_remedy(kubeflow, target, asked, run, status, message) -> None:
     kubeflow.faults["POST /apis/v2beta1/runs"] = Fault(status)
-    with pytest.raises(PetalflowError, match=said) as caught:
+    with pytest.raises(PetalflowError, match=message) as caught:
         target().submit(asked, run)
     assert "\n" not in str(caught.value)
 
@@ -249,7 +249,7 @@ def test_without_a_host_a_pod_uses_its_own_cluster(target, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"host": "localhost:8080"}, "kubeflow.host"),
         ({"volume_claim": None}, "volume_claim and volume_path belong together"),
@@ -258,8 +258,8 @@ def test_without_a_host_a_pod_uses_its_own_cluster(target, monkeypatch) -> None:
         ({"run_as_user": 0}, "kubeflow.run_as_user"),
     ],
 )
-def test_invalid_settings_are_named(target, settings, said) -> None:
-    with pytest.raises(UsageError, match=said):
+def test_invalid_settings_are_named(target, settings, message) -> None:
+    with pytest.raises(UsageError, match=message):
         target(**settings)
 
 

@@ -171,15 +171,15 @@ def test_settings_that_are_no_longer_valid_are_one_line(schedules, spec) -> None
     assert schedule_files.read("flowers").last_fired is None
 
 
-@pytest.mark.parametrize(("variable", "said"), [("AWS_SECRET_ACCESS_KEY", True), ("AWFUL", False)])
+@pytest.mark.parametrize(("variable", "warns"), [("AWS_SECRET_ACCESS_KEY", True), ("AWFUL", False)])
 def test_variables_unknown_to_cron_are_reported(
-    schedules, spec, monkeypatch, capsys, variable: str, said: bool
+    schedules, spec, monkeypatch, capsys, variable: str, warns: bool
 ) -> None:
     for name in [name for name in os.environ if name.startswith(("AWS_", "GOOGLE_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(variable, "1")
     schedules.create(spec)
-    assert (f"if the runs need {variable}, add" in capsys.readouterr().err) is said
+    assert (f"if the runs need {variable}, add" in capsys.readouterr().err) is warns
 
 
 def test_without_a_crontab_nothing_is_created(spec, tmp_path, monkeypatch) -> None:

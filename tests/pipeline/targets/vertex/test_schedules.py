@@ -183,19 +183,19 @@ def test_duplicates_created_at_the_same_moment_are_deleted_by_one_command(vertex
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "told"),
+    ("code", "reply", "remedy"),
     [
         ("PERMISSION_DENIED", "Permission 'aiplatform.schedules.create' denied", "grant roles/aiplatform.user"),
         ("NOT_FOUND", "locations/mars is not found", "check vertex.project and vertex.location"),
         ("INVALID_ARGUMENT", "cron is invalid", "correct the settings"),
     ],
 )
-def test_a_rejected_request_is_one_line_with_a_remedy(vertex, schedules, asked, code, said, told) -> None:
-    vertex.faults = {"CreateSchedule": Fault(grpc.StatusCode[code], said)}
+def test_a_rejected_request_is_one_line_with_a_remedy(vertex, schedules, asked, code, reply, remedy) -> None:
+    vertex.faults = {"CreateSchedule": Fault(grpc.StatusCode[code], reply)}
     with pytest.raises(UsageError) as raised:
         schedules().create(asked())
-    assert said in str(raised.value)
-    assert told in str(raised.value)
+    assert reply in str(raised.value)
+    assert remedy in str(raised.value)
     assert "\n" not in str(raised.value)
 
 

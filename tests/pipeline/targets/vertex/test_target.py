@@ -195,7 +195,7 @@ def test_a_cancelled_job_is_a_failure(vertex, target, asked, run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "said", "told"),
+    ("code", "reply", "remedy"),
     [
         ("PERMISSION_DENIED", "Permission 'aiplatform.pipelineJobs.create' denied", "grant roles/aiplatform.user"),
         ("PERMISSION_DENIED", "lacks iam.serviceAccounts.actAs", "grant roles/iam.serviceAccountUser"),
@@ -205,12 +205,12 @@ def test_a_cancelled_job_is_a_failure(vertex, target, asked, run) -> None:
         ("INVALID_ARGUMENT", "labels are invalid", "correct the settings"),
     ],
 )
-def test_a_rejected_request_is_one_line_with_a_remedy(vertex, target, asked, run, code, said, told) -> None:
-    vertex.faults = {"CreatePipelineJob": Fault(grpc.StatusCode[code], said)}
+def test_a_rejected_request_is_one_line_with_a_remedy(vertex, target, asked, run, code, reply, remedy) -> None:
+    vertex.faults = {"CreatePipelineJob": Fault(grpc.StatusCode[code], reply)}
     with pytest.raises(UsageError) as raised:
         target().submit(asked, run)
-    assert said in str(raised.value)
-    assert told in str(raised.value)
+    assert reply in str(raised.value)
+    assert remedy in str(raised.value)
     assert "\n" not in str(raised.value)
     assert run.job == ""
 
@@ -236,7 +236,7 @@ def test_the_probes_report_what_they_find(target) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "remedy"),
     [
         ({"project": "someone-elses"}, "permission denied .*check the project id, and grant roles/aiplatform.user"),
         ({"location": "mars-east1"}, "locations/mars-east1: not found .*vertex.location"),
@@ -248,8 +248,8 @@ def test_the_probes_report_what_they_find(target) -> None:
         ({"container_repository": "petalflow"}, "does not name a registry .*docker.pkg.dev"),
     ],
 )
-def test_problems_are_found_before_anything_is_submitted(vertex, target, settings, told) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_problems_are_found_before_anything_is_submitted(vertex, target, settings, remedy) -> None:
+    with pytest.raises(UsageError, match=remedy):
         found(target(**settings))
     assert "CreatePipelineJob" not in vertex.calls
 
@@ -318,7 +318,7 @@ def test_a_tpu_trains_in_a_custom_job(vertex, target, asked, run, accelerator, a
 
 
 @pytest.mark.parametrize(
-    ("machines", "told"),
+    ("machines", "remedy"),
     [
         ({"train": {"accelerator": "TPU_V3"}}, "TPU_V3 comes in 8, not 1"),
         ({"train": {"accelerator": "TPU_V5"}}, "unknown kind of TPU TPU_V5"),
@@ -326,8 +326,8 @@ def test_a_tpu_trains_in_a_custom_job(vertex, target, asked, run, accelerator, a
         ({"train": {"accelerator": "TPU_V6E", "cpu": 8}}, "are fixed; remove cpu"),
     ],
 )
-def test_an_impossible_tpu_is_reported(target, machines, told) -> None:
-    with pytest.raises(UsageError, match=told):
+def test_an_impossible_tpu_is_reported(target, machines, remedy) -> None:
+    with pytest.raises(UsageError, match=remedy):
         target(machines=machines).build()
 
 
