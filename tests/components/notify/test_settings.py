@@ -38,7 +38,7 @@ def test_a_secret_as_a_setting_is_refused_and_not_quoted(setting: str, given: ob
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "error"),
     [
         ({"email_to": "anna@example.com"}, "notify: an e-mail needs email_to, email_from, smtp_host; set email_from"),
         ({"smtp_host": "smtp.example.com"}, "set email_to and email_from too"),
@@ -52,9 +52,9 @@ def test_a_secret_as_a_setting_is_refused_and_not_quoted(setting: str, given: ob
         ({"webhok": SECRET}, "unknown setting notify.webhok: did you mean webhook or webhook_body?"),
     ],
 )
-def test_invalid_settings_are_reported_in_one_line(values: dict, message: str) -> None:
+def test_invalid_settings_are_reported_in_one_line(values: dict, error: str) -> None:
     with pytest.raises(UsageError) as refused:
         NotifySettings.of(values)
-    assert message in str(refused.value)
+    assert error in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "s3cr3t" not in str(refused.value)

@@ -106,16 +106,16 @@ def test_waits_double_and_a_server_may_ask_for_longer_ones(message, settings, lo
 
 
 @pytest.mark.parametrize(
-    ("answer", "message"),
+    ("answer", "error"),
     [
         (Answer(404, b"no_service"), "answered 404 (no_service)"),
         (Answer(400, f"<pre>Cannot POST /services/{SECRET}</pre>".encode()), "answered 400"),
         (Answer(403, b"\xff" * 100_000), "answered 403"),
     ],
 )
-def test_a_permanent_failure_is_not_retried(answer: Answer, message: str, settings, failure) -> None:
+def test_a_permanent_failure_is_not_retried(answer: Answer, error: str, settings, failure) -> None:
     with answering(answer) as server:
-        assert failure(settings(server.url)).endswith(message)
+        assert failure(settings(server.url)).endswith(error)
     assert len(server.requests) == 1
 
 
@@ -144,13 +144,13 @@ def test_a_server_that_does_not_answer_is_waited_for_until_the_timeout(settings,
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "error"),
     [
         (b"", "cannot be reached (it closed the connection)"),
         (b"220 smtp.example.com ESMTP\r\n", "did not answer in HTTP"),
     ],
 )
-def test_a_server_that_does_not_speak_http_is_retried(words: bytes, message: str, settings, failure, logged) -> None:
+def test_a_server_that_does_not_speak_http_is_retried(words: bytes, error: str, settings, failure, logged) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
@@ -162,7 +162,7 @@ def test_a_server_that_does_not_speak_http_is_retried(words: bytes, message: str
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        assert message in failure(settings(f"http://127.0.0.1:{listener.getsockname()[1]}"))
+        assert error in failure(settings(f"http://127.0.0.1:{listener.getsockname()[1]}"))
         thread.join()
     assert SECRET not in logged()
 
