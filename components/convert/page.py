@@ -227,7 +227,7 @@ def _slices(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> dic
         slices = dict(recorded.item.slices)
         for name in names:
             value = slices.get(name, "")
-            # If almost every image has a value of its own, nobody reads them: further ones count as one.
+            # If almost every image has a different value, a list of them helps nobody: further ones count as one.
             known = value in counts[name] or len(counts[name]) < _MOST_COUNTED
             counts[name][value if known else _OTHERS][plan.shards[recorded.shard].split] += 1
     return {

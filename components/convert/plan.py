@@ -159,7 +159,7 @@ def _outcomes(copies: Sequence[Item], splits: Sequence[str], named: Sequence[str
         copies: The copies, in the order of the listing.
         splits: The split that each copy would be assigned to on its own.
         named: The split that the source assigns to each copy, or None.
-        keep: Whether the content may be kept under several labels.
+        keep: True if the content may be kept under several labels.
     """
     if len(copies) == 1:
         return list(splits)

@@ -22,7 +22,7 @@ _MOST_IMAGES = 2000
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was chosen on the validation split; the test split only judges.
+    """The values chosen on the validation split, since the test split must only judge.
 
     Attributes:
         temperature: Divides the logits; 1 leaves the scores as they are.

@@ -39,7 +39,7 @@ def evaluate(
         from components.evaluate.evaluate import evaluate as work
 
         # A run that is resumed after it released must not be compared with itself.
-        baseline = live(registry, name, besides_run=run)
+        baseline = live(registry, name, ignored_run=run)
         verdict = work(model.path, dataset.path, evaluation.path, EvaluateSettings.from_json(evaluate_config), baseline)
         page = storage.read_bytes(storage.join(evaluation.path, REPORT_FILE))
         record.write_report(record_uri, run, page)

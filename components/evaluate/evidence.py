@@ -59,7 +59,7 @@ class Evidence:
 
     Attributes:
         classes: Names of the classes.
-        predictions: The candidate's, for every image of the test split, calibrated.
+        predictions: The candidate's calibrated predictions for every image of the test split.
         metrics: Metrics of these predictions.
         slices: Parts of the test split.
         abstain_threshold: The model abstains where its top score is lower, 0..1; None if no threshold reaches

@@ -14,7 +14,7 @@ _SOME = {"min_slice_accuracy": '{"brightness=dark": 0.8}'}
 
 
 class AcceptAnyway(BaseModel):
-    """The person who takes responsibility for accepting a candidate whatever its checks say."""
+    """The person who takes responsibility for accepting a candidate despite failed checks."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 

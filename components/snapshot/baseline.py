@@ -56,7 +56,7 @@ def find_warm_start(settings: Mapping[str, Any], registry_uri: str, name: str, r
     """
     if not settings.get("warm_start"):
         return ""
-    live = registry.live(registry_uri, name, besides_run=run_id)
+    live = registry.live(registry_uri, name, ignored_run=run_id)
     return live.uri if live else ""
 
 

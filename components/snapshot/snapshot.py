@@ -123,7 +123,7 @@ def _compare_with_releases(request: SnapshotRequest, listing: Listing) -> tuple[
     This is the live release or, after a rollback, also a withdrawn one: the same photos must not bring back a model
     that somebody rolled back.
     """
-    live = registry.live(request.registry, request.name, besides_run=request.run_id)
+    live = registry.live(request.registry, request.name, ignored_run=request.run_id)
     withdrawn = registry.withdrawn(request.registry, request.name, live) if live else []
     each = [
         (release, reasons_to_run(release, listing, request.settings, request.code_version, request.state_uri))

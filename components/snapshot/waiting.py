@@ -24,9 +24,8 @@ _CHECK_LOCK_EVERY_S = 10.0
 def why_not_due(state_uri: str, run_id: str, settings: SnapshotSettings) -> str:
     """Returns why a start is not the one that its schedule asks for, or "" if it is.
 
-    A scheduler that reads cron lines in a time zone of its own, with other changes between summer and winter time,
-    starts the pipeline at every time that could be the right one. The first start since the schedule was due runs; the
-    others are skipped.
+    A scheduler that reads cron expressions in another time zone, where clocks change on other days, starts the pipeline
+    at every time at which it might be due. The first start since the schedule was due runs; the others are skipped.
 
     Args:
         state_uri: The state shared by all runs of the name.

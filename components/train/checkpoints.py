@@ -102,7 +102,7 @@ class LatestWriter(Generic[_Item]):
 
 
 HISTORY = "history.json"
-# Folder of the features of frozen layers, beside the checkpoints.
+# Folder of the features of frozen layers, next to the checkpoints.
 FEATURES = "checkpoint-features"
 _NAME = re.compile(r"checkpoint-(?P<number>[0-9]{8})-(?P<sha256>[0-9a-f]{64})\.npz")
 _UNFINISHED = ".unfinished"

@@ -35,7 +35,7 @@ class FeatureChunks:
 
         <uri>/000000000000-000000004096-<sha256>.f32    rows 0 to 4095: float32, little-endian, nothing else
 
-    A file's name holds all that is needed to know whether the file is whole.
+    The name of a file shows whether its contents are complete.
 
     If rows cannot be written, or not fast enough, that is logged and not tried again; the computation continues.
     """

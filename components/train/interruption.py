@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 class Interruption:
-    """Whether this process was asked to stop.
+    """A request to stop this process, by Ctrl-C or SIGTERM.
 
     Attributes:
         signal: The signal, or None.

@@ -1,4 +1,4 @@
-"""The files that a training writes beside its model, for people, and the facts about it for the pipeline."""
+"""The files for people that a training writes next to its model, and its metadata for the pipeline."""
 
 import contextlib
 import csv

@@ -33,7 +33,7 @@ class Training:
         devices: What computes.
         objective: The loss to minimize.
         state: How far the training is.
-        interruption: Whether the process was asked to stop.
+        interruption: The request to stop the process, if there is one.
         checkpoints: Where the state is saved, or None.
         baseline: Address of the release that a warm start begins with; "" if there is none.
     """

@@ -16,7 +16,7 @@ from petalflow.errors import PetalflowError
 from petalflow.progress import Counter
 from petalflow.splits import SPLITS
 
-# Bytes kept of each content hash: collisions remain out of the question.
+# Bytes kept of each content hash: collisions remain practically impossible.
 _KEPT_BYTES = 16
 
 

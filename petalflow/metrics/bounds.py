@@ -129,8 +129,8 @@ def _worst_images(predictions: Predictions) -> Iterator[tuple[Sequence[_Image], 
 def _misranked_images(predictions: Predictions) -> list[_Image]:
     """Returns an image of each class that is ranked last in its own class, and first in the next.
 
-    The ranks of each class are a sample of their own, and flattering if it has few images, so that a single image for
-    all classes is not enough.
+    The ranks within each class are a separate sample, which is too optimistic if the class has few images, so one image
+    for all classes is not enough.
     """
     each = np.eye(predictions.labels.shape[1], dtype=bool)
     known = np.flatnonzero(predictions.labels.any(axis=0)).tolist()

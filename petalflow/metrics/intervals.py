@@ -19,7 +19,7 @@ def clopper_pearson_lower(successes: int, trials: int) -> float:
         successes: 0..trials.
         trials: Number of trials.
     """
-    from scipy import stats  # here: importing it takes a second, and few who read a verdict need bounds
+    from scipy import stats  # imported here: it takes a second, and reading a verdict needs no bounds
 
     if trials == 0:
         return 0.0

@@ -14,7 +14,7 @@ Values = NDArray[np.float64]
 Statistic = Callable[[Values], Values]
 
 RESAMPLES = 1000
-BLOCK_WEIGHTS = 1 << 16  # weights computed at a time: what is made of these 512 KiB stays in the caches of a CPU
+BLOCK_WEIGHTS = 1 << 16  # weights computed at a time: results of 512 KiB stay in a CPU's caches
 _SPREAD = 1e-9  # a smaller spread is rounding
 _SEED = 20_240_229
 

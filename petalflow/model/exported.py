@@ -1,4 +1,4 @@
-"""The record of an export: export.json, beside the SavedModel."""
+"""The record of an export: export.json, next to the SavedModel."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path

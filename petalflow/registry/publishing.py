@@ -112,12 +112,12 @@ def _publish_as(
                 return None
             storage.write_json(claim, made)  # our own upload was interrupted; the lineage may have changed
         _write_files(uri, files)  # before what makes the release visible
-        storage.copy_tree(folder, uri, besides=_NOT_COPIED, last=VISIBLE_BY)
+        storage.copy_tree(folder, uri, exclude=_NOT_COPIED, last=VISIBLE_BY)
         return uri
     # The dot hides it from TF Serving, and the run id keeps it apart from those of other runs.
     aside = storage.join(home, f".{lineage['run_id']}")
     storage.remove(aside)  # left by an interrupted attempt
-    storage.copy_tree(folder, aside, besides=_NOT_COPIED)
+    storage.copy_tree(folder, aside, exclude=_NOT_COPIED)
     _write_files(aside, files)
     storage.write_json(storage.join(aside, RELEASE_FILE), made)
     try:

@@ -61,18 +61,18 @@ def releases(registry_uri: str, name: str) -> list[Release]:
     return list(_newest_first(registry_uri, name))[::-1]
 
 
-def live(registry_uri: str, name: str, besides_run: str | None = None) -> Release | None:
+def live(registry_uri: str, name: str, ignored_run: str | None = None) -> Release | None:
     """Returns the release with the highest version, or None.
 
     Args:
         registry_uri: The registry.
         name: The name of the releases.
-        besides_run: A run whose own release does not count.
+        ignored_run: A run whose own release is ignored.
 
     Raises:
         UsageError: If its lineage is missing or incomplete.
     """
-    return next((release for release in _newest_first(registry_uri, name) if release.run_id != besides_run), None)
+    return next((release for release in _newest_first(registry_uri, name) if release.run_id != ignored_run), None)
 
 
 def withdrawn(registry_uri: str, name: str, live: Release) -> list[Release]:

@@ -60,7 +60,7 @@ class _Address:
         dated: Those parts, as a format; "" if there is no date.
         below: Everything after them.
         latest: True if the date is that of the latest folder or file, rather than today's.
-        is_file: True if a file may carry the date: its name goes on after the date, as `{latest}.zip` does.
+        is_file: True if a file may carry the date: its name continues after the date, as `{latest}.zip` does.
     """
 
     folder: str

@@ -91,7 +91,7 @@ def _are_splits(folders: Iterable[str]) -> bool:
 
 
 def _check_not_mixed(address: str, tops: Collection[str], deep: Collection[str]) -> None:
-    """Checks that split folders do not lie beside other folders: the splits would become classes.
+    """Checks that split folders are not mixed with other folders, since the splits would become classes.
 
     Args:
         address: The source.
@@ -99,7 +99,7 @@ def _check_not_mixed(address: str, tops: Collection[str], deep: Collection[str])
         deep: The top folders without files of their own, only in folders below; a class named `test` has some.
 
     Raises:
-        UsageError: If they do.
+        UsageError: If they are.
     """
     splits = sorted(name for name in deep if name.lower() in SPLIT_NAMES)
     others = sorted({*tops} - {name for name in tops if name.lower() in SPLIT_NAMES})

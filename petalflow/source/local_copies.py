@@ -1,7 +1,7 @@
 """Files of which many threads can read any part at any time, without holding them in memory.
 
 A file of this machine is read in place. A remote or compressed one is copied once into a temporary file without a name,
-which is gone when nobody reads it any more, however the process ends.
+which disappears with its last reader, even if the process is killed.
 """
 
 import os

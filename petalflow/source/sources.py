@@ -56,7 +56,7 @@ class Source(ABC):
     @property
     @abstractmethod
     def extent(self) -> str:
-        """The address that a container must see to read the source: more than the location, if images lie beside it."""
+        """The address that a container must see to read the source, which includes images outside the location."""
 
     @property
     @abstractmethod
@@ -72,7 +72,7 @@ class Source(ABC):
         """Returns why the source cannot be read yet, or "".
 
         Args:
-            ready_file: Name of a file that must be in the source, or beside a source that is a file.
+            ready_file: Name of a file that must be in the source, or next to a source that is a file.
         """
 
     def check(self) -> None:

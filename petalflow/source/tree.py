@@ -18,7 +18,7 @@ from petalflow.storage import File
 _WAITING_THREADS = 16  # for a remote source or a slow disk
 _PROBED = 16  # files that are hashed first, to see whether reading has to wait
 _MAX_BATCH = 64  # files of a thread's task
-# Where a file was, there is now: nothing, a folder, a file without permission, a link to itself, a pipe.
+# The file is gone, or replaced by a folder, an unreadable file, a link to itself, or a pipe.
 _GONE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENXIO)
 # Larger files are read in pieces, others with one request.
 _CHUNK_BYTES = 16 << 20

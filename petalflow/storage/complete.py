@@ -29,9 +29,9 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 def building(out: str | Path) -> Iterator[Path]:
     """Makes a folder and marks it complete when the block succeeds; if it fails, leaves nothing behind.
 
-    What an earlier, killed attempt left there is cleared away first. The block is given the folder to fill. For a URI
-    that is a temporary one on this machine, whose files are copied there when the block ends, beside what others wrote
-    there meanwhile.
+    What an earlier, killed attempt left there is removed first. The block gets the folder to fill: for a URI, this is a
+    temporary folder on this machine, whose files are copied when the block ends. Files that others have written to the
+    URI in the meantime are kept.
 
     Raises:
         PetalflowError: If the disk is full.

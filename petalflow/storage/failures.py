@@ -10,7 +10,7 @@ from petalflow.errors import PetalflowError
 
 _CLIENTS = frozenset({"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests"})
 _NO_CREDENTIALS = frozenset({"NoCredentialsError", "PartialCredentialsError"})
-# Classes of botocore, and S3's own names: with some S3 answers 400, with others 403.
+# Botocore's error classes, and S3's error codes, which it sends with status 400 or 403.
 _BAD_CREDENTIALS = frozenset(
     {"CredentialRetrievalError", "ProfileNotFound", "SSOTokenLoadError", "TokenRetrievalError"}
     | {"UnauthorizedSSOTokenError", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}

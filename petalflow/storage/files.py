@@ -118,7 +118,7 @@ def _walk(
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            # For a link ask the path, since the entry raises for a link to itself; for all else the entry knows.
+            # A link is examined by its path, since the entry raises for a link to itself; all else by its entry.
             if not (Path(entry).is_dir() if entry.is_symlink() else entry.is_dir(follow_symlinks=False)):
                 yield prefix + entry.name, entry
             elif deep:
@@ -299,16 +299,16 @@ def _to_json(value: Any) -> bytes:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def copy_tree(source: str, target: str, *, besides: Collection[str] = (), last: str | None = None) -> None:
+def copy_tree(source: str, target: str, *, exclude: Collection[str] = (), last: str | None = None) -> None:
     """Copies a folder, also across file systems.
 
     Args:
         source: Address of the folder.
         target: Address of the folder to make.
-        besides: Names of files to leave out.
+        exclude: Names of files to leave out.
         last: Name of the file to copy after all others, for readers that wait for it.
     """
-    names = [file.name for file in list_files(source) if file.name not in besides]
+    names = [file.name for file in list_files(source) if file.name not in exclude]
     with ThreadPoolExecutor(_THREADS) as pool:
         for now in ([name for name in names if name != last], [name for name in names if name == last]):
             list(pool.map(lambda name: _copy_file(join(source, name), join(target, name)), now))

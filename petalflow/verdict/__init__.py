@@ -1,4 +1,4 @@
-"""Checks, the bounds they are made on, and the verdict. No TensorFlow here."""
+"""Checks, their power, the bounds that they compare with thresholds, and the verdict. No TensorFlow here."""
 
 from petalflow.metrics.intervals import CONFIDENCE, clopper_pearson_lower, tango_interval, tango_lower, wilson_interval
 from petalflow.verdict.checks import (

@@ -98,8 +98,8 @@ def check_paired(
 ) -> Check:
     """Checks that the candidate's accuracy exceeds the baseline's by at least `least`, on the same images.
 
-    The exact odds decide besides the bound (`odds_of_difference`): a candidate that falls short passes at most 5 % of
-    the time, however few images there are.
+    Not only the bound but also the exact odds (`odds_of_difference`) must pass, so that a candidate that falls short
+    passes at most 5 % of the time, however few images there are.
 
     Args:
         name: Name of the check.

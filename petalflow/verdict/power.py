@@ -64,7 +64,7 @@ def power_of_accuracy_drop(
         discordant: The true share of images that only one of the two classifies correctly, 0..1. Two models that err
             on a share e of the images, independently, have 2e(1 - e); models with common mistakes have less.
         difference: The true accuracy(candidate) - accuracy(baseline), -discordant..discordant.
-        bound_alone: True to ignore the exact odds, which the check requires besides the bound.
+        bound_alone: True to ignore the exact odds, which the check requires in addition to the bound.
 
     Returns:
         A probability, 0..1.

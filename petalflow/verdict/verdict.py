@@ -30,7 +30,7 @@ class Verdict:
         temperature: Divides the logits in the export; 1 leaves the scores as they are.
         abstain_threshold: The model abstains where its top score is lower, 0..1.
         notes: Notes for people: how much the test images can show, what was left out.
-        accepted_anyway: The person who accepts it whatever the checks say ("by") and the "reason"; None if nobody does.
+        accepted_anyway: The person who accepts it despite failed checks ("by") and the "reason"; None if nobody does.
     """
 
     checks: Sequence[Check]

@@ -85,7 +85,7 @@ def _tidy(out: Path, run: RunFile, display: Display) -> None:
         return
     last = previous_dataset(run.parameters["registry"], run.parameters["name"]) or ""
     try:
-        forget_old(out / WORK, out / CACHE, keep, besides=last)
+        forget_old(out / WORK, out / CACHE, keep, always_keep=last)
     except OSError as error:
         display.note(f"cannot remove old work in {out}: {error}")
 
@@ -142,7 +142,7 @@ class Follower(io.TextIOBase):
 
     def _finished(self, step: str, state: str) -> None:
         # A container that removes itself is sometimes gone before kfp asks how it ended, and is then reported as a
-        # success; the step's own error line tells the truth.
+        # success; the step's own error line shows that it failed.
         if state == RAN and last_error("\n".join(self._lines.get(step, ()))):
             state = FAILED
         self._run.note(step, state, time.monotonic() - self._since[step] if step in self._since else 0)

@@ -44,7 +44,7 @@ def note_used(cache: Path, key: str) -> None:
         os.utime(entry)
 
 
-def forget_old(steps: Path, cache: Path, keep: int, besides: str = "") -> None:
+def forget_old(steps: Path, cache: Path, keep: int, always_keep: str = "") -> None:
     """Removes the work of old runs, and the cache entries that refer to it.
 
     Keeps the newest runs that went beyond their snapshot, with the cached results they used, and the same number of
@@ -54,7 +54,7 @@ def forget_old(steps: Path, cache: Path, keep: int, besides: str = "") -> None:
         steps: The folder of the steps' work.
         cache: The folder of the cache.
         keep: How many runs of each kind.
-        besides: Address whose run is always kept; "" for none.
+        always_keep: Address whose run is always kept; "" for none.
 
     Raises:
         OSError: If a folder cannot be removed.
@@ -66,7 +66,7 @@ def forget_old(steps: Path, cache: Path, keep: int, besides: str = "") -> None:
     since = min((began[run] for run in worked), default=0.0)
     used = [uri for entry in cache.glob("*.json") if entry.stat().st_mtime >= since for uri in _uris(entry)]
     for run in newest:
-        needed = any(Path(uri).is_relative_to(run) for uri in (besides, *used))
+        needed = any(Path(uri).is_relative_to(run) for uri in (always_keep, *used))
         if not needed and run not in worked and run not in idle[:keep]:
             shutil.rmtree(run)
     for entry in cache.glob("*.json"):

@@ -62,7 +62,7 @@ def evaluate(
         from petalflow.run import record
         from tests.stand_ins.nearest import judge
 
-        settings, baseline = EvaluateSettings.from_json(evaluate_config), live(registry, name, besides_run=run)
+        settings, baseline = EvaluateSettings.from_json(evaluate_config), live(registry, name, ignored_run=run)
         verdict = judge(model.path, dataset.path, evaluation.path, settings, baseline)
         record.write_report(record_uri, run, b"<html>report</html>")
         record.write(record_uri, run, record.VERDICT, {**verdict.to_json(), "evaluation": evaluation.uri})

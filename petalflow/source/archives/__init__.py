@@ -1,4 +1,4 @@
-"""Archives as sources: .zip, .tar and .tar.gz, read where they are."""
+"""Archives as sources: .zip, .tar and .tar.gz, read without being unpacked to files."""
 
 from petalflow.source.archives.images import ArchivedImages, recognises
 

@@ -10,10 +10,10 @@ from typing import IO, NamedTuple
 from petalflow.errors import UsageError
 
 _CHUNK_BYTES = 1 << 20
-# A tar header is one block; more with a long name or in pax format, but no honest one is near this.
+# A tar header is one block, or more with a long name or in pax format; no legitimate one is nearly this long.
 _LONGEST_HEADER_BYTES = 1 << 20
-# The size to which an archive may unpack: this, and so many times its own. Photos do not shrink when packed; drawings
-# and masks without compression of their own shrink to a tenth or a fiftieth, zeros to a thousandth.
+# An archive may unpack to this size plus this many times its own. Photos do not shrink when packed; uncompressed
+# drawings and masks shrink to a tenth or a fiftieth, zeros to a thousandth.
 _FREE_BYTES = 256 << 20
 _MAX_RATIO = 100
 # In zip files: the bit of an encrypted entry, the number of Unix, and compression methods that we do not read.

@@ -1,6 +1,7 @@
 """The images in an archive: class folders, files whose names hold the class, or a manifest and its images.
 
-It is read where it is. A remote one is copied, and a .tar.gz unpacked, to a temporary file, once per process.
+A local zip or tar is read in place. A remote archive is copied, and a .tar.gz unpacked, to a temporary file, once per
+process.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """An archive as an open file from which many threads read: itself, or an unnamed temporary file.
 
-Such a file is gone when it is closed, however this process ends.
+A temporary file disappears when it is closed, even if this process is killed.
 """
 
 import contextlib

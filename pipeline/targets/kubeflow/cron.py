@@ -25,7 +25,7 @@ from petalflow.cron import Cron
 from petalflow.errors import UsageError
 
 _DAY = 24 * 60
-# Laws about daylight saving time change; nobody knows them further ahead.
+# Laws about daylight saving time change, so offsets further ahead are unknown.
 _YEARS = 5
 
 

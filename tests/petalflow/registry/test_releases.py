@@ -56,9 +56,9 @@ def test_folders_that_are_not_versions_do_not_count(place: str) -> None:
 def test_live_can_exclude_a_runs_own_release(place: str) -> None:
     for version, run_id in (("1", "monday"), ("2", "tuesday"), ("3", "tuesday")):
         put(place, "flowers", version, run_id=run_id)
-    assert registry.live(place, "flowers", besides_run="tuesday").version == 1
-    assert registry.live(place, "flowers", besides_run="monday").version == 3
-    assert registry.live(place, "birds", besides_run="monday") is None
+    assert registry.live(place, "flowers", ignored_run="tuesday").version == 1
+    assert registry.live(place, "flowers", ignored_run="monday").version == 3
+    assert registry.live(place, "birds", ignored_run="monday") is None
 
 
 def test_a_release_knows_its_run_and_classes(place: str) -> None:

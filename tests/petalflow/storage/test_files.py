@@ -276,7 +276,7 @@ def test_a_tree_is_copied_across_file_systems(place: str, tmp_path: Path) -> Non
 
 def test_a_tree_is_copied_without_the_named_files(place: str, tmp_path: Path) -> None:
     write_all(str(tmp_path), "a", "complete.json", "b/complete.json")
-    storage.copy_tree(str(tmp_path), place, besides=["complete.json"])
+    storage.copy_tree(str(tmp_path), place, exclude=["complete.json"])
     assert names(place) == ["a", "b/complete.json"]
 
 

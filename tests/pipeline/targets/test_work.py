@@ -59,8 +59,8 @@ class Out:
     def entries(self) -> list[str]:
         return sorted(entry.stem for entry in self.cache.iterdir())
 
-    def forget(self, keep: int, besides: str = "") -> None:
-        work.forget_old(self.steps, self.cache, keep, besides)
+    def forget(self, keep: int, always_keep: str = "") -> None:
+        work.forget_old(self.steps, self.cache, keep, always_keep)
 
 
 @pytest.fixture
@@ -102,9 +102,9 @@ def test_the_last_dataset_is_kept_at_any_age(out: Out) -> None:
     for day in (1, 2, 3):
         out.run(f"convert{day}", "evaluate")
     dataset = out.steps / "petalflow-2026-03-01-03-00-00-123456" / "convert1" / "output"
-    out.forget(1, besides=str(dataset))
+    out.forget(1, always_keep=str(dataset))
     assert out.days() == [1, 3]
-    out.forget(1, besides="gs://bucket/dataset")
+    out.forget(1, always_keep="gs://bucket/dataset")
     assert out.days() == [3]
 
 
