@@ -189,12 +189,14 @@ def write_page(
 
 def _rows(classes: Sequence[str], counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
     """Returns the number of images of each class in each split, and its ratio to the largest class of the split."""
-    most = {split: max(1, *of.values()) for split, of in counts.items()}
+    largest = {split: max(1, *by_class.values()) for split, by_class in counts.items()}
     return [
         {
             "name": name,
-            "cells": [(of[name], round(of[name] / most[split], 3)) for split, of in counts.items()],
-            "sum": sum(of[name] for of in counts.values()),
+            "cells": [
+                (by_class[name], round(by_class[name] / largest[split], 3)) for split, by_class in counts.items()
+            ],
+            "sum": sum(by_class[name] for by_class in counts.values()),
         }
         for name in classes
     ]
@@ -231,7 +233,10 @@ def _slices(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> dic
             known = value in counts[name] or len(counts[name]) < _MOST_COUNTED
             counts[name][value if known else _OTHERS][plan.shards[recorded.shard].split] += 1
     return {
-        name: sorted(((value, of, of.total()) for value, of in values.items()), key=lambda row: (-row[2], row[0]))
+        name: sorted(
+            ((value, by_split, by_split.total()) for value, by_split in values.items()),
+            key=lambda row: (-row[2], row[0]),
+        )
         for name, values in counts.items()
     }
 
@@ -244,4 +249,4 @@ def _groups(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> dic
     for recorded in recorded_images(plan, results):
         if recorded.item.group:
             sizes[plan.shards[recorded.shard].split][recorded.item.group] += 1
-    return {split: (len(of), max(of.values())) for split, of in sizes.items()}
+    return {split: (len(by_group), max(by_group.values())) for split, by_group in sizes.items()}

@@ -55,15 +55,15 @@ def _check_proportions(evidence: Evidence, settings: EvaluateSettings) -> Iterat
     for name, metric in (("min_accuracy", "accuracy"), ("min_top_k_accuracy", "top_k_accuracy")):
         threshold = getattr(settings, name)
         if threshold is not None:
-            of_all = metrics.proportions[metric]
-            yield check_min(name, "", of_all.successes, of_all.trials, threshold, on_value=on_value)
-    for name, of in (("min_recall", metrics.recalls), ("min_precision", metrics.precisions)):
+            overall = metrics.proportions[metric]
+            yield check_min(name, "", overall.successes, overall.trials, threshold, on_value=on_value)
+    for name, by_class in (("min_recall", metrics.recalls), ("min_precision", metrics.precisions)):
         what = "predictions" if name == "min_precision" else "images"
-        for one, proportion in of.items():
-            threshold = _limit(getattr(settings, name), one)
+        for class_name, proportion in by_class.items():
+            threshold = _limit(getattr(settings, name), class_name)
             if threshold is not None:
                 counts = proportion.successes, proportion.trials
-                yield check_min(name, one, *counts, threshold, on_value=on_value, of_what=what)
+                yield check_min(name, class_name, *counts, threshold, on_value=on_value, of_what=what)
 
 
 def _limit(limits: Shares, name: str) -> float | None:
@@ -136,16 +136,16 @@ def _check_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[C
         if difference is not None:
             yield _check_pairs(name, changes.accuracy, difference, settings)
     if settings.max_recall_drop is not None:
-        for one, pairs in changes.recalls.items():
-            yield _check_pairs("max_recall_drop", pairs, -settings.max_recall_drop, settings, one, "recall")
+        for class_name, pairs in changes.recalls.items():
+            yield _check_pairs("max_recall_drop", pairs, -settings.max_recall_drop, settings, class_name, "recall")
     yield from _check_worsening(changes, evidence, settings)
 
 
 def _check_pairs(
-    name: str, pairs: Pairs, difference: float, settings: EvaluateSettings, of: str = "", metric: str = "accuracy"
+    name: str, pairs: Pairs, difference: float, settings: EvaluateSettings, slice: str = "", metric: str = "accuracy"
 ) -> Check:
     counts = pairs.better, pairs.worse, pairs.images
-    return check_paired(name, *counts, difference, slice=of, on_value=settings.on_value, metric=metric)
+    return check_paired(name, *counts, difference, slice=slice, on_value=settings.on_value, metric=metric)
 
 
 def _check_worsening(changes: Changes, evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:

@@ -88,9 +88,12 @@ class Metrics:
         """Returns the content of metrics.json; its keys are those that earlier versions wrote."""
         proportions = {"proportions": self.proportions, "recalls": self.recalls, "precisions": self.precisions}
         return {
-            **{what: {name: one.to_json() for name, one in of.items()} for what, of in proportions.items()},
-            "figures": {name: asdict(one) for name, one in self.overall.items()},
-            "of_classes": {what: {name: asdict(one) for name, one in of.items()} for what, of in self.by_class.items()},
+            **{key: {name: value.to_json() for name, value in values.items()} for key, values in proportions.items()},
+            "figures": {name: asdict(interval) for name, interval in self.overall.items()},
+            "of_classes": {
+                metric: {name: asdict(interval) for name, interval in intervals.items()}
+                for metric, intervals in self.by_class.items()
+            },
             "confusion": None if self.confusion is None else self.confusion.tolist(),
             "reliability": self.reliability,
         }
@@ -109,20 +112,20 @@ def compute_metrics(
     """
     hits = (predictions.labels & predictions.predicted).sum(axis=0)
     images, predicted = predictions.labels.sum(axis=0), predictions.predicted.sum(axis=0)
-    of_all = bootstrap(_overall_and_f1(predictions), predictions.strata, resamples)
-    overall = dict(zip(OVERALL, of_all, strict=False))
-    of_classes = {"f1": of_all[len(OVERALL) :]}
+    resampled = bootstrap(_overall_and_f1(predictions), predictions.strata, resamples)
+    overall = dict(zip(OVERALL, resampled, strict=False))
+    by_class = {"f1": resampled[len(OVERALL) :]}
     ranks = bootstrap(
         Ranking.of(predictions).statistic, predictions.strata, _resamples_of_ranks(predictions, resamples)
     )
-    of_classes["roc_auc"], of_classes["pr_auc"] = ranks[: len(classes)], ranks[len(classes) : -2]
+    by_class["roc_auc"], by_class["pr_auc"] = ranks[: len(classes)], ranks[len(classes) : -2]
     overall |= dict(zip(RANKED, ranks[-2:], strict=True))
     return Metrics(
         proportions=_proportions(predictions, top_k),
         recalls=_by_class(classes, hits, images),
         precisions=_by_class(classes, hits, predicted),
         overall=overall,
-        by_class={what: dict(zip(classes, of, strict=True)) for what, of in of_classes.items()},
+        by_class={metric: dict(zip(classes, values, strict=True)) for metric, values in by_class.items()},
         confusion=_confusion(predictions, len(classes)),
         reliability=reliability(predictions).to_json(),
     )
@@ -165,8 +168,8 @@ def _overall_and_f1(predictions: Predictions) -> Statistic:
         precision, recall, f1, images = counts.rates(weights)
         total = weights.sum(axis=1)
         shares = images / images.sum(axis=1, keepdims=True)
-        macro = [of[:, known].mean(axis=1) for of in (precision, recall, f1)]
-        weighted = [(of * shares).sum(axis=1) for of in (precision, f1)]
+        macro = [rates[:, known].mean(axis=1) for rates in (precision, recall, f1)]
+        weighted = [(rates * shares).sum(axis=1) for rates in (precision, f1)]
         of_scores = [weights @ losses / total, weights @ brier / total, calibration.error(weights)]
         return np.column_stack([*macro, *weighted, *of_scores, np.where(known, f1, np.nan)])
 

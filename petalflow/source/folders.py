@@ -99,7 +99,7 @@ def _check_not_mixed(address: str, tops: Collection[str], deep: Collection[str])
         deep: The top folders without files of their own, only in folders below; a class named `test` has some.
 
     Raises:
-        UsageError: If they are.
+        UsageError: If they are mixed.
     """
     splits = sorted(name for name in deep if name.lower() in SPLIT_NAMES)
     others = sorted({*tops} - {name for name in tops if name.lower() in SPLIT_NAMES})

@@ -27,9 +27,9 @@ def write_page(address: str, comparison: Comparison, dataset: Dataset | None = N
         dataset: The dataset to take images from; by default, those of the two evaluations if they are nearby.
     """
     changes = {"gained": comparison.gained, "lost": comparison.lost, "otherwise": comparison.otherwise}
-    shown = {kind: of[:MOST_SHOWN] for kind, of in changes.items()}
+    shown = {kind: images[:MOST_SHOWN] for kind, images in changes.items()}
     both = (comparison.first, comparison.second)
-    wanted = {change.sha256 for of in shown.values() for change in of}
+    wanted = {change.sha256 for images in shown.values() for change in images}
     html = render(
         __package__,
         "comparison.html.j2",
@@ -38,8 +38,8 @@ def write_page(address: str, comparison: Comparison, dataset: Dataset | None = N
         figures=list(_metrics(*both)),
         settings=comparison.settings,
         confusions=[_confusion_cells(one) for one in both],
-        counts={kind: len(of) for kind, of in changes.items()},
-        changes={kind: [_describe(change) for change in of] for kind, of in shown.items()},
+        counts={kind: len(images) for kind, images in changes.items()},
+        changes={kind: [_describe(change) for change in images] for kind, images in shown.items()},
         pictures=_pictures([dataset] if dataset else _datasets(both), wanted),
         version=__version__,
     )

@@ -66,7 +66,8 @@ def _union(lines: Collection[str]) -> str:
     dates = {" ".join(line.split()[2:]) for line in lines}
     weekdays = {int(day) % 7 for each in parsed for day in each.weekdays if isinstance(day, int)}
     date = dates.pop() if len(dates) == 1 else f"* * {_field(weekdays)}"
-    minutes, hours = ({number for each in parsed for number in getattr(each, of)} for of in ("minutes", "hours"))
+    minutes = {minute for each in parsed for minute in each.minutes}
+    hours = {hour for each in parsed for hour in each.hours}
     return f"{_field(minutes)} {_field(hours)} {date}"
 
 
