@@ -25,8 +25,8 @@ def test_models_that_are_not_good_enough_are_accepted_as_rarely_as_computed(rng:
         rates = line["sizes"][162]
         assert rates["computed"] < 0.06
         error = 4 * math.sqrt(0.06 * 0.94 / TESTS)
-        assert rates["accepted"] < min(rates["computed"], 0.05) + error  # the exact odds refuse some more
-        assert rates["by value"] > 0.4  # what is measured lies over the truth as often as under it
+        assert rates["accepted"] < min(rates["computed"], 0.05) + error  # the exact odds also refuse some
+        assert rates["by value"] > 0.4  # the measured value is above the true one about half of the time
         assert line["images for 80 %"] is None
     assert verdict.excessive(lines) == []
 
@@ -45,7 +45,7 @@ def test_better_models_are_accepted_as_often_as_computed_and_the_more_often_the_
     assert accepted == sorted(accepted)
 
 
-def test_the_peak_is_where_no_image_may_be_worse() -> None:
+def test_the_peak_is_at_the_size_at_which_no_image_may_be_worse() -> None:
     peak = verdict.peak(0.05, range(45, 60))
     assert (peak["images"], peak["discordant"]) == (52, 0.05)
     assert peak["computed"] == pytest.approx(0.95**52)
@@ -53,7 +53,7 @@ def test_the_peak_is_where_no_image_may_be_worse() -> None:
     assert peak["with exact odds"] < 0.05
 
 
-def test_only_what_lies_over_5_percent_by_more_than_three_standard_errors_is_excessive() -> None:
+def test_only_rates_more_than_three_standard_errors_above_5_percent_are_excessive() -> None:
     def line(accepted: float) -> verdict.Line:
         return {"what": "a model", "sizes": {100: {"accepted": accepted, "standard error": 0.005}}}
 

@@ -20,7 +20,7 @@ WRONG_EVERY = 12
 
 
 def write_colours(folder: Path, names: tuple[str, ...] = tuple(COLOURS)) -> Path:
-    """Writes noisy images of a colour each into folders of these names."""
+    """Writes noisy images of one colour per class into folders with these names."""
     generator = np.random.default_rng(7)
     colours = list(COLOURS.values())[: len(names)]
     for index, (name, colour) in enumerate(zip(names, colours, strict=True)):
@@ -78,7 +78,7 @@ def make_evaluation(model: Path, dataset: Path, out: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
-    """A function that returns the folder of a name, filled by the first process that asks for it.
+    """A function that returns a named folder, filled by the first process that requests it.
 
     The processes of pytest-xdist share it; tests only read it.
     """
@@ -107,7 +107,7 @@ def tiny_dataset(make_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_dataset_otherwise(tiny_dataset: Path, make_once: MakeOnce) -> Path:
-    """A dataset of fewer images of the source of `tiny_dataset`."""
+    """A dataset of fewer images from the source of `tiny_dataset`."""
     source = tiny_dataset.parent / "source"
     return make_once("fewer", lambda to: make_dataset(source, to / "dataset", max_images_per_class=20)) / "dataset"
 
@@ -141,7 +141,7 @@ def flags_dataset(make_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def flags_model(flags_dataset: Path, make_once: MakeOnce) -> Path:
-    """A model that ends in a sigmoid a class."""
+    """A model that ends in one sigmoid per class."""
     return make_once("flags-model", lambda to: make_model(flags_dataset, to / "model")) / "model"
 
 
@@ -161,7 +161,7 @@ def tiny_export(tiny_model: Path, tiny_dataset: Path, make_once: MakeOnce, prelo
 
         serving = Serving(temperature=1.0, abstain_threshold=0.0)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "executable", preloaded_python)  # of the process that proves the export
+            patch.setattr(sys, "executable", preloaded_python)  # for the process that proves the export
             export(tiny_model, tiny_dataset, serving, folder / "export", ExportSettings())
 
     return make_once("tiny-export", make) / "export"
@@ -194,7 +194,7 @@ def hostile_evaluation(make_once: MakeOnce) -> Path:
 
 @pytest.fixture(scope="session")
 def backbone_weights(make_once: MakeOnce) -> Path:
-    """Weights of MobileNetV2 without top; random ones, since nothing here depends on their being good."""
+    """Weights of MobileNetV2 without top; random ones, since their quality does not matter here."""
     name = "mobilenet_v2.weights.h5"
 
     def make(folder: Path) -> None:

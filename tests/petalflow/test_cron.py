@@ -25,7 +25,7 @@ EXPRESSIONS = st.tuples(fields(0, 59), fields(0, 23), fields(1, 31), fields(1, 1
 
 
 def is_due(cron: Cron, time: datetime) -> bool:
-    """Tells whether a schedule is due in the minute of a time."""
+    """Returns True if a schedule is due in the minute of a time."""
     minute = time.astimezone(UTC).replace(second=0, microsecond=0)
     return cron.last_until(minute).astimezone(UTC) == minute
 
@@ -89,8 +89,11 @@ def test_a_schedule_follows_its_own_zone() -> None:
 @pytest.mark.parametrize(
     ("day", "due"),
     [
-        (datetime(2026, 3, 28, 12, tzinfo=UTC), ["01:00"]),  # half past two is left out: at three, right after it
-        (datetime(2026, 10, 24, 12, tzinfo=UTC), ["00:30"]),  # half past two comes twice: the first time
+        (
+            datetime(2026, 3, 28, 12, tzinfo=UTC),
+            ["01:00"],
+        ),  # half past two is skipped: due at three, right after the gap
+        (datetime(2026, 10, 24, 12, tzinfo=UTC), ["00:30"]),  # half past two occurs twice: due the first time
     ],
 )
 def test_a_schedule_is_due_once_when_the_clock_changes(day: datetime, due: list[str]) -> None:

@@ -13,7 +13,7 @@ _TEMPLATE = """{% extends "document.html.j2" %}
 {{ chart|safe }}
 {% endblock %}
 """
-# The script and the hash that CSP Level 2, section 7.17.2, has as an example.
+# The example script and hash of CSP Level 2, section 7.17.2.
 _WITH_SCRIPT = """{% extends "document.html.j2" %}
 {% set script %}alert('Hello, world.');{% endset %}
 {% block policy %}; script-src '{{ script|csp_source }}'{% endblock %}

@@ -12,7 +12,7 @@ import sys
 
 
 def main(address: str, python_path: str, executable: str, *arguments: str) -> None:
-    """Runs the arguments and ends as they do.
+    """Runs the command in the arguments, and ends as it does.
 
     Args:
         address: The preloaded process's socket.

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-# What ours import when they are called only, and what takes long.
+# Modules that our code imports only when called, and modules that take long to import.
 _LIBRARIES = (
     "apache_beam.transforms",
     "gcsfs",
@@ -188,7 +188,7 @@ def run(arguments: list[str]) -> None:
             sys.path.insert(0, os.getcwd())
         sys.argv = arguments[1:]
         for name in (arguments[1], f"{arguments[1]}.__main__"):
-            sys.modules.pop(name, None)  # runpy warns of what is imported already
+            sys.modules.pop(name, None)  # runpy warns about modules that are already imported
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = arguments

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-# The least and the greatest number, and names for the numbers from the least on.
+# The lowest and the highest number, and names for the numbers from the lowest on.
 _SECOND = _MINUTE = (0, 59, ())
 _FIVE = (_MINUTE, (0, 23, ()), (1, 31, ()), (1, 12, _MONTHS), (0, 6, _DAYS))
 

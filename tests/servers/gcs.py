@@ -41,7 +41,7 @@ def environment(url: str) -> dict[str, str]:
 
 
 def keeping_preconditions(emulator: str) -> Callable[[Request], Answer | None]:
-    """Returns a handler that answers 412 to the creation of an object that exists, one request at a time."""
+    """Returns a handler that rejects the creation of an existing object with 412, one request at a time."""
     lock = threading.Lock()
 
     def answer(request: Request) -> Answer | None:

@@ -1,4 +1,4 @@
-"""A server that records requests, and answers them itself or passes them on to another server."""
+"""A server that records requests, and responds to them itself or passes them on to another server."""
 
 import contextlib
 import http.client
@@ -125,7 +125,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 
 def forward(server: str, request: Request) -> Answer:
-    """Returns another server's answer."""
+    """Returns another server's response."""
     connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=60)
     try:
         headers = {name: value for name, value in request.headers.items() if name not in ("connection", "expect")}

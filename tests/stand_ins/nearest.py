@@ -72,7 +72,7 @@ def export(model_folder: str, serving: Serving, out: str) -> None:
     info = read_model_info(model_folder)
     with storage.building(out) as folder:
         shutil.copy(Path(model_folder) / MODEL_FILE, folder)
-        (folder / "saved_model.pb").touch()  # a version of the registry is there when this file is
+        (folder / "saved_model.pb").touch()  # a version of the registry exists once this file does
         Exported(
             fingerprint=info["fingerprint"],
             class_names=tuple(info["classes"]),

@@ -133,7 +133,7 @@ def test_a_browser_runs_no_script_and_never_scrolls_sideways(page: Path, tmp_pat
     assert "48 images in 4 classes" in shown.texts
     assert all(name in shown.texts for name in MARKUP)
     assert {"script", "b", "i"}.isdisjoint(tag for tag, _ in shown.elements)
-    # The same page without its ban on scripts: ours measures the page, and any injected one would run, too.
+    # The same page without its ban on scripts: ours measures the page, but an injected one would run, too.
     measure = "<script>document.title += ` ${document.documentElement.scrollWidth} of ${innerWidth}`</script>"
     bare = re.sub(r"<meta http-equiv[^>]*>", "", page.read_text()).replace("</body>", f"{measure}</body>")
     (tmp_path / "bare.html").write_text(bare)

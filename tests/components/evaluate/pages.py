@@ -31,7 +31,7 @@ needs_browser = pytest.mark.skipif(not _BROWSER, reason="needs a browser (Debian
 
 @contextmanager
 def opened(path: Path, complaints: list[str] | None = None, **context: Any) -> Iterator[Page]:
-    """Opens a page; it must not ask for anything outside itself, nor complain, unless complaints are collected."""
+    """Opens a page, which must load nothing else and log no errors, unless the errors are collected."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_BROWSER, args=["--no-sandbox"])
         page = browser.new_page(**context)
@@ -62,7 +62,7 @@ def convolutional(classes: int, activation: str = "softmax") -> keras.Model:
 def write_made_up_report(
     path: Path, dataset_root: Path, model_folder: Path, settings: EvaluateSettings, skill: float = 2
 ) -> Predictions:
-    """Writes the report on predictions that are the more often right the more skill, and returns them.
+    """Writes the report on predictions that are correct more often the higher `skill` is, and returns them.
 
     Args:
         path: The file to write.
@@ -99,6 +99,6 @@ def write_made_up_report(
 
 
 def curve_of(page: Page) -> dict[str, Any]:
-    """Returns the numbers that the slider goes through."""
+    """Returns the thresholds of the slider."""
     curve: dict[str, Any] = json.loads(page.locator("#curve").text_content() or "")
     return curve

@@ -7,14 +7,14 @@ from petalflow.model.task import Task
 
 
 def made_up(images: int = 300, classes: int = 4, skill: float = 2.0, seed: int = 0) -> Predictions:
-    """Returns predictions of one class an image, the more often right the more skill."""
+    """Returns predictions of one class per image, which are correct more often the higher `skill` is."""
     generator = np.random.default_rng(seed)
     labels = np.eye(classes, dtype=bool)[generator.integers(0, classes, images)]
     return Predictions.of(labels, softmax(generator.normal(size=labels.shape) + skill * labels), Task.MULTI_CLASS)
 
 
 def made_up_labels(images: int = 300, classes: int = 4, skill: float = 2.0, seed: int = 0) -> Predictions:
-    """Returns predictions of several labels an image."""
+    """Returns predictions of several labels per image."""
     generator = np.random.default_rng(seed)
     labels = generator.random((images, classes)) < 0.4
     logits = generator.normal(size=labels.shape) + skill * (labels - 0.5)

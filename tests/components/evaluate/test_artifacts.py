@@ -52,7 +52,7 @@ def test_the_confusion_matrix_and_a_curve_are_logged(tiny_evaluation) -> None:
     json.dumps(logged.metadata, allow_nan=False)
 
 
-def test_several_labels_have_a_curve_but_no_matrix(several) -> None:
+def test_with_several_labels_there_is_a_curve_but_no_matrix(several) -> None:
     logged = dsl.ClassificationMetrics()
     artifacts.log_classification(logged, metrics_of(several), several / "predictions.parquet")
     assert "confusionMatrix" not in logged.metadata

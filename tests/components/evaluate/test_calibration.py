@@ -34,7 +34,7 @@ def test_the_lowest_threshold_whose_bound_reaches_the_accuracy_is_chosen() -> No
     threshold = of_many.threshold_for(0.9)
     answered, right = of_many.at(threshold)
     assert clopper_pearson_lower(right, answered) >= 0.9
-    assert 0.75 < threshold < 0.9  # above it, predictions are right 0.9 of the time on average
+    assert 0.75 < threshold < 0.9  # above it, 90 % of the predictions are correct on average
     for lower in [point for point in of_many.curve() if point[0] < threshold]:
         assert clopper_pearson_lower(lower[2], lower[1]) < 0.9
 

@@ -151,7 +151,7 @@ def test_a_candidate_like_the_release_passes_every_comparison() -> None:
 def test_recall_is_compared_label_by_label() -> None:
     labels = np.ones((300, 4), bool)
     scores = np.full((300, 4), 0.9, np.float32)
-    scores[:, 1:] = 0.1  # no image has all of its labels right, whatever the first one is
+    scores[:, 1:] = 0.1  # in no image are all labels correct, whatever the first one is
     before = Predictions.of(labels, scores, Task.MULTI_LABEL)
     now = Predictions.of(labels, np.where(np.arange(4) == 0, 0.1, scores).astype(np.float32), Task.MULTI_LABEL)
     checks = judged(evidence(now, before), max_recall_drop=0.2)

@@ -62,7 +62,7 @@ def test_every_test_image_is_predicted(tiny_model, tiny_dataset, tmp_path) -> No
 
 def test_the_release_is_compared_on_the_same_images(tiny_model, tiny_dataset, tiny_registry, tmp_path) -> None:
     live = registry.live(str(tiny_registry), "tiny")
-    # So few images cannot show less than this, even where all predictions are the same.
+    # With this few images, the bound cannot be lower, even if all predictions are the same.
     wide = EvaluateSettings(min_accuracy=0.3, max_accuracy_drop=0.15, **SMALL)
     verdict = evaluate(tiny_model, tiny_dataset, tmp_path / "out", wide, live)
     check = next(check for check in verdict.checks if check.name == "max_accuracy_drop")
@@ -151,7 +151,7 @@ def test_a_temperature_is_found_on_the_validation_split_and_recorded(tiny_model,
 
 
 def sharpen(folder, factor: float) -> None:
-    """Makes a model surer of everything, by the last layer's weights."""
+    """Makes all predictions of a model more confident, by scaling the last layer's weights."""
     model = keras.models.load_model(folder / "model.keras")
     last = model.layers[-1]
     last.set_weights([factor * weights for weights in last.get_weights()])

@@ -60,7 +60,7 @@ def broken(request: pytest.FixtureRequest) -> Iterator[str]:
         "failing": lambda request: Answer(500),
         "unknown": lambda request: Answer(404),
         "slow": lambda request: Answer(200) if ended.wait(60) else None,
-        "mute": lambda request: None,  # which fails in the server, and closes the connection
+        "mute": lambda request: None,  # the server fails, and closes the connection
     }
     with proxy(answer=answers[request.param]) as server:
         yield server.url

@@ -74,7 +74,7 @@ def release(run_request: SnapshotRequest, run_id: str, fingerprint: str, folder:
 
 @pytest.fixture
 def released(run_request: SnapshotRequest, photos: Path, tmp_path: Path) -> str:
-    """The fingerprint of the live release of "flowers", which is made of the photos."""
+    """The fingerprint of the live release of "flowers", which was made from the photos."""
     fingerprint = open_source(str(photos)).list().fingerprint
     release(run_request, "run-1", fingerprint, tmp_path)
     return fingerprint

@@ -54,7 +54,7 @@ def test_the_smallest_size_is_the_one_that_keras_accepts(name: str, smallest: in
         check_backbone(name, smallest - 1, 3, "imagenet")
 
 
-def test_a_typo_is_answered_with_the_nearest_name() -> None:
+def test_the_nearest_name_is_suggested_for_a_typo() -> None:
     with pytest.raises(UsageError, match="did you mean MobileNetV2"):
         check_backbone("MobilNetV2", 192, 3, "imagenet")
 

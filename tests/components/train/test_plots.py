@@ -134,7 +134,7 @@ def test_any_class_name_is_drawn_without_a_warning(name: str, recwarn) -> None:
     assert not recwarn.list
 
 
-def test_variations_are_drawn_beside_the_image(tiny_dataset) -> None:
+def test_variations_are_drawn_next_to_the_image(tiny_dataset) -> None:
     image = np.zeros((8, 8, 3), np.uint8)
     image[:4] = 200
     picture = pixels(draw_variations(image, AugmentSettings(flip="vertical"), 0))

@@ -122,7 +122,7 @@ def test_a_training_starts_with_what_the_release_learned(tiny_dataset, tiny_regi
     np.testing.assert_allclose(score_model(model, dataset, "test"), score_model(released, dataset, "test"), atol=1e-5)
 
 
-def test_without_a_release_that_is_noted_and_training_starts_from_scratch(tiny_dataset, tmp_path) -> None:
+def test_without_a_release_training_starts_from_scratch_with_a_note(tiny_dataset, tmp_path) -> None:
     info = train(tiny_dataset, tmp_path / "model", TrainSettings.of(STILL))
     assert "warm start: nothing has been released yet; trained without it" in info["notes"]
     assert info["warm_started_from"] == ""

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image, ImageFilter, ImageOps
 
 
 def photo(width: int = 48, height: int = 32) -> Image.Image:
-    """Returns a smooth RGB image without any symmetry, so that no turn of it looks like another."""
+    """Returns a smooth RGB image without any symmetry, so that each rotation looks different."""
     pixels = np.random.default_rng(5).integers(0, 256, (height, width, 3), np.uint8)
     image = Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(3))
     image.paste((250, 240, 30), (0, 0, width // 3, height // 4))
@@ -34,7 +34,7 @@ def oriented(form: str, orientation: int) -> bytes:
 
 
 def upright(data: bytes) -> NDArray[np.int16]:
-    """Returns what Pillow makes of a file, as it is to be seen."""
+    """Returns the pixels of a file as Pillow decodes it, upright."""
     image = Image.open(io.BytesIO(data))
     return np.asarray(ImageOps.exif_transpose(image).convert("RGB"), np.int16)
 
@@ -44,7 +44,7 @@ def png_chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def bare_png(width: int, height: int, depth: int, colour: int, stream: bytes, before: bytes = b"") -> bytes:
-    """Returns a PNG with right checksums round any stream of pixels."""
+    """Returns a PNG with correct checksums and any stream of pixels."""
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", stream), (b"IEND", b"")]
     first, *rest = (png_chunk(*chunk) for chunk in chunks)
@@ -90,7 +90,7 @@ def grey_profile(exponent: float) -> bytes:
 
 
 def cmyk_profile() -> bytes:
-    """Returns a profile of a printer whose cyan is red, so that no formula has the colour right by chance."""
+    """Returns a profile of a printer whose cyan is red, so that no formula gives the correct colour by chance."""
     # Each of 16 corners in Lab: C counts 8, M 4, Y 2, K 1.
     corners = [(100 - 100 * (index & 1), 0, 0) if index < 8 else (50, 60, 40) for index in range(16)]
     grid = b"".join(struct.pack("3B", round(light * 2.55), a + 128, b + 128) for light, a, b in corners)

@@ -13,7 +13,7 @@ from PIL import Image
 from petalflow.imaging import Rejected, Rules, prepare, sniff
 from tests.petalflow.imaging.images import bare_png, decode, encode, oriented, photo, png_chunk
 
-# What a child may take beyond what it takes for a small image.
+# The memory that a child process may use in addition to what a small image needs.
 _ALLOWED_MIB = 64
 
 _CHILD = """
@@ -100,7 +100,7 @@ def bmp(width: int, height: int) -> bytes:
 
 
 def icon(png: bytes) -> bytes:
-    """Returns an icon that says it is of 16×16 and holds a PNG that is not."""
+    """Returns an icon that claims a size of 16×16 but holds a larger PNG."""
     return struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(png), 22) + png
 
 
@@ -108,7 +108,7 @@ def icon(png: bytes) -> bytes:
 def test_a_bomb_costs_no_memory(name: str, tmp_path: Path) -> None:
     make, expected = BOMBS[name]
     (tmp_path / "bomb").write_bytes(make())
-    (tmp_path / "small").write_bytes(encode(photo(), "TIFF"))  # so that all of Pillow's plugins are there before
+    (tmp_path / "small").write_bytes(encode(photo(), "TIFF"))  # loads all of Pillow's plugins
     command = [sys.executable, "-c", _CHILD, str(tmp_path / "small"), str(tmp_path / "bomb")]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert lines[0] == (expected or lines[0])

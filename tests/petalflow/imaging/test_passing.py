@@ -194,7 +194,7 @@ def damaged(draw: st.DrawFn, files: list[bytes]) -> bytes:
 def test_tensorflow_decodes_a_damaged_file_that_passes_as_pillow_does(data: bytes) -> None:
     if isinstance(outcome(data), Rejected):
         return
-    # Noise that damage makes is not what a quality of 95 is for.
+    # A quality of 95 does not preserve the noise that damage causes.
     assert difference(data, Rules(jpeg_quality=100)) <= _TOLERANCE
 
 

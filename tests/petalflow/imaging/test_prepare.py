@@ -49,7 +49,7 @@ def test_every_orientation_is_turned_upright(form: str, tolerance: float, orient
     prepared = prepare(data)
     assert (prepared.width_px, prepared.height_px) == upright.size
     assert prepared.rewritten is (orientation != 1)
-    # In what is written the pixels are upright and say so: nobody turns them again.
+    # The pixels that are written are upright, and so is their metadata: nobody turns them again.
     assert Image.open(io.BytesIO(prepared.data)).getexif().get(ExifTags.Base.Orientation, 1) == 1
     assert np.abs(decode(prepared.data) - np.asarray(upright, np.int16)).mean() <= tolerance
 
@@ -83,7 +83,7 @@ def test_a_colour_that_means_transparent_becomes_white(mode: str) -> None:
     assert decode(prepared.data)[3, 3].tolist() == ([255] * 3 if mode == "1" else [99] * 3)
 
 
-def test_grey_with_alpha_lies_over_white() -> None:
+def test_grey_with_alpha_is_laid_over_white() -> None:
     pixels = np.array([[[40, 0], [40, 255]]], np.uint8)
     assert decode(prepare(encode(Image.fromarray(pixels, "LA"), "PNG")).data)[0].tolist() == [[255] * 3, [40] * 3]
 
@@ -179,7 +179,7 @@ def test_sides_have_a_limit_that_they_may_reach() -> None:
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
-    # Were the pixels decoded first, they would be found missing: unreadable.
+    # If the pixels were decoded first, the file would be unreadable, since they are missing.
     assert reason(bare_png(50_000, 50_000, 8, 2, b"")) == "too_many_pixels"
 
 

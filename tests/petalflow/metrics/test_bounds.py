@@ -15,7 +15,7 @@ FIGURES = (*OVERALL, *RANKED)
 
 
 def certain(right: int, wrong: int, classes: int = 4) -> Predictions:
-    """Returns predictions without doubt, of classes by turns."""
+    """Returns predictions with a score of 1, of alternating classes."""
     labels = np.arange(right + wrong) % classes
     given = np.where(np.arange(right + wrong) < right, labels, (labels + 1) % classes)
     each = np.eye(classes, dtype=np.float32)
@@ -24,7 +24,7 @@ def certain(right: int, wrong: int, classes: int = 4) -> Predictions:
 
 @pytest.mark.parametrize(("right", "wrong"), [(20, 0), (95, 5), (60, 40)])
 def test_the_bound_of_a_proportion_is_clopper_pearson(right: int, wrong: int) -> None:
-    # Of predictions without doubt the Brier score is twice the share of mistakes.
+    # If all scores are 0 or 1, the Brier score is twice the share of mistakes.
     most_mistakes = 1 - clopper_pearson_lower(right, right + wrong)
     found = compute_bounds(certain(right, wrong), ["brier"])["brier"]
     assert found / 2 == pytest.approx(most_mistakes, rel=0.08)
@@ -52,7 +52,7 @@ def test_bounds_are_conservative_and_close_with_many_images(predictions: Predict
 
 @pytest.mark.parametrize("images", [20, 60, 200])
 def test_a_model_at_the_threshold_passes_about_5_percent_of_the_time(images: int) -> None:
-    truly, recall = 0.9, 0.9  # of classes alike, each confused with every other alike
+    truly, recall = 0.9, 0.9  # equally common classes, each confused equally often with every other
     passed = 0
     for seed in range(100):
         generator = np.random.default_rng(seed)
@@ -80,18 +80,16 @@ def test_a_candidate_worse_by_the_margin_passes_about_5_percent_of_the_time() ->
     assert passed <= 100 * 0.05 + 3 * np.sqrt(100 * 0.05 * 0.95)
 
 
-def mixed(wrong: Predictions, right: Predictions, count: int) -> Predictions:
-    """Returns right predictions, but for so many from the first on."""
-    first = (np.arange(right.images) < count)[:, None]
-    chosen = (
-        np.where(first, one, other) for one, other in ((wrong.scores, right.scores), (wrong.predicted, right.predicted))
-    )
-    return Predictions(right.labels, *chosen, right.task)
+def mixed(wrong: Predictions, correct: Predictions, count: int) -> Predictions:
+    """Returns correct predictions, except that the first `count` are wrong."""
+    first = (np.arange(correct.images) < count)[:, None]
+    chosen = (np.where(first, *pair) for pair in ((wrong.scores, correct.scores), (wrong.predicted, correct.predicted)))
+    return Predictions(correct.labels, *chosen, correct.task)
 
 
 @pytest.mark.parametrize("figure", ["roc_auc", "pr_auc"])
 def test_rare_misrankings_of_a_rare_class_are_not_overlooked(figure: str) -> None:
-    # 20 images of a rare class, of which a tenth are taken for the other and ranked behind all of these.
+    # 20 images of a rare class, a tenth of which are mistaken for the other class and ranked behind all of its images.
     truth = np.eye(2, dtype=bool)[np.r_[np.zeros(20, int), np.ones(80, int)]]
     sure = np.where(truth, 0.8, 0.2).astype(np.float32)
     right = Predictions.of(truth, sure, Task.MULTI_CLASS)

@@ -61,7 +61,7 @@ def test_the_log_loss_is_that_of_scikit_learn() -> None:
 
 
 def test_the_calibration_error_is_the_mean_gap_of_the_bins() -> None:
-    # Ten predictions of 0.95, of which 7 are right; ten of 0.55, of which 6 are: gaps of 0.25 and 0.05.
+    # Ten predictions of 0.95, of which 7 are correct; ten of 0.55, of which 6 are: gaps of 0.25 and 0.05.
     confidence = np.array([0.95] * 10 + [0.55] * 10)
     right = np.array([True] * 7 + [False] * 3 + [True] * 6 + [False] * 4)
     found = Reliability(confidence, right)

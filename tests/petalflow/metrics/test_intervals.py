@@ -67,7 +67,7 @@ def test_tango_without_a_pair_that_differs_depends_on_their_number_alone(pairs: 
 
 
 def score_statistic(better: int, worse: int, pairs: int, delta: float) -> float:
-    """Returns Tango's statistic, its constrained likelihood maximised by search and not by formula."""
+    """Returns Tango's statistic, with the constrained likelihood maximised by search instead of by formula."""
 
     def loss(share: float) -> float:
         return -(
@@ -86,7 +86,7 @@ def test_tango_solves_the_equation_that_defines_it(counts: tuple[int, int, int])
     lower, upper = tango_lower(better, worse, pairs), -tango_lower(worse, better, pairs)
     if lower > -1:
         assert score_statistic(better, worse, pairs, lower) == pytest.approx(Z_ONE_SIDED, abs=2e-3)
-    if upper < 1:  # by symmetry: change the models' places and the sign
+    if upper < 1:  # by symmetry: swap the models and change the sign
         assert score_statistic(better, worse, pairs, upper) == pytest.approx(-Z_ONE_SIDED, abs=2e-3)
 
 
@@ -116,7 +116,9 @@ def test_tango_at_the_edges() -> None:
     ("only_candidate", "only_baseline", "pairs"),
     [(0.1, 0.1, 50), (0.02, 0.02, 200), (0.05, 0.10, 200), (0.2, 0.05, 100), (0.01, 0.06, 500), (0.3, 0.3, 30)],
 )
-def test_tango_covers_the_truth_as_often_as_it_says(only_candidate: float, only_baseline: float, pairs: int) -> None:
+def test_tango_intervals_cover_the_true_difference_95_percent_of_the_time(
+    only_candidate: float, only_baseline: float, pairs: int
+) -> None:
     shares = [only_candidate, only_baseline, 1 - only_candidate - only_baseline]
     tests = np.random.default_rng(1998).multinomial(pairs, shares, size=20_000)
     counts, times = np.unique(tests[:, :2], axis=0, return_counts=True)

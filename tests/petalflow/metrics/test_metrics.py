@@ -13,7 +13,7 @@ CLASSES = ["a", "b", "c", "d"]
 
 
 def answers_of(labels: list[int], predicted: list[int], classes: int) -> Predictions:
-    """Returns predictions predicted for sure; -1 is an answer of no class."""
+    """Returns predictions with a score of 1; -1 predicts no class."""
     scores = np.eye(classes + 1, dtype=np.float32)[predicted][:, :classes]
     return Predictions(np.eye(classes, dtype=bool)[labels], scores, scores.astype(bool), Task.MULTI_CLASS)
 
@@ -121,6 +121,6 @@ def test_everything_can_be_written_as_json_without_a_nan(predictions: Prediction
     assert "reliability" in json.loads(written)
 
 
-def test_no_trials_no_value() -> None:
+def test_without_trials_there_is_no_value() -> None:
     assert Proportion(0, 0).value is None
     assert Proportion(1, 4).value == pytest.approx(0.25)

@@ -110,7 +110,7 @@ def test_orientation_of_real_files(shared_data) -> None:
 
 
 def resized_by_tensorflow(data: bytes, size_px: int) -> np.ndarray:
-    """Returns what TensorFlow's own functions make of an upright picture."""
+    """Returns an upright picture as TensorFlow's own functions decode it."""
     pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
     if data.startswith(b"\xff\xd8"):
         pixels = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")

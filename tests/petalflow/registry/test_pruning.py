@@ -114,7 +114,7 @@ def test_a_version_that_a_server_sees_is_complete_while_others_are_removed(
     assert all(RELEASE_FILE in names for names in seen if names)
 
 
-def test_the_rest_of_an_interrupted_removal_goes_the_next_time(place: str, publish: Publish) -> None:
+def test_the_next_call_finishes_an_interrupted_removal(place: str, publish: Publish) -> None:
     publish(4)
     home = storage.join(place, "flowers")
     if storage.is_local(place):

@@ -193,7 +193,7 @@ def test_a_cached_step_of_a_run_that_lost_it_does_not_prolong_the_lease_of_the_n
 
 
 def expire(place: str) -> None:
-    """Makes the run look dead despite its heartbeats: its process does not exist."""
+    """Makes the run look dead despite its heartbeats, by a process id that does not exist."""
     edit(place, host=os.uname().nodename, pid=2**22 + 1)
 
 

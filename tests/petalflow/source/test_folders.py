@@ -10,7 +10,7 @@ from petalflow.source import Item, Source, SourceOptions, open_source
 
 
 def fill(address: str, *names: str) -> str:
-    """Writes files whose content is their name; of class folders nobody asks for images here."""
+    """Writes files whose content is their name; these tests need no real images."""
     for name in names:
         storage.write_bytes(storage.join(address, name), name.encode())
     return address
@@ -78,14 +78,14 @@ def test_top_folders_are_splits_only_if_all_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("other", ["unlabeled/c.jpg", "daisy/c.jpg"])
-def test_split_folders_beside_others_are_refused(place: str, other: str) -> None:
+def test_split_folders_mixed_with_others_are_refused(place: str, other: str) -> None:
     source = fill(place, "train/daisy/a.jpg", "train/rose/b.jpg", "Test/rose/b.jpg", other)
     for look in (Source.check, Source.list):
         with pytest.raises(UsageError, match=r"split folders \(Test, train\) beside others"):
             look(open_source(source))
 
 
-def test_files_beside_the_classes_of_a_split_are_ignored(tmp_path: Path) -> None:
+def test_files_next_to_the_class_folders_of_a_split_are_ignored(tmp_path: Path) -> None:
     listing = open_source(fill(str(tmp_path), "train/daisy/a", "train/rose/b", "test/notes.txt", "README")).list()
     assert listing.ignored == ("README", "test/notes.txt")
 

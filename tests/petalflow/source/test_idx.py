@@ -212,7 +212,7 @@ def test_a_flipped_bit_is_a_usage_error_or_harmless(
 
 
 def bomb(announced: tuple[int, ...], held: int) -> bytes:
-    """Returns a gzipped file that holds other than it announces."""
+    """Returns a gzipped file whose contents differ from what its header states."""
     head = struct.pack(f">HBB{len(announced)}I", 0, 8, len(announced), *announced)
     return gzip.compress(head + bytes(held), 1, mtime=0)
 

@@ -21,7 +21,7 @@ def test_any_part_of_a_file_is_read_from_any_storage(place: str) -> None:
     assert (first.size_bytes, empty.size_bytes) == (10240, 0)
     assert first.read(0, 3) == DATA[:3]
     assert first.read(257, 5) == DATA[257:262]
-    assert second.read(0, 10**12) == DATA[::-1]  # and nothing of what may lie behind it
+    assert second.read(0, 10**12) == DATA[::-1]  # and nothing of the copy behind it
     assert (first.read(10239, 5), first.read(10240, 5), empty.read(0, 5)) == (DATA[-1:], b"", b"")
 
 

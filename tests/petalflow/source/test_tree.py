@@ -18,7 +18,7 @@ def fill(address: str, *names: str) -> str:
 
 @pytest.fixture
 def unprivileged_code(tmp_path: Path) -> str:
-    """Lines that make a process one that permissions hold for, and list a source; the test's folder lets it in."""
+    """Code that gives up root's privileges, so that permissions apply to it, and lists a source."""
     for folder in (tmp_path, *tmp_path.parents):
         if folder.stat().st_uid == os.getuid() and folder.stat().st_mode & 0o077 == 0:
             folder.chmod(0o755)

@@ -372,7 +372,7 @@ def test_what_is_below_the_root_of_a_store_is_in_the_store() -> None:
 
 def test_the_time_of_the_last_write_is_known(place: str) -> None:
     address = storage.join(place, "a.txt")
-    begun = datetime.now(UTC).replace(microsecond=0)  # S3 tells no more
+    begun = datetime.now(UTC).replace(microsecond=0)  # S3 reports whole seconds
     storage.write_bytes(address, b"old")
     first = storage.modified(address)
     storage.write_bytes(address, b"new")
@@ -390,7 +390,7 @@ def test_a_file_that_is_written_again_has_another_version(place: str) -> None:
     assert storage.version(address) != first
 
 
-def test_the_start_of_a_short_file_is_all_of_it(place: str) -> None:
+def test_the_start_of_a_short_file_is_the_whole_file(place: str) -> None:
     for data in (b"", b"abc", b"abcdef"):
         storage.write_bytes(storage.join(place, "a.txt"), data)
         assert storage.read_start(storage.join(place, "a.txt"), 4) == data[:4]

@@ -52,7 +52,7 @@ def checked(run_python: RunPython, monkeypatch: pytest.MonkeyPatch) -> Check:
 
 
 def refusing(status: int, message: str, code: str = "") -> Callable[[Request], Answer]:
-    """Returns what answers every request with an error, as both stores spell it."""
+    """Returns a handler that responds to every request with an error, in the format of either store."""
 
     def answer(request: Request) -> Answer:
         if "/b/" in request.path:
@@ -65,7 +65,7 @@ def refusing(status: int, message: str, code: str = "") -> Callable[[Request], A
 
 
 def expect(lines: list[str], scheme: str, *words: str, checks: int = 2) -> None:
-    """Checks that each check fails with one line, which names the place and has these words."""
+    """Asserts that each check fails with one line that names the address and contains these words."""
     assert len(lines) == checks, lines
     for line in lines:
         assert line.startswith(f"{scheme}://bucket/models: "), line

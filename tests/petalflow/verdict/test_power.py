@@ -97,11 +97,11 @@ def test_a_candidate_that_just_falls_short_passes_at_most_5_percent_of_the_time(
     images: int, margin: float, direction: float
 ) -> None:
     discordant = abs(margin) + direction * (1 - abs(margin))
-    assert odds_to_pass(images, -margin, discordant) <= 0.0501  # the worst share is looked for at 120 of them
+    assert odds_to_pass(images, -margin, discordant) <= 0.0501  # only 120 shares are searched for the worst
 
 
 def odds_to_pass(images: int, least: float, discordant: float) -> float:
-    """Returns how likely a candidate passes that truly differs by `least`, by summing over all counts that do."""
+    """Returns the probability that a candidate with a true difference of `least` passes, summed over all counts."""
     likely = [(discordant + least) / 2, (discordant - least) / 2, 1 - discordant]
     return float(stats.multinomial.pmf(passing(images, least), images, likely).sum())
 
@@ -110,7 +110,7 @@ def passing(images: int, least: float) -> np.ndarray:
     """Returns all counts that pass: better, worse, the same, [m, 3]."""
     counts = [(better, worse) for worse in range(images + 1) for better in range(images + 1 - worse)]
     counts.sort(key=lambda count: float(tango_statistic(*count, images, least)))
-    # What is better by the statistic passes if what is worse does: so few need be looked at.
+    # If a count passes, so do all with a higher statistic, so bisection needs few checks.
     first = bisect_left(counts, True, key=lambda count: check_paired("", *count, images, least).passed is True)
     return np.array([[*count, images - sum(count)] for count in counts[first:]]).reshape(-1, 3)
 
@@ -218,7 +218,7 @@ def test_no_number_of_images_is_returned_for_what_cannot_be_shown() -> None:
 
 
 def test_the_odds_at_the_edges() -> None:
-    assert power_of_min(0.9, 0, 0.0) == 0  # nothing measured never passes
+    assert power_of_min(0.9, 0, 0.0) == 0  # without images, nothing passes
     assert power_of_min(0.0, 1, 0.0) == 1
     assert power_of_accuracy_drop(0, 0.05, 0.1) == 0
     assert power_of_accuracy_drop(0, 1.0, 0.1) == 0

@@ -11,7 +11,7 @@ NAMES = ("<img src=x onerror=alert(1)>", "<b>bold<b>", "a & b")
 
 
 class Two(NamedTuple):
-    """A folder with dataset, models and evaluations beside each other, as people leave them who work by hand."""
+    """A folder with dataset, models and evaluations next to each other, as when the steps are run by hand."""
 
     home: Path
     first: Path
@@ -20,7 +20,7 @@ class Two(NamedTuple):
 
 @pytest.fixture(scope="session")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Two:
-    """The first of a model that has hardly learned, the second of one that has."""
+    """Evaluations of a model that has hardly learned anything, and of a trained one."""
     from components.train.settings import TrainSettings
     from components.train.train import train
 

@@ -87,7 +87,7 @@ def test_k_is_part_of_the_name_of_top_k_accuracy(two: Two, tmp_path: Path) -> No
         metrics = json.loads((folder / "metrics.json").read_text())
         metrics["candidate"]["proportions"]["top_k_accuracy"] = metrics["candidate"]["proportions"]["accuracy"]
         metrics["top_k"] = k
-        if k is None:  # an older version did not say
+        if k is None:  # older versions did not record it
             del metrics["top_k"]
         (folder / "metrics.json").write_text(json.dumps(metrics))
         marker = json.loads((folder / "complete.json").read_text())
@@ -172,7 +172,7 @@ def test_model_and_dataset_next_to_the_evaluation_are_found(two) -> None:
 
 @pytest.fixture
 def closed(two, tmp_path: Path):
-    """A copy of an evaluation beside folders that may not be read, as another user."""
+    """A copy of an evaluation next to folders that this user may not read."""
     home = Path("/var/tmp") / f"petalflow-{os.getpid()}"
     home.mkdir(mode=0o755)
     shutil.copytree(two.second, home / "evaluation")

@@ -22,7 +22,7 @@ def follower(run, tmp_path) -> kfp_local.Follower:
 
 
 def test_the_output_of_kfp_becomes_states(follower, run) -> None:
-    # In pieces, coloured, as it comes.
+    # In pieces and with colours, as kfp prints it.
     follower.write("12:00:00.000 - INFO - Executing task \x1b[96m'snap")
     follower.write("shot'\x1b[0m\n")
     assert run.step("snapshot").state == RUNNING
@@ -49,7 +49,7 @@ def test_everything_is_logged(follower, tmp_path) -> None:
 
 
 def test_a_success_after_an_error_line_is_a_failure(follower, run) -> None:
-    # A container that removed itself before kfp asked how it ended passes for a success.
+    # A container that removed itself before kfp asked how it ended counts as a success.
     follower.write("Executing task 'convert'\n    petalflow: convert: error: no photo\n")
     follower.write("Task 'convert' finished with status SUCCESS\n")
     assert run.step("convert").state == FAILED
@@ -80,7 +80,7 @@ def test_the_log_starts_again_unless_the_run_is_resumed(follower, run, tmp_path)
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
 def snapshot(source: str) -> str:
-    """Returns what convert is to convert."""
+    """Returns the source to convert."""
     return source
 
 
@@ -95,7 +95,7 @@ def convert(source: str, dataset: dsl.Output[dsl.Dataset]) -> None:
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
 def evaluate(dataset: dsl.Input[dsl.Dataset]) -> str:
-    """Returns what is in the dataset."""
+    """Returns the contents of the dataset."""
     from pathlib import Path
 
     return (Path(dataset.path) / "shard").read_text()

@@ -22,7 +22,7 @@ NAME = "tfds:petalflow_dots"
 
 
 class PetalflowDots(tfds.core.GeneratorBasedBuilder):
-    """Known to TFDS by being imported; it downloads nothing."""
+    """A dataset that TFDS knows once this module is imported; it downloads nothing."""
 
     VERSION = tfds.core.Version("1.0.0")
 

@@ -24,7 +24,7 @@ def test_cached_results_that_lack_a_file_are_removed(tmp_path) -> None:
 
 
 class Out:
-    """A folder of runs, as kfp.local fills it, a run a day."""
+    """A folder of runs, as kfp.local fills it, with one run per day."""
 
     def __init__(self, folder: Path) -> None:
         self.steps, self.cache = folder / "steps", folder / ".cache"
@@ -53,7 +53,7 @@ class Out:
             os.utime(self.cache / f"{key}.json", (time, time))
 
     def days(self) -> list[int]:
-        """Returns the runs that are there."""
+        """Returns the runs in the folder."""
         return sorted(int(run.name.split("-")[3]) for run in self.steps.glob("petalflow-*"))
 
     def entries(self) -> list[str]:

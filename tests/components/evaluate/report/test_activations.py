@@ -107,7 +107,7 @@ def test_the_sheet_of_real_photos_is_a_small_file(shared_data: Path) -> None:
 
 
 def waves(strengths: list[float]) -> np.ndarray:
-    """Returns maps [2, 16, 16, channels] of noise, so strong."""
+    """Returns maps [2, 16, 16, channels] of noise of this strength."""
     return np.random.default_rng(0).normal(size=(2, 16, 16, len(strengths))).astype(np.float32) * strengths + 100
 
 
@@ -158,7 +158,7 @@ def plain(*colour: int) -> np.ndarray:
 
 
 def columns_of(sheet: np.ndarray) -> list[np.ndarray]:
-    """Returns the pictures of a sheet of two columns and two rows, row by row, by their middles."""
+    """Returns the middles of the pictures in a sheet of two columns and two rows, row by row."""
     width, height = (sheet.shape[1] - 160) // 2, (sheet.shape[0] - 24) // 2
     return [
         sheet[24 + row * height + CELL_PX // 2, 160 + column * width + CELL_PX // 2]

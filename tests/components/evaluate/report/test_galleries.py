@@ -127,7 +127,7 @@ def test_swapped_labels_are_found() -> None:
     assert np.isin(found[:20], exchanged).all()
 
 
-def test_a_class_without_images_causes_no_suspicion() -> None:
+def test_a_class_without_images_causes_no_suspects() -> None:
     scores = np.array([[0.5, 0.1, 0.4], [0.4, 0.2, 0.4], [0.1, 0.1, 0.8]], np.float32)
     assert label_errors(np.array([0, 1, 0]), scores).tolist() == [1]
     assert label_errors(np.zeros(0, int), np.zeros((0, 3), np.float32)).tolist() == []

@@ -47,7 +47,7 @@ def noise(count: int, size_px: int) -> np.ndarray:
 
 
 def last_maps(model: TrainedModel, images: np.ndarray) -> np.ndarray:
-    """Returns what a backbone that ends in a map gives."""
+    """Returns the output of a backbone that ends in a map."""
     features = model.keras_model
     pooling = features.get_layer("pooling")
     return np.asarray(keras.Model(features.input, pooling.input)(images.astype(np.float32), training=False))
@@ -63,7 +63,7 @@ def scaled(heats: np.ndarray) -> np.ndarray:
     ("backbone", "size_px", "places"),
     [
         ("MobileNetV2", 64, 2),
-        ("MobileNetV2", 32, 2),  # ends in a map of one place; the last of four is inside
+        ("MobileNetV2", 32, 2),  # ends in a map of 1×1; the last map of 2×2 is inside
         ("ResNet50", 64, 2),
         ("EfficientNetB0", 64, 2),
         ("VGG16", 64, 2),
@@ -89,7 +89,7 @@ def test_heat_of_any_saved_network_is_between_0_and_1(backbone, size_px, places,
 
 def test_a_map_of_a_single_branch_is_not_used() -> None:
     image = keras.Input((9, 9, 3))
-    x = keras.layers.Conv2D(4, 5)(image)  # 5 by 5 places, the last that both branches read
+    x = keras.layers.Conv2D(4, 5)(image)  # a map of 5×5, the last that both branches read
     branches = [keras.layers.Conv2D(4, 3)(keras.layers.Conv2D(4, 3)(x)) for _ in range(2)]
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Concatenate()(branches))
     model = TrainedModel(keras.Model(image, keras.layers.Dense(4)(x)), CLASSES, Task.MULTI_CLASS, 9, {})
@@ -98,13 +98,13 @@ def test_a_map_of_a_single_branch_is_not_used() -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_network_without_convolutions_has_no_heat_map(channels: int) -> None:
-    model = build("dense", 16, channels=channels)  # grey is made by a 1×1 convolution
+    model = build("dense", 16, channels=channels)  # a 1×1 convolution computes grey
     assert gradcams(model, noise(2, 16), np.array([0, 1])) is None
 
 
 @pytest.mark.parametrize("task", list(Task))
 def test_with_average_pooling_gradcam_equals_the_class_activation_map(task: Task) -> None:
-    # There, the last layer's weights are the map's (Selvaraju et al. 2017, section 3.1).
+    # For this network, the weights of the map are those of the last layer (Selvaraju et al. 2017, section 3.1).
     model = build("MobileNetV2", 96, task, hidden_units=())
     images, classes = noise(8, 96), np.arange(8) % (2 if task is Task.BINARY else 4)
     kernel = model.keras_model.get_layer("head").get_layer("probabilities").get_weights()[0]

@@ -7,7 +7,7 @@ from components.evaluate.report.layers import unnested
 
 @pytest.fixture(scope="module")
 def nested() -> keras.Model:
-    """A model with a model of two ways inside, which has a Sequential inside, and a head."""
+    """A model of a head and a nested model with two branches, one of which is a Sequential."""
     inside = keras.Input((8, 8, 4))
     stem = keras.Sequential([keras.layers.Conv2D(4, 3, name="stem"), keras.layers.ReLU(name="cut")], name="both")
     x = stem(inside)

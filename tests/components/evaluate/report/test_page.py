@@ -29,7 +29,7 @@ SETTINGS = EvaluateSettings(min_accuracy=0.3, min_test_images=1, abstain_thresho
 
 
 def write_hostile(folder: Path, images: int = 270) -> Path:
-    """Writes images of a colour a class, an eighth with another class's colour, and a manifest that is all markup."""
+    """Writes images of one colour per class, an eighth in another class's colour, and a manifest full of markup."""
     generator = np.random.default_rng(7)
     folder.mkdir()
     rows = []
@@ -80,7 +80,7 @@ def test_only_the_script_of_the_page_runs(hostile, tmp_path) -> None:
     with opened(tmp_path / "report.html", complaints) as page:
         assert page.locator("script + img").count() == 1
         assert page.title() != "owned"
-        page.locator("table.sortable th button").first.click()  # its own still does
+        page.locator("table.sortable th button").first.click()  # the page's own script still runs
         assert page.locator("[aria-sort]").count() == 1
     assert len(complaints) == 3
     assert all("Content Security Policy" in complaint for complaint in complaints)
@@ -280,7 +280,7 @@ def test_a_model_accepted_by_a_person_says_so_first(tiny_model, tiny_dataset, tm
 
 
 def write_noise(folder: Path, classes: int, each: int) -> Path:
-    """Writes photos that no file format can make small, nearly all of them test images."""
+    """Writes photos that no file format can compress, nearly all of them test images."""
     generator = np.random.default_rng(2)
     for name in (f"class {number}" for number in range(classes)):
         for split, count in (("train", 2), ("validation", 1), ("test", each)):

@@ -30,7 +30,7 @@ def test_thumbnails_are_those_of_the_requested_images(tiny_dataset) -> None:
 
 def test_memory_grows_with_the_displayed_images_only(tiny_dataset) -> None:
     dataset = open_dataset(tiny_dataset)
-    read_pictures(dataset.records("test"), [0], [], 16)  # what is loaded once
+    read_pictures(dataset.records("test"), [0], [], 16)  # loads what stays in memory
     size = sum(path.stat().st_size for path in dataset.paths("test"))
     tracemalloc.start()
     pictures, _ = read_pictures(dataset.records("test"), [0, 20], [], 16)

@@ -22,7 +22,7 @@ SETTINGS = EvaluateSettings(min_accuracy=0.5, min_slice_images=10, top_k=2)
 
 @pytest.fixture(scope="module")
 def found(tiny_dataset, tiny_model) -> Evaluation:
-    """Predictions of a made-up candidate, and of a made-up release that may not be asked every third image."""
+    """Predictions of a made-up candidate, and of a made-up release that is not comparable on every third image."""
     dataset = open_dataset(tiny_dataset)
     images = evaluation.EvaluatedImages.of(dataset, SETTINGS)
     generator = np.random.default_rng(1)

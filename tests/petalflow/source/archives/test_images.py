@@ -220,7 +220,7 @@ def _with_flipped_byte(format_: str) -> bytes:
 
 
 def _tar_zip_bomb(announced: int) -> bytes:
-    """A zip whose one entry announces a size, and unpacks to 64 MiB."""
+    """A zip whose only entry states a size but unpacks to 64 MiB."""
     data = bytearray(zipped({**FLOWERS, "rose/bomb": bytes(64 << 20)}))
     at = data.find(struct.pack("<I", 64 << 20), data.find(b"PK\1\2"))
     data[at : at + 4] = struct.pack("<I", announced)

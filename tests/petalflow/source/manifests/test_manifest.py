@@ -81,7 +81,7 @@ def test_csv_and_json_lines_of_the_same_rows_are_equal_sources_in_any_order(tmp_
 def test_an_unreadable_image_is_a_reject_with_its_reason(tmp_path: Path) -> None:
     fill(str(tmp_path), "a.jpg", "b.jpg", "folder/c.jpg")
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
-    os.mkfifo(tmp_path / "pipe")  # to read it would be to wait for ever
+    os.mkfifo(tmp_path / "pipe")  # reading it would wait for ever
     lost = ["gone.jpg", "a.jpg/b.jpg", "link.jpg", "n" * 300, "nul\0.jpg", "folder", "folder/", "pipe"]
     rows = ["a.jpg,daisy", "b.jpg,rose", "b.jpg,", "c.jpg, | ", *(f"{name},rose" for name in lost)]
     listing = open_source(write(str(tmp_path / "m.csv"), *rows)).list()

@@ -54,7 +54,7 @@ def images(count: int, shape: tuple[int, ...], seed: int = 0) -> list[np.ndarray
 
 @pytest.fixture(scope="module")
 def cifar_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Colour images in PNG, with a split and features that are nothing to us."""
+    """Colour images in PNG, with a split and features that we ignore."""
     features = {
         "picture": tfds.features.Image(shape=(32, 32, 3)),
         "kind": tfds.features.ClassLabel(names=NAMES),
@@ -81,7 +81,7 @@ def cifar_like(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(cifar_like: Path, tmp_path: Path) -> Path:
-    """That, to be damaged."""
+    """A copy of the dataset to be damaged."""
     return shutil.copytree(cifar_like, tmp_path / "copy")
 
 

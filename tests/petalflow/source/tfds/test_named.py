@@ -13,7 +13,7 @@ from petalflow.source import SourceOptions, open_source
 
 
 class PetalflowShapes(tfds.core.GeneratorBasedBuilder):
-    """Known to TFDS by being imported; it downloads nothing."""
+    """A dataset that TFDS knows once this module is imported; it downloads nothing."""
 
     VERSION = tfds.core.Version("1.2.0")
     SUPPORTED_VERSIONS: ClassVar = [tfds.core.Version("1.1.0")]
@@ -31,13 +31,13 @@ class PetalflowShapes(tfds.core.GeneratorBasedBuilder):
 
 
 class PetalflowTwoShapes(PetalflowShapes):
-    """The same in two configurations."""
+    """The same dataset in two configurations."""
 
     BUILDER_CONFIGS: ClassVar = [tfds.core.BuilderConfig(name=name) for name in ("round", "square")]
 
 
 class PetalflowBroken(PetalflowShapes):
-    """One whose download fails."""
+    """A dataset whose download fails."""
 
     def _split_generators(self, _: Any) -> dict[str, Any]:
         raise ConnectionError("the server\nhas gone away")

@@ -24,7 +24,7 @@ DAYS = st.sampled_from(["* * *", "* * 1", "* * MON-FRI", "* * 0,6", "1 * *", "*/
 
 @pytest.fixture(autouse=True, scope="module")
 def that_day() -> Iterator[None]:
-    """Laws on clocks change, so what is known of the years to come depends on the day."""
+    """Laws about clocks change, so what is known about the coming years depends on the day."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(clock.VARIABLE, NOW.isoformat())
         yield
@@ -65,7 +65,7 @@ def test_expressions_are_moved_as_a_person_would(cron, zone, cluster_zone, six) 
     assert six_fields(Cron.of(cron, zone), cluster_zone) == (six, False)
 
 
-# Laws on clocks change, and Morocco's follow the moon.
+# Laws about clocks change, and Morocco's follow the moon.
 KNOWN_AHEAD = timedelta(days=365 * 5)
 CHANGING = ["Europe/Berlin", "Europe/London", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"]
 
@@ -92,15 +92,15 @@ def test_if_clocks_change_at_different_times_a_cluster_starts_runs_at_every_poss
 
 
 def _is_plain(time: datetime) -> bool:
-    """Tells whether no clock is changed within a day of a time."""
+    """Returns True if no clock is changed within a day of a time."""
     return all(
-        (time + timedelta(days=days)).utcoffset() == time.utcoffset() and _steady(time, zone)
+        (time + timedelta(days=days)).utcoffset() == time.utcoffset() and _has_no_clock_change(time, zone)
         for days in (-1, 1)
         for zone in ("Europe/Berlin", "America/New_York")
     )
 
 
-def _steady(time: datetime, zone: str) -> bool:
+def _has_no_clock_change(time: datetime, zone: str) -> bool:
     there = [(time.astimezone(UTC) + timedelta(days=days)).astimezone(ZoneInfo(zone)) for days in (-1, 1)]
     return there[0].utcoffset() == there[1].utcoffset()
 

@@ -199,7 +199,7 @@ def test_run_now_starts_a_run_with_an_id_of_ours(kubeflow, schedules, asked, cap
     assert given_to(kubeflow.recurring.one)["run_id"] == "", "the schedule's own parameters are as they were"
 
 
-def test_a_schedule_whose_creation_was_not_answered_is_found(kubeflow, schedules, asked) -> None:
+def test_a_schedule_whose_creation_got_no_response_is_found(kubeflow, schedules, asked) -> None:
     kubeflow.faults["POST /apis/v2beta1/recurringruns"] = Fault(503, done=True)
     assert schedules().create(asked()).name == "flowers"
     assert len(kubeflow.recurring.known) == 1

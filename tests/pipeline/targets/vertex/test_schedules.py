@@ -147,7 +147,7 @@ def test_run_now_starts_one_job_even_if_the_service_was_unavailable_for_a_moment
     assert held.runtime_config.parameter_values["run_id"] == "", "the schedule's own job is as it was"
 
 
-def test_a_schedule_whose_creation_was_not_answered_is_found(vertex, schedules, asked) -> None:
+def test_a_schedule_whose_creation_got_no_response_is_found(vertex, schedules, asked) -> None:
     vertex.faults["CreateSchedule"] = Fault(grpc.StatusCode.UNAVAILABLE, done=True)
     assert schedules().create(asked()).name == "flowers"
     assert len(vertex.scheduler.known) == 1
