@@ -18,15 +18,15 @@ def now() -> datetime:
     Raises:
         UsageError: If the time set in the environment is invalid.
     """
-    given = os.environ.get(VARIABLE)
-    if given is None:
+    text = os.environ.get(VARIABLE)
+    if text is None:
         return datetime.now(UTC)
     try:
-        time = datetime.fromisoformat(given)
+        time = datetime.fromisoformat(text)
     except ValueError:
         time = datetime.min
     if time.tzinfo is None:
-        raise UsageError(f"{VARIABLE}={given!r} is not a time with an offset, like 2026-03-02T03:00:00+01:00")
+        raise UsageError(f"{VARIABLE}={text!r} is not a time with an offset, like 2026-03-02T03:00:00+01:00")
     return time.astimezone(UTC)
 
 

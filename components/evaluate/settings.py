@@ -104,18 +104,18 @@ class EvaluateSettings(StepSettings):
     @field_validator("slice_pairs", mode="before")
     @classmethod
     def _check_pairs(cls, pairs: Any) -> Any:
-        given = pairs if isinstance(pairs, list) else [pairs]
-        kinds = [[str(kind) for kind in pair] if isinstance(pair, list | tuple) else [] for pair in given]
+        value = pairs if isinstance(pairs, list) else [pairs]
+        kinds = [[str(kind) for kind in pair] if isinstance(pair, list | tuple) else [] for pair in value]
         if not all(len(pair) == len(set(pair)) == 2 for pair in kinds):
             raise ValueError('give pairs of different kinds: [["brightness", "format"]]')
         return pairs
 
     @field_validator("accept_anyway", mode="before")
     @classmethod
-    def _check_acceptance(cls, given: Any) -> Any:
-        if not isinstance(given, dict | AcceptAnyway):
+    def _check_acceptance(cls, value: Any) -> Any:
+        if not isinstance(value, dict | AcceptAnyway):
             raise ValueError('give a name and a reason: {"by": "Ada", "reason": "the labels are wrong"}')
-        return given
+        return value
 
     @model_validator(mode="after")
     def _check_problems(self) -> Self:

@@ -90,11 +90,11 @@ class NotifySettings(StepSettings):
 
     @field_validator("email_to", "email_from")
     @classmethod
-    def _check_addresses(cls, given: Any) -> Any:
-        for address in (given,) if isinstance(given, str) else given or ():
+    def _check_addresses(cls, value: Any) -> Any:
+        for address in (value,) if isinstance(value, str) else value or ():
             if not _ADDRESS.fullmatch(address):
                 raise ValueError(f"{address!r} is not an e-mail address like anna@example.com")
-        return given
+        return value
 
     @field_validator("smtp_host")
     @classmethod

@@ -40,9 +40,9 @@ def snapshot(
     with running("snapshot", state_uri, run):
         # A run that was interrupted after its release keeps that release, even if the photos have changed since.
         made = releases.released_by(registry, name, run)
-        asked_for = {"source": source, "trigger": trigger, "code_version": code_version}
-        record.begin(record_uri, run, **asked_for, has_released=made is not None)
-        for output in (listing.path, baseline):  # which must exist, whatever happens
+        origin = {"source": source, "trigger": trigger, "code_version": code_version}
+        record.begin(record_uri, run, **origin, has_released=made is not None)
+        for output in (listing.path, baseline):  # they must exist even if the run is skipped
             storage.write_bytes(output, b"")
         if made:
             record.write(record_uri, run, record.RELEASE, made.for_record())

@@ -34,13 +34,13 @@ def as_manifest(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     if unknown := sorted(values.keys() - _KEYS):
         raise UsageError(f"{unknown[0]!r} is not a key of Vertex AI's import files; {did_you_mean(unknown[0], _KEYS)}")
-    given = values.get(_RESOURCE) or {}
-    if not isinstance(given, dict):
+    resource_labels = values.get(_RESOURCE) or {}
+    if not isinstance(resource_labels, dict):
         raise UsageError(f"{_RESOURCE} must be an object of names and texts")
-    others = {name: value for name, value in given.items() if not name.startswith(_RESERVED)}
+    others = {name: value for name, value in resource_labels.items() if not name.startswith(_RESERVED)}
     if taken := sorted(others.keys() & _TAKEN):
         raise UsageError(f"{_RESOURCE} has the name {taken[0]!r}, which has another meaning here; rename it")
-    return {**others, "image": values[IMAGE], "label": _labels(values), "split": given.get(_ML_USE)}
+    return {**others, "image": values[IMAGE], "label": _labels(values), "split": resource_labels.get(_ML_USE)}
 
 
 def _labels(values: Mapping[str, Any]) -> list[Any]:

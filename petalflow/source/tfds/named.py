@@ -71,21 +71,21 @@ class Name:
             return
         from tensorflow_datasets.core import load
 
-        asked, source = _parse(self.address), f"source {self.address}"
+        reference, source = _parse(self.address), f"source {self.address}"
         names = load.list_builders(with_community_datasets=False)
-        if asked.dataset_name not in names:
-            raise self._unknown(asked.dataset_name, names)
+        if reference.dataset_name not in names:
+            raise self._unknown(reference.dataset_name, names)
         try:
-            builder = load.builder_cls(asked.dataset_name)
+            builder = load.builder_cls(reference.dataset_name)
         except ImportError:  # some need TensorFlow even to list their versions
             return
         configs = sorted(builder.builder_configs)
-        if asked.config and asked.config not in configs:
-            remedy = did_you_mean(asked.config, configs) if configs else "the dataset has no configurations"
-            raise UsageError(f"{source}: no configuration is named {asked.config}; {remedy}")
+        if reference.config and reference.config not in configs:
+            remedy = did_you_mean(reference.config, configs) if configs else "the dataset has no configurations"
+            raise UsageError(f"{source}: no configuration is named {reference.config}; {remedy}")
         versions = sorted({str(version) for version in (builder.VERSION, *builder.SUPPORTED_VERSIONS) if version})
-        if asked.version and not any(_matches(version, asked.version) for version in versions):
-            raise UsageError(f"{source}: unknown version; {did_you_mean(str(asked.version), versions)}")
+        if reference.version and not any(_matches(version, reference.version) for version in versions):
+            raise UsageError(f"{source}: unknown version; {did_you_mean(str(reference.version), versions)}")
 
     def find(self) -> str | None:
         """Returns the folder of the dataset, in the highest version that matches; None if it is not prepared.
@@ -93,10 +93,10 @@ class Name:
         Raises:
             UsageError: If the name is malformed, or does not say which of several configurations is meant.
         """
-        asked = _parse(self.address)
+        reference = _parse(self.address)
         folder = self.home()
-        config = asked.config or _default_config(self.address, folder)
-        return highest_version(storage.join(folder, config) if config else folder, asked.version or "*.*.*")
+        config = reference.config or _default_config(self.address, folder)
+        return highest_version(storage.join(folder, config) if config else folder, reference.version or "*.*.*")
 
     def prepare(self) -> str:
         """Has TFDS download the dataset and write its TFRecords, and returns their folder.
@@ -144,14 +144,14 @@ class Name:
         )
 
 
-def highest_version(folder: str, asked: str = "*.*.*") -> str | None:
+def highest_version(folder: str, wanted: str = "*.*.*") -> str | None:
     """Returns the folder of the highest prepared version of a dataset, or None if none is prepared.
 
     Args:
         folder: The dataset's folder.
-        asked: The version to look for, "*" for any number.
+        wanted: The version to look for, "*" for any number.
     """
-    versions = [name for name in storage.list_folders(folder) if _VERSION.fullmatch(name) and _matches(name, asked)]
+    versions = [name for name in storage.list_folders(folder) if _VERSION.fullmatch(name) and _matches(name, wanted)]
     for version in sorted(versions, key=lambda name: tuple(map(int, name.split("."))), reverse=True):
         if storage.exists(storage.join(folder, version, INFO_FILE)):
             return storage.join(folder, version)
@@ -193,10 +193,9 @@ def _parse(address: str) -> "DatasetReference":
     return reference
 
 
-def _matches(version: str, asked: str) -> bool:
-    return all(
-        wanted in ("*", number) for number, wanted in zip(version.split("."), str(asked).split("."), strict=True)
-    )
+def _matches(version: str, wanted: str) -> bool:
+    pairs = zip(version.split("."), str(wanted).split("."), strict=True)
+    return all(part in ("*", number) for number, part in pairs)
 
 
 def _default_config(address: str, folder: str) -> str | None:

@@ -192,8 +192,10 @@ def _check_weights(train: TrainSettings) -> None:
 
 
 def _check_secrets(notify: NotifySettings) -> None:
-    here = [address for address in notify.secret_files if storage.is_local(address) and not address.startswith("/gcs/")]
-    for what in (*(f"env:{name}" for name in notify.secret_variables), *(f"file:{address}" for address in here)):
+    local_files = [
+        address for address in notify.secret_files if storage.is_local(address) and not address.startswith("/gcs/")
+    ]
+    for what in (*(f"env:{name}" for name in notify.secret_variables), *(f"file:{address}" for address in local_files)):
         raise UsageError(f"the notify settings use {what}, which steps on Vertex AI do not have; use file:gs://...")
 
 

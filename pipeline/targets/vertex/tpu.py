@@ -38,15 +38,15 @@ def on_tpu(build: Build, settings: VertexSettings) -> Build:
     Raises:
         UsageError: If they ask for a TPU that does not exist, or for another step than train.
     """
-    asked = {
+    with_tpu = {
         step: machine for step, machine in build.machines.items() if (machine.accelerator or "").startswith(_PREFIX)
     }
-    for step in asked:
+    for step in with_tpu:
         if step != "train":
             raise UsageError(f"vertex.machines: {step} cannot run on a TPU, only train can; remove its accelerator")
-    if not asked:
+    if not with_tpu:
         return build
-    spec = _machine_spec(asked["train"])
+    spec = _machine_spec(with_tpu["train"])
     image = build.container_image("train")
     return replace(build, components={"train": lambda: _custom_job(image, spec, settings)}, note=_NOTE)
 

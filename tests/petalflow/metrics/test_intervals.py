@@ -116,7 +116,7 @@ def test_tango_at_the_edges() -> None:
     ("only_candidate", "only_baseline", "pairs"),
     [(0.1, 0.1, 50), (0.02, 0.02, 200), (0.05, 0.10, 200), (0.2, 0.05, 100), (0.01, 0.06, 500), (0.3, 0.3, 30)],
 )
-def test_tango_intervals_cover_the_true_difference_95_percent_of_the_time(
+def test_tango_bounds_hold_as_often_as_their_confidence(
     only_candidate: float, only_baseline: float, pairs: int
 ) -> None:
     shares = [only_candidate, only_baseline, 1 - only_candidate - only_baseline]
