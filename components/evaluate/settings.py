@@ -104,8 +104,8 @@ class EvaluateSettings(StepSettings):
     @field_validator("slice_pairs", mode="before")
     @classmethod
     def _check_pairs(cls, pairs: Any) -> Any:
-        value = pairs if isinstance(pairs, list) else [pairs]
-        kinds = [[str(kind) for kind in pair] if isinstance(pair, list | tuple) else [] for pair in value]
+        listed = pairs if isinstance(pairs, list) else [pairs]
+        kinds = [[str(kind) for kind in pair] if isinstance(pair, list | tuple) else [] for pair in listed]
         if not all(len(pair) == len(set(pair)) == 2 for pair in kinds):
             raise ValueError('give pairs of different kinds: [["brightness", "format"]]')
         return pairs
