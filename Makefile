@@ -61,14 +61,17 @@ container-image-%:
 clean:  ## remove the environment and everything generated
 	rm -rf $(VENV) runs models build dist *.egg-info
 
-# uv takes seconds where pip takes minutes, and old pips reject extras of pinned packages once a newer version is out.
-# It does not read pip's configuration, so it is given the index that pip would use.
-INDEX = $(or $(UV_DEFAULT_INDEX),$(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
-UV = VIRTUAL_ENV=$(VENV) $(if $(INDEX),UV_DEFAULT_INDEX=$(INDEX)) $(BIN)/uv pip -q
+# uv takes seconds where pip takes minutes. It does not read pip's configuration, so it is given the index that pip would
+# use (exported, since an address may hold a password); where that is not enough, pip installs. The files pin every
+# package, so pip needs no resolver (--no-deps): that of old pips rejects extras of pinned packages.
+INDEX := $(UV_DEFAULT_INDEX)
+$(VENV)/.%: export VIRTUAL_ENV = $(VENV)
+$(VENV)/.%: export UV_DEFAULT_INDEX = $(or $(INDEX),$(PIP_INDEX_URL),$(shell $(PYTHON) -m pip config get global.index-url 2>/dev/null))
 $(VENV)/.%: requirements/%.txt setup.py VERSION
 	@test -n "$(PYTHON)" || { echo "petalflow needs Python 3.11, 3.12 or 3.13 with venv (Debian: python3-venv); make PYTHON=/path/to/python" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	$(UV) install --require-hashes -r requirements/$*.txt
-	$(UV) install --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install -q --require-hashes -r requirements/$*.txt || \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/$*.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@

@@ -63,6 +63,9 @@ class StepSettings(pydantic.BaseModel):
     def _read_former_names(cls, values: Any) -> Any:
         if not isinstance(values, dict):
             return values
+        for former, name in cls.former_names.items():
+            if former in values and name in values:
+                raise ValueError(f"{former} is the former name of {name}; set only {name}")
         return {cls.former_names.get(name, name): value for name, value in values.items()}
 
     @pydantic.field_validator("*", mode="before")

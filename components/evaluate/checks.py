@@ -124,10 +124,12 @@ def _check_slices(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Ch
 
 
 def _check_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
-    changes = evidence.changes
-    if changes is None:
+    baseline, changes = evidence.baseline, evidence.changes
+    if baseline is None or not baseline.comparable.any():
         yield from _explain_no_comparison(evidence, settings)
         return
+    if changes is None:
+        raise ValueError("the evidence has no changes yet: add_bounds computes them")
     least = {
         "max_accuracy_drop": None if settings.max_accuracy_drop is None else -settings.max_accuracy_drop,
         "min_accuracy_gain": settings.min_accuracy_gain,

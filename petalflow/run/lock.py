@@ -81,13 +81,7 @@ class Holder:
 
 def current_holder(state_uri: str) -> Holder | None:
     """Returns the run that holds the lock, or held it last; None if it was never acquired."""
-    while True:
-        names = _list(state_uri)
-        number = _highest(names)
-        if number == 0:
-            return None
-        with contextlib.suppress(FileNotFoundError):  # whoever acquired it in the meantime has cleared the file
-            return _read(state_uri, number, names)
+    return _look(state_uri)[1]
 
 
 def acquire(state_uri: str, run_id: str, lease_s: float) -> Holder | None:
@@ -102,10 +96,11 @@ def acquire(state_uri: str, run_id: str, lease_s: float) -> Holder | None:
         None if the lock was acquired, else the run that holds it.
     """
     while True:
-        holder = current_holder(state_uri)
+        names, holder = _look(state_uri)
         if holder and holder.is_active() and holder.run_id != run_id:
             return holder
-        number = holder.number + 1 if holder else 1
+        # Above every file that is left: where one was removed by hand, the release of a reused number would count.
+        number = max(map(_number, names), default=0) + 1
         pid = int(os.environ.get(RUNNER_PID, "0"))
         values = asdict(Holder(number, run_id, _from_now(lease_s).isoformat(), lease_s, socket.gethostname(), pid))
         del values["released"]  # a file of its own
@@ -169,8 +164,8 @@ def kept_alive(state_uri: str, run_id: str = "", every_s: float = _BEAT_S) -> It
     Args:
         state_uri: The state shared by all runs of a name.
         run_id: The run, whose lease is renewed while it holds the lock. "" for a step that must not know its run,
-            because it may be cached: it belongs to the run that holds the lock when the block begins, and never renews
-            the lease of a later one.
+            because it may be cached: it belongs to the run that holds the lock when the block begins (or as soon as
+            the store can be read), and never renews the lease of a later one.
         every_s: Seconds between heartbeats.
     """
     heartbeat = _Heartbeat(state_uri, run_id)
@@ -218,6 +213,17 @@ class _Heartbeat:
         is_ours = holder is not None and not holder.released and self._run_id in ("", holder.run_id)
         self._holder = holder if is_ours else None
         self._must_look = bool(self._run_id)  # such a run may acquire the lock later, or once more
+
+
+def _look(state_uri: str) -> tuple[list[str], Holder | None]:
+    """Returns the names of the lock's files, and the holder that they describe."""
+    while True:
+        names = _list(state_uri)
+        number = _highest(names)
+        if number == 0:
+            return names, None
+        with contextlib.suppress(FileNotFoundError):  # whoever acquired it in the meantime has cleared the file
+            return names, _read(state_uri, number, names)
 
 
 def _read(state_uri: str, number: int, names: Sequence[str]) -> Holder:

@@ -32,3 +32,8 @@ def test_the_container_repository_is_read_by_its_former_name_too() -> None:
     settings = read_target_settings({"docker": {"images": "registry.example.com/petalflow"}})
     assert settings["docker"].container_repository == "registry.example.com/petalflow"
     assert read_target_settings({})["docker"].container_repository == "petalflow"
+
+
+def test_a_setting_under_both_of_its_names_is_rejected() -> None:
+    with pytest.raises(UsageError, match="images is the former name of container_repository; set only"):
+        DockerSettings.of({"images": "a.example.com/a", "container_repository": "b.example.com/b"})

@@ -176,7 +176,7 @@ def _failure(api: Api, run: "Run", ended: JobStatus, link: str) -> Failure | Non
         return Failure(step, (message,), link)
     logs = (api.log(run.run_id, pod) for pod in find_pods(run, step))
     log = next(filter(None, logs), None)
-    lines = log.splitlines()[-_LOG_LINES:] if log else ["its log cannot be read from here"]
+    lines = log.rstrip("\n").split("\n")[-_LOG_LINES:] if log else ["its log cannot be read from here"]
     return Failure(step, (*lines, *filter(None, [error_message(task)])), link)
 
 

@@ -108,7 +108,7 @@ def last_lines(credentials: "Credentials", project: str, query: str, endpoint: s
         if entries or not left:
             break
         time.sleep(_LOG_WAIT_S)
-    return [line for entry in reversed(entries) for line in _text(entry).splitlines()]
+    return [line for entry in reversed(entries) for line in _text(entry).rstrip("\n").split("\n")]
 
 
 def _to_error(resource: str, error: Exception) -> PetalflowError:

@@ -238,3 +238,9 @@ def test_every_check_works_with_several_labels() -> None:
     predictions = made_up_labels(skill=6)
     checks = judged(evidence(predictions, predictions), min_recall=0.3, max_log_loss=2, min_roc_auc=0.6, **CHANGES)
     assert all(check.passed for check in checks.values()), checks
+
+
+def test_a_comparison_that_was_not_computed_is_not_passed_over() -> None:
+    found = evidence(made_up(), made_up())
+    with pytest.raises(ValueError, match="add_bounds"):
+        make_checks(found, EvaluateSettings.of({"min_accuracy": 0.1, "accept_over_broken_baseline": True}))

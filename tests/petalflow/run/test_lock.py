@@ -125,6 +125,15 @@ def test_files_of_an_earlier_version_are_read(place: str) -> None:
     assert lock.acquire(place, "run-2", HOUR) is None
 
 
+def test_a_lock_whose_file_was_removed_by_hand_is_not_born_released(place: str) -> None:
+    lock.acquire(place, "run-1", HOUR)
+    lock.release(place, "run-1")
+    storage.remove(storage.join(place, "lock", "000001.json"))
+    assert lock.acquire(place, "run-2", HOUR) is None
+    assert lock.acquire(place, "run-3", HOUR).run_id == "run-2"
+    assert files(place) == ["000002.json"]
+
+
 def test_a_released_lock_is_not_renewed(place: str) -> None:
     lock.acquire(place, "run-1", HOUR)
     holder = lock.current_holder(place)
