@@ -13,11 +13,11 @@ fail() {
 
 # need TOOL MINIMUM REMEDY COMMAND...: fails unless TOOL is installed and COMMAND prints a version of at least MINIMUM.
 need() {
-  local tool=$1 minimum=$2 remedy=$3 said found
+  local tool=$1 minimum=$2 remedy=$3 output found
   shift 3
   command -v "$tool" >/dev/null || fail "$tool is not installed; $remedy"
-  said=$("$@" 2>&1) || fail "$tool does not run (${said##*$'\n'}); $remedy"
-  [[ $said =~ [0-9]+\.[0-9]+(\.[0-9]+)? ]] || fail "cannot read the version of $tool; $remedy"
+  output=$("$@" 2>&1) || fail "$tool does not run (${output##*$'\n'}); $remedy"
+  [[ $output =~ [0-9]+\.[0-9]+(\.[0-9]+)? ]] || fail "cannot read the version of $tool; $remedy"
   found=${BASH_REMATCH[0]}
   [[ $(printf '%s\n' "$minimum" "$found" | sort -V | head -n 1) == "$minimum" ]] ||
     fail "$tool $found is too old, need $minimum or later; $remedy"

@@ -72,6 +72,7 @@ class CopiedFile:
         return _read_at(self.file, self.start + offset, min(size, self.size_bytes - offset))
 
 
+# Not fsspec's simplecache, whose files have names and stay behind when a process is killed.
 class Copies:
     """Copies of files in one temporary file; threads may add to it concurrently."""
 
