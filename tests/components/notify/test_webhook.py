@@ -169,9 +169,9 @@ def test_a_server_that_does_not_speak_http_is_retried(words: bytes, error: str, 
 
 def test_a_certificate_must_be_trusted(google: "Google", message, settings, failure, monkeypatch) -> None:
     with answering(Answer(200), certificate=google.folder) as server:
-        message = failure(settings(server.url))
-        assert "has a certificate that is not trusted (self-signed certificate)" in message
-        assert "attempt" not in message
+        problem = failure(settings(server.url))
+        assert "has a certificate that is not trusted (self-signed certificate)" in problem
+        assert "attempt" not in problem
         assert server.requests == []
         monkeypatch.setenv("SSL_CERT_FILE", str(google.folder / "cert.pem"))
         post(message, settings(server.url))
