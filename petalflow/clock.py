@@ -26,7 +26,7 @@ def now() -> datetime:
     except ValueError:
         time = datetime.min
     if time.tzinfo is None:
-        raise UsageError(f"{VARIABLE}={text!r} is not a time with an offset, like 2026-03-02T03:00:00+01:00")
+        raise UsageError(f"{VARIABLE}={text!r} is not a time with a UTC offset, like 2026-03-02T03:00:00+01:00")
     return time.astimezone(UTC)
 
 

@@ -21,7 +21,9 @@ def _debug(value: bool) -> None:
 Debug = Annotated[
     bool, typer.Option("--debug", help="Show the traceback if the command fails.", callback=_debug, is_eager=True)
 ]
-Config = Annotated[Path | None, typer.Option("--config", help="YAML file of settings, with one section per step.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings by section; `petalflow settings` lists them.")
+]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="STEP.SETTING=VALUE", help="A single setting; can be repeated.")
 ]
@@ -70,7 +72,7 @@ def run_step(step: str, work: Callable[[], object]) -> None:
     try:
         work()
     except KeyboardInterrupt:
-        print(f"petalflow: {step} was interrupted; it left nothing incomplete, so run it again", file=sys.stderr)
+        print(f"petalflow: {step} was interrupted and left nothing incomplete; run it again", file=sys.stderr)
         raise
 
 

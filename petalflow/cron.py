@@ -104,7 +104,8 @@ def _check_understood_everywhere(fields: Sequence[str], expression: str) -> None
     # Some treat */2 as a star here, so that both fields must match; others as a list, so that one is enough.
     if "*" not in (days, weekdays) and "*/" in days + weekdays:
         raise UsageError(
-            f"{expression!r}: {days} with {weekdays} means different days on different targets; list the days"
+            f"{expression!r}: {days} with {weekdays} means different days on different targets; "
+            "list the days instead of using */"
         )
 
 

@@ -59,5 +59,6 @@ def check_compiles(build: Build) -> None:
         except Exception as error:  # from kfp, or from a definition that was changed
             message = " ".join(str(error).split())[:300]
             raise UsageError(
-                f"the pipeline does not compile ({type(error).__name__}: {message}); `petalflow compile` shows more"
+                f"the pipeline does not compile ({type(error).__name__}: {message}); "
+                "`petalflow compile --debug` shows the traceback"
             ) from error

@@ -1,5 +1,6 @@
 """The user's configuration: the settings of every step and of every target."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -120,4 +121,6 @@ def _rows(prefix: str, cls: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
         if isinstance(field.default, BaseModel):  # nested settings
             yield from _rows(f"{prefix}.{name}", type(field.default))
         else:
-            yield f"{prefix}.{name}", "none" if field.default is None else str(field.default), field.description or ""
+            # As in a YAML file or after --set: null, true, [a, b].
+            default = field.default if field.default and isinstance(field.default, str) else json.dumps(field.default)
+            yield f"{prefix}.{name}", default, field.description or ""

@@ -53,7 +53,7 @@ def build_pipeline(
         note: Added to the pipeline's description.
     """
     steps = {**_STEPS, **(components or {})}
-    description = f"Retrain an image classifier; release it only if it is good. {note}".strip()
+    description = f"Retrain an image classifier; release it only if it passes its checks. {note}".strip()
 
     def step(step: str, /, **inputs: object) -> dsl.PipelineTask:
         task = steps[step](**inputs)

@@ -114,5 +114,5 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError:
         values = None
     if not isinstance(values, dict) or not required <= set(values):
-        raise UsageError(f"{path} is not the file of a run; remove it or choose another --out")
+        raise UsageError(f"{path} is not a valid run file; remove it or choose another --out")
     return values

@@ -21,14 +21,14 @@ class Machine(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     cpu: float | None = Field(default=None, gt=0, description="CPU cores")
-    memory_gb: float | None = Field(default=None, gt=0, description="memory, in 10^9 bytes")
+    memory_gb: float | None = Field(default=None, gt=0, description="memory, in GB (10^9 bytes)")
     accelerator: str | None = Field(
         default=None,
         description="kind of accelerator: nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 ... on Vertex AI",
     )
     accelerators: int = Field(default=1, ge=1, description="number of accelerators")
     retries: int = Field(
-        default=0, ge=0, description="how often a failed step is retried; training resumes from its last checkpoint"
+        default=0, ge=0, description="number of retries of a failed step; training resumes from its last checkpoint"
     )
 
 
@@ -111,19 +111,19 @@ class KubeflowSettings(ClusterSettings):
 
     host: str | None = Field(
         None,
-        description="URL of the UI or the API; default: $KF_PIPELINES_ENDPOINT, or the service inside the cluster",
+        description="URL of the UI or the API; null: $KF_PIPELINES_ENDPOINT, or the service inside the cluster",
     )
     namespace: str | None = Field(None, description="namespace of the runs, if Kubeflow serves several users")
     experiment: str = Field("petalflow", description="experiment that the runs are listed under")
     token_file: str | None = Field(None, description="file with a bearer token; read when needed, never stored")
-    ca_file: str | None = Field(None, description="CA certificates to trust for https")
+    ca_file: str | None = Field(None, description="file of the CA certificates to trust for https")
     service_account: str | None = Field(None, description="Kubernetes service account of the steps")
     cron_timezone: TimeZone = Field(
         "UTC",
         description="time zone of schedules in the cluster: cronScheduleTimezone in its pipeline-install-config",
     )
     run_as_user: int | None = Field(
-        None, ge=1, description="user id of the steps; default: that of the container images, 65532"
+        None, ge=1, description="user id of the steps; null: that of the container images, 65532"
     )
     volume_claim: str | None = Field(
         None, description="PersistentVolumeClaim with source, registry and state; mounted at volume_path"
@@ -144,7 +144,9 @@ class KubeflowSettings(ClusterSettings):
         description="taints tolerated by train and by every step with an accelerator: "
         "[{key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}]",
     )
-    node_selector: Mapping[str, str] = Field({}, description="labels of the nodes that these steps run on")
+    node_selector: Mapping[str, str] = Field(
+        {}, description="labels of the nodes that these steps (as for tolerations) run on"
+    )
     poll_s: float = Field(5, gt=0, description="seconds between requests for the status of a run")
 
     @field_validator("host")
@@ -176,10 +178,10 @@ class VertexSettings(ClusterSettings):
 
     section: ClassVar[str] = "vertex"
 
-    project: str | None = Field(None, description="Google Cloud project id; default: the project of the credentials")
+    project: str | None = Field(None, description="Google Cloud project id; null: the project of the credentials")
     location: str = Field("us-central1", pattern=r"^[a-z]+-[a-z]+[0-9]+$", description="region, like europe-west4")
     pipeline_root: str | None = Field(
-        None, pattern="^gs://.", description="gs:// folder for the artifacts of the steps; default: REGISTRY/.pipeline"
+        None, pattern="^gs://.", description="gs:// folder for the artifacts of the steps; null: REGISTRY/.pipeline"
     )
     service_account: str | None = Field(None, description="e-mail of the service account that the steps run as")
     network: str | None = Field(
@@ -193,8 +195,8 @@ class VertexSettings(ClusterSettings):
     )
     caching: bool = Field(True, description="use cached results of the steps that allow it")
     poll_s: float = Field(10, gt=0, description="seconds between requests for the status of a run")
-    endpoint: str | None = Field(None, description="host of the service; default: LOCATION-aiplatform.googleapis.com")
-    logging_endpoint: str | None = Field(None, description="host of Cloud Logging; default: logging.googleapis.com")
+    endpoint: str | None = Field(None, description="host of the service; null: LOCATION-aiplatform.googleapis.com")
+    logging_endpoint: str | None = Field(None, description="host of Cloud Logging; null: logging.googleapis.com")
 
     @field_validator("machines")
     @classmethod

@@ -16,7 +16,7 @@ def convert(
     previous: Annotated[
         str | None, typer.Option(help="Folder or URI of an earlier dataset; records of unchanged images are reused.")
     ] = None,
-    runner: Annotated[str | None, typer.Option(help="Beam runner; short for --set runner=RUNNER.")] = None,
+    runner: Annotated[str | None, typer.Option(help="Beam runner; short for --set convert.runner=RUNNER.")] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,

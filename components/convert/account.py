@@ -105,7 +105,7 @@ def choose_files(items: Sequence[Item], max_bytes: int) -> dict[str, Item]:
             continue
         if len(chosen) == _MAX_FILES or item.size_bytes > left:
             log.info(
-                "%s/ holds only the first %d rejected files; %s lists all of them",
+                "%s/ contains only the first %d rejected files; %s lists all of them",
                 REJECTS_FOLDER,
                 len(chosen),
                 REJECTS_FILE,

@@ -33,14 +33,16 @@ class DataflowSettings(BaseModel):
     region: str | None = Field(None, min_length=1, description="region of the workers, preferably that of the buckets")
     temp_location: str | None = Field(None, pattern=_BUCKET_PATTERN, description="gs:// folder for temporary files")
     staging_location: str | None = Field(
-        None, pattern=_BUCKET_PATTERN, description="gs:// folder for the package; null: a folder in temp_location"
+        None,
+        pattern=_BUCKET_PATTERN,
+        description="gs:// folder for Petalflow's package; null: a folder in temp_location",
     )
     machine_type: str = Field("n2-standard-4", min_length=1, description="machine type of the workers")
     disk_gb: int = Field(30, ge=10, description="disk size of each worker, in GB")
     workers: int | None = Field(None, ge=1, description="initial number of workers; null: Dataflow decides")
     max_workers: int | None = Field(None, ge=1, description="maximum number of workers; null: Dataflow's limit")
     autoscaling: Literal["THROUGHPUT_BASED", "NONE"] = Field(
-        "THROUGHPUT_BASED", description="NONE keeps the number of workers fixed"
+        "THROUGHPUT_BASED", description="THROUGHPUT_BASED, or NONE for a fixed number of workers"
     )
     worker_image: str | None = Field(
         None,
@@ -71,7 +73,7 @@ class ConvertSettings(SourceOptions):
     seed: int = Field(0, description="seed for choosing the images of max_images_per_class")
     conflicts: Literal["reject", "keep"] = Field(
         "reject",
-        description="identical images under different labels: reject all of them, or keep one per label",
+        description="identical images under different labels; reject: reject all of them; keep: keep one per label",
     )
     shard_mib: int = Field(128, ge=1, le=4096, description="target size of a shard, in MiB of source files")
     shards: int | None = Field(
@@ -79,10 +81,10 @@ class ConvertSettings(SourceOptions):
     )
     max_image_mib: int = Field(64, ge=1, description="maximum size of an image file, in MiB")
     max_megapixels: int = Field(100, ge=1, description="maximum size of an image, in millions of pixels")
-    min_side_px: int = Field(1, ge=1, description="minimum side of an image, in pixels")
-    max_side_px: int = Field(65_535, ge=1, description="maximum side of an image, in pixels")
+    min_side_px: int = Field(1, ge=1, description="minimum width and height of an image, in pixels")
+    max_side_px: int = Field(65_535, ge=1, description="maximum width and height of an image, in pixels")
     frames: Literal["first", "reject"] = Field(
-        "first", description="animations and multi-page files: use the first frame, or reject the file"
+        "first", description="animations and multi-page files; first: use the first frame; reject: reject the file"
     )
     background: str = Field(
         "#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="background colour for transparent images"
@@ -91,13 +93,13 @@ class ConvertSettings(SourceOptions):
     resize_px: int | None = Field(
         None, ge=1, description="downscale images to this shorter side, in pixels; smaller images stay unchanged"
     )
-    threads: int = Field(8, ge=1, le=256, description="threads per worker, which read and check images")
+    threads: int = Field(8, ge=1, le=256, description="number of threads per worker that read and check images")
     runner: Literal["FnApiRunner", "FlinkRunner", "SparkRunner", "PortableRunner", "DataflowRunner"] = Field(
-        "FnApiRunner", description="Beam runner; FnApiRunner works in this process"
+        "FnApiRunner",
+        description="Beam runner: FnApiRunner (in this process), FlinkRunner, SparkRunner, PortableRunner or "
+        "DataflowRunner",
     )
-    runner_options: tuple[str, ...] = Field(
-        (), description="further options for the Beam runner, as on its command line"
-    )
+    runner_options: tuple[str, ...] = Field((), description="further command-line options for the Beam runner")
     flink: FlinkSettings = Field(
         FlinkSettings.model_validate({}), description="settings of FlinkRunner, see docs/runners.md"
     )

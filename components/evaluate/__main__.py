@@ -14,7 +14,7 @@ app = commandline.new_app(__doc__)
 
 @app.command()
 def evaluate(
-    model: Annotated[Path, typer.Option(help="Folder of the model, as made by train.")],
+    model: Annotated[Path, typer.Option(help="Folder of the model, written by train.")],
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     out: Annotated[Path, typer.Option(help="Folder to create for the verdict and the report.")],
     baseline: Annotated[
@@ -24,7 +24,7 @@ def evaluate(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Judge a model on the test split; exit with code 3 if it is refused."""
+    """Judge a model on the test split; exit code 3 if it is refused."""
     from components.evaluate.settings import EvaluateSettings
     from petalflow.registry import find_release
 

@@ -77,7 +77,7 @@ def summary(verdict: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
         )
     anyway = verdict["accepted_anyway"]
     if anyway:
-        lines.append(f"- **accepted by {_plain(anyway['by'])}, whatever the checks say: {_plain(anyway['reason'])}**")
+        lines.append(f"- **accepted by {_plain(anyway['by'])} despite failed checks: {_plain(anyway['reason'])}**")
     lines.append(f"- temperature {verdict['temperature']:g}, abstain threshold {verdict['abstain_threshold']:g}")
     return "\n".join([*lines, *_check_lines(verdict, _LINES - len(lines))]) + "\n"
 

@@ -82,12 +82,12 @@ def _check_overall(evidence: Evidence, settings: EvaluateSettings) -> Iterator[C
 def _check_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
     predictions, chosen_for = evidence.predictions, settings.abstain_below_accuracy
     if evidence.abstain_threshold is None and chosen_for is not None:
-        why = "no abstain threshold reaches this accuracy on the validation split by its lower 95 % bound; lower it"
+        why = "no abstain threshold reaches this accuracy (its lower 95 % bound) on the validation split; lower it"
         yield Check("abstain_below_accuracy", "", None, None, chosen_for, False, why)
         return
     predicted, correct = Abstention.of(predictions).at(evidence.abstain_threshold or 0.0)
     if not predicted:
-        why = "no test image has so high a score, so the released model would always abstain; lower it"
+        why = "all test images score below it, so the released model would always abstain; lower it"
         yield Check("abstain_threshold", "", None, None, evidence.abstain_threshold or 0.0, False, why)
     if settings.min_coverage is not None:
         yield check_min(
@@ -178,7 +178,7 @@ def _explain_no_comparison(evidence: Evidence, settings: EvaluateSettings) -> It
         why_not = f"no test image allows a comparison with {version}: it was trained on them or lacks their classes"
     if evidence.broken or (evidence.baseline and required):
         if not settings.accept_over_broken_baseline:
-            why = f"{why_not}; repair or withdraw it, or set evaluate.accept_over_broken_baseline=true"
+            why = f"{why_not}; repair or remove it, or set evaluate.accept_over_broken_baseline=true"
             yield Check("accept_over_broken_baseline", "", None, None, 0.0, False, why)
     elif not settings.accept_without_release:
         why = f"{NO_RELEASE}; release one first, or set evaluate.accept_without_release=true"

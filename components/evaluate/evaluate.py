@@ -149,14 +149,12 @@ def _log(verdict: Verdict) -> None:
 def _check_applicable(settings: EvaluateSettings, dataset: Dataset) -> None:
     if dataset.multi_label and (settings.abstain_threshold or settings.abstain_below_accuracy):
         raise UsageError(
-            f"{dataset.root} has several labels per image, where a model never abstains; remove "
+            f"{dataset.root} has several labels per image, so its models never abstain; remove "
             "evaluate.abstain_threshold and evaluate.abstain_below_accuracy"
         )
     if settings.min_top_k_accuracy is not None and (dataset.multi_label or len(dataset.classes) <= settings.top_k):
         of_what = "several labels per image" if dataset.multi_label else f"{len(dataset.classes)} classes"
-        raise UsageError(
-            f"evaluate.min_top_k_accuracy: with {of_what}, the {settings.top_k} top scores show nothing; remove it"
-        )
+        raise UsageError(f"evaluate.min_top_k_accuracy: top_k={settings.top_k} shows nothing with {of_what}; remove it")
     for setting in ("min_recall", "min_precision"):
         _check_names(setting, "class", settings, dataset.classes)
 

@@ -85,7 +85,7 @@ def score_baseline(
     new = sorted(set(dataset.classes) - set(release.class_names))
     gone = sorted(set(release.class_names) - set(dataset.classes))
     if new or gone:
-        log.info("classes differ from release %d: new %s, gone %s", release.version, new or "none", gone or "none")
+        log.info("classes differ from release %d: new %s, removed %s", release.version, new or "none", gone or "none")
     known = np.isin(dataset.classes, release.class_names)
     seen = read_training_hashes(release)
     trained_on = np.array([entry.sha256 in (seen or ()) for entry in images.entries], bool)
@@ -109,7 +109,9 @@ def _score_release(release: Release, dataset: Dataset, counter: Counter) -> NDAr
         first = " ".join(str(error).split())[:300]
         raise BrokenBaselineError(f"release {release.version} at {release.uri} cannot be used: {first}") from error
     if scores.shape[1] != len(release.class_names) or not np.isfinite(scores).all():
-        raise BrokenBaselineError(f"release {release.version} at {release.uri} gives scores that cannot be used")
+        raise BrokenBaselineError(
+            f"release {release.version} at {release.uri} returns NaN or infinite scores, or not one per class"
+        )
     return scores
 
 

@@ -18,8 +18,8 @@ class AcceptAnyway(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    by: str = Field("", description="name of the person")
-    reason: str = Field("", description="why it is accepted anyway")
+    by: str = Field("", description="name of the person who accepts a candidate regardless of the checks")
+    reason: str = Field("", description="reason for accepting it; recorded")
 
 
 class EvaluateSettings(StepSettings):
@@ -28,39 +28,46 @@ class EvaluateSettings(StepSettings):
     section = "evaluate"
     former_names: ClassVar[Mapping[str, str]] = {"accept_unknown_ancestor": "accept_unknown_warm_start"}
 
-    min_accuracy: Share = Field(None, ge=0, le=1, description="accuracy on the test split, 0 to 1")
+    min_accuracy: Share = Field(None, ge=0, le=1, description="minimum accuracy on the test split, 0 to 1")
     min_top_k_accuracy: Share = Field(
-        None, ge=0, le=1, description="share with their class among the top_k scores, 0 to 1"
+        None, ge=0, le=1, description="minimum share of images whose class is among the top_k scores, 0 to 1"
     )
-    top_k: int = Field(3, ge=2, description="number of top scores that min_top_k_accuracy looks at")
-    min_recall: Shares = Field(None, description='recall of every class, 0 to 1; or of some: {"roses": 0.8}')
-    min_precision: Shares = Field(None, description='precision of every class, 0 to 1; or of some: {"roses": 0.8}')
-    min_macro_f1: Share = Field(None, ge=0, le=1, description="mean of the classes' F1, 0 to 1")
-    min_roc_auc: Share = Field(None, ge=0, le=1, description="mean area under the ROC curve over the classes, 0 to 1")
-    min_pr_auc: Share = Field(None, ge=0, le=1, description="mean average precision over the classes, 0 to 1")
-    max_log_loss: float | None = Field(None, gt=0, description="log loss in nats")
-    max_brier: float | None = Field(None, gt=0, le=2, description="Brier score, 0 to 2")
-    max_ece: Share = Field(None, gt=0, le=1, description="expected calibration error, 0 to 1")
-    min_coverage: Share = Field(None, ge=0, le=1, description="share of images not abstained from, 0 to 1")
-    min_answered_accuracy: Share = Field(None, ge=0, le=1, description="accuracy on images not abstained from, 0 to 1")
+    top_k: int = Field(3, ge=2, description="number of top scores for min_top_k_accuracy")
+    min_recall: Shares = Field(None, description='minimum recall of each class, 0 to 1, or of some: {"roses": 0.8}')
+    min_precision: Shares = Field(
+        None, description='minimum precision of each class, 0 to 1, or of some: {"roses": 0.8}'
+    )
+    min_macro_f1: Share = Field(None, ge=0, le=1, description="minimum mean of the classes' F1, 0 to 1")
+    min_roc_auc: Share = Field(None, ge=0, le=1, description="minimum mean of the classes' ROC AUC, 0 to 1")
+    min_pr_auc: Share = Field(None, ge=0, le=1, description="minimum mean of the classes' average precision, 0 to 1")
+    max_log_loss: float | None = Field(None, gt=0, description="maximum log loss, in nats")
+    max_brier: float | None = Field(None, gt=0, le=2, description="maximum Brier score, 0 to 2")
+    max_ece: Share = Field(None, gt=0, le=1, description="maximum expected calibration error, 0 to 1")
+    min_coverage: Share = Field(
+        None, ge=0, le=1, description="minimum share of images on which the model does not abstain, 0 to 1"
+    )
+    min_answered_accuracy: Share = Field(
+        None, ge=0, le=1, description="minimum accuracy on images on which the model does not abstain, 0 to 1"
+    )
     min_slice_accuracy: Shares = Field(
-        None, description='accuracy in every slice, 0 to 1; or in some: {"brightness=dark": 0.8}'
+        None, description='minimum accuracy in each slice, 0 to 1, or in some: {"brightness=dark": 0.8}'
     )
     slice_pairs: list[tuple[str, str]] = Field([], description='kinds of slices to cross: [["brightness", "format"]]')
     min_slice_images: int = Field(30, ge=1, description="number of images below which a slice is shown but not judged")
 
     max_accuracy_drop: Share = Field(
-        0.05, ge=0, le=1, description="tolerated loss of accuracy against the live release, 0 to 1; null for any loss"
+        0.05, ge=0, le=1, description="maximum loss of accuracy against the live release, 0 to 1; null: not checked"
     )
     min_accuracy_gain: Share = Field(
-        None, ge=0, le=1, description="required gain of accuracy over the live release, 0 to 1"
+        None, ge=0, le=1, description="minimum gain of accuracy over the live release, 0 to 1"
     )
-    max_recall_drop: Share = Field(None, ge=0, le=1, description="tolerated loss of recall of a class, 0 to 1")
-    max_macro_f1_drop: Share = Field(None, ge=0, le=1, description="tolerated loss of macro F1, 0 to 1")
-    max_log_loss_rise: float | None = Field(None, ge=0, description="tolerated rise of log loss, in nats")
+    max_recall_drop: Share = Field(None, ge=0, le=1, description="maximum loss of recall of a class, 0 to 1")
+    max_macro_f1_drop: Share = Field(None, ge=0, le=1, description="maximum loss of macro F1, 0 to 1")
+    max_log_loss_rise: float | None = Field(None, ge=0, description="maximum rise of log loss, in nats")
 
     judge_by: Literal["bound", "value"] = Field(
-        "bound", description="compare thresholds with the one-sided 95 % bound or with the measured value"
+        "bound",
+        description="what thresholds are compared with; bound: the one-sided 95 % bound; value: the measured value",
     )
     min_test_images: int = Field(10, ge=1, description="number of test images below which nothing is accepted")
     accept_without_release: bool = Field(True, description="accept a candidate without a release to compare it with")
@@ -71,7 +78,7 @@ class EvaluateSettings(StepSettings):
         False, description="accept a warm start from a release whose training images are unknown"
     )
     accept_anyway: AcceptAnyway = Field(
-        AcceptAnyway(by="", reason=""), description="accept whatever the checks say; names the person responsible"
+        AcceptAnyway(by="", reason=""), description="accept regardless of the checks; names the person responsible"
     )
 
     calibrate: bool = Field(True, description="fit a temperature on the validation split")
@@ -128,7 +135,7 @@ class EvaluateSettings(StepSettings):
         if not any(value is not None for name, value in self if name in SUFFICIENT):
             yield "no thresholds, so nothing could be accepted; set evaluate.min_accuracy or evaluate.min_recall"
         if self.abstain_below_accuracy is not None and self.abstain_threshold:
-            yield "abstain_threshold and abstain_below_accuracy exclude each other; remove one of them"
+            yield "abstain_threshold and abstain_below_accuracy cannot be combined; remove one of them"
         if not self.abstain_threshold and self.abstain_below_accuracy is None:
             if self.min_coverage is not None:
                 yield "min_coverage: the model never abstains; set abstain_threshold or abstain_below_accuracy"

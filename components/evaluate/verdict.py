@@ -83,8 +83,8 @@ def _note_threshold(evidence: Evidence, settings: EvaluateSettings) -> Iterator[
     power = power_of_min(value, accuracy.trials, threshold)
     if power < _ENOUGH_POWER:
         yield (
-            f"min_accuracy={threshold:g}: with {accuracy.trials} test images, a model of true accuracy {value:.1%} "
-            f"passes {power:.0%} of the time{_needed_images(images_for_min(value, threshold))}"
+            f"min_accuracy={threshold:g}: with {accuracy.trials} test images, a model with a true accuracy "
+            f"of {value:.1%} passes {power:.0%} of the time{_needed_images(images_for_min(value, threshold))}"
         )
 
 
@@ -104,12 +104,12 @@ def _note_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[st
     needed = _needed_images(images_for_accuracy_drop(margin, differ)) if power < _ENOUGH_POWER else ""
     yield (
         f"max_accuracy_drop={margin:g}: with {pairs} test images, a candidate as accurate as the release passes "
-        f"{power:.0%} of the time, if only one of the two is correct on {differ:.1%} of the images, as here{needed}"
+        f"{power:.0%} of the time if, as here, only one of the two is correct on {differ:.1%} of the images{needed}"
     )
 
 
 def _needed_images(images: int | None) -> str:
-    return f"; {_ENOUGH_POWER:.0%} takes {f'{images:,}' if images else 'more than a million'} images"
+    return f"; {_ENOUGH_POWER:.0%} requires {f'{images:,}' if images else 'more than a million'} images"
 
 
 def _baseline_facts(evidence: Evidence) -> Mapping[str, Any]:

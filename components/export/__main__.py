@@ -21,7 +21,7 @@ def export(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Export an accepted model as a SavedModel that is proven to equal the evaluated model."""
+    """Export an accepted model as a SavedModel, and prove that its scores equal those of the evaluated model."""
     from components.export.settings import ExportSettings
     from petalflow.errors import PetalflowError
     from petalflow.model.files import model_sha256, read_model_info
@@ -35,7 +35,9 @@ def export(
     def work() -> None:
         read_model_info(model)
         if verdict["candidate"]["model_sha256"] != model_sha256(model):
-            raise PetalflowError(f"the verdict in {evaluation} is about another model than {model}; export that one")
+            raise PetalflowError(
+                f"the verdict in {evaluation} is not about {model}; export the model that was evaluated"
+            )
         with quiet_start():
             from components.export.export import export
 

@@ -11,5 +11,7 @@ class ExportSettings(StepSettings):
     section = "export"
 
     litert: bool = Field(True, description="also write model.tflite, for phones and small devices")
-    checked_images: int = Field(256, ge=1, description="test images on which the export is compared with the model")
-    tolerance: float = Field(1e-3, gt=0, le=0.1, description="largest difference of a score that counts as equal")
+    checked_images: int = Field(
+        256, ge=1, description="number of test images on which the export is compared with the model"
+    )
+    tolerance: float = Field(1e-3, gt=0, le=0.1, description="maximum difference between scores that count as equal")

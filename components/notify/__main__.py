@@ -11,11 +11,11 @@ app = commandline.new_app(__doc__)
 
 @app.command()
 def notify(
-    record_uri: Annotated[str, typer.Option(help="Folder or URI of the records of runs.")],
+    record_uri: Annotated[str, typer.Option(help="Folder or URI of the run records.")],
     run_id: Annotated[str, typer.Option(help="Id of the run.")],
-    name: Annotated[str, typer.Option(help="Name that the run releases under.")],
+    name: Annotated[str, typer.Option(help="Name of the model.")],
     send: Annotated[
-        bool, typer.Option("--send", help="Also send it as the settings say, whatever the outcome.")
+        bool, typer.Option("--send", help="Also send the message as configured, whatever the outcome.")
     ] = False,
     config: commandline.Config = None,
     set: commandline.Set = None,

@@ -70,8 +70,8 @@ def unreached(where: str, error: OSError, timeout_s: float) -> Undelivered:
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         return Undelivered(
-            f"{where} has a certificate that is not trusted ({error.verify_message}); if it is a private one, name it "
-            "in SSL_CERT_FILE where the steps run"
+            f"{where} has a certificate that is not trusted ({error.verify_message}); if it is private, set "
+            "SSL_CERT_FILE to its file where the steps run"
         )
     if isinstance(error, TimeoutError):
         return Delayed(f"{where} did not answer within {timeout_s:g} s")

@@ -125,8 +125,8 @@ def check_recorded(record_uri: str, run_id: str) -> None:
     """Raises UsageError if a run has no record."""
     if not storage.exists(storage.join(record_uri, run_id)):
         known = storage.list_folders(record_uri)
-        newest = f"the last one is {known[-1]}" if known else "it holds no records"
-        raise UsageError(f"no record of run {run_id} is in {record_uri}; {newest}")
+        newest = f"the last one is {known[-1]}" if known else "it contains no records"
+        raise UsageError(f"{record_uri} has no record of run {run_id}; {newest}")
 
 
 def plain(text: str) -> str:

@@ -46,7 +46,7 @@ def send(message: Message, settings: NotifySettings) -> None:
     """
     channels = [send for send, used in ((webhook.post, settings.webhook), (mail.send, settings.email_to)) if used]
     if not channels:
-        raise UsageError("nobody is to be notified; set notify.webhook or notify.email_to")
+        raise UsageError("no recipient is set; set notify.webhook or notify.email_to")
     problems = [problem for channel in channels if (problem := _try(channel, message, settings))]
     if problems:
         raise PetalflowError("; ".join(problems))

@@ -22,7 +22,7 @@ def check_reference(setting: str, reference: object) -> None:
     """
     if not isinstance(reference, str) or not (_VARIABLE.fullmatch(reference) or _FILE.fullmatch(reference)):
         raise ValueError(
-            f"{setting} is a secret, which must not be a setting: put it into an environment variable and set "
+            f"{setting} is a secret and must not be in the settings: put it into an environment variable and set "
             f"{setting}=env:NAME, or into a file and set {setting}=file:ADDRESS (an absolute path, or gs://...)"
         )
 

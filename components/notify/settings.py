@@ -31,11 +31,11 @@ class NotifySettings(StepSettings):
         description="outcomes to notify people of: accepted, refused, failed, nothing_new, skipped",
     )
     webhook: str | None = Field(
-        None, description="where the URL to post to is stored: env:NAME or file:ADDRESS; none: no webhook"
+        None, description="where the URL to post to is stored: env:NAME or file:ADDRESS; null: no webhook"
     )
     webhook_body: Literal["text", "full"] = Field(
         "text",
-        description='what is posted: text for {"text": ...} only, as Slack and others expect; full for more fields',
+        description='what to post; text: only {"text": ...}, as Slack and others expect; full: more fields',
     )
     email_to: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
         (), description="e-mail addresses of the recipients"
@@ -43,16 +43,17 @@ class NotifySettings(StepSettings):
     email_from: str | None = Field(None, description="e-mail address of the sender")
     smtp_host: str | None = Field(None, description="mail server, like smtp.example.com")
     smtp_port: int | None = Field(
-        None, ge=1, le=65535, description="port of the mail server; none: 587 with starttls, 465 with tls, otherwise 25"
+        None, ge=1, le=65535, description="port of the mail server; null: 587 with starttls, 465 with tls, otherwise 25"
     )
     smtp_security: Literal["starttls", "tls", "none"] = Field(
-        "starttls", description="encryption of the connection: starttls after the greeting, tls from the start, or none"
+        "starttls",
+        description="encryption of the connection: starttls (after the greeting), tls (from the start), or none",
     )
-    smtp_user: str | None = Field(None, min_length=1, description="user name for the mail server; none: no login")
+    smtp_user: str | None = Field(None, min_length=1, description="user name for the mail server; null: no login")
     smtp_password: str | None = Field(None, description="where the password is stored: env:NAME or file:ADDRESS")
-    attempts: int = Field(4, ge=1, le=10, description="how often to try to reach a server that is unavailable")
+    attempts: int = Field(4, ge=1, le=10, description="number of attempts to reach a server that is unavailable")
     first_wait_s: float = Field(
-        1, ge=0, le=60, description="seconds before the second attempt; doubled for each further one"
+        1, ge=0, le=60, description="seconds before the second attempt; doubled for each further attempt"
     )
     timeout_s: float = Field(10, gt=0, le=300, description="seconds to wait for a server's response")
 
@@ -110,7 +111,7 @@ class NotifySettings(StepSettings):
         if absent and (len(absent) < len(needed) or self.smtp_user or self.smtp_password or self.smtp_port):
             raise ValueError(f"an e-mail needs {', '.join(needed)}; set {' and '.join(absent)} too")
         if (self.smtp_user is None) != (self.smtp_password is None):
-            raise ValueError("smtp_user and smtp_password go together; set both or none")
+            raise ValueError("smtp_user and smtp_password belong together; set both or neither")
         if self.smtp_password and self.smtp_security == "none":
             raise ValueError("smtp_security=none would send smtp_password unencrypted; use starttls or tls")
         return self
@@ -121,15 +122,16 @@ class KeepSettings(StepSettings):
 
     section = "keep"
 
-    runs: int | None = Field(100, ge=1, description="how many runs to keep records of (the newest)")
+    runs: int | None = Field(100, ge=1, description="number of newest runs whose records are kept; null: all")
     work: int | None = Field(
         10,
         ge=1,
-        description="how many runs to keep the outputs of, on this machine (the newest, and what the cache needs)",
+        description="number of newest runs whose outputs are kept on this machine; what the cache needs is also kept; "
+        "null: all",
     )
     states: int | None = Field(
-        5, ge=1, description="how many unfinished trainings and how many source listings to keep (the newest)"
+        5, ge=1, description="number of newest unfinished trainings, and of newest source listings, to keep; null: all"
     )
     releases: int | None = Field(
-        None, ge=2, description="how many versions to keep (the newest; the live one always stays)"
+        None, ge=2, description="number of newest releases to keep; the live one is always kept; null: all"
     )

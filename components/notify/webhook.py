@@ -53,7 +53,7 @@ def _url(text: str) -> Url:
         url = parse_url(text)
         if url.scheme in ("http", "https") and url.host:
             return url
-    raise Undelivered("notify.webhook does not refer to a URL with https:// and a host; correct the secret")
+    raise Undelivered("notify.webhook does not refer to a URL with https:// and a host; correct the value it refers to")
 
 
 def _body(message: Message, settings: NotifySettings) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _check(response: urllib3.BaseHTTPResponse, body_start: bytes, where: str) ->
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
-        raise Undelivered(f"{where} answered {status}, a redirect, which is not followed; give its target")
+        raise Undelivered(f"{where} answered {status}, a redirect, which is not followed; use the URL it redirects to")
     reason = f" ({body_start.decode()})" if _REASON.fullmatch(body_start) else ""
     if status not in _TEMPORARY and status < 500:
         raise Undelivered(f"{where} answered {status}{reason}")
@@ -114,4 +114,4 @@ def _to_error(error: HTTPError, where: str, timeout_s: float) -> Undelivered:
         return unreached(where, TimeoutError(), timeout_s)
     causes = (*error.args, error.__cause__, error.__context__)
     cause = next((one for one in causes if isinstance(one, OSError)), None)
-    return unreached(where, cause, timeout_s) if cause else Delayed(f"{where} did not answer in HTTP")
+    return unreached(where, cause, timeout_s) if cause else Delayed(f"{where} did not send an HTTP response")

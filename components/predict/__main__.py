@@ -14,12 +14,12 @@ app = commandline.new_app(__doc__)
 def predict(
     release: Annotated[str, typer.Argument(help="REGISTRY/NAME for the live release, or REGISTRY/NAME/VERSION.")],
     files: Annotated[list[str], typer.Argument(help="Image files, local or remote.")],
-    json: Annotated[bool, typer.Option("--json", help="Print a JSON object per file, with all scores.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file, with all scores.")] = False,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Classify images; print a line per file: label and score, or "abstains". Exits with 1 if a file is unreadable."""
+    """Classify images; print one line per file: label and score, or "abstains"; exit code 1 if a file is unreadable."""
     import json as json_module
 
     from components.predict.settings import PredictSettings

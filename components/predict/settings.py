@@ -10,4 +10,4 @@ class PredictSettings(StepSettings):
 
     section = "predict"
 
-    batch_size: int = Field(32, ge=1, description="images sent to the model at once")
+    batch_size: int = Field(32, ge=1, description="number of images sent to the model at once")

@@ -12,12 +12,12 @@ app = commandline.new_app(__doc__)
 
 @app.command()
 def release(
-    export: Annotated[Path, typer.Option(help="Folder of the export, as the step export writes it.")],
-    evaluation: Annotated[Path, typer.Option(help="Folder of the evaluation of the same model.")],
+    export: Annotated[Path, typer.Option(help="Folder of the export, written by export.")],
+    evaluation: Annotated[Path, typer.Option(help="Folder of the evaluation, written by evaluate.")],
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset that the model was evaluated on.")],
-    registry: Annotated[str, typer.Option(help="Folder or URI of the registry.")],
-    name: Annotated[str, typer.Option(help="Name to release under.")],
-    run_id: Annotated[str, typer.Option(help="Identifies this release; the same id does not release twice.")],
+    registry: Annotated[str, typer.Option(help="Folder or URI of the model registry.")],
+    name: Annotated[str, typer.Option(help="Name of the model to release.")],
+    run_id: Annotated[str, typer.Option(help="Id of the release; the same id never releases twice.")],
     debug: commandline.Debug = False,
 ) -> None:
     """Publish an export as the next version in the registry."""

@@ -115,7 +115,7 @@ def _training_images(dataset: Dataset, warm_started_from: str | None) -> dict[st
 def _warn_if_not_compared(live: Release | None, baseline: Mapping[str, Any], run_id: str) -> None:
     if live and live.run_id != run_id and live.version != baseline.get("version"):
         compared = f"version {baseline['version']}" if baseline.get("version") else "no release"
-        log.warning("version %d is live, and the candidate was compared with %s", live.version, compared)
+        log.warning("version %d is live, but the candidate was compared with %s", live.version, compared)
 
 
 def _check_same_model(verdict: Mapping[str, Any], export: Exported, dataset: Dataset) -> None:

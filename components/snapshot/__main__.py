@@ -13,12 +13,12 @@ app = commandline.new_app(__doc__)
 @app.command()
 def snapshot(
     source: Annotated[str, typer.Argument(help="Folder or URI of the source.")],
-    out: Annotated[Path, typer.Option(help="JSON Lines file to write, an image per line.")],
+    out: Annotated[Path, typer.Option(help="JSON Lines file to write, one image per line.")],
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """List the source and print its fingerprint; the settings of convert say how to read it."""
+    """List a source and print its fingerprint; the settings of convert define how it is read."""
     import json
 
     from components.snapshot.snapshot import snapshot as work

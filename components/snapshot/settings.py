@@ -19,15 +19,15 @@ class SnapshotSettings(StepSettings):
     ready_file: str | None = Field(
         None,
         min_length=1,
-        description="file that marks the source as complete, like _SUCCESS; none: no such file is needed",
+        description="file that marks the source as complete, like _SUCCESS; null: not needed",
     )
     source_wait_minutes: float = Field(0, ge=0, description="minutes to wait for a missing or incomplete source")
     if_missing: Literal["fail", "skip"] = Field(
-        "fail", description="what to do if the source is still missing after that: fail, or skip the run"
+        "fail", description="if the source is still missing after that; fail: the run fails; skip: the run is skipped"
     )
     overlap: Literal["wait", "leave"] = Field(
         "wait",
-        description="what to do while another run of the name is active: wait until it ends, or leave (skip this run)",
+        description="while another run of the same name is active; wait: until it ends; leave: skip this run",
     )
     overlap_wait_minutes: float = Field(1440, gt=0, description="minutes to wait for another run before the run fails")
     lease_minutes: float = Field(
@@ -36,11 +36,12 @@ class SnapshotSettings(StepSettings):
 
     due: str | None = Field(
         None,
-        description="cron line and time zone, like '0 3 * * 1 Europe/Berlin': of all starts since a due time, "
-        "only the first runs; set by schedules on Kubeflow, which start the pipeline at every time that may be due",
+        description="cron line and time zone, like '0 3 * * 1 Europe/Berlin': of all runs started since a due "
+        "time, only the first proceeds; set by schedules on Kubeflow, which start the pipeline at every time that may "
+        "be due",
     )
     due_since: str | None = Field(
-        None, description="when the schedule was created, ISO 8601; earlier runs are not made up for"
+        None, description="when the schedule was created, ISO 8601; earlier due times are ignored"
     )
 
     @field_validator("due")

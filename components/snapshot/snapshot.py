@@ -71,7 +71,7 @@ def snapshot_for_run(request: SnapshotRequest, options: SnapshotSettings, out: s
     keep_listing(request.state_uri, listing)
     nothing_new = options.if_changed and not reasons
     if nothing_new:
-        log.info("nothing is new since version %d", baseline.version if baseline else 0)
+        log.info("nothing has changed since version %d", baseline.version if baseline else 0)
     else:
         log.info("why: %s", "; ".join(reasons) or "requested, though nothing changed")
     record = {**_summary(listing), "source": address, "skipped": "", "nothing_new": nothing_new}
@@ -102,7 +102,7 @@ def _list(address: str, out: str, reading: SourceOptions) -> Listing:
     storage.write_bytes(out, "".join(lines).encode())
     log.info("%d images in %d classes (%s)", len(listing.items), len(listing.classes), listing.kind)
     for name in listing.ignored[:10]:
-        log.info("ignored, outside of every class folder: %s", name)
+        log.info("ignored, since it is outside the class folders: %s", name)
     return listing
 
 

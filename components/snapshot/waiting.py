@@ -125,8 +125,8 @@ def acquire_lock(state_uri: str, run_id: str, settings: SnapshotSettings, every_
 
     if not _wait_until(is_acquired, settings.overlap_wait_minutes * 60, every_s):
         raise PetalflowError(
-            f"run {other.run_id} is still active after {settings.overlap_wait_minutes:g} minutes; look into it, or "
-            "wait longer with snapshot.overlap_wait_minutes"
+            f"run {other.run_id} is still active after {settings.overlap_wait_minutes:g} minutes; check it, or "
+            "increase snapshot.overlap_wait_minutes"
         )
     return ""
 

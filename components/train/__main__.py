@@ -16,11 +16,11 @@ def train(
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     out: Annotated[Path, typer.Option(help="Folder to create for the model.")],
     state: Annotated[
-        str | None, typer.Option(help="Folder of checkpoints, to resume after a kill; removed at the end.")
+        str | None, typer.Option(help="Folder of checkpoints, to resume after an interruption; removed at the end.")
     ] = None,
     baseline: Annotated[
         str | None,
-        typer.Option(help="Start from the weights of a release: REGISTRY/NAME for the live one, or /VERSION."),
+        typer.Option(help="Release to start from: REGISTRY/NAME (the live one) or REGISTRY/NAME/VERSION."),
     ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
@@ -34,7 +34,7 @@ def train(
 
     settings = TrainSettings.of(commandline.read_settings("train", config, set, groups=TrainSettings.groups()))
     if settings.warm_start and not baseline:
-        raise UsageError("train.warm_start=true: name the release to start from with --baseline REGISTRY/NAME")
+        raise UsageError("train.warm_start=true: give the release to start from: --baseline REGISTRY/NAME")
     settings = settings.model_copy(update={"warm_start": baseline is not None})
     # Check before importing TensorFlow, which takes seconds.
     check_settings(settings)

@@ -73,7 +73,9 @@ def check_backbone(name: str, image_size_px: int, channels: int, weights: str) -
     if channels != 3:
         raise UsageError(f"train.channels={channels}: {name} takes colour images; use 3, or the backbone cnn or dense")
     if weights not in ("imagenet", "none") and not storage.is_file(weights):
-        raise UsageError(f"train.weights={weights!r} is not a file; use a weights file without top, or 'imagenet'")
+        raise UsageError(
+            f"train.weights={weights!r} is not a file; use a weights file without the top layers, or 'imagenet'"
+        )
 
 
 def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
@@ -99,7 +101,7 @@ def load_backbone(name: str, image_size_px: int, weights: str) -> "keras.Model":
     except Exception as error:  # h5py, urllib and Keras each raise their own kind
         first = " ".join(str(error).split())[:300]
         published = "they are downloaded: check the network connection, or use a file"
-        remedy = published if weights == "imagenet" else "use weights of this backbone, saved without top"
+        remedy = published if weights == "imagenet" else "use weights of this backbone, saved without the top layers"
         raise UsageError(
             f"train.weights={weights!r} cannot be loaded into {name} at {image_size_px} px: {first}; {remedy}"
         ) from None

@@ -81,7 +81,7 @@ class LatestWriter(Generic[_Item]):
             try:
                 written = self._write(item)
             except Exception:  # a defect must not end the thread unnoticed
-                log.exception("the newest item cannot be written")
+                log.exception("the newest checkpoint cannot be written")
                 written = False
             with self._changed:
                 self._working = False
@@ -254,7 +254,7 @@ def _write_remote(uri: str, number: int, state: TrainingState) -> str:
             shutil.copyfileobj(file, there, 4 << 20)
     with storage.open_file(address) as there:
         if hashlib.file_digest(there, "sha256").hexdigest() != sha256:  # type: ignore[arg-type]
-            raise PetalflowError(f"{address} does not hold what was written to it")
+            raise PetalflowError(f"{address} does not contain what was written to it")
     storage.write_bytes(storage.join(uri, HISTORY), state.history_json().encode())
     return _name(number, sha256)
 

@@ -130,7 +130,7 @@ def _hide_gpus() -> None:
         try:
             tf.config.set_visible_devices([], "GPU")
         except RuntimeError:
-            raise UsageError("train.strategy=cpu: this process already uses a GPU; start a new one") from None
+            raise UsageError("train.strategy=cpu: this process already uses a GPU; start a new process") from None
 
 
 def _log(devices: Devices, settings: TrainSettings) -> None:

@@ -62,7 +62,7 @@ class FeatureChunks:
                 continue
             data = storage.read_bytes(storage.join(self._uri, name))
             if hashlib.sha256(data).hexdigest() != match["sha256"]:
-                log.warning("%s is damaged; it is computed again", storage.join(self._uri, name))
+                log.warning("%s is damaged; computing its features again", storage.join(self._uri, name))
                 continue
             rows = np.frombuffer(data, "<f4").reshape(-1, *self._shape)
             self._next += len(rows)
@@ -87,13 +87,13 @@ class FeatureChunks:
         try:
             storage.write_bytes(storage.join(self._uri, name), data)
         except (OSError, PetalflowError) as error:
-            log.warning("features cannot be saved at %s: %s; computing them continues without", self._uri, error)
+            log.warning("features cannot be saved at %s: %s; they are computed without being saved", self._uri, error)
             self._pays = False
         self._waiting.clear()
         self._next += len(rows)
         computed_s, self._since = began - self._since, time.monotonic()
         if self._pays and self._every_s and self._since - began > _MAX_SAVING_SHARE * computed_s:
-            log.info("features are no longer saved: that takes too long compared with computing them")
+            log.info("features are no longer saved: saving takes too long compared with computing them")
             self._pays = False
 
 

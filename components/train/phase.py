@@ -272,7 +272,7 @@ def budget_spent(state: TrainingState, settings: TrainSettings) -> str:
     budget = settings.time_budget_minutes
     if budget is None or state.spent_s < budget * 60 or not state.epochs:
         return ""
-    return f"the time budget of {budget:g} minutes is spent"
+    return f"the time budget of {budget:g} minutes is used up"
 
 
 def _describe_divergence(losses: list[float], validation_loss: float, chance_loss: float) -> str:

@@ -40,7 +40,9 @@ class AugmentSettings(BaseModel):
     rotation_degrees: float = Field(0, ge=0, le=180, description="rotate by up to this many degrees either way")
     shift_fraction: float = Field(0, ge=0, le=1, description="shift by up to this share of height and width, 0 to 1")
     zoom_fraction: float = Field(0, ge=0, lt=1, description="zoom in or out by up to this share, 0 to 1")
-    flip: Literal["none", "horizontal", "vertical", "both"] = Field("none", description="mirror half of the images")
+    flip: Literal["none", "horizontal", "vertical", "both"] = Field(
+        "none", description="mirror half of the images: none, horizontal, vertical or both"
+    )
     brightness_fraction: float = Field(
         0, ge=0, le=1, description="brighten or darken by up to this share of 0..255, 0 to 1"
     )
@@ -78,7 +80,7 @@ class FineTuneSettings(BaseModel):
     learning_rate: float = Field(1e-4, gt=0, le=1, description="highest learning rate, after the warm-up")
     warmup_epochs: float = Field(1, ge=0, le=1000, description="epochs over which the learning rate rises from 0")
     max_epochs: int = Field(
-        20, ge=1, le=100_000, description="most epochs; the learning rate decays to the last along a cosine"
+        20, ge=1, le=100_000, description="maximum number of epochs, over which the learning rate decays along a cosine"
     )
 
 
@@ -91,20 +93,21 @@ class TrainSettings(StepSettings):
     backbone: str = Field("cnn", description='"dense", "cnn", or the name of a keras.applications model')
     weights: str = Field(
         "imagenet",
-        description='of a keras.applications model: "imagenet", "none", or path or URI of a weights file without top',
+        description='weights of a keras.applications model: "imagenet", "none" (random), or the path or URI of a '
+        "weights file without the top layers",
     )
     weights_sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the weights file; a run fills it in"
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the weights file; filled in by a run"
     )
     image_size_px: int = Field(64, ge=4, le=2048, description="height and width that images are resized to, in pixels")
     channels: Literal[1, 3] = Field(3, description="3 for colour, 1 to convert images to grey inside the model")
     pooling: Literal["avg", "max", "flatten"] = Field(
-        "avg", description="how a backbone's last feature map becomes a vector"
+        "avg", description="how a backbone's last feature map becomes a vector: avg, max or flatten"
     )
     hidden_units: Annotated[int | tuple[int, ...] | None, BeforeValidator(_check_units)] = Field(
         None,
-        description="units of the hidden relu layers: 64, or [256, 64]; 0 for none; default: 128 for dense and cnn, "
-        "else none",
+        description="units of the hidden ReLU layers: 64, or [256, 64]; 0: no hidden layer; null: 128 for dense "
+        "and cnn, otherwise no hidden layer",
     )
     dropout: float = Field(0.2, ge=0, lt=1, description="share of units dropped before the last layer, 0 to 1")
 
@@ -120,25 +123,36 @@ class TrainSettings(StepSettings):
     augment: AugmentSettings = Field(
         AugmentSettings.model_validate({}), description="data augmentation of training images"
     )
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adam", description="the optimizer")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd (Nesterov) and rmsprop, 0 to 1")
-    weight_decay: float = Field(0.004, ge=0, le=1, description="of adamw, per step, times the learning rate")
-    learning_rate: float = Field(1e-3, gt=0, le=1, description="highest rate; multiplied by the number of devices")
-    warmup_epochs: float = Field(0, ge=0, le=1000, description="epochs over which the learning rate rises from 0")
-    decay: Literal["none", "cosine"] = Field("none", description="how the learning rate decays until max_epochs")
-    label_smoothing: float = Field(0, ge=0, lt=1, description="share of certainty taken from the labels, 0 to 1")
-    balance: Literal["none", "class_weights", "sampling"] = Field(
-        "none", description="make all classes count the same: by class weights, or by sampling small classes more often"
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field(
+        "adam", description="optimizer: adam, adamw, rmsprop or sgd"
     )
-    batch_size: int = Field(32, ge=1, le=65536, description="images per step and device")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd (Nesterov) and rmsprop, 0 to 1")
+    weight_decay: float = Field(
+        0.004, ge=0, le=1, description="weight decay of adamw, per step, multiplied by the learning rate"
+    )
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="highest learning rate; multiplied by the number of devices"
+    )
+    warmup_epochs: float = Field(0, ge=0, le=1000, description="epochs over which the learning rate rises from 0")
+    decay: Literal["none", "cosine"] = Field(
+        "none", description="how the learning rate decays until max_epochs: none or cosine"
+    )
+    label_smoothing: float = Field(
+        0, ge=0, lt=1, description="share of each label that is spread over all classes, 0 to 1"
+    )
+    balance: Literal["none", "class_weights", "sampling"] = Field(
+        "none",
+        description="make all classes count equally: class_weights, sampling (small classes more often), or none",
+    )
+    batch_size: int = Field(32, ge=1, le=65536, description="number of images per step and device")
     seed: int = Field(0, ge=0, lt=2**31, description="seed of all random choices")
     warm_start: bool = Field(False, description="start from the weights of the live release")
 
     # When to stop.
-    max_epochs: int = Field(40, ge=1, le=100_000, description="most epochs")
+    max_epochs: int = Field(40, ge=1, le=100_000, description="maximum number of epochs")
     patience_epochs: int = Field(5, ge=1, description="stop after this many epochs without improvement")
     best: Literal["val_loss", "val_accuracy"] = Field(
-        "val_loss", description="the best epoch has the lowest val_loss, or the highest val_accuracy"
+        "val_loss", description="what the best epoch is chosen by: lowest val_loss or highest val_accuracy"
     )
     target_accuracy: float | None = Field(
         None, gt=0, le=1, description="stop when an epoch's training accuracy reaches this, 0 to 1"
@@ -147,22 +161,23 @@ class TrainSettings(StepSettings):
     time_budget_minutes: float | None = Field(
         None,
         gt=0,
-        description="stop after this many minutes of training, interrupted ones included",
+        description="stop after this many minutes of training, including those before an interruption",
     )
 
     # Devices and resources.
     strategy: Literal["auto", "cpu", "mirrored", "tpu"] = Field(
-        "auto", description="devices: the best available, the CPU only, all GPUs (or CPU devices), or a TPU"
+        "auto",
+        description="devices; auto: the best available; cpu; mirrored: all GPUs (or CPU devices); tpu",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="precision of training; auto: bfloat16 on TPUs and GPUs that support it, else float32; the "
-        "saved model is float32",
+        description="precision of training: float32, bfloat16, or auto (bfloat16 on TPUs and GPUs that support it, "
+        "otherwise float32); the saved model is float32",
     )
     features: Literal["auto", "kept", "anew"] = Field(
         "auto",
-        description="features of frozen layers: computed once and kept, or anew in every epoch; auto: kept if that is "
-        "exact and within the budgets",
+        description="features of frozen layers; kept: computed once; anew: computed in every epoch; auto: kept if "
+        "that is exact and they fit into cache_mib or cache_disk_mib",
     )
     cache_mib: int = Field(4096, ge=0, le=1 << 30, description="memory for decoded images or features, in MiB")
     cache_disk_mib: int = Field(
@@ -172,7 +187,7 @@ class TrainSettings(StepSettings):
         description="disk space for features that exceed cache_mib, in MiB; never used for images",
     )
     checkpoint_minutes: float = Field(
-        5, gt=0, description="longest time between two checkpoints; each epoch ends with one, too"
+        5, gt=0, description="maximum minutes between two checkpoints; each epoch also ends with one"
     )
 
 

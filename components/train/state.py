@@ -139,7 +139,7 @@ def assign(variables: Sequence[keras.Variable], values: Arrays) -> None:
     expected, found = [tuple(variable.shape) for variable in variables], [value.shape for value in values]
     if expected != found:
         network, state = (f"{sum(map(math.prod, shapes))} numbers in {len(shapes)}" for shapes in (expected, found))
-        raise DoesNotFitError(f"it holds {state} variables, but the network has {network}")
+        raise DoesNotFitError(f"it contains {state} variables, but the network has {network}")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 

@@ -96,7 +96,10 @@ def _warn_if_nothing_learned(training: Training) -> None:
     counts = [dataset.counts["validation"].get(name, 0) for name in dataset.classes]
     majority = majority_accuracy(counts, dataset.size("validation"), multi_label=dataset.multi_label)
     if accuracy <= majority:
-        warning = f"nothing was learned: validation accuracy {accuracy:.3f}, {majority:.3f} for the most common class"
+        warning = (
+            f"nothing was learned: validation accuracy {accuracy:.3f}, against {majority:.3f} for always "
+            "predicting the most common class"
+        )
         training.state.notes.append(warning)
         log.warning("%s; try another train.learning_rate, or train longer", warning)
 

@@ -62,7 +62,7 @@ class Training:
                 step = f", step {state.step}" if state.step else ""
                 log.info("resuming after epoch %d%s", state.epochs, step)
                 yield state
-            log.warning("no other checkpoint at %s; starting from scratch", self.checkpoints.uri)
+            log.warning("no usable checkpoint is left at %s; starting from scratch", self.checkpoints.uri)
         yield TrainingState(origin=origin)
 
     def run(self, index: int, make: Callable[[], Phase], trained: keras.Model | None = None) -> None:

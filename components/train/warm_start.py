@@ -50,7 +50,7 @@ def warm_start(training: Training, model: keras.Model) -> None:
         source = open_warm_start(training.baseline)
         note = transfer_weights(source, model, training.task, training.dataset.classes)
     else:
-        note = "warm start: nothing has been released yet; trained without it"
+        note = "warm start: nothing has been released yet, so training does not start from a release"
     training.note(note)
 
 

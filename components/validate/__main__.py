@@ -21,7 +21,7 @@ def validate(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Check a dataset against limits; exit with 1 if it violates one."""
+    """Check a dataset against limits; exit code 1 if it violates one."""
     from components.validate.drift import ReferenceDataset, read_reference
     from components.validate.settings import ValidateSettings
     from components.validate.validate import validate as work

@@ -51,27 +51,29 @@ class ValidateSettings(StepSettings):
         4,
         ge=0,
         le=16,
-        description="resembling images differ in at most this many of the 64 bits of their perceptual hashes",
+        description="images resemble each other if at most this many of the 64 bits of their perceptual hashes differ",
     )
     max_label_drift: float | None = Field(
         0.3, ge=0, le=1, description="maximum change of the class distribution since the live release, 0 to 1"
     )
     max_brightness_drift: float | None = Field(
-        0.3, ge=0, le=1, description="maximum change of the images' brightness since then, 0 to 1"
+        0.3, ge=0, le=1, description="maximum change of the images' brightness since the live release, 0 to 1"
     )
     max_size_drift: float | None = Field(
-        0.3, ge=0, le=1, description="maximum change of the shorter side and of the aspect ratio since then, 0 to 1"
+        0.3, ge=0, le=1, description="maximum change of shorter sides and aspect ratios since the live release, 0 to 1"
     )
     max_colour_drift: float | None = Field(
-        0.3, ge=0, le=1, description="maximum change of the images' red, green and blue since then, 0 to 1"
+        0.3, ge=0, le=1, description="maximum change of the images' red, green and blue since the live release, 0 to 1"
     )
     drift_significance: float = Field(
         0.001, gt=0, lt=1, description="significance level: a change with a larger p-value does not count, 0 to 1"
     )
-    threads: int = Field(8, ge=1, le=256, description="threads that decode images in the search for near-duplicates")
+    threads: int = Field(8, ge=1, le=256, description="number of threads that decode images to find near-duplicates")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if self.min_images and self.max_images and self.min_images > self.max_images:
-            raise ValueError(f"min_images={self.min_images} is greater than max_images={self.max_images}")
+            raise ValueError(
+                f"min_images={self.min_images} is greater than max_images={self.max_images}; correct one of them"
+            )
         return self

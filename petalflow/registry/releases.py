@@ -99,8 +99,8 @@ def open_release(uri: str) -> Release:
     version = uri.rstrip("/").rsplit("/", 1)[-1]
     if not version.isdecimal() or not storage.exists(storage.join(uri, VISIBLE_BY)):
         raise UsageError(
-            f"{uri} is not a release; give REGISTRY/NAME/VERSION, a folder that holds {RELEASE_FILE}, or REGISTRY/NAME "
-            "for the live release"
+            f"{uri} is not a release; give REGISTRY/NAME/VERSION, a folder that contains {RELEASE_FILE}, or "
+            "REGISTRY/NAME for the live release"
         )
     return Release(uri, int(version), _read_lineage(uri))
 
@@ -165,5 +165,5 @@ def _read_lineage(uri: str) -> dict[str, Any]:
         missing = sorted(_REQUIRED - set(lineage)) if isinstance(lineage, dict) else sorted(_REQUIRED)
         lacks = f"its release.json has no {', '.join(missing)}" if missing else ""
     if lacks:
-        raise UsageError(f"{uri} does not state what it was made of ({lacks}); move it out of the registry")
+        raise UsageError(f"{uri} does not record what it was made from ({lacks}); move it out of the registry")
     return dict(lineage)

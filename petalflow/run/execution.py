@@ -155,7 +155,7 @@ def _write(state_uri: str, note: dict[str, Any]) -> None:
     try:
         storage.write_json(storage.join(state_uri, "steps", f"{note['step']}.json"), note)
     except Exception as error:  # no reason for a run to fail
-        log.warning("cannot record under %s what this step does: %s", state_uri, error)
+        log.warning("cannot write the record of this step to %s: %s", state_uri, error)
 
 
 def _end_with(pid: int) -> None:

@@ -237,7 +237,7 @@ def _read(state_uri: str, number: int, names: Sequence[str]) -> Holder:
         leases = [datetime.fromisoformat(holder.until), *_beats(number, names)]
         return replace(holder, until=max(leases).isoformat())
     except (ValueError, TypeError, AttributeError):
-        log.warning("%s is damaged; the lock counts as released", address)
+        log.warning("%s is damaged; treating the lock as released", address)
         return Holder(number, "", _from_now(0).isoformat(), 0, released=True)
 
 

@@ -38,7 +38,7 @@ def roll_back(registry_uri: str, name: str, version: int, *, state_uri: str, rec
     other = lock.acquire(state_uri, run_id, _LEASE_S)
     if other:
         raise PetalflowError(
-            f"run {other.run_id} of {name} is still active; roll back when it has ended (it is considered dead at "
+            f"run {other.run_id} of {name} is still active; roll back after it ends (it is considered dead at "
             f"{other.until} unless it sends a heartbeat)"
         )
     try:
@@ -61,7 +61,7 @@ def _find(registry_uri: str, name: str, version: int) -> Release:
     if not storage.exists(uri):
         earlier = [str(number) for number in numbers(registry_uri, name) if number < live.version]
         known = f"earlier versions: {', '.join(earlier[:_LISTED_VERSIONS])}" if earlier else "it has only the live one"
-        raise UsageError(f"{name} has no version {version} to go back to; {known}")
+        raise UsageError(f"{name} has no version {version} to roll back to; {known}")
     return registry.open_release(uri)
 
 

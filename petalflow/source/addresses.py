@@ -237,8 +237,8 @@ def _format(address: str, placeholder: str) -> tuple[str, bool]:
     name, colon, given = placeholder[1:-1].partition(":")
     if name not in (_TODAY, _LATEST):
         raise UsageError(
-            f"source {address}: {placeholder} is not a placeholder, as {{date}} and {{latest}} are; correct it, or, if "
-            f"it is part of a name, write {{{placeholder}}}"
+            f"source {address}: {placeholder} is not a placeholder; use {{date}} or {{latest}}, or write "
+            f"{{{placeholder}}} if the braces are part of a name"
         )
     where = f"source {address}: the format of {placeholder}"
     format_ = given if colon else _ISO
@@ -246,7 +246,7 @@ def _format(address: str, placeholder: str) -> tuple[str, bool]:
         raise UsageError(f"{where} is empty, or empty between slashes; write it like %Y-%m-%d or %Y/%m/%d")
     unknown = [directive for directive in re.findall("%.?", format_) if directive[1:] not in _DIRECTIVES]
     if unknown:
-        raise UsageError(f"{where} has {unknown[0]}, which is not part of a date; known are %{', %'.join(_DIRECTIVES)}")
+        raise UsageError(f"{where} has {unknown[0]}, which is not part of a date; use %{', %'.join(_DIRECTIVES)}")
     _check_is_date(where, format_, by_folders=name == _LATEST)
     return format_, name == _LATEST
 

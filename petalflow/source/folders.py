@@ -35,8 +35,8 @@ class ClassFolders:
         tops = _folders(address)
         if not tops:
             raise UsageError(
-                f"source {address} holds no class folders; put the images of each class in a folder of its own, or "
-                "set convert.label_pattern if file names hold the class"
+                f"source {address} contains no class folders; put the images of each class in a folder of its own, or "
+                "set convert.label_pattern if file names contain the class"
             )
         used = _with_files(address, tops)
         if deep := {top for top in used if top.lower() in SPLIT_NAMES and not _holds_files(address, top, deep=False)}:
@@ -135,7 +135,7 @@ def _deeper(address: str, used: list[str]) -> str:
 
 
 def _too_few(address: str, classes: list[str], deeper: str = "") -> UsageError:
-    found = f"only {classes[0]} holds files" if classes else "no class folder holds files"
+    found = f"only {classes[0]} contains files" if classes else "no class folder contains files"
     remedy = f"did you mean {deeper}?" if deeper else "put the images of each class in a folder of its own"
     return UsageError(f"source {address} has fewer than two classes ({found}); {remedy}")
 
@@ -155,7 +155,7 @@ class FileNames:
     def check(self) -> None:
         """Raises UsageError if there are no files; their names are compared with the pattern when they are listed."""
         if not storage.has_files(self.address):
-            raise UsageError(f"source {self.address} holds no files; put the images there, or correct the address")
+            raise UsageError(f"source {self.address} contains no files; put the images there, or correct the address")
 
     def list(self) -> Listing:
         """Returns the listing of the folder; every file whose name matches the pattern is an item."""

@@ -182,13 +182,13 @@ def _list_images(source: _Source, name: str, class_names: list[str]) -> Iterator
     with _open_idx(storage.join(address, name), 3) as (_, (count, *_), _):
         pass
     if count != labels_count:
-        raise UsageError(f"{name} holds {count} images but {labels_name} {labels_count} labels")
+        raise UsageError(f"{name} contains {count} images but {labels_name} {labels_count} labels")
     labels = read_idx(storage.join(address, labels_name), dimensions=1)
     if class_names and labels.max(initial=0) >= len(class_names):
         raise UsageError(f"{_CLASS_NAMES} names {len(class_names)} classes but a label is {labels.max()}")
     images = source.images(name)
     if not images.width * images.height:
-        raise UsageError(f"{name} holds images of {images.width}×{images.height} pixels, which are empty")
+        raise UsageError(f"{name} contains images of {images.width}×{images.height} pixels, which are empty")
     split = _SPLITS[name.partition("-")[0]]
     width = len(str(max(count - 1, 0)))  # so that addresses sort as numbers do
     classes = [(class_name,) for class_name in class_names or map(str, range(256))]

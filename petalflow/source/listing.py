@@ -129,9 +129,9 @@ def check_classes(names: Iterable[str]) -> None:
         if not name.strip() or len(name.splitlines()) != 1:  # U+2028 too: readers of names may break lines there
             raise UsageError(f"{name!r} is not a valid class name; it must be text on one line")
         if name != name.strip():  # readers of names, one per line, strip them
-            raise UsageError(f"class {name!r} begins or ends with a blank; rename it")
+            raise UsageError(f"class {name!r} begins or ends with whitespace; rename it")
         same[unicodedata.normalize("NFC", name).casefold()].append(name)
     for alike in same.values():
         if len(alike) > 1:
             how = "by case" if len({unicodedata.normalize("NFC", name) for name in alike}) > 1 else "in their encoding"
-            raise UsageError(f"classes {' and '.join(alike)} differ only {how}; give one class one name")
+            raise UsageError(f"classes {' and '.join(alike)} differ only {how}; use one name for both")

@@ -118,7 +118,7 @@ class SourceOptions(StepSettings):
     label_pattern: str | None = Field(
         None,
         min_length=1,
-        description="where file names hold the class: {label}.* for cat.0.jpg; * stands for any text",
+        description="where file names contain the class: {label}.* for cat.0.jpg; * stands for any text",
     )
     multi_label: bool = Field(
         False, description="images may have several classes; implied if any image of the source has several"
@@ -126,7 +126,7 @@ class SourceOptions(StepSettings):
     tfds_data_dir: str | None = Field(
         None,
         min_length=1,
-        description="folder in which TFDS keeps the datasets of sources like tfds:mnist; none: the default of TFDS",
+        description="folder in which TFDS keeps the datasets of sources like tfds:mnist; null: TFDS's default",
     )
 
     @field_validator("label_pattern")

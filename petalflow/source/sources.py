@@ -152,7 +152,7 @@ class StoredSource(Source):
 
     def _check(self) -> None:
         if not storage.exists(self.address):
-            raise UsageError(f"source {self.address} does not exist; give a folder with one folder of images a class")
+            raise UsageError(f"source {self.address} does not exist; give a folder with one folder of images per class")
         self._contents(prepare=False).check()
 
     def _contents(self, *, prepare: bool) -> Contents:
@@ -217,7 +217,7 @@ class NamedSource(Source):
     def _contents(self, *, prepare: bool) -> Contents:
         folder = self._name.find() or (self._name.prepare() if prepare else None)
         if folder is None:
-            raise UsageError(f"source {self.address} is not prepared any more; list it again")
+            raise UsageError(f"source {self.address}: its prepared dataset no longer exists; run again")
         return self._dataset(folder)
 
     def _dataset(self, folder: str) -> tfds.Dataset:
@@ -234,7 +234,7 @@ def open_source(address: str, options: SourceOptions = PLAIN) -> Source:
 
 def _refuse_label_pattern(source: Source) -> None:
     if source.options.label_pattern:
-        raise UsageError(f"source {source.address} states its classes itself; remove convert.label_pattern")
+        raise UsageError(f"source {source.address} already names its classes; remove convert.label_pattern")
 
 
 @contextlib.contextmanager

@@ -78,7 +78,7 @@ def check_free(out: str | Path) -> None:
         raise UnusableOutput(f"{address} is being written by another process; wait for it, or choose another folder")
     ours = _read_marker(address) == _BEING_BUILT or (_sizes(address) is not None and not is_complete(address))
     if not ours:
-        raise UnusableOutput(f"{address} already holds something; remove it, or choose another folder")
+        raise UnusableOutput(f"{address} is not empty; remove it, or choose another folder")
 
 
 def is_complete(folder: str | Path) -> bool:
@@ -98,7 +98,7 @@ def check_complete(folder: str | Path, what: str, file: str = MARKER) -> None:
         PetalflowError: If it is not there, was not finished, lacks a file, or is of another kind.
     """
     if why := why_incomplete(folder):
-        raise PetalflowError(f"{folder} is not a complete {what} ({why}); make it again")
+        raise PetalflowError(f"{folder} is not a complete {what} ({why}); correct the address, or create it again")
     if not is_file(join(str(folder), file)):
         raise PetalflowError(f"{folder} is complete but not a {what}: it has no {file}")
 
@@ -161,7 +161,7 @@ def _lock(address: str) -> contextlib.ExitStack:
             held.close()
             raise UnusableOutput(f"{address} is being written by another process; choose another folder") from None
         except OSError as error:  # mounted object stores have no locks
-            log.debug("no lock on %s: %s", address, error)
+            log.debug("cannot lock %s: %s", address, error)
     return held
 
 

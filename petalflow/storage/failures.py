@@ -51,7 +51,7 @@ _S3 = _Store(
     "aws s3 mb s3://{}",
     "AWS_ENDPOINT_URL",
 )
-_OTHER = _Store("log in there", "ask for access", "make {}", "the store's endpoint")
+_OTHER = _Store("log in there", "ask for access", "create {}", "the store's endpoint")
 _STORES = {"gs": _GCS, "gcs": _GCS, "s3": _S3}
 
 
@@ -80,7 +80,7 @@ def _describe_lasting(error: BaseException, address: str) -> str | None:
     if code == 403:
         return f"permission denied ({reply}); {store.grant}"
     if code == 404:
-        return f"bucket {bucket} does not exist; make it ({store.make_bucket.format(bucket)}) or correct the address"
+        return f"bucket {bucket} does not exist; create it ({store.make_bucket.format(bucket)}) or correct the address"
     return None
 
 

@@ -132,7 +132,7 @@ def _local_file(name: str, entry: os.DirEntry[str]) -> File | None:
     except OSError:
         if not os.path.lexists(entry):
             return None
-        raise UsageError(f"{entry.path} is a broken link; mend or remove it") from None
+        raise UsageError(f"{entry.path} is a broken link; fix or remove it") from None
     if not stat.S_ISREG(status.st_mode):  # reading a pipe may never return, and reading a device never end
         raise UsageError(f"{entry.path} is not a file but a device, a pipe or a socket; remove it")
     return File(name, status.st_size)

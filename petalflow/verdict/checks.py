@@ -115,7 +115,7 @@ def check_paired(
         return Check(name, slice, None, None, least, None, "does not apply: no images in common")
     value, bound = (better - worse) / pairs, tango_lower(better, worse, pairs)
     reaches = (value if on_value else bound) >= least
-    measured = f"{metric} against the baseline {value:+.4f} on {pairs} images"
+    measured = f"change in {metric} against the baseline {value:+.4f} on {pairs} images"
     relation, least = "reaches" if reaches else "is below", least + 0.0  # no -0.0
     shown = f"; its lower 95 % bound {bound:+.4f}"
     why = f"{measured}, {relation} {least:+g}{shown}" if on_value else f"{measured}{shown} {relation} {least:+g}"
@@ -124,7 +124,7 @@ def check_paired(
         odds = odds_of_difference(better, worse, pairs, least)
         passed = odds <= 1 - CONFIDENCE
         if not passed:
-            why += f", but on so few images one that falls short passes {odds:.1%} of the time, more than 5 %"
+            why += f", but with so few images, one that falls short passes {odds:.1%} of the time, more than 5 %"
     return Check(name, slice, value, bound, least, passed, why)
 
 

@@ -40,7 +40,7 @@ def run(
     record: Record = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Run the whole pipeline; exit code 0: accepted or nothing new, 3: refused, 2: wrong usage, 1: failed."""
+    """Run the whole pipeline; exit code 0: accepted, nothing new or skipped, 1: failed, 2: wrong usage, 3: refused."""
     from pipeline import running
     from pipeline.configuration import Configuration
     from pipeline.request import Request
@@ -56,7 +56,7 @@ def run(
 def runs(
     registry: Registry,
     name: Annotated[str, typer.Option(help="Name of the model.")],
-    last: Annotated[int, typer.Option(min=1, help="How many runs to list, counted from the newest.")] = 20,
+    last: Annotated[int, typer.Option(min=1, help="Number of newest runs to list.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="Print all details as a JSON array; times are in UTC.")] = False,
     state: State = None,
     record: Record = None,
@@ -164,7 +164,7 @@ def doctor(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Check what is missing to run on each target; exit code 0 if the named ones (default: local) are ready."""
+    """Check what each target still needs; exit code 0 if the named targets (without names: local) are ready, else 2."""
     from pipeline.configuration import read_target_settings
     from pipeline.doctor import examine, print_findings
 
@@ -175,10 +175,12 @@ def doctor(
 
 @app.command()
 def settings(
-    section: Annotated[str | None, typer.Argument(help="A step or a target; default: all.")] = None,
+    section: Annotated[
+        str | None, typer.Argument(help="A section of the settings: a step, a target, notify or keep; default: all.")
+    ] = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """List the settings with their defaults and meaning."""
+    """List the settings with their defaults and meanings."""
     from pipeline.configuration import describe
 
     print(describe(section))

@@ -80,16 +80,16 @@ def _metric(metric: Mapping[str, Any] | None) -> str:
 def _sentences(comparison: Comparison) -> list[str]:
     all = comparison.all
     lines = [
-        f"{all.images} images were tested by both: only B is correct on {all.better}, only A on {all.worse}; "
-        f"both are wrong with different predictions on {len(comparison.otherwise)}"
+        f"both models were tested on {all.images} common images: only B is correct on {all.better}, only A on "
+        f"{all.worse}; both are wrong with different predictions on {len(comparison.otherwise)}"
     ]
     if comparison.only_first or comparison.only_second or comparison.relabelled:
         lines.append(
-            f"{comparison.only_first} images were tested only by A, {comparison.only_second} only by B; "
+            f"only A was tested on {comparison.only_first} images, only B on {comparison.only_second}; "
             f"{comparison.relabelled} have different labels and are left out below"
         )
     if comparison.settings is None:
-        lines.append("the training settings are unknown: the model of one of the two is not next to its evaluation")
+        lines.append("the training settings are not compared: one of the two evaluations has no model next to it")
     if all.difference is None:
         return [*lines, all.conclusion]
     low, high = all.interval

@@ -54,7 +54,7 @@ def _to_json(value: object) -> str:
 
 def _table(records: Sequence[RunRecord]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("began", "outcome", "accuracy", "result", "trigger", "why", "ran (* from the cache)", "error"):
+    for column in ("started", "outcome", "accuracy", "result", "trigger", "why", "steps (* from the cache)", "error"):
         table.add_column(column, no_wrap=True)
     for record in records:
         why = Text("; ".join(record.why))

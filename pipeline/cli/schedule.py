@@ -34,7 +34,9 @@ def create(
     set: commandline.Set = None,
     state: State = None,
     record: Record = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a schedule of the same name.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace the schedule if one of this name exists.")
+    ] = False,
     debug: commandline.Debug = False,
 ) -> None:
     """Create a schedule, after checking everything that can be checked now.
@@ -120,7 +122,7 @@ def resume(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Resume a paused schedule; runs that it missed are not made up for."""
+    """Resume a paused schedule; missed runs are not made up for."""
     from pipeline import scheduling
 
     schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))

@@ -56,7 +56,7 @@ def find_evaluation(name: str) -> EvaluationAddress:
     # A report in the folder may be left over from an earlier run.
     if run is not None and "report" not in run.get("results", {}):
         how = run.get("outcome") or "unfinished"
-        raise UsageError(f"the run in {name} ({how}) has not evaluated a model; see `petalflow runs`")
+        raise UsageError(f"the run in {name} ({how}) did not evaluate a model; see `petalflow runs`")
     report, verdict = (storage.join(name, file) for file in (REPORT_FILE, VERDICT_FILE))
     if not (storage.is_file(report) and storage.is_file(verdict)):
         raise UsageError(f"no report found in {name}; give the --out folder of petalflow run or of petalflow evaluate")
@@ -136,7 +136,7 @@ def read_evaluation(address: str, name: str = "", settings: Mapping[str, Any] | 
     if not storage.is_complete(address):
         raise UsageError(
             f"{name}: its evaluation {address} is missing or incomplete; run it again "
-            "(keep.work sets how many runs keep the work of their steps)"
+            "(keep.work sets how many runs keep their outputs)"
         )
     with storage.local_copy(address) as folder:
         verdict = storage.read_json(str(folder / VERDICT_FILE))

@@ -123,7 +123,9 @@ class ClusterSchedules(ABC, Generic[Entry]):
         for entry_id in before:
             self._delete(entry_id)
         if any(self._id(other) != self._id(created) for other in self._named(name)):
-            raise UsageError(f"several schedules are now named {name}; delete {name}, which removes all, and create it")
+            raise UsageError(
+                f"several schedules are now named {name}; delete {name}, which removes all of them, and create it again"
+            )
         return self._schedule(created)
 
     def list(self) -> list[Schedule]:

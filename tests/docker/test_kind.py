@@ -106,7 +106,7 @@ def test_up_requires_one_existing_folder(machine, tmp_path) -> None:
 
 def test_load_requires_the_container_images_and_port_forward_the_cluster(machine) -> None:
     image = f"petalflow/base:{(ROOT / 'VERSION').read_text().strip()}"
-    assert f"container image {image} not found; make container-images" in machine.run("load")
+    assert f"container image {image} not found; run make container-images" in machine.run("load")
     assert "create it with docker/kind/up FOLDER" in machine.run("port-forward")
 
 

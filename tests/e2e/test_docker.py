@@ -117,7 +117,7 @@ def test_container_images_of_other_code_are_refused(container_images, digits, tm
         subprocess.run([*made, name, "-"], input=dockerfile, text=True, check=True, capture_output=True)
     ended = run(place, *SETTINGS, f"docker.tag={tag}")
     assert ended.code == 2
-    assert "was built from different code than this command; make container-images" in ended.errors
+    assert "was built from different code than this command; run make container-images" in ended.errors
     assert not place.out.exists()
 
 
@@ -151,7 +151,7 @@ def test_a_symbolic_link_out_of_the_source_is_refused(digits, tmp_path) -> None:
     place = Place(tmp_path / "photos", tmp_path / "out", tmp_path / "models")
     ended = run(place, *SETTINGS)
     assert ended.code == 2
-    assert "outside the source, unseen by containers" in ended.errors
+    assert "outside the source, where containers cannot see it" in ended.errors
 
 
 def test_a_folder_can_be_used_by_docker_and_local_in_turn(released, place) -> None:

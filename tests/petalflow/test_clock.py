@@ -22,7 +22,7 @@ def test_the_time_can_be_set_for_a_rehearsal(monkeypatch) -> None:
 @pytest.mark.parametrize("given", ["monday", "", "2026-03-02T03:00:00"])
 def test_an_invalid_time_or_one_without_a_zone_is_rejected(monkeypatch, given: str) -> None:
     monkeypatch.setenv(clock.VARIABLE, given)
-    with pytest.raises(UsageError, match="is not a time with an offset"):
+    with pytest.raises(UsageError, match="is not a time with a UTC offset"):
         clock.now()
 
 

@@ -15,7 +15,7 @@ def bake(how: str, debug: commandline.Debug = False) -> None:
     raise {
         "failed": PetalflowError("the oven is cold; heat it"),
         "usage": UsageError("no such cake"),
-        "output": UnusableOutput("/cakes already holds something; remove it, or choose another folder"),
+        "output": UnusableOutput("/cakes is not empty; remove it, or choose another folder"),
         "defect": ValueError("first line\nsecond line"),
         "silent": ValueError(),
         "interrupted": KeyboardInterrupt(),
@@ -51,7 +51,7 @@ def test_an_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_folder_that_cannot_be_written_is_named_by_its_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code("bake", "output") == 2
-    error = "--out /cakes already holds something; remove it, or choose another folder"
+    error = "--out /cakes is not empty; remove it, or choose another folder"
     assert capsys.readouterr().err == f"petalflow: error: {error}\n"
 
 
@@ -66,9 +66,7 @@ def test_an_interrupted_step_reports_it(capsys: pytest.CaptureFixture[str]) -> N
 
     with pytest.raises(KeyboardInterrupt):
         commandline.run_step("convert", interrupted)
-    assert (
-        capsys.readouterr().err == "petalflow: convert was interrupted; it left nothing incomplete, so run it again\n"
-    )
+    assert capsys.readouterr().err == "petalflow: convert was interrupted and left nothing incomplete; run it again\n"
 
 
 def test_debug_shows_the_traceback_and_the_next_call_does_not(capsys: pytest.CaptureFixture[str]) -> None:

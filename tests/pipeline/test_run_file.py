@@ -41,6 +41,6 @@ def test_other_parameters_start_another_run(tmp_path) -> None:
 @pytest.mark.parametrize("text", ["notes", "{}", "[1]"])
 def test_a_file_that_is_not_a_run_file_is_not_overwritten(tmp_path, text: str) -> None:
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(UsageError, match="not the file of a run"):
+    with pytest.raises(UsageError, match="not a valid run file"):
         RunFile.begin(tmp_path, PARAMETERS, STEPS)
     assert (tmp_path / "run.json").read_text() == text

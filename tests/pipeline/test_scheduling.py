@@ -63,7 +63,7 @@ def a_folder_of_two_lines(spec: ScheduleSpec) -> ScheduleSpec:
 @pytest.mark.parametrize(
     ("spoilt", "words"),
     [
-        (a_release_without_lineage, "does not state what it was made of"),
+        (a_release_without_lineage, "does not record what it was made from"),
         (no_source, "does not exist"),
         (no_folder, "--out is required"),
         (a_folder_elsewhere, "must be a folder on this machine"),

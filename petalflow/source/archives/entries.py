@@ -59,9 +59,9 @@ class Entries(dict[str, Entry]):
         """
         clean = self.check_name(name)
         if not clean:
-            raise UsageError(f"{self.address} holds a file without a name; create it again")
+            raise UsageError(f"{self.address} contains a file without a name; create it again")
         if clean in self:
-            raise UsageError(f"{self.address} holds {clean!r} twice; create it again with each file once")
+            raise UsageError(f"{self.address} contains {clean!r} twice; create it again with each file once")
         self[clean] = entry
 
     def check_name(self, name: str) -> str:
@@ -78,7 +78,7 @@ class Entries(dict[str, Entry]):
         # Backslashes and drive letters are harmless here, but point elsewhere on other systems.
         if name.startswith("/") or ".." in parts or re.match("[A-Za-z]:|[^\0]*[\\\\\0]", name):
             raise UsageError(
-                f"{self.address} holds {name!r}, which points outside it or is not a valid name on every system; "
+                f"{self.address} contains {name!r}, which points outside it or is not a valid name on every system; "
                 "create it again with names relative to its folder, separated by /"
             )
         return "/".join(parts)
@@ -92,8 +92,8 @@ def check_ratio(address: str, packed_bytes: int, unpacked_bytes: int) -> None:
     """
     if unpacked_bytes > _FREE_BYTES + _MAX_RATIO * packed_bytes:
         raise UsageError(
-            f"{address} unpacks to more than {_MAX_RATIO} times its size, as images never do; if you trust it, unpack "
-            "it and give the folder"
+            f"{address} unpacks to more than {_MAX_RATIO} times its size, far more than images do; if you trust it, "
+            "unpack it and give the folder"
         )
 
 
@@ -152,7 +152,7 @@ def read_zip_entries(address: str, file: IO[bytes], size_bytes: int) -> Entries:
             entries.check_name(info.orig_filename)
             continue
         if not 0 <= info.header_offset <= size_bytes - info.compress_size:
-            raise UsageError(f"{address} is not a complete zip file ({info.filename!r} is outside); copy it again")
+            raise UsageError(f"{address} is not a complete zip file ({info.filename!r} lies outside it); copy it again")
         deflated = info.compress_type == zipfile.ZIP_DEFLATED
         entry = Entry(info.header_offset, info.compress_size, info.file_size, info.CRC, deflated)
         entries.add(info.orig_filename, entry)
@@ -178,7 +178,7 @@ def _add_tar_entry(entries: Entries, info: tarfile.TarInfo) -> None:
         entries.add(info.name, Entry(info.offset_data, info.size, info.size))
     else:
         raise UsageError(
-            f"{entries.address} holds {info.name!r}, {_describe(info)}; create it again with files and folders only "
+            f"{entries.address} contains {info.name!r}, {_describe(info)}; create it again with files and folders only "
             "(tar --dereference --hard-dereference)"
         )
 
@@ -186,7 +186,7 @@ def _add_tar_entry(entries: Entries, info: tarfile.TarInfo) -> None:
 def _describe(info: tarfile.TarInfo) -> str:
     if info.issym() or info.islnk():
         return f"a link to {info.linkname!r}"
-    return "a sparse file" if info.issparse() else "a device, a pipe or the like"
+    return "a sparse file" if info.issparse() else "a device or a pipe"
 
 
 def _check_tar_end(file: IO[bytes], offset: int) -> None:
@@ -205,11 +205,15 @@ def _check_zip_entry(address: str, info: zipfile.ZipInfo) -> None:
     if info.flag_bits & _ENCRYPTED:
         raise UsageError(f"{address} is encrypted; create it again without a password")
     if info.create_system == _UNIX and stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise UsageError(f"{address} holds {info.filename!r}, a link, a device or the like; create it again without it")
+        raise UsageError(
+            f"{address} contains {info.filename!r}, which is a link, a device or a pipe; create it again without it"
+        )
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         method = _OTHER_METHODS.get(info.compress_type, f"method {info.compress_type}")
-        raise UsageError(f"{address} holds {info.filename!r}, compressed with {method}; create it again with deflate")
+        raise UsageError(
+            f"{address} contains {info.filename!r}, compressed with {method}; create it again with deflate"
+        )
 
 
 def _not_utf8(address: str, which: str) -> UsageError:
-    return UsageError(f"{address} holds {which} that is not UTF-8; create it again with a tool that writes UTF-8")
+    return UsageError(f"{address} contains {which} that is not UTF-8; create it again with a tool that writes UTF-8")

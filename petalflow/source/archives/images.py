@@ -126,7 +126,7 @@ def _open(address: str, version: str) -> Archive:
         read_entries = read_zip_entries if format_ == ZIP else read_tar_entries
         entries = read_entries(address, file, os.fstat(file.fileno()).st_size)
         if not entries:
-            raise UsageError(f"{address} holds no files; pack the images into it")
+            raise UsageError(f"{address} contains no files; pack the images into it")
         on_failure.pop_all()
     return Archive(address, file, entries)
 
@@ -161,7 +161,7 @@ def _manifest_in(tree: _Folder) -> str | None:
     ]
     if len(found) > 1:
         raise UsageError(
-            f"{tree.address} holds more than one manifest, {' and '.join(found)}; create it again with one"
+            f"{tree.address} contains more than one manifest, {' and '.join(found)}; create it again with one"
         )
     return found[0] if found else None
 
@@ -169,4 +169,4 @@ def _manifest_in(tree: _Folder) -> str | None:
 def _check_not_nested(archive: Archive) -> None:
     for name in archive.names():
         if name.lower().endswith(_ARCHIVES) and not is_hidden(name):
-            raise UsageError(f"{archive.address} holds another archive, {name!r}; unpack it and give that one")
+            raise UsageError(f"{archive.address} contains another archive, {name!r}; unpack it and give that one")

@@ -57,7 +57,7 @@ def read_format(address: str) -> str | None:
             if _begins_tar(zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(head, tarfile.BLOCKSIZE)):
                 return TAR_GZ
         raise UsageError(
-            f"{address} is gzipped, but does not hold a tar; unpack it, or create it again as .zip or .tar.gz"
+            f"{address} is gzipped, but does not contain a tar; unpack it, or create it again as .zip or .tar.gz"
         )
     return TAR if _begins_tar(head[: tarfile.BLOCKSIZE]) else None
 
@@ -153,7 +153,7 @@ class Archive:
         """Yields a file's contents in pieces: no more than the archive states, and checked at the end."""
         entry = self._entries.get(name)
         if entry is None:
-            raise FileNotFoundError(f"{self.address} does not hold {name}")
+            raise FileNotFoundError(f"{self.address} does not contain {name}")
         crc32, left_bytes = 0, entry.size_bytes
         for data in self._inflated(name, entry) if entry.deflated else self._packed(name, entry):
             left_bytes -= len(data)

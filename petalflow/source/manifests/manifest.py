@@ -259,7 +259,9 @@ def _resolver_in_tree(folder: str) -> Resolver:
 
     def resolve(named: str) -> str:
         if "://" in named:
-            raise UsageError(f"{named!r} is outside the archive; a manifest in an archive may name only files in it")
+            raise UsageError(
+                f"{named!r} is outside the archive; a manifest in an archive may name only files inside it"
+            )
         return posixpath.join(folder, _confined(named))
 
     return resolve

@@ -112,7 +112,7 @@ def _from_csv(data: bytes, manifest: str, maker: _RowMaker) -> Iterator[Row]:
     for line, values in records:
         if len(values) > width:
             raise _error(
-                manifest, line, f"{len(values)} fields for {width} columns; quote fields that hold {delimiter!r}"
+                manifest, line, f"{len(values)} fields for {width} columns; quote fields that contain {delimiter!r}"
             )
         values += [""] * (width + 1 - len(values))
         slices = [(name, values[at]) for name, at in others if values[at]]

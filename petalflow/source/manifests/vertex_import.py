@@ -36,7 +36,7 @@ def as_manifest(values: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(f"{unknown[0]!r} is not a key of Vertex AI's import files; {did_you_mean(unknown[0], _KEYS)}")
     resource_labels = values.get(_RESOURCE) or {}
     if not isinstance(resource_labels, dict):
-        raise UsageError(f"{_RESOURCE} must be an object of names and texts")
+        raise UsageError(f"{_RESOURCE} must be a JSON object whose values are text")
     others = {name: value for name, value in resource_labels.items() if not name.startswith(_RESERVED)}
     if taken := sorted(others.keys() & _TAKEN):
         raise UsageError(f"{_RESOURCE} has the name {taken[0]!r}, which has another meaning here; rename it")
@@ -47,7 +47,9 @@ def _labels(values: Mapping[str, Any]) -> list[Any]:
     one, several = values.get(_ONE), values.get(_SEVERAL)
     annotations = [*([] if one is None else [one]), *(several if isinstance(several, list) else [])]
     if not (several is None or isinstance(several, list)) or not all(map(_is_annotation, annotations)):
-        raise UsageError(f'an annotation must look like {{"displayName": "daisy"}}, and {_SEVERAL} be a list of them')
+        raise UsageError(
+            f'an annotation must look like {{"displayName": "daisy"}}, and {_SEVERAL} must be a list of them'
+        )
     return [annotation["displayName"] for annotation in annotations]
 
 

@@ -83,7 +83,7 @@ def read_info(root: str) -> "DatasetInfo":
         raise _broken(root, INFO_FILE, error) from None
     if info.file_format not in ("", _TFRECORD):
         raise UsageError(
-            f"{root} holds {info.file_format} files, which Petalflow cannot read; prepare the dataset as TFRecords: "
+            f"{root} contains {info.file_format} files, which Petalflow cannot read; prepare the dataset as TFRecords: "
             'tfds.builder(NAME, file_format="tfrecord").download_and_prepare()'
         )
     return info
@@ -210,7 +210,7 @@ def _choose_feature(root: str, kind: str, names: list[str], supervised: list[str
         found = f"{len(names)}: {', '.join(sorted(names))}" if names else "none"
         raise UsageError(
             f"{root} must have one {kind} feature, or name one in its supervised keys, but has {found}; "
-            "or use a manifest instead"
+            "use a manifest instead"
         )
     return chosen[0]
 

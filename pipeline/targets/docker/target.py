@@ -155,7 +155,9 @@ def connected() -> Iterator["docker.DockerClient"]:
     try:
         client = docker.from_env()
     except docker.errors.DockerException as error:
-        raise UsageError(f"no Docker engine answers ({_cause(error)}); start it, or join the group docker") from None
+        raise UsageError(
+            f"no Docker engine answers ({_cause(error)}); start it, or add your user to the group docker"
+        ) from None
     with contextlib.closing(client):
         yield client
 
@@ -178,11 +180,13 @@ def _probe_image(name: str) -> str:
         try:
             image = client.images.get(name)
         except docker.errors.APIError:
-            raise UsageError(f"container image {name} not found; make container-images, or docker pull it") from None
+            raise UsageError(
+                f"container image {name} not found; run make container-images, or docker pull it"
+            ) from None
     if image.labels.get(_SOURCE_LABEL) != source_hash():
         raise UsageError(
-            f"container image {name} was built from different code than this command; make container-images, or set "
-            "docker.tag"
+            f"container image {name} was built from different code than this command; run make container-images, or "
+            "set docker.tag"
         )
     return f"{image.attrs['Size'] / 1e9:.2f} GB"
 
@@ -247,7 +251,9 @@ def _check_no_link_leads_out(source: Path, seen: Path) -> None:
     inside = (Path(folder, name) for folder, folders, files in os.walk(source) for name in (*folders, *files))
     for path in chain([source], filter(Path.is_symlink, inside)):
         if not path.resolve().is_relative_to(seen):
-            raise UsageError(f"{path} links to {path.resolve()}, outside the source, unseen by containers; copy it")
+            raise UsageError(
+                f"{path} links to {path.resolve()}, outside the source, where containers cannot see it; copy it"
+            )
 
 
 def forwarded_environment(request: Request) -> dict[str, str]:

@@ -275,7 +275,7 @@ class Api:
         reply = f"{line}: {message}" if message else line
         if status == _UNAUTHENTICATED:
             return UsageError(
-                f"{self.host} does not accept our credentials ({reply}); write a valid token to a file, "
+                f"{self.host} does not accept the credentials ({reply}); write a valid token to a file, "
                 "and --set kubeflow.token_file=FILE"
             )
         if status == _FORBIDDEN:

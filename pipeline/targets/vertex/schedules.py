@@ -102,7 +102,7 @@ class VertexSchedules(ClusterSchedules["Message"]):
                 operation.result(timeout=REQUEST_S)  # type: ignore[no-untyped-call]
             except concurrent.futures.TimeoutError:
                 raise Unreachable(
-                    f"Vertex AI, {entry_id}: deleting it takes long; petalflow schedule list shows when it is gone"
+                    f"Vertex AI, {entry_id}: the deletion is taking long; petalflow schedule list shows when it is done"
                 ) from None
 
     def _start(self, entry: "Message", run_id: str, trigger: str) -> str:

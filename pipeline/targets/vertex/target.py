@@ -168,7 +168,7 @@ def _probe_package() -> str:
         import google.cloud.aiplatform_v1
         import google.cloud.logging_v2  # noqa: F401
     except ImportError:
-        raise UsageError("--on vertex needs more packages: pip install '.[vertex]' in the checkout") from None
+        raise UsageError("--on vertex needs further packages: pip install '.[vertex]' in the checkout") from None
     from importlib.metadata import version
 
     return f"google-cloud-aiplatform {version('google-cloud-aiplatform')}"

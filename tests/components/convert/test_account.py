@@ -75,8 +75,8 @@ def test_at_most_a_thousand_files_and_one_gibibyte_are_copied(caplog: pytest.Log
     assert chosen([10] * 1001) == 1000
     assert chosen([400 << 20] * 3) == 2
     assert [message.split(" rejected")[0] for message in caplog.messages] == [
-        "rejects/ holds only the first 1000",
-        "rejects/ holds only the first 2",
+        "rejects/ contains only the first 1000",
+        "rejects/ contains only the first 2",
     ]
 
 

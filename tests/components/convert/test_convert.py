@@ -288,7 +288,7 @@ def test_a_missing_source_is_a_usage_error(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_files_is_not_overwritten(conversion: Conversion, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match="already holds something"):
+    with pytest.raises(UsageError, match="is not empty"):
         convert(str(conversion.source), tmp_path, ConvertSettings())
     assert all_files(tmp_path) == {"thesis.txt": b"mine"}
 

@@ -115,7 +115,7 @@ def test_a_dataset_at_a_uri_is_identical(bucket: str, flowers: Path, tmp_path: P
     assert storage.is_complete(f"{bucket}/a/dataset")
     storage.copy_tree(f"{bucket}/a/dataset", str(tmp_path / "back"))
     assert all_files(tmp_path / "back") == all_files(tmp_path / "here")
-    with pytest.raises(UsageError, match="already holds something"):
+    with pytest.raises(UsageError, match="is not empty"):
         convert(str(flowers), f"{bucket}/a/dataset", ConvertSettings())
 
 

@@ -228,7 +228,7 @@ def test_a_broken_release_refuses_unless_allowed() -> None:
     broken = evidence(made_up(), broken="release 3 cannot be used: it is torn")
     check = judged(broken)["accept_over_broken_baseline", ""]
     assert check.passed is False
-    assert "it is torn; repair or withdraw it" in check.why
+    assert "it is torn; repair or remove it" in check.why
     allowed = judged(broken, accept_over_broken_baseline=True)
     assert ("accept_over_broken_baseline", "") not in allowed
     assert "it is torn" in allowed["max_accuracy_drop", ""].why

@@ -234,7 +234,7 @@ def test_a_release_that_was_trained_on_every_test_image_is_not_compared_with(
 
 def test_abstention_is_refused_with_several_labels(flags_dataset, tmp_path) -> None:
     settings = EASY.model_copy(update={"abstain_threshold": 0.5})
-    with pytest.raises(UsageError, match="has several labels per image, where a model never abstains"):
+    with pytest.raises(UsageError, match="has several labels per image, so its models never abstain"):
         evaluate(tmp_path / "none", flags_dataset, tmp_path / "out", settings, None)
 
 

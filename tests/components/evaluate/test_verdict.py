@@ -36,14 +36,14 @@ def test_a_threshold_too_close_for_this_many_images_is_noted_with_the_number_nee
     value = predictions.correct.mean()
     (note,) = notes(predictions, min_accuracy=value - 0.04)
     assert "with 100 test images" in note
-    assert f"80% takes {images_for_min(value, value - 0.04):,} images" in note
+    assert f"80% requires {images_for_min(value, value - 0.04):,} images" in note
     assert notes(predictions, min_accuracy=value + 0.01) == [], "no number of images helps what is not reached"
 
 
 def test_a_comparison_on_too_few_images_is_noted() -> None:
     (note,) = notes(made_up(images=60), made_up(images=60, seed=1).subset(np.arange(60)))
     assert note.startswith("max_accuracy_drop=0.05: with 60 test images, a candidate as accurate as the release ")
-    assert "; 80% takes " in note
+    assert "; 80% requires " in note
     assert notes(made_up(images=60), made_up(images=60), judge_by="value") == []
 
 

@@ -98,7 +98,7 @@ def test_a_password_is_sent_over_tls(security: str, message, login, trusted, fai
 def test_a_certificate_must_be_trusted(security: str, google, login, failure) -> None:
     with running_smtp(security, google.folder) as server:
         message = failure(settings(server.port, smtp_security=security, **login))
-    assert "has a certificate that is not trusted (self-signed certificate); if it is a private one" in message
+    assert "has a certificate that is not trusted (self-signed certificate); if it is private, set" in message
     assert server.letters == []
 
 

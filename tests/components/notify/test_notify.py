@@ -131,7 +131,7 @@ def test_a_missing_secret_or_an_unreadable_record_is_logged_in_one_line(
 
 
 def test_sending_by_hand_raises_what_is_wrong(message, settings) -> None:
-    with pytest.raises(UsageError, match="nobody is to be notified; set notify"):
+    with pytest.raises(UsageError, match="no recipient is set; set notify"):
         send(message, NotifySettings())
     with pytest.raises(PetalflowError, match="does not refer to a URL"):
         send(message, settings("ftp://"))

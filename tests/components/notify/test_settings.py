@@ -43,7 +43,7 @@ def test_a_secret_as_a_setting_is_refused_and_not_quoted(setting: str, given: ob
         ({"email_to": "anna@example.com"}, "notify: an e-mail needs email_to, email_from, smtp_host; set email_from"),
         ({"smtp_host": "smtp.example.com"}, "set email_to and email_from too"),
         (LOGIN, "set email_to and email_from and smtp_host too"),
-        ({**MAIL, "smtp_user": "petalflow"}, "notify: smtp_user and smtp_password go together"),
+        ({**MAIL, "smtp_user": "petalflow"}, "notify: smtp_user and smtp_password belong together"),
         ({**MAIL, **LOGIN, "smtp_security": "none"}, "would send smtp_password unencrypted"),
         ({**MAIL, "email_to": ["anna@example.com", "bob"]}, "'bob' is not an e-mail address like anna@example.com"),
         ({**MAIL, "email_from": "a@b\r\nBcc: eve@example.com"}, "is not an e-mail address"),

@@ -147,7 +147,7 @@ def test_a_server_that_does_not_answer_is_waited_for_until_the_timeout(settings,
     ("words", "error"),
     [
         (b"", "cannot be reached (it closed the connection)"),
-        (b"220 smtp.example.com ESMTP\r\n", "did not answer in HTTP"),
+        (b"220 smtp.example.com ESMTP\r\n", "did not send an HTTP response"),
     ],
 )
 def test_a_server_that_does_not_speak_http_is_retried(words: bytes, error: str, settings, failure, logged) -> None:

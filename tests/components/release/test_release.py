@@ -142,7 +142,7 @@ def test_a_warning_names_a_live_release_that_was_not_compared(tmp_path: Path, ca
     publish(make(tmp_path / "a"), str(tmp_path / "models"), "run-1")
     assert "is live" not in caplog.text
     publish(make(tmp_path / "b"), str(tmp_path / "models"), "run-2")
-    assert "version 1 is live, and the candidate was compared with no release" in caplog.text
+    assert "version 1 is live, but the candidate was compared with no release" in caplog.text
     caplog.clear()
     publish(make(tmp_path / "c", baseline={"version": 2}), str(tmp_path / "models"), "run-3")
     assert "is live" not in caplog.text

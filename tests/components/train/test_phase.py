@@ -71,7 +71,7 @@ def test_the_time_budget_ends_any_phase_but_leaves_one_epoch() -> None:
     state.spent_s = 119.9
     assert reason(state, settings) == ""
     state.spent_s = 120
-    assert reason(state, settings) == reason(state, settings, phase="f") == "the time budget of 2 minutes is spent"
+    assert reason(state, settings) == reason(state, settings, phase="f") == "the time budget of 2 minutes is used up"
     assert budget_spent(TrainingState(spent_s=999), settings) == ""
 
 
@@ -140,7 +140,7 @@ def test_a_spent_time_budget_ends_within_an_epoch_and_skips_the_next_phase(
     )
     info = train(tiny_dataset, tmp_path / "model", settings)
     assert history(tmp_path / "model")[PHASE] == ["head"]
-    assert "phase 2 is skipped: the time budget of 1e-06 minutes is spent" in caplog.text
+    assert "phase 2 is skipped: the time budget of 1e-06 minutes is used up" in caplog.text
     assert any("time budget" in note for note in info["notes"])
     assert any(note.startswith("epoch 1 of head ended after ") for note in info["notes"])
 

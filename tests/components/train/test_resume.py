@@ -331,7 +331,7 @@ def test_a_checkpoint_of_another_network_is_logged_and_not_used(tiny_dataset, tm
         origin = describe_origin(open_dataset(tiny_dataset), settings, "")
         checkpoints.save(TrainingState(history={PHASE: ["from scratch"]}, model=odd, best=odd, origin=origin))
     train(tiny_dataset, tmp_path / "again", settings, state)
-    assert "does not fit this network: it holds 6 numbers in 1 variables" in caplog.text
+    assert "does not fit this network: it contains 6 numbers in 1 variables" in caplog.text
     assert "starting from scratch" in caplog.text
     train(tiny_dataset, tmp_path / "whole", settings)
     assert_same(tmp_path / "again", tmp_path / "whole")

@@ -126,7 +126,7 @@ def test_problems_of_files_are_reported_before_tensorflow_is_imported(tiny_datas
     (tmp_path / "full" / "file").touch()
     for dataset, out, more, message, exit_code in (
         (tmp_path / "none", tmp_path / "out", [], "is not a complete dataset (nothing is there)", 1),
-        (tiny_dataset, tmp_path / "full", [], "already holds something", 2),
+        (tiny_dataset, tmp_path / "full", [], "is not empty", 2),
         (tiny_dataset, tmp_path / "out", ["--set", "batch_size=5000"], "reduce it", 2),
     ):
         code = (

@@ -124,7 +124,7 @@ def test_a_training_starts_with_what_the_release_learned(tiny_dataset, tiny_regi
 
 def test_without_a_release_training_starts_from_scratch_with_a_note(tiny_dataset, tmp_path) -> None:
     info = train(tiny_dataset, tmp_path / "model", TrainSettings.of(STILL))
-    assert "warm start: nothing has been released yet; trained without it" in info["notes"]
+    assert "warm start: nothing has been released yet, so training does not start from a release" in info["notes"]
     assert info["warm_started_from"] == ""
 
 

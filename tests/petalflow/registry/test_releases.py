@@ -94,7 +94,7 @@ def test_a_live_release_without_its_lineage_is_an_error(place: str, lineage: byt
     storage.write_bytes(storage.join(uri, "saved_model.pb"), b"graph")
     if lineage is not None:
         storage.write_bytes(storage.join(uri, RELEASE_FILE), lineage)
-    with pytest.raises(UsageError, match=rf"{uri} does not state .*{lacks}\); move it out"):
+    with pytest.raises(UsageError, match=rf"{uri} does not record .*{lacks}\); move it out"):
         registry.live(place, "flowers")
     put(place, "flowers", "3")
     assert registry.live(place, "flowers").version == 3

@@ -206,7 +206,7 @@ def test_a_state_that_cannot_be_written_does_not_fail_the_run(tmp_path, caplog) 
     (tmp_path / "file").write_text("")
     with execution.tracked("train", str(tmp_path / "file" / "state")):
         pass
-    assert "cannot record under" in caplog.text
+    assert "cannot write the record of this step to" in caplog.text
 
 
 @pytest.mark.usefixtures("monday")

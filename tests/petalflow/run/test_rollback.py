@@ -73,7 +73,7 @@ def test_a_rollback_does_not_wait_for_another_run(place: str, publish) -> None:
     ("version", "message"),
     [
         (3, "version 3 of flowers is already live"),
-        (4, "flowers has no version 4 to go back to; earlier versions: 2, 1$"),
+        (4, "flowers has no version 4 to roll back to; earlier versions: 2, 1$"),
         (0, "flowers has no version 0"),
     ],
 )
@@ -99,7 +99,7 @@ def test_a_rollback_without_earlier_releases_is_refused(place: str, publish) -> 
     with pytest.raises(UsageError, match="nothing is released as flowers"):
         back(place, 1)
     publish("f1")
-    with pytest.raises(UsageError, match=r"flowers has no version 2 to go back to; it has only the live one"):
+    with pytest.raises(UsageError, match=r"flowers has no version 2 to roll back to; it has only the live one"):
         back(place, 2)
 
 

@@ -200,7 +200,7 @@ def test_names_of_fewer_than_two_classes_are_a_usage_error(tmp_path: Path, names
 
 
 def test_an_empty_folder_is_refused_before_work_starts(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no files"):
+    with pytest.raises(UsageError, match="contains no files"):
         open_source(str(tmp_path), by("{label}.*")).check()
 
 

@@ -102,14 +102,14 @@ def test_an_existing_empty_folder_is_used(tmp_path: Path) -> None:
 def test_the_files_of_others_are_never_touched(tmp_path: Path, theirs: dict[str, bytes]) -> None:
     for name, data in theirs.items():
         (tmp_path / name).write_bytes(data)
-    with pytest.raises(UsageError, match="already holds something"):
+    with pytest.raises(UsageError, match="is not empty"):
         build(tmp_path)
     assert files_in(tmp_path) == theirs
 
 
 def test_a_finished_folder_is_not_built_over(tmp_path: Path) -> None:
     before = files_in(build(tmp_path / "out"))
-    with pytest.raises(UsageError, match="already holds something"):
+    with pytest.raises(UsageError, match="is not empty"):
         build(tmp_path / "out")
     assert files_in(tmp_path / "out") == before
 
@@ -142,7 +142,7 @@ def test_a_damaged_marker_is_noticed(tmp_path: Path, marker: bytes) -> None:
     out = build(tmp_path / "out")
     (out / MARKER).write_bytes(marker)
     assert not storage.is_complete(out)
-    with pytest.raises(PetalflowError, match="make it again"):
+    with pytest.raises(PetalflowError, match="create it again"):
         storage.check_complete(out, "dataset")
 
 

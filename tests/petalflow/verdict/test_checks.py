@@ -69,8 +69,8 @@ def test_no_images_in_common_never_pass(margin: float) -> None:
 
 def test_a_comparison_explains_its_result() -> None:
     assert check_paired("max_accuracy_drop", 5, 9, 400, -0.05).why == (
-        f"accuracy against the baseline -0.0100 on 400 images; its lower 95 % bound {tango_lower(5, 9, 400):+.4f} "
-        "reaches -0.05"
+        f"change in accuracy against the baseline -0.0100 on 400 images; its lower 95 % bound "
+        f"{tango_lower(5, 9, 400):+.4f} reaches -0.05"
     )
     assert "is below -0.01" in check_paired("max_accuracy_drop", 5, 9, 400, -0.01).why
 

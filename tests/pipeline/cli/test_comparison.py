@@ -28,8 +28,8 @@ def test_two_evaluations_are_compared_in_a_table_and_a_page(home: Path, tmp_path
     shown = [f"{one['value']:.4f} ({one['low']:.4f} to {one['high']:.4f})" for one in accuracies]
     assert f"accuracy {' '.join(shown)}" in lines
     assert comparison.only_first > 0
-    assert any(line.startswith(f"{comparison.all.images} images were tested by both") for line in lines)
-    assert any(line.startswith(f"{comparison.only_first} images were tested only by A, 0 only by B") for line in lines)
+    assert any(line.startswith(f"both models were tested on {comparison.all.images} common images") for line in lines)
+    assert any(line.startswith(f"only A was tested on {comparison.only_first} images, only B on 0;") for line in lines)
     assert lines[-1] == "page: comparison.html"
     assert "<h1>Comparison of A and B</h1>" in (tmp_path / "comparison.html").read_text()
 

@@ -31,7 +31,7 @@ def shown(records: list[RunRecord], **terminal: object) -> list[str]:
 
 def test_without_a_terminal_each_run_is_one_line_and_nothing_is_cut() -> None:
     header, *lines = shown(WEEKS, width=40)
-    assert " ".join(header.split()) == "began outcome accuracy result trigger why ran (* from the cache) error"
+    assert " ".join(header.split()) == "started outcome accuracy result trigger why steps (* from the cache) error"
     began = f"{TIME.astimezone():%Y-%m-%d %H:%M}"
     assert [" ".join(line.split()) for line in lines] == [
         f"{began} accepted 0.9500 version 4 by hand photos: 2 added snapshot convert* train",
@@ -94,7 +94,7 @@ def test_a_rollback_shows_in_the_history(registry: Path) -> None:
     ("version", "line"),
     [
         ("2", "version 2 of flowers is already live"),
-        ("7", "flowers has no version 7 to go back to; earlier versions: 1"),
+        ("7", "flowers has no version 7 to roll back to; earlier versions: 1"),
     ],
 )
 def test_an_impossible_rollback_is_one_line(registry: Path, version: str, line: str) -> None:

@@ -117,7 +117,7 @@ def test_without_a_report_the_error_says_which_folder_to_give(tmp_path: Path) ->
     with pytest.raises(UsageError, match="give the --out folder of petalflow run"):
         find_evaluation(str(tmp_path / "nowhere"))
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(UsageError, match="has not evaluated a model"):
+    with pytest.raises(UsageError, match="did not evaluate a model"):
         find_evaluation(str(tmp_path))
 
 
@@ -145,7 +145,7 @@ def run_of(folder: Path, evaluation: Path, **ended: object) -> Path:
 
 def test_a_report_left_by_an_earlier_run_is_not_used(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", tmp_path, outcome="nothing new", results={})
-    with pytest.raises(UsageError, match=r"\(nothing new\) has not evaluated a model"):
+    with pytest.raises(UsageError, match=r"\(nothing new\) did not evaluate a model"):
         find_evaluation(str(run))
 
 

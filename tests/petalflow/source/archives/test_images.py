@@ -253,22 +253,22 @@ BAD = {
     "a drive": (zipped({**FLOWERS, "C:x.jpg": b"x"}), OUT),
     "backslashes": (zipped({**FLOWERS, "rose\\x.jpg": b"x"}), OUT),
     "a folder above": (tarred(FLOWERS, name="../up", type=tarfile.DIRTYPE), OUT),
-    "a link in a zip": (_zip_with(_link), "holds 'rose/x.jpg', a link"),
-    "a link in a tar": (tarred(FLOWERS, type=tarfile.SYMTYPE, linkname="/etc"), "holds 'odd', a link to '/etc'"),
+    "a link in a zip": (_zip_with(_link), "contains 'rose/x.jpg', which is a link"),
+    "a link in a tar": (tarred(FLOWERS, type=tarfile.SYMTYPE, linkname="/etc"), "contains 'odd', a link to '/etc'"),
     "a hard link": (tarred(FLOWERS, type=tarfile.LNKTYPE, linkname="rose/b.jpg"), "a link to 'rose/b.jpg'"),
-    "a device": (tarred(FLOWERS, type=tarfile.CHRTYPE), "holds 'odd', a device"),
-    "a pipe": (tarred(FLOWERS, type=tarfile.FIFOTYPE), "holds 'odd', a device"),
-    "twice in a tar": (tarred({**FLOWERS, "./rose/b.jpg": b"x"}), "holds 'rose/b.jpg' twice"),
+    "a device": (tarred(FLOWERS, type=tarfile.CHRTYPE), "contains 'odd', a device"),
+    "a pipe": (tarred(FLOWERS, type=tarfile.FIFOTYPE), "contains 'odd', a device"),
+    "twice in a tar": (tarred({**FLOWERS, "./rose/b.jpg": b"x"}), "contains 'rose/b.jpg' twice"),
     "no UTF-8 in a zip": (_with_raw_name(b"caf\xe9"), "a name that is not UTF-8"),
     "no UTF-8 in a tar": (tarred({**FLOWERS, "rose/caf\udce9": b"x"}), r"the name 'rose/caf\\udce9' that is not UTF-8"),
     "an archive in it": (zipped({"train.zip": zipped(FLOWERS)}), r"another archive, 'train\.zip'; unpack it and give"),
-    "an empty zip": (zipped({}), "holds no files"),
-    "an empty tar": (tarred({}), "holds no files"),
-    "only a folder": (zipped({"rose/": b""}), "holds no files"),
+    "an empty zip": (zipped({}), "contains no files"),
+    "an empty tar": (tarred({}), "contains no files"),
+    "only a folder": (zipped({"rose/": b""}), "contains no files"),
     "one class": (zipped({"rose/a.jpg": b""}), "class"),
     "a photo": (b"\xff\xd8\xff\xe0", "is a file, but neither an archive"),
     "nothing": (b"", "is a file, but neither an archive"),
-    "something else gzipped": (gzip.compress(b"image,label\n"), "gzipped, but does not hold a tar"),
+    "something else gzipped": (gzip.compress(b"image,label\n"), "gzipped, but does not contain a tar"),
     "7-Zip": (b"7z\xbc\xaf\x27\x1c", "compressed with 7-Zip; create it again as"),
 }
 
@@ -286,7 +286,7 @@ def test_a_bad_archive_is_an_error_of_one_line(tmp_path: Path, fault: str) -> No
 def test_a_duplicate_name_in_a_zip_is_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate name"):
         data = _zip_with(lambda info: None, name="rose/b.jpg")
-    with pytest.raises(UsageError, match=r"holds 'rose/b\.jpg' twice"):
+    with pytest.raises(UsageError, match=r"contains 'rose/b\.jpg' twice"):
         open_source(put(tmp_path, data)).list()
 
 

@@ -99,7 +99,7 @@ def test_json_numbers_become_text_and_null_becomes_empty() -> None:
         (b"image,label,Site,site\n", 1, "more than one column is named 'site'"),
         (b",image,label\n0,a,b\n", 1, "'' is not a valid column name"),
         (b'image,label,"a\nb"\n', 1, "is not a valid column name"),
-        (b"image,label\na,b\n\nc,d,e\n", 4, "3 fields for 2 columns; quote fields that hold ','"),
+        (b"image,label\na,b\n\nc,d,e\n", 4, "3 fields for 2 columns; quote fields that contain ','"),
         (b'image,label\n"a\nb",c\n ,d\n', 4, "does not name an image"),
         (b"image,label,split\na,b,dev\n", 2, "'dev' is not a split"),
         (b'image,label\na,b\n"c,d\ne,f\n', 3, "an unclosed quote"),

@@ -49,7 +49,7 @@ def test_a_multi_label_file_is_rows() -> None:
         ({"classificationAnnotation": {"name": "daisy"}}, "an annotation must look like"),
         ({"classificationAnnotations": {"displayName": "daisy"}}, "an annotation must look like"),
         ({"classificationAnnotations": [{"displayName": ["daisy"]}]}, "label is"),
-        ({"dataItemResourceLabels": ["test"]}, "must be an object"),
+        ({"dataItemResourceLabels": ["test"]}, "must be a JSON object"),
         ({"dataItemResourceLabels": {ML_USE: "unassigned"}}, "'unassigned' is not a split"),
         ({"dataItemResourceLabels": {"label": "x"}}, "the name 'label'"),
     ],

@@ -186,7 +186,7 @@ def test_a_rejected_request_is_one_line_with_a_remedy(kubeflow, target, asked, r
 def test_a_token_is_read_again_at_each_request(kubeflow, target, tmp_path) -> None:
     kubeflow.token = "first"
     token = tmp_path / "token"
-    with pytest.raises(UsageError, match="does not accept our credentials"):
+    with pytest.raises(UsageError, match="does not accept the credentials"):
         target().probes()[1].run()
     token.write_text("")
     with pytest.raises(UsageError, match="does not contain exactly one token"):
