@@ -112,7 +112,7 @@ def check_paired(
         metric: Name of the share of correct predictions.
     """
     if not pairs:
-        return Check(name, slice, None, None, least, None, "does not apply: no images in common")
+        return Check(name, slice, None, None, least, None, "no images in common")
     value, bound = (better - worse) / pairs, tango_lower(better, worse, pairs)
     reaches = (value if on_value else bound) >= least
     measured = f"change in {metric} against the baseline {value:+.4f} on {pairs} images"
@@ -130,7 +130,7 @@ def check_paired(
 
 def not_applicable(name: str, threshold: float, why: str) -> Check:
     """Returns a check that cannot be made, for a reason outside the candidate."""
-    return Check(name, "", None, None, threshold, None, f"does not apply: {why}")
+    return Check(name, "", None, None, threshold, None, why)
 
 
 def _why(measured: str, bound: float, side: str, threshold: float, passed: bool, *, on_value: bool) -> str:

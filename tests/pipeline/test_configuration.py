@@ -33,6 +33,14 @@ def test_all_invalid_settings_are_reported_at_once() -> None:
     assert "\n" not in message
 
 
+def test_defaults_are_shown_as_in_yaml() -> None:
+    defaults = dict(line.split()[:2] for line in describe(None).splitlines())
+    assert defaults["train.warm_start"] == "false"
+    assert defaults["evaluate.min_accuracy"] == "null"
+    assert defaults["train.decay"] == "none"
+    assert defaults["notify.email_to"] == "[]"
+
+
 def test_every_setting_is_described() -> None:
     for line in describe(None).splitlines():
         assert len(line.split("  ")[-1]) > 5, line
