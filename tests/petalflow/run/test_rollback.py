@@ -62,7 +62,7 @@ def test_the_next_run_can_acquire_the_lock(place: str, publish) -> None:
 def test_a_rollback_does_not_wait_for_another_run(place: str, publish) -> None:
     publish("f1"), publish("f2")
     lock.acquire(f"{place}/state", "run-3", lease_s=60)
-    with pytest.raises(PetalflowError, match="run run-3 of flowers is still active; roll back when it has ended"):
+    with pytest.raises(PetalflowError, match="run run-3 of flowers is still active; roll back after it ends"):
         back(place, 1)
     assert registry.live(place, "flowers").version == 2
     assert history(f"{place}/records", f"{place}/state") == []
