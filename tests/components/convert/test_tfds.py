@@ -94,19 +94,19 @@ def documented(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Dataset:
 
 
 def test_the_documented_code_for_tfds_works(documented: Dataset) -> None:
-    variables = run_documented("Opened with TFDS")
+    variables = run_documented("Opening it with TFDS")
     assert len(list(variables["train"])) == documented.size("train")
 
 
 def test_the_documented_code_for_tf_data_reads_every_record(documented: Dataset) -> None:
-    train = list(run_documented("Opened with tf.data")["train"].as_numpy_iterator())
+    train = list(run_documented("Opening it with tf.data")["train"].as_numpy_iterator())
     for example, record in zip(train, documented.records("train"), strict=True):
         np.testing.assert_array_equal(example["image"], pixels(record))
         assert (labels_in(example), example["group"].decode()) == (record.labels, record.group)
 
 
 def test_the_documented_code_without_tensorflow_works(documented: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
-    run_documented("Opened without TensorFlow")
+    run_documented("Opening it without TensorFlow")
     assert len(capsys.readouterr().out.splitlines()) == documented.size("test")
 
 

@@ -124,4 +124,4 @@ def test_a_failure_is_logged_and_the_rest_is_done(place: str, record, cleaned_up
     cleaned_up(runs=1, releases=2)
     assert below(f"{place}/records") == {"run2"}
     (warning,) = [entry.getMessage() for entry in caplog.records if entry.levelno == logging.WARNING]
-    assert warning.startswith(f"cannot remove old releases: {place}/flowers/3 does not state")
+    assert warning.startswith(f"cannot remove old releases: {place}/flowers/3 does not record")

@@ -166,5 +166,5 @@ def test_a_live_release_without_its_lineage_is_reported_in_one_line(
     run_request: SnapshotRequest, released: str, tmp_path: Path
 ) -> None:
     storage.remove(storage.join(run_request.registry, "flowers", "1", "release.json"))
-    with pytest.raises(UsageError, match=r"flowers/1 does not state what .* \(it has no release.json\); move"):
+    with pytest.raises(UsageError, match=r"flowers/1 does not record what .* \(it has no release.json\); move"):
         snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))

@@ -109,7 +109,7 @@ def test_an_empty_folder_and_an_incomplete_one_are_distinguished(tmp_path) -> No
 @pytest.mark.parametrize("pattern", ["photos", "{date}", "{latest}"])
 def test_a_missing_bucket_is_not_waited_for(store: Store, pattern: str) -> None:
     for options in (settings(SHORT), settings(if_missing="skip")):
-        with pytest.raises(PetalflowError, match="bucket no-such-bucket does not exist; make it"):
+        with pytest.raises(PetalflowError, match="bucket no-such-bucket does not exist; create it"):
             await_source(f"{store.scheme}://no-such-bucket/{pattern}", options, OFTEN)
 
 

@@ -84,7 +84,7 @@ def test_a_local_folder_can_be_made_below_a_folder_but_not_below_a_file(tmp_path
     storage.check_writable(str(tmp_path / "a" / "b"))
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(UsageError, match=r"file/below cannot be written \(.*/file is no writable folder\)"):
+    with pytest.raises(UsageError, match=r"file/below cannot be written \(.*/file is not a writable folder\)"):
         storage.check_writable(str(tmp_path / "file" / "below"))
 
 
@@ -201,5 +201,5 @@ def test_denied_access_is_not_mistaken_for_a_missing_file(
 def test_writing_to_a_missing_bucket_is_an_error_of_one_line(store: Store) -> None:
     address = f"{store.scheme}://no-such-bucket/models/a.json"
     for write in (storage.write_json, storage.create_json):
-        with pytest.raises(PetalflowError, match="bucket no-such-bucket does not exist; make it"):
+        with pytest.raises(PetalflowError, match="bucket no-such-bucket does not exist; create it"):
             write(address, {})
