@@ -166,7 +166,7 @@ def _original_error(error: BaseException) -> BaseException:
 
 def _last_line(error: Exception) -> str:
     """Returns the error of a worker in another process, which is the last line of its traceback."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     last = (lines or [type(error).__name__])[-1].partition(" [while running")[0]
     return last.rpartition("Exception: ")[2]  # without the class names of Java exceptions
 

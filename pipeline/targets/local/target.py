@@ -54,7 +54,7 @@ class Local:
         """Runs the pipeline until it has ended."""
         from kfp import local
 
-        with _environment():
+        with step_environment():
             return kfp_local.execute(
                 local.SubprocessRunner(use_venv=False), pipeline_file(), run.path.parent, run, display
             )
@@ -68,7 +68,7 @@ def _probe_tensorflow() -> str:
 
 
 @contextlib.contextmanager
-def _environment() -> Iterator[None]:
+def step_environment() -> Iterator[None]:
     """Sets environment variables for the steps' processes within the block."""
     values = {
         RUNNER_PID: str(os.getpid()),

@@ -6,7 +6,7 @@ from pipeline.targets.local import target
 def test_the_environment_of_the_steps_is_restored(monkeypatch) -> None:
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
-    with target._environment():
+    with target.step_environment():
         assert os.environ["PYTHONSAFEPATH"] == "1"
         assert os.environ["PETALFLOW_RUNNER_PID"] == str(os.getpid())
     assert "PYTHONSAFEPATH" not in os.environ
