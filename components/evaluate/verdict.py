@@ -8,9 +8,8 @@ from scipy import stats
 
 from components.evaluate.checks import NO_RELEASE
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.evidence import Evidence
+from components.evaluate.evidence import Evidence, Pairs
 from components.evaluate.settings import EvaluateSettings
-from petalflow.metrics.predictions import Predictions, discordant
 from petalflow.verdict import (
     Check,
     Verdict,
@@ -91,19 +90,17 @@ def _note_threshold(evidence: Evidence, settings: EvaluateSettings) -> Iterator[
 def _note_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[str]:
     """Yields the odds of a candidate that is truly as accurate as the release."""
     made = [check for check in checks if check.name == "max_accuracy_drop" and check.passed is not None]
-    if not made or evidence.baseline is None:
+    if not made or evidence.changes is None:
         return
-    margin, comparable = -made[0].threshold, evidence.baseline.comparable
-    candidate, before = (each.subset(comparable) for each in (evidence.predictions, evidence.baseline.predictions))
-    if compare_correctness(candidate, before)["mcnemar_p"] < _SIGNIFICANCE:
+    margin, pairs = -made[0].threshold, evidence.changes.accuracy
+    if _mcnemar_p(pairs) < _SIGNIFICANCE:
         return  # they are not equally accurate
-    pairs = candidate.images
     # As if one more image of each kind had been seen: few images without a difference do not exclude one.
-    differ = (sum(discordant(candidate, before)) + 1) / (pairs + 2)
-    power = power_of_accuracy_drop(pairs, margin, differ)
+    differ = (pairs.better + pairs.worse + 1) / (pairs.images + 2)
+    power = power_of_accuracy_drop(pairs.images, margin, differ)
     needed = _needed_images(images_for_accuracy_drop(margin, differ)) if power < _ENOUGH_POWER else ""
     yield (
-        f"max_accuracy_drop={margin:g}: with {pairs} test images, a candidate as accurate as the release passes "
+        f"max_accuracy_drop={margin:g}: with {pairs.images} test images, a candidate as accurate as the release passes "
         f"{power:.0%} of the time, if only one of the two is correct on {differ:.1%} of the images, as here{needed}"
     )
 
@@ -116,19 +113,14 @@ def _baseline_facts(evidence: Evidence) -> Mapping[str, Any]:
     baseline = evidence.baseline
     if baseline is None:
         return {"version": None, "why": evidence.broken or NO_RELEASE}
-    both = (evidence.predictions, baseline.predictions)
-    return {**baseline.facts, **compare_correctness(*(each.subset(baseline.comparable) for each in both))}
+    pairs = evidence.changes.accuracy if evidence.changes else Pairs(0, 0, 0)
+    return {**baseline.facts, "better": pairs.better, "worse": pairs.worse, "mcnemar_p": _mcnemar_p(pairs)}
 
 
-def compare_correctness(candidate: Predictions, baseline: Predictions) -> dict[str, Any]:
-    """Returns on how many images only one of two models is correct, and McNemar's p-value.
+def _mcnemar_p(pairs: Pairs) -> float:
+    """Returns the p-value of McNemar's exact test, which shows whether two models differ, not by how much.
 
-    McNemar's exact test (McNemar 1947, doi:10.1007/BF02295996) shows whether they differ, not by how much.
-
-    Args:
-        candidate: The candidate's predictions.
-        baseline: The release's, for the same images.
+    McNemar 1947, doi:10.1007/BF02295996.
     """
-    better, worse = discordant(candidate, baseline)
-    p = float(stats.binomtest(better, better + worse).pvalue) if better + worse else 1.0
-    return {"better": better, "worse": worse, "mcnemar_p": round(p, 4)}
+    differing = pairs.better + pairs.worse
+    return round(float(stats.binomtest(pairs.better, differing).pvalue), 4) if differing else 1.0

@@ -55,7 +55,7 @@ def write_outputs(
     for name, write in outputs.items():
         try:
             write()
-        except Exception:
+        except Exception:  # files for people: whatever fails, the model itself is complete
             log.warning("%s could not be written; the model is complete", name, exc_info=True)
 
 

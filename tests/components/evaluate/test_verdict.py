@@ -21,7 +21,8 @@ def notes(
         release = Baseline(7, baseline, np.ones(predictions.images, bool), True, {"trained_on": trained_on})
     found = Evidence(CLASSES, predictions, compute_metrics(predictions, CLASSES, resamples=2), {}, 0.0, release)
     given = EvaluateSettings.of({"min_accuracy": 0.1, **settings})
-    return list(make_notes(found, make_checks(add_bounds(found, given), given), given))
+    found = add_bounds(found, given)
+    return list(make_notes(found, make_checks(found, given), given))
 
 
 def test_enough_images_need_no_note() -> None:
