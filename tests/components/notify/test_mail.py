@@ -1,5 +1,6 @@
 """E-mails to a real mail server on this machine."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -158,10 +159,11 @@ def test_a_server_that_refuses_the_connection_is_quoted(greeting: bytes, reply: 
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
-            while True:
-                connection, _ = listener.accept()
-                with connection:
-                    connection.sendall(greeting)
+            with contextlib.suppress(OSError):  # the listener is closed at the end of the test
+                while True:
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.sendall(greeting)
 
         threading.Thread(target=serve, daemon=True).start()
         port = listener.getsockname()[1]

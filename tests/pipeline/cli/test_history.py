@@ -84,7 +84,7 @@ def test_a_rollback_shows_in_the_history(registry: Path) -> None:
     assert done.output == f"released version 3, a copy of version 1: {registry}/flowers/3\n"
     listed = petalflow("runs", *where, env={"TZ": "Europe/Berlin"})
     assert (listed.code, listed.errors) == (0, "")
-    assert [line.split("  ")[0] for line in listed.output.splitlines()] == ["began", "2026-03-02 04:00"]
+    assert [line.split("  ")[0] for line in listed.output.splitlines()] == ["started", "2026-03-02 04:00"]
     assert " ".join(listed.output.split()).endswith("accepted version 3 rollback by hand back to version 1: too sure")
     (run,) = json.loads(petalflow("runs", *where, "--json").output)
     assert run["started_at"] == "2026-03-02T03:00:00+00:00"

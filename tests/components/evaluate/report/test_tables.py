@@ -5,7 +5,7 @@ from sklearn.metrics import confusion_matrix
 from components.evaluate import evaluation
 from components.evaluate.checks import make_checks
 from components.evaluate.evaluation import Evaluation
-from components.evaluate.evidence import Evidence
+from components.evaluate.evidence import Evidence, add_bounds
 from components.evaluate.report.tables import cells, class_rows, commonest, overall_rows, shown, slice_rows
 from components.evaluate.scoring import Baseline
 from components.evaluate.settings import EvaluateSettings
@@ -75,7 +75,8 @@ def test_slices_are_compared_on_images_that_allow_a_comparison(found) -> None:
 
 def test_a_slice_shows_the_result_of_its_check(found) -> None:
     asked = {"class=red": 0.05, "class=blue": 0.999}
-    checks = make_checks(found.evidence, EvaluateSettings(min_slice_accuracy=asked, min_slice_images=1))
+    settings = EvaluateSettings(min_slice_accuracy=asked, min_slice_images=1)
+    checks = make_checks(add_bounds(found.evidence, settings), settings)
     results = {row["name"]: row["result"] for row in slice_rows(found, checks)}
     assert (results.pop("class=red"), results.pop("class=blue")) == ("passed", "failed")
     assert set(results.values()) == {"not checked"}
