@@ -43,6 +43,8 @@ class Schedule:
         registry: The model registry.
         record_uri: Where its runs are recorded.
         link: Where a person can look at it, or "".
+        response: What the target answered when it started the last run: its name, or why it could not be started; "" if
+            the target does not report it.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Schedule:
     registry: str
     record_uri: str
     link: str = ""
+    response: str = ""
 
 
 class Schedules(Protocol):

@@ -35,15 +35,17 @@ class Failure:
         step: The step that failed, or "" if the run failed outside the steps.
         lines: The last lines that the step printed, or the target's message.
         log: Path or link of the full log.
+        reason: The cause, if the target knows it apart from what the step printed; or "".
     """
 
     step: str
     lines: tuple[str, ...]
     log: str
+    reason: str = ""
 
     def __str__(self) -> str:
-        """The error line that the step printed, or else its last lines."""
-        error = last_error("\n".join(self.lines))
+        """The error line that the step printed, or else the reason, or else the step's last lines."""
+        error = last_error("\n".join(self.lines)) or self.reason
         if error:
             return error
         if not self.step:

@@ -204,6 +204,7 @@ def describe(schedule: "Schedule") -> Iterator[str]:
         "registry": schedule.registry,
         "records": schedule.record_uri,
         "link": schedule.link,
+        "response": schedule.response,
     }
     return (f"{label:9} {value}" for label, value in known.items() if value)
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from google.auth import jwt
+from google.oauth2 import credentials
 
 PROJECT = "flowers-prod"
 _EMAIL = f"runner@{PROJECT}.iam.gserviceaccount.com"
@@ -34,7 +35,8 @@ class Google:
         url: Where tokens and container images are served.
         public_key: The account's public key, PEM.
         container_images: What the registry holds: "petalflow/cpu:0.1.0".
-        revoked: True if the account's key is no longer accepted.
+        revoked: True if neither the account's key nor the user's refresh token is accepted any longer.
+        tired: True if tokens cannot be had for the moment.
     """
 
     folder: Path
@@ -42,6 +44,13 @@ class Google:
     public_key: bytes = b""
     container_images: set[str] = field(default_factory=set)
     revoked: bool = False
+    tired: bool = False
+
+    @property
+    def user(self) -> credentials.Credentials:
+        """Credentials as `gcloud auth application-default login` makes them, which must ask for a token first."""
+        known = {"refresh_token": "1//r", "client_id": "c", "client_secret": "s"}
+        return credentials.Credentials(None, token_uri=f"{self.url}/token", **known)
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -79,6 +88,15 @@ def running_google(folder: Path) -> Iterator[Google]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             form = urllib.parse.parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            if google.tired:
+                self._answer(503, {"error": "service_unavailable", "error_description": "try later"})
+                return
+            if form["grant_type"] == ["refresh_token"]:
+                # RFC 6749, 5.2; the description is seen where a refresh token was revoked or has expired.
+                bad = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
+                good = {"access_token": _TOKEN, "expires_in": 3600, "token_type": "Bearer"}
+                self._answer(400, bad) if google.revoked else self._answer(200, good)
+                return
             asked = jwt.decode(form["assertion"][0], certs=google.public_key)
             if google.revoked or self.path != "/token" or asked["aud"] != _AUDIENCE or not asked["scope"]:
                 self._answer(400, {"error": "invalid_grant", "error_description": "Invalid JWT Signature."})

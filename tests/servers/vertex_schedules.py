@@ -1,4 +1,10 @@
-"""The scheduler of the fake Vertex AI; a test decides when a schedule is due."""
+"""The scheduler of the fake Vertex AI; a test decides when a schedule is due.
+
+Documented in the definitions of Schedule and ScheduleService and on the page schedule-pipeline-run. In particular, jobs
+that exist already are neither paused nor cancelled when their schedule is paused (PauseSchedule) or updated
+(UpdateSchedule), and the page compares an update with a deletion followed by a creation, which drops queued runs only.
+So a deletion leaves running jobs alone, but no page says so in as many words.
+"""
 
 import re
 import zoneinfo
@@ -42,13 +48,26 @@ class Schedules:
         return schedule
 
     def fire(self, name: str) -> vertex.PipelineJob | None:
-        """Does what the service does when a schedule is due; returns the job, or None if it is paused."""
+        """Does what the service does when a schedule is due; returns the job, or None if it is paused.
+
+        max_concurrent_run_count and allow_queueing are not simulated: they limit how many runs are started at a time,
+        not how many jobs run (documented, Schedule); a job is started in an instant here.
+        """
         schedule = self.known[name]
         if schedule.state != _State.ACTIVE:
             return None
-        schedule.last_scheduled_run_response.scheduled_run_time = schedule.next_run_time
+        last = schedule.last_scheduled_run_response
+        last.scheduled_run_time = schedule.next_run_time
         schedule.next_run_time = _next(schedule.cron, schedule.next_run_time)
-        return self.start(schedule.create_pipeline_job_request)
+        # Documented (RunResponse): the response to the request that starts the job, not the job's result. What it looks
+        # like is assumed.
+        try:
+            job = self.start(schedule.create_pipeline_job_request)
+        except Refused as error:
+            last.run_response = f"{error.code.name}: {error}"
+            return None
+        job.schedule_name, last.run_response = name, job.name
+        return job
 
     def create(self, request: vertex.CreateScheduleRequest) -> vertex.Schedule:
         check_parent(request.parent)
@@ -69,6 +88,8 @@ class Schedules:
     def list(self, request: vertex.ListSchedulesRequest) -> vertex.ListSchedulesResponse:
         check_parent(request.parent)
         wanted = re.fullmatch(r'display_name:"([\w-]*)\*"', request.filter)
+        # Documented (ListSchedulesRequest): the filter display_name:"my_schedule_*". Seen in the SDK, which makes its
+        # objects from the list alone: the list contains each schedule's request as a whole.
         if request.filter and not wanted:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"invalid filter {request.filter}")
         prefix = wanted[1] if wanted else ""
@@ -82,11 +103,13 @@ class Schedules:
         return self._change(request, _State.ACTIVE, _State.PAUSED)
 
     def resume(self, request: vertex.ResumeScheduleRequest) -> empty_pb2.Empty:
+        # Documented (ResumeSchedule): without catch_up, the next run is the first one that is due from now on.
         self.get(request).catch_up = request.catch_up
         return self._change(request, _State.PAUSED, _State.ACTIVE)
 
     def delete(self, request: vertex.DeleteScheduleRequest) -> operations_pb2.Operation:
         """Starts a deletion, which is carried out when its operation is asked for."""
+        # Documented (the page): a schedule can be deleted regardless of its state.
         self.get(request)
         operation = f"{request.name}/operations/{len(self._deletions) + 1}"
         self._deletions[operation] = request.name
@@ -102,6 +125,8 @@ class Schedules:
 
     def _change(self, request: Any, before: vertex.Schedule.State, after: vertex.Schedule.State) -> empty_pb2.Empty:
         schedule = self.get(request)
+        # Documented: only a paused schedule can be resumed, and a completed one neither paused nor resumed. The code
+        # and the text are assumed.
         if schedule.state != before:
             message = f"The Schedule {schedule.name} is in state {schedule.state.name}."
             raise Refused(grpc.StatusCode.FAILED_PRECONDITION, message)
@@ -116,6 +141,8 @@ class Schedules:
             wrong.append("max_concurrent_run_count must be at least 1")
         if schedule.create_pipeline_job_request.parent != PARENT:
             wrong.append("create_pipeline_job_request.parent is missing or elsewhere")
+        if schedule.create_pipeline_job_request.pipeline_job_id:  # documented (page schedule-pipeline-run)
+            wrong.append("create_pipeline_job_request.pipeline_job_id is not supported")
         if wrong:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "; ".join(wrong))
         check_job(schedule.create_pipeline_job_request.pipeline_job)

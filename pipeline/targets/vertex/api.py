@@ -74,9 +74,9 @@ class Api:
 
         return ScheduleServiceClient(credentials=self.credentials, client_options={"api_endpoint": self._host})
 
-    def translate_errors(self, resource: str = "") -> AbstractContextManager[None]:
-        """Turns the service's errors in the block into our own."""
-        return google_cloud.translate_errors(f"Vertex AI, {resource or self.parent}")
+    def translate_errors(self, resource: str = "", *, reads: bool = False) -> AbstractContextManager[None]:
+        """Turns the service's errors in the block into our own; `reads` as in `google_cloud.translate_errors`."""
+        return google_cloud.translate_errors(f"Vertex AI, {resource or self.parent}", reads=reads)
 
     def job(self, file: Path, request: Request, name: str, arguments: Mapping[str, str]) -> "PipelineJob":
         """Returns the message of a job.

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -22,9 +23,16 @@ _LOG_LINES = 50
 _LOG_TIMEOUT_S = 20
 # Lines reach Cloud Logging some seconds after the step wrote them, often after its job has ended.
 _LOG_TRIES, _LOG_WAIT_S = 3, 5.0
-# Permission, or its prefix -> the role that includes it.
+# How gRPC begins the message if it gets no token for a request, and what a token server answers (RFC 6749, 5.2) if
+# waiting does not help; any other answer, or none, may be different a minute later.
+_PLUGIN_FAILED = "metadata from plugin failed"
+_REFUSED = re.compile(r"invalid_(grant|client|scope|rapt)|unauthorized_client|access_denied|[Rr]eauthentication")
+# How the service words a missing iam.serviceAccounts.actAs.
+_CANNOT_ACT = "do not have permission to act as service"
+# Permission, its prefix, or what the service writes instead -> the role that includes it.
 _ROLES = {
     "iam.serviceAccounts.actAs": "roles/iam.serviceAccountUser on the service account",
+    _CANNOT_ACT: "roles/iam.serviceAccountUser on the service account",
     "logging.": "roles/logging.viewer",
     "aiplatform.": "roles/aiplatform.user",
 }
@@ -37,6 +45,9 @@ def find_credentials() -> tuple["Credentials", str | None]:
         UsageError: If no credentials are found, or they are not accepted.
     """
     import google.auth
+
+    # It logs the traceback of each token that it cannot get; the error of the request says the same in one line.
+    logging.getLogger("grpc._plugin_wrapping").setLevel(logging.CRITICAL)
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
     from google.auth.transport.requests import Request
 
@@ -56,11 +67,12 @@ def find_credentials() -> tuple["Credentials", str | None]:
 
 
 @contextlib.contextmanager
-def translate_errors(resource: str) -> Iterator[None]:
+def translate_errors(resource: str, *, reads: bool = False) -> Iterator[None]:
     """Turns the errors of a Google service in the block into our own.
 
     Args:
         resource: The service and resource: "Vertex AI, projects/p/locations/l".
+        reads: True if the block only reads, so that the only quota it can exhaust is that of requests per minute.
 
     Raises:
         Unreachable: If the same request may succeed later.
@@ -75,10 +87,12 @@ def translate_errors(resource: str) -> Iterator[None]:
     except exceptions.RetryError as error:
         raise Unreachable(f"{resource}: no answer ({_one_line(error.cause)})") from None
     except exceptions.GoogleAPICallError as error:
-        raise _to_error(resource, error) from None
+        raise _to_error(resource, error, reads=reads) from None
 
 
-def last_lines(credentials: "Credentials", project: str, query: str, endpoint: str | None) -> list[str]:
+def last_lines(
+    credentials: "Credentials", project: str, query: str, endpoint: str | None, *, may_come: bool = True
+) -> list[str]:
     """Returns the last lines that a query finds, oldest first.
 
     Args:
@@ -86,6 +100,7 @@ def last_lines(credentials: "Credentials", project: str, query: str, endpoint: s
         project: The project that the logs belong to.
         query: A query in the language of Cloud Logging.
         endpoint: Host of the service; None for Google's.
+        may_come: True if lines may still be on their way, and are worth waiting for if there are none.
 
     Raises:
         PetalflowError: If the logs cannot be read.
@@ -101,8 +116,8 @@ def last_lines(credentials: "Credentials", project: str, query: str, endpoint: s
         "page_size": _LOG_LINES,
     }
     # Not tenacity: an empty response to the last try is a result, not an error.
-    for left in reversed(range(_LOG_TRIES)):
-        with translate_errors("Cloud Logging"):
+    for left in reversed(range(_LOG_TRIES if may_come else 1)):
+        with translate_errors("Cloud Logging", reads=True):
             pager = client.list_log_entries(request=request, timeout=_LOG_TIMEOUT_S)
             entries = list(next(iter(pager.pages)).entries)
         if entries or not left:
@@ -111,19 +126,25 @@ def last_lines(credentials: "Credentials", project: str, query: str, endpoint: s
     return [line for entry in reversed(entries) for line in _text(entry).rstrip("\n").split("\n")]
 
 
-def _to_error(resource: str, error: Exception) -> PetalflowError:
+def _to_error(resource: str, error: Exception, *, reads: bool) -> PetalflowError:
     from google.api_core import exceptions
 
     message = _one_line(error)
     # gRPC reports credentials that cannot be renewed as an unreachable service.
-    if isinstance(error, exceptions.Unauthenticated) or "metadata from plugin failed" in message:
+    unauthenticated = _PLUGIN_FAILED in message and _REFUSED.search(message)
+    if isinstance(error, exceptions.Unauthenticated) or unauthenticated:
         return UsageError(f"{resource}: the credentials are not accepted ({message}); {LOG_IN}")
-    if isinstance(error, exceptions.PermissionDenied):
+    # INVALID_ARGUMENT, although it is a permission that is missing.
+    if isinstance(error, exceptions.PermissionDenied) or _CANNOT_ACT in message:
         return UsageError(f"{resource}: permission denied ({message}); {_describe_remedy(message)}")
     if isinstance(error, exceptions.NotFound):
         return UsageError(f"{resource}: not found ({message}); check vertex.project and vertex.location")
     if isinstance(error, exceptions.ResourceExhausted):
+        if reads or "per minute" in message:
+            return Unreachable(f"{resource}: too many requests ({message})")
         return UsageError(f"{resource}: quota exhausted ({message}); wait, or request more under IAM & Admin > Quotas")
+    if "being provisioned" in message:  # in a project's first minutes
+        return UsageError(f"{resource}: not ready ({message}); run the same command again in some minutes")
     if isinstance(error, (exceptions.ServerError, exceptions.Aborted, exceptions.Cancelled)):
         return Unreachable(f"{resource}: no answer ({message})")
     return UsageError(f"{resource}: the request was rejected ({message}); correct the settings that it names")

@@ -44,16 +44,22 @@ class VertexSchedules(ClusterSchedules["Message"]):
             )
 
     def pause(self, name: str) -> None:
-        """Pauses the schedule if it is active."""
+        """Pauses the schedule if it is active; a run in progress continues."""
         for message in self._named(name):
-            if not _is_paused(message):
+            if message.state.name == "ACTIVE":
                 with self._api.translate_errors(message.name):
                     self._api.schedules.pause_schedule(name=message.name, timeout=REQUEST_S)
 
     def resume(self, name: str) -> None:
-        """Resumes the schedule if it is paused."""
+        """Resumes the schedule if it is paused.
+
+        Raises:
+            UsageError: If it has ended, which only a change outside Petalflow can cause.
+        """
         for message in self._named(name):
-            if _is_paused(message):
+            if message.state.name == "COMPLETED":
+                raise UsageError(f"schedule {name} has ended, and Vertex AI cannot resume it; create it with --replace")
+            if message.state.name == "PAUSED":
                 with self._api.translate_errors(message.name):
                     # No catch-up: the next run sees the photos that the missed ones would have seen.
                     request = {"name": message.name, "catch_up": False}
@@ -81,8 +87,9 @@ class VertexSchedules(ClusterSchedules["Message"]):
             cron=f"TZ={spec.cron.timezone} {spec.cron.expression}",
             # Without a job id: with one, the second job would be rejected.
             create_pipeline_job_request={"parent": self._api.parent, "pipeline_job": job},
-            # These two govern how jobs are started, not how long they run. Whether a run waits for another or leaves
-            # is decided by the lock in the pipeline, which also covers runs started by hand and leaves a record.
+            # These two limit how many runs are started at a time, not how many jobs run. Whether a run waits for
+            # another or leaves is decided by the lock in the pipeline, which also covers runs started by hand and
+            # leaves a record.
             max_concurrent_run_count=1,
             allow_queueing=request.configuration.snapshot.overlap == "wait",
         )
@@ -122,26 +129,23 @@ class VertexSchedules(ClusterSchedules["Message"]):
 
     def _schedule(self, entry: "Message") -> Schedule:
         cron = _CRON.fullmatch(entry.cron)
-        last = entry.last_scheduled_run_response.scheduled_run_time
+        last, idle = entry.last_scheduled_run_response, entry.state.name != "ACTIVE"
         return Schedule(
             name=_parameter(entry, "name"),
             on="vertex",
             cron=cron["expression"] if cron else entry.cron,
             timezone=(cron and cron["timezone"]) or "UTC",
-            paused=_is_paused(entry),
-            next_run=None if _is_paused(entry) else cast(datetime | None, entry.next_run_time),
-            last_run=cast(datetime | None, last),
+            paused=idle,
+            next_run=None if idle else cast(datetime | None, entry.next_run_time),
+            last_run=cast(datetime | None, last.scheduled_run_time),
             source=_parameter(entry, "source"),
             registry=_parameter(entry, "registry"),
             record_uri=_parameter(entry, "record_uri"),
             link=self._api.link(entry.name),
+            response=" ".join(last.run_response.split()),
         )
 
 
 def _parameter(message: "Message", name: str) -> str:
     job = message.create_pipeline_job_request.pipeline_job
     return str(job.runtime_config.parameter_values.get(name, ""))
-
-
-def _is_paused(message: "Message") -> bool:
-    return bool(message.state.name == "PAUSED")

@@ -1,13 +1,10 @@
 """Vertex AI Pipelines: creates a job from the compiled pipeline and polls its status."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from components.notify.settings import NotifySettings
 from components.train.settings import TrainSettings, check_settings, weights_file
@@ -18,33 +15,17 @@ from pipeline.build import Build
 from pipeline.compile import compile_pipeline
 from pipeline.display import Display
 from pipeline.request import Request
-from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, SKIPPED, WAITING, RunFile, StepState
+from pipeline.run_file import RunFile
 from pipeline.settings import VertexSettings
 from pipeline.target import Failure, Probe, check_probes
 from pipeline.targets import cluster
 from pipeline.targets.addresses import check_addresses, source_location, written_addresses
-from pipeline.targets.cluster import JobStatus
-from pipeline.targets.vertex.api import CONSOLE, REQUEST_S, Api, pipeline_root
-from pipeline.targets.vertex.google_cloud import last_lines
+from pipeline.targets.vertex.api import Api, pipeline_root
 from pipeline.targets.vertex.image_registry import probe_image
 from pipeline.targets.vertex.tpu import on_tpu
-
-if TYPE_CHECKING:
-    from google.cloud.aiplatform_v1 import PipelineJob, PipelineTaskDetail
+from pipeline.targets.vertex.watching import WatchedJob
 
 _PROBE_S = 15
-_ENDED = ("PIPELINE_STATE_SUCCEEDED", "PIPELINE_STATE_FAILED", "PIPELINE_STATE_CANCELLED")
-# Task states of Vertex AI. SKIPPED means a cache hit; a task whose condition was not met is NOT_TRIGGERED.
-_STATES = {
-    "SUCCEEDED": RAN,
-    "SKIPPED": CACHED,
-    "NOT_TRIGGERED": SKIPPED,
-    "FAILED": FAILED,
-    "CANCELLED": FAILED,
-    "RUNNING": RUNNING,
-    "CANCELLING": RUNNING,
-    "CANCEL_PENDING": RUNNING,
-}
 
 
 @dataclass(frozen=True)
@@ -97,8 +78,12 @@ class Vertex:
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
         """Polls the job until it has ended."""
-        cluster.follow(lambda: _status(self._get(run.job)), run, display, self.settings.poll_s)
-        return self._failure(self._get(run.job), run.link)
+        watched = WatchedJob(self._api, run, display)
+        try:
+            cluster.follow(watched.status, run, display, self.settings.poll_s)
+        except PetalflowError as error:
+            raise type(error)(f"{error}; the run continues ({run.link}); the same command follows it again") from None
+        return watched.failure(request)
 
     @cached_property
     def _api(self) -> Api:
@@ -116,43 +101,10 @@ class Vertex:
                 self._api.jobs.list_pipeline_jobs(request=request, timeout=_PROBE_S)
         except cluster.Unreachable as error:
             raise UsageError(f"{error}; check the network, vertex.location and vertex.endpoint ({host})") from None
-        return f"{host}, {self._api.parent}"
+        return f"{host}, {self._api.parent}; jobs can be listed, creating them is not tried"
 
     def _probe_image(self, name: str) -> str:
         return probe_image(name, self._api.credentials)
-
-    def _get(self, name: str) -> "PipelineJob":
-        with self._api.translate_errors(name):
-            job: PipelineJob = self._api.jobs.get_pipeline_job(name=name, timeout=REQUEST_S)
-            return job
-
-    def _failure(self, job: "PipelineJob", link: str) -> Failure | None:
-        """Returns the failure; a failed notification does not make the run fail."""
-        if job.state.name == "PIPELINE_STATE_SUCCEEDED":
-            return None
-        if job.state.name == "PIPELINE_STATE_CANCELLED":
-            return Failure("", ("the job was cancelled",), link)
-        failed = {name: task for name, task in _tasks(job) if task.state.name == "FAILED"}
-        step = next((step for step in STEPS if step in failed and step != "notify"), None)
-        if step:
-            return self._step_failure(step, failed[step])
-        if "notify" in failed:
-            return None
-        return Failure("", (job.error.message or "the job failed, and the service gives no reason",), link)
-
-    def _step_failure(self, step: str, task: "PipelineTaskDetail") -> Failure:
-        jobs = _custom_jobs(task)
-        since = f"{task.create_time:%Y-%m-%dT%H:%M:%SZ}"
-        chosen = " OR ".join(f'"{job}"' for job in jobs)
-        query = f'resource.type="ml_job" AND resource.labels.job_id=({chosen}) AND timestamp>="{since}"'
-        message = (task.error.message,) if task.error.message else ()
-        try:
-            endpoint = self.settings.logging_endpoint
-            lines = last_lines(self._api.credentials, self._api.project, query, endpoint) if jobs else []
-        except PetalflowError as error:
-            lines = [f"its log cannot be read: {error}"]
-        log = f"{CONSOLE}/logs/query;query={quote(query, safe='')}?project={self._api.project}"
-        return Failure(step, (*lines, *message), log)
 
 
 def vertex_job_id(run_id: str) -> str:
@@ -197,30 +149,3 @@ def _check_secrets(notify: NotifySettings) -> None:
     ]
     for what in (*(f"env:{name}" for name in notify.secret_variables), *(f"file:{address}" for address in local_files)):
         raise UsageError(f"the notify settings use {what}, which steps on Vertex AI do not have; use file:gs://...")
-
-
-def _tasks(job: "PipelineJob") -> Iterator[tuple[str, "PipelineTaskDetail"]]:
-    """Yields the tasks that are steps, leaving out conditions and the exit handler."""
-    return ((task.task_name, task) for task in job.job_detail.task_details if task.task_name in STEPS)
-
-
-def _status(job: "PipelineJob") -> JobStatus:
-    states = {
-        name: StepState(name, _STATES.get(task.state.name, WAITING), _seconds(task)) for name, task in _tasks(job)
-    }
-    state = job.state.name
-    return JobStatus(state in _ENDED, state == "PIPELINE_STATE_SUCCEEDED", states, job.error.message)
-
-
-def _seconds(task: "PipelineTaskDetail") -> float:
-    if not task.start_time:
-        return 0.0
-    end = task.end_time or datetime.now(UTC)
-    return max(0.0, float((end - task.start_time).total_seconds()))
-
-
-def _custom_jobs(task: "PipelineTaskDetail") -> list[str]:
-    """Returns the ids of the custom jobs that a task ran in: its own, and one that it started for a TPU."""
-    own = task.executor_detail.container_detail.main_job or task.executor_detail.custom_job_detail.job
-    started = str(task.execution.metadata.get("output:gcp_resources", "")) if "execution" in task else ""
-    return [*re.findall(r"customJobs/(\d+)", f"{own} {started}")]

@@ -109,6 +109,35 @@ def test_a_paused_schedule_does_nothing_until_it_is_resumed(vertex, schedules, a
     assert vertex.scheduler.fire(vertex.scheduler.one.name)
 
 
+def test_a_paused_schedule_leaves_its_run_alone(vertex, schedules, asked) -> None:
+    schedules().create(asked())
+    job = vertex.scheduler.fire(vertex.scheduler.one.name)
+    schedules().pause("flowers")
+    assert vertex.job.state.name == "PIPELINE_STATE_PENDING"
+    assert vertex.job.schedule_name == vertex.scheduler.one.name
+    assert vertex.calls.count("CancelPipelineJob") == 0
+    assert job.name in vertex.jobs
+
+
+def test_a_run_that_could_not_be_started_is_reported(vertex, schedules, asked) -> None:
+    schedules().create(asked())
+    (message,) = vertex.scheduler.known.values()
+    assert schedules().list()[0].response == ""
+    message.create_pipeline_job_request.pipeline_job.display_name = ""
+    assert vertex.scheduler.fire(message.name) is None
+    assert schedules().list()[0].response == "INVALID_ARGUMENT: display_name is missing or too long"
+
+
+def test_a_completed_schedule_cannot_be_resumed(vertex, schedules, asked) -> None:
+    schedules().create(asked())
+    vertex.scheduler.one.state = Schedule.State.COMPLETED  # as a person can make it in the console
+    (completed,) = schedules().list()
+    assert (completed.paused, completed.next_run) == (True, None)
+    schedules().pause("flowers")
+    with pytest.raises(UsageError, match=r"schedule flowers has ended.* --replace"):
+        schedules().resume("flowers")
+
+
 def test_a_deleted_schedule_is_gone_when_the_command_ends_and_its_run_continues(vertex, schedules, asked) -> None:
     schedules().create(asked())
     job = vertex.scheduler.fire(vertex.scheduler.one.name)
