@@ -173,6 +173,10 @@ class KubeflowSettings(ClusterSettings):
         return self
 
 
+# Vertex AI replaces what a user gives it (PipelineJob.labels).
+_BILLING_LABEL = "vertex-ai-pipelines-run-billing-id"
+
+
 class VertexSettings(ClusterSettings):
     """Vertex AI Pipelines."""
 
@@ -211,9 +215,13 @@ class VertexSettings(ClusterSettings):
     @field_validator("labels")
     @classmethod
     def _check_labels(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
-        for word in (*labels, *labels.values()):
-            if not re.fullmatch(r"[a-z0-9_-]{0,63}", word):
-                raise ValueError(f"{word!r} is not a valid label; use up to 63 characters of a-z, 0-9, '_' and '-'")
+        for key, value in labels.items():
+            if not re.fullmatch(r"[a-z0-9_-]{0,63}", value):
+                raise ValueError(f"{value!r} is not a valid label; use up to 63 characters of a-z, 0-9, '_' and '-'")
+            if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key):
+                raise ValueError(f"{key!r} is not a valid label; begin with a letter, then as for values, up to 63")
+            if key == _BILLING_LABEL:
+                raise ValueError(f"the label {key} is set by Vertex AI; remove it")
         return labels
 
 

@@ -33,7 +33,8 @@ def test_the_life_of_a_schedule(cloud) -> None:
     assert len(listed) == 2
     assert listed[1].split()[-1] == "paused"
     shown = cloud.of_schedule("show", "flowers").output
-    for expected in (f"{cloud.bucket}/photos", f"{cloud.bucket}/models", records, "https://console.cloud.google.com/"):
+    addresses = (f"{cloud.bucket}/photos", f"{cloud.bucket}/models", records, "https://console.cloud.google.com/")
+    for expected in (*addresses, f"response  {job.name}"):
         assert expected in shown
     assert "flowers is resumed; next run" in cloud.of_schedule("resume", "flowers").output
 

@@ -2,7 +2,7 @@ import pytest
 
 from petalflow.errors import UsageError
 from pipeline.configuration import read_target_settings
-from pipeline.settings import DockerSettings, KubeflowSettings
+from pipeline.settings import DockerSettings, KubeflowSettings, VertexSettings
 
 
 @pytest.mark.parametrize("host", ["http://localhost:8080", "https://kubeflow.example.com/pipeline", "http://[::1]:80"])
@@ -37,3 +37,18 @@ def test_the_container_repository_is_read_by_its_former_name_too() -> None:
 def test_a_setting_under_both_of_its_names_is_rejected() -> None:
     with pytest.raises(UsageError, match="images is the former name of container_repository; set only"):
         DockerSettings.of({"images": "a.example.com/a", "container_repository": "b.example.com/b"})
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [
+        ({"": "botany"}, "begin with a letter"),
+        ({"1team": "botany"}, "begin with a letter"),
+        ({"team": "Botany"}, "up to 63 characters"),
+        ({"vertex-ai-pipelines-run-billing-id": "7"}, "is set by Vertex AI; remove it"),
+    ],
+)
+def test_a_label_that_vertex_would_refuse_or_replace_is_rejected(label: dict[str, str], why: str) -> None:
+    assert VertexSettings.of({"labels": {"team": "", "cost-center_2": "7"}})
+    with pytest.raises(UsageError, match=why):
+        VertexSettings.of({"labels": label})

@@ -45,6 +45,7 @@ _STANDARD_STREAMS = 3
 def preload() -> None:
     """Imports the modules, and makes sure that a fork is safe afterwards."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["NO_GCE_CHECK"] = "true"  # read when google.auth is imported; else it looks for Google's server for 45 s
     sys.path.append(str(Path(__file__).resolve().parents[2]))  # for the stand-ins
     for name in _LIBRARIES:
         importlib.import_module(name)

@@ -293,6 +293,8 @@ class Vertex:
                 yield
                 if step != play.stops_at:
                     break
+            # Documented (PipelineFailurePolicy): by default, tasks that can still run after a failure do. None can,
+            # since each of our steps needs the one before.
             if step == play.fails:
                 self._fail(task, play, parameters, *dags)
                 break

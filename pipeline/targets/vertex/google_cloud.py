@@ -45,12 +45,12 @@ def find_credentials() -> tuple["Credentials", str | None]:
         UsageError: If no credentials are found, or they are not accepted.
     """
     import google.auth
-
-    # It logs the traceback of each token that it cannot get; the error of the request says the same in one line.
-    logging.getLogger("grpc._plugin_wrapping").setLevel(logging.CRITICAL)
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
     from google.auth.transport.requests import Request
 
+    # They log tracebacks and warnings about what the error that we raise says in one line.
+    for name in ("grpc._plugin_wrapping", "google.auth"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         credentials, project = google.auth.default(scopes=[_SCOPE])
     except DefaultCredentialsError as error:
