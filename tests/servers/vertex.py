@@ -43,7 +43,7 @@ _STEPS = {
 }
 # Documented (PipelineTaskDetail.task_name): the name in pipeline_spec. For the exit handler and the conditions these
 # are kfp's names, not those that our pipeline gives them for display.
-_AROUND, _ACCEPTED = ("exit-handler-1", "condition-2"), "condition-3"
+_EXIT_HANDLER, _SOMETHING_NEW, _ACCEPTED = "exit-handler-1", "condition-2", "condition-3"
 # Seen in alerts that others quote from their pipelines.
 _FAILED_TASKS = "The DAG failed because some tasks failed. The failed tasks are: [{}]."
 _FAILED_JOB = "{} Job (project_id = flowers-prod, job_id = {}) is failed due to the above error."
@@ -157,7 +157,7 @@ class Vertex:
     def reset(self) -> None:
         """Forgets all requests and scripted behaviour."""
         self.play, self.scheduler = Play(), Schedules(self.start)
-        for kept in (self.faults, self.jobs, self.numbers, self.calls, self._acts, self._logs):
+        for kept in (self.faults, self.jobs, self.numbers, self.calls, self._acts, self._plays, self._logs):
             kept.clear()
 
     def finish(self, name: str) -> None:
@@ -286,8 +286,12 @@ class Vertex:
         defaults = {name: definition.get("defaultValue", "") for name, definition in known.items()}
         parameters = defaults | whole["runtimeConfig"]["parameterValues"]
         parameters["run_id"] = parameters["run_id"] or self.numbers[job.name]
-        dags = [self._begin(job, name) for name in _AROUND]
-        for step in () if play.fails in _AROUND else _STEPS[play.outcome]:
+        dags = [self._begin(job, _EXIT_HANDLER)]
+        for step in _STEPS[play.outcome]:
+            if step == "convert":
+                dags.append(self._begin(job, _SOMETHING_NEW))
+                if play.fails == _SOMETHING_NEW:
+                    break
             task = self._begin(job, step, play)
             while True:
                 yield
@@ -302,12 +306,15 @@ class Vertex:
             # Documented (State): SKIPPED means a cache hit. The entry has no time to live and does not depend on the
             # files that it names (page configure-caching).
             _end(_State.SKIPPED if step in play.cached else _State.SUCCEEDED, task)
-        if play.fails in _AROUND:
+        if play.fails == _SOMETHING_NEW:
             dags[-1].error.message = play.error
             _end(_State.FAILED, *dags)
-        if "release" not in (task.task_name for task in job.job_detail.task_details):
+        elif play.fails in ("", "notify"):
             # Documented (State): the condition is not satisfied. Assumed: the tasks in it are not listed.
-            self._begin(job, _ACCEPTED).state = _State.NOT_TRIGGERED
+            if play.outcome != record.ACCEPTED:
+                nothing_new = play.outcome == record.NOTHING_NEW
+                self._begin(job, _SOMETHING_NEW if nothing_new else _ACCEPTED).state = _State.NOT_TRIGGERED
+            _end(_State.SUCCEEDED, *dags)
         # Seen (tfx, exit_handler_e2e_test.py): the exit task gets {"state": "SUCCEEDED", "error": {}}, kfp's
         # PipelineTaskFinalStatus, in which documented values are SUCCEEDED, FAILED and CANCELLED. A condition that is
         # not satisfied does not change that (assumed).
@@ -316,7 +323,7 @@ class Vertex:
         _end(_State.FAILED if play.fails == "notify" else _State.SUCCEEDED, notify)
         job.state = _JobState.PIPELINE_STATE_FAILED if play.fails else _JobState.PIPELINE_STATE_SUCCEEDED
         if play.fails:
-            failed = _FAILED_TASKS.format("notify" if play.fails == "notify" else _AROUND[0])
+            failed = _FAILED_TASKS.format("notify" if play.fails == "notify" else _EXIT_HANDLER)
             job.error.message = _FAILED_JOB.format(failed, self.numbers[job.name])
 
     def _fail(
