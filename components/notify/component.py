@@ -26,8 +26,8 @@ def notify(
     from petalflow.run.execution import running
 
     with running("notify"):
-        run, error = run_id or job_id, status.error_message or ""
-        record.end(record_uri, run, state_uri, succeeded=status.state == "SUCCEEDED", error=error)
+        run, succeeded = run_id or job_id, not record.is_failure(status.state)
+        record.end(record_uri, run, state_uri, succeeded=succeeded, error=status.error_message or "")
         for line in summary(record_uri, run, name):
             print(line, flush=True)
         # While the run still holds the lock; sending messages may take a while and does not need it.

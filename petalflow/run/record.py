@@ -2,8 +2,9 @@
 
     <record_uri>/<run id>/begin.json  snapshot.json  verdict.json  report.html  release.json  end.json
 
-The last step of a pipeline learns only that the others SUCCEEDED or FAILED, and every backend reports a refused run as
-SUCCEEDED. So each step that decides something writes its decision here.
+The last step of a pipeline learns little about how the others ended: kfp.local and Vertex AI report SUCCEEDED for a
+refused run too, and Kubeflow reports RUNNING for every run whose conditions left out steps. So each step that decides
+something writes its decision here.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ BEGIN, SNAPSHOT, VERDICT, RELEASE, END = "begin", "snapshot", "verdict", "releas
 ACCEPTED, REFUSED, FAILED, NOTHING_NEW = "accepted", "refused", "failed", "nothing new"
 # The run did not read its source: another run of the name was active, or the source was missing.
 SKIPPED = "skipped"
+_FAILURES = ("FAILED", "CANCELED", "CANCELLED")
 
 
 def begin(
@@ -46,6 +48,17 @@ def note_lock_acquired(record_uri: str, run_id: str) -> None:
     write(record_uri, run_id, BEGIN, {"turn_at": clock.stamp(), **begun})
 
 
+def is_failure(final_state: str) -> bool:
+    """Returns True if the backend's final state of a run is a failure; the record decides how all other runs ended.
+
+    Kubeflow passes the state of ML Metadata: COMPLETE, RUNNING if steps were left out, CACHED, CANCELED or FAILED.
+
+    Args:
+        final_state: The state that the exit task receives (`dsl.PipelineTaskFinalStatus.state`).
+    """
+    return final_state in _FAILURES
+
+
 def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error: str = "") -> dict[str, Any]:
     """Records how a run ended.
 
@@ -53,7 +66,7 @@ def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error:
         record_uri: The folder of the records.
         run_id: The run.
         state_uri: The state shared by all runs of the name, where steps record that they ran.
-        succeeded: True if the backend reports success.
+        succeeded: False if the backend reports a failure.
         error: The backend's error; the error of the failed step takes precedence.
 
     Returns:
@@ -75,7 +88,7 @@ def outcome(record_uri: str, run_id: str, *, succeeded: bool) -> str:
     Args:
         record_uri: The folder of the records.
         run_id: The run.
-        succeeded: True if the backend reports success, as it also does for a refused run.
+        succeeded: False if the backend reports a failure; a refused run is not one.
     """
     snapshot = read(record_uri, run_id, SNAPSHOT)
     if not succeeded or snapshot is None:
