@@ -11,6 +11,7 @@ from typing import Any
 
 from petalflow import clock, storage
 from petalflow.run import execution
+from petalflow.run.steps import RAN
 from petalflow.verdict import REPORT_FILE
 
 BEGIN, SNAPSHOT, VERDICT, RELEASE, END = "begin", "snapshot", "verdict", "release", "end"
@@ -74,9 +75,11 @@ def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error:
     """
     begun = read(record_uri, run_id, BEGIN)
     since = begun.get("turn_at") if begun else None
-    result = outcome(record_uri, run_id, succeeded=succeeded)
-    cause = (execution.first_error(state_uri, run_id, since) or error) if result == FAILED else ""
     steps = execution.step_states(state_uri, run_id, since)
+    # Kubeflow keeps reporting the failure of a step that succeeded on its retry, unless a release follows.
+    refused = steps["evaluate"] == RAN and outcome(record_uri, run_id, succeeded=True) == REFUSED
+    result = REFUSED if refused else outcome(record_uri, run_id, succeeded=succeeded)
+    cause = (execution.first_error(state_uri, run_id, since) or error) if result == FAILED else ""
     ended = {"outcome": result, "ended_at": clock.stamp(), "error": cause, "steps": steps}
     write(record_uri, run_id, END, ended)
     return ended

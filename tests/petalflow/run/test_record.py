@@ -124,3 +124,22 @@ def test_a_failed_run_records_the_error_of_its_step_rather_than_the_backends(pla
 def test_a_run_that_never_began_records_the_backends_error(place: str) -> None:
     ended = record.end(place, "run-1", f"{place}/state", succeeded=False, error="no such image")
     assert (ended["outcome"], ended["error"]) == ("failed", "no such image")
+
+
+@pytest.mark.parametrize(("evaluated", "outcome"), [(True, record.REFUSED), (False, record.FAILED)])
+def test_a_refused_run_whose_failed_step_succeeded_on_retry_has_not_failed(place: str, evaluated, outcome) -> None:
+    # Kubeflow keeps FAILED for the group of a step that failed once, unless all steps of the group follow
+    # (UpdateDAGExecutionsState in backend/src/v2/metadata/client.go).
+    record.begin(place, "run-1", **ASKED)
+    record.note_lock_acquired(place, "run-1")
+    record.write(place, "run-1", record.SNAPSHOT, {"nothing_new": False})
+    with pytest.raises(MemoryError), execution.tracked("train", f"{place}/state"):
+        raise MemoryError
+    with execution.tracked("train", f"{place}/state"):
+        pass
+    record.write(place, "run-1", record.VERDICT, {"accepted": False})
+    if evaluated:
+        with execution.tracked("evaluate", f"{place}/state", "run-1"):
+            pass
+    ended = record.end(place, "run-1", f"{place}/state", succeeded=False)
+    assert ended["outcome"] == outcome
