@@ -1,8 +1,8 @@
 """A fake Kubeflow Pipelines over HTTP, built from the models of kfp_server_api.
 
 It checks requests as the API server does. Each time it is asked for the state of a run, it takes the run one step
-further and writes the record as the steps would. Its tasks are those of an Argo workflow, as
-pipeline/targets/kubeflow/tasks.py describes them. Recurring runs are in kubeflow_recurring.py.
+further. How a run proceeds is in kubeflow_play.py, its tasks are in kubeflow_workflow.py, recurring runs in
+kubeflow_recurring.py, logs and pods in kubeflow_pods.py.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,46 +27,14 @@ from google.protobuf import json_format
 from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from petalflow.run import record
+from tests.servers.kubeflow_play import Performance, Play
+from tests.servers.kubeflow_pods import PodRoutes
 from tests.servers.kubeflow_recurring import RecurringRuns
-from tests.servers.kubeflow_requests import Query, Refused, chosen, model_of
+from tests.servers.kubeflow_requests import Query, Refused, Text, chosen, model_of
 from tests.servers.pipeline_spec import problems_of
-from tests.servers.records import write_record
 
 NAMESPACE = "team-a"
-_BEFORE_VERDICT = ("snapshot", "convert", "validate", "train", "evaluate")
-_STEPS = {
-    record.NOTHING_NEW: ("snapshot",),
-    record.REFUSED: _BEFORE_VERDICT,
-    record.ACCEPTED: (*_BEFORE_VERDICT, "export", "release"),
-}
 _V2 = "/apis/v2beta1"
-_WORKFLOW = "petalflow-x7k2p"
-
-
-@dataclass(frozen=True)
-class Play:
-    """How a run proceeds.
-
-    Attributes:
-        outcome: accepted, refused or nothing new, if no step fails.
-        fails: The step that fails, or its driver: "train-driver".
-        log: What the step printed; the log of a pod that is gone is None.
-        cached: Steps that are answered from the cache.
-        stops_at: A step that runs until the test ends it, or "".
-        run_error: The service's message for a run that fails before any step.
-        cancelled: True if the run is cancelled at its first step.
-        records: True if the steps' records can be read from this machine.
-    """
-
-    outcome: str = record.ACCEPTED
-    fails: str = ""
-    log: str | None = ""
-    cached: tuple[str, ...] = ()
-    stops_at: str = ""
-    run_error: str = ""
-    cancelled: bool = False
-    records: bool = True
 
 
 @dataclass
@@ -77,11 +45,15 @@ class Fault:
         status: The HTTP status.
         times: The number of failing responses.
         done: True if the request is carried out and only the response is lost.
+        message: What it says, the reason last.
+        page: True if it comes from a proxy in front of the service, whose pages are HTML.
     """
 
     status: int
     times: int = 1
     done: bool = False
+    message: str = "the service is tired"
+    page: bool = False
 
 
 @dataclass
@@ -92,6 +64,7 @@ class Kubeflow:
         url: Its URL.
         token: The bearer token that it requires; None for no authentication.
         multi_user: True if it serves several users, each with a namespace.
+        reads_only: True if the user may look at everything in the namespace and change nothing (kubeflow-view).
         ui: True if the UI answers, which passes API requests on; False for the bare API server.
         play: How runs created from now on proceed.
         faults: By method and part of the path: "GET /runs/".
@@ -103,6 +76,7 @@ class Kubeflow:
     url: str = ""
     token: str | None = None
     multi_user: bool = False
+    reads_only: bool = False
     ui: bool = True
     play: Play = field(default_factory=Play)
     faults: dict[str, Fault] = field(default_factory=dict)
@@ -111,12 +85,13 @@ class Kubeflow:
     versions: dict[str, api.V2beta1PipelineVersion] = field(default_factory=dict)
     runs: dict[str, api.V2beta1Run] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    performances: dict[str, Performance] = field(default_factory=dict)
     _acts: dict[str, Iterator[None]] = field(default_factory=dict)
-    _logs: dict[str, tuple[str, str | None]] = field(default_factory=dict)
     _lock: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.recurring = RecurringRuns(self.start, self._check_runnable, self._check_namespace)
+        self.recurring = RecurringRuns(self.start, self.kill, self._check_runnable, self._check_namespace)
+        self._pods = PodRoutes(self.performances)
 
     @property
     def run(self) -> api.V2beta1Run:
@@ -129,7 +104,7 @@ class Kubeflow:
         return sum("upload_version" in call for call in self.calls)
 
     def handle(self, method: str, path: str, query: Query, headers: Any, body: bytes) -> tuple[int, Any]:
-        """Returns the status and the response: a model, or plain text."""
+        """Returns the status and the response: a model, or text."""
         with self._lock:
             self.calls.append(f"{method} {path}")
             try:
@@ -140,9 +115,14 @@ class Kubeflow:
                     fault.times -= 1
                     if fault.done:
                         self._act(method, path, query, headers, body)
-                    raise Refused(fault.status, "the service is tired")
+                    if fault.page:
+                        return fault.status, Text("<html>default backend</html>", "text/html")
+                    raise Refused(fault.status, fault.message)
                 return 200, self._act(method, path, query, headers, body)
             except Refused as error:
+                if path.startswith(f"{_V2}/pipelines/upload"):
+                    # Uploads bypass the gRPC gateway (backend/src/apiserver/server/pipeline_upload_server.go).
+                    return error.status, {"error_message": str(error), "error_details": f"{error}\n goroutine 1"}
                 return error.status, {"error": str(error), "code": 13, "message": str(error), "details": []}
 
     def _act(self, method: str, path: str, query: Query, headers: Any, body: bytes) -> Any:
@@ -167,8 +147,9 @@ class Kubeflow:
             *self.recurring.routes(_V2),
         ]
         if self.ui:
-            return [*routes, ("GET", "/k8s/pod/logs", self._log_by_ui), ("GET", "/.*", lambda *_, **__: "<html>")]
-        return [*routes, ("GET", f"/apis/v1alpha1/runs/{some}/nodes/{some}/log", self._log_by_server)]
+            page = ("GET", "/.*", lambda *_, **__: Text("<html>", "text/html"))
+            return [*routes, *self._pods.of_ui(NAMESPACE if self.multi_user else None), page]
+        return [*routes, *self._pods.of_server()]
 
     def _health(self, **_: Any) -> Any:
         return api.V2beta1GetHealthzResponse(multi_user=self.multi_user)
@@ -179,7 +160,7 @@ class Kubeflow:
 
     def _create_experiment(self, body: bytes, **_: Any) -> Any:
         wanted = model_of(body, api.V2beta1Experiment)
-        self._check_namespace(wanted.namespace)
+        self._check_namespace(wanted.namespace, "create", "experiments")
         if wanted.display_name in (known.display_name for known in self.experiments.values()):
             raise Refused(409, "Already exist error")
         wanted.experiment_id = str(uuid.uuid4())
@@ -191,7 +172,7 @@ class Kubeflow:
 
     def _create_pipeline(self, body: bytes, **_: Any) -> Any:
         wanted = model_of(body, api.V2beta1Pipeline)
-        self._check_namespace(wanted.namespace)
+        self._check_namespace(wanted.namespace, "create", "pipelines")
         wanted.pipeline_id = str(uuid.uuid4())
         return self.pipelines.setdefault(wanted.pipeline_id, wanted)
 
@@ -202,6 +183,11 @@ class Kubeflow:
     def _upload_version(self, query: Query, headers: Any, body: bytes, **_: Any) -> Any:
         if query.get("pipelineid") not in self.pipelines or not query.get("name"):
             raise Refused(400, "a version must have a name and the id of its pipeline")
+        if self.reads_only:
+            # With 400, not 403 (seen on KFP 2.17.0).
+            raise Refused(
+                400, f"Failed to create a pipeline version: Authorization Failure: {_denied('create', 'pipelines')}"
+            )
         message = email.message_from_bytes(
             f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body, policy=email.policy.HTTP
         )
@@ -225,6 +211,10 @@ class Kubeflow:
     def _create_run(self, body: bytes, **_: Any) -> Any:
         run = model_of(body, api.V2beta1Run)
         self._check_runnable(run)
+        if self.reads_only:
+            raise Refused(
+                403, f"Failed to create a new run: Failed to authorize the request: {_denied('create', 'runs')}"
+            )
         return self.start(run)
 
     def start(self, run: api.V2beta1Run) -> api.V2beta1Run:
@@ -232,8 +222,13 @@ class Kubeflow:
         run.run_id, run.state, run.created_at = str(uuid.uuid4()), "PENDING", datetime.now(UTC)
         run.run_details = api.V2beta1RunDetails(task_details=[])
         self.runs[run.run_id] = run
-        self._acts[run.run_id] = self._acting(run, self.play)
+        performance = Performance(run, self.play, lambda: self.play.stops_at)
+        self.performances[run.run_id], self._acts[run.run_id] = performance, performance.acts()
         return run
+
+    def kill(self, run_id: str) -> None:
+        """Deletes the workflow of a run: the run keeps its state for ever (seen on KFP 2.17.0)."""
+        self._acts[run_id] = iter(())
 
     def finish(self, run_id: str) -> None:
         """Takes a run to its end."""
@@ -254,124 +249,23 @@ class Kubeflow:
         next(self._acts[run_id], None)
         return self.runs[run_id]
 
-    def _log_by_ui(self, query: Query, **_: Any) -> str:
-        if self.multi_user and query.get("podnamespace") != NAMESPACE:
-            raise Refused(422, "podnamespace argument is required")
-        return self._log(query["runid"], query["podname"])
-
-    def _log_by_server(self, run_id: str, pod: str, **_: Any) -> str:
-        return self._log(run_id, pod)
-
-    def _log(self, run_id: str, pod: str) -> str:
-        owner, text = self._logs.get(pod, ("", None))
-        if text is None or owner != run_id:
-            raise Refused(500, "Could not get main container logs")
-        return text
-
-    def _check_namespace(self, namespace: str | None) -> None:
+    def _check_namespace(self, namespace: str | None, verb: str = "list", resource: str = "") -> None:
         if self.multi_user and not namespace:
             raise Refused(400, "In multi-user mode, the namespace must not be empty.")
         if self.multi_user and namespace != NAMESPACE:
-            raise Refused(403, f"User 'me' is not authorized with reason: in namespace {namespace}")
+            raise Refused(403, f"Failed to authorize the request: {_denied(verb, resource, str(namespace))}")
+        if self.reads_only and verb != "list":
+            raise Refused(403, f"Failed to authorize the request: {_denied(verb, resource)}")
         if namespace and not self.multi_user:
             raise Refused(400, "In single-user mode, the request shouldn't contain a namespace.")
 
-    def _acting(self, run: api.V2beta1Run, play: Play) -> Iterator[None]:
-        """Advances by the start or end of one step at a time, ten seconds each."""
-        yield
-        run.state = "RUNNING"
-        if play.run_error:
-            run.state, run.error = "FAILED", api.GoogleRpcStatus(message=play.run_error)
-            return
-        given = run.runtime_config.parameters
-        parameters = {**given, "run_id": given.get("run_id") or run.run_id}
-        workflow = _Workflow(run)
-        workflow.driver("root"), workflow.begin("root")
-        workflow.driver("run"), workflow.begin("run")
-        for step in _STEPS[play.outcome]:
-            if step == "convert":
-                workflow.driver("something-new"), workflow.begin("something-new")
-            if step == "export":
-                workflow.driver("accepted"), workflow.begin("accepted")
-            driver = workflow.driver(step)
-            if play.fails == driver.display_name:
-                driver.state = "FAILED"
-                workflow.begin(step).state = "RUNTIME_STATE_UNSPECIFIED"
-                break
-            task, executor = workflow.step(step)
-            if step in play.cached:
-                workflow.end(task, "SUCCEEDED", seconds=0)
-                workflow.end(executor, "SKIPPED", seconds=0)
-                continue
-            yield
-            while step == play.stops_at == self.play.stops_at:
-                yield
-            if play.cancelled:
-                workflow.end(executor, "FAILED"), workflow.end(task, "FAILED")
-                run.state = "CANCELED"
-                return
-            if step == play.fails:
-                workflow.end(executor, "FAILED"), workflow.end(task, "FAILED")
-                self._logs[workflow.pod_of(task)] = (run.run_id, play.log)
-                break
-            if play.records:
-                write_record(step, parameters, play.outcome)
-            workflow.end(executor, "SUCCEEDED"), workflow.end(task, "SUCCEEDED")
-        for outcome, condition in ((record.NOTHING_NEW, "something-new"), (record.REFUSED, "accepted")):
-            if play.outcome == outcome and not play.fails:
-                workflow.driver(condition), workflow.end(workflow.begin(condition), "SKIPPED", seconds=0)
-        for task in workflow.open():
-            workflow.end(task, "FAILED" if play.fails not in ("", "notify") else "SUCCEEDED", seconds=0)
-        workflow.driver("notify")
-        task, executor = workflow.step("notify")
-        yield
-        state = "FAILED" if play.fails == "notify" else "SUCCEEDED"
-        workflow.end(executor, state), workflow.end(task, state)
-        run.state = "FAILED" if play.fails else "SUCCEEDED"
 
-
-class _Workflow:
-    """The tasks of a run, with a clock of its own."""
-
-    def __init__(self, run: api.V2beta1Run) -> None:
-        self._tasks = run.run_details.task_details
-        self._now = run.created_at - timedelta(hours=1)
-
-    def begin(self, name: str) -> api.V2beta1PipelineTaskDetail:
-        task = api.V2beta1PipelineTaskDetail(
-            display_name=name,
-            task_id=str(uuid.uuid4()),
-            state="RUNNING",
-            start_time=self._now,
-            end_time=datetime(1, 1, 1, tzinfo=UTC),  # Go's zero time, for none
-        )
-        self._tasks.append(task)
-        return task
-
-    def end(self, task: api.V2beta1PipelineTaskDetail, state: str, seconds: float = 10) -> None:
-        if task.display_name == "executor":  # the step ends with it
-            task.state, task.end_time = state, self._now + timedelta(seconds=seconds)
-            return
-        self._now += timedelta(seconds=seconds)
-        task.state, task.end_time = state, self._now
-
-    def driver(self, name: str) -> api.V2beta1PipelineTaskDetail:
-        task = self.begin(f"{name}-driver")
-        self.end(task, "SUCCEEDED", seconds=2)
-        return task
-
-    def step(self, name: str) -> tuple[api.V2beta1PipelineTaskDetail, api.V2beta1PipelineTaskDetail]:
-        """Starts a step, and its executor."""
-        task, executor = self.begin(name), self.begin("executor")
-        task.child_tasks = [api.PipelineTaskDetailChildTask(pod_name=f"{_WORKFLOW}-{len(self._tasks)}")]
-        return task, executor
-
-    def pod_of(self, task: api.V2beta1PipelineTaskDetail) -> str:
-        number = task.child_tasks[0].pod_name.rpartition("-")[2]
-        return f"{_WORKFLOW}-system-container-impl-{number}"
-
-    def open(self) -> list[api.V2beta1PipelineTaskDetail]:
-        return [task for task in self._tasks if task.state == "RUNNING"]
+def _denied(verb: str, resource: str, namespace: str = NAMESPACE) -> str:
+    """Returns how the server says that a user lacks a permission (isAuthorized in its resource_manager.go)."""
+    request = (
+        f"&ResourceAttributes{{Namespace:{namespace},Verb:{verb},Group:pipelines.kubeflow.org,Resource:{resource},}}"
+    )
+    return f"PermissionDenied: User 'me' is not authorized with reason:  (request: {request})"
 
 
 def _documents(file: bytes) -> dict[str, Any]:
@@ -405,13 +299,13 @@ def running_kubeflow(certificate: Path | None = None) -> Iterator[Kubeflow]:
             where = urlsplit(self.path)
             query = {key: values[0] for key, values in parse_qs(where.query).items()}
             status, answer = service.handle(self.command, where.path, query, self.headers, body)
-            is_text = isinstance(answer, str)
-            kind = "text/html" if answer == "<html>" else "text/plain" if is_text else "application/json"
-            text = answer if is_text else json.dumps(api.ApiClient().sanitize_for_serialization(answer))
+            if not isinstance(answer, Text):
+                answer = Text(json.dumps(api.ApiClient().sanitize_for_serialization(answer)), "application/json")
             self.send_response(status)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            if answer.kind:
+                self.send_header("Content-Type", answer.kind)
             self.end_headers()
-            self.wfile.write(text.encode())
+            self.wfile.write(answer.text.encode())
 
         do_DELETE = do_GET = do_POST = _answer  # noqa: N815  (as http.server names them)
 

@@ -22,17 +22,23 @@ class RecurringRuns:
 
     Attributes:
         start: Starts a run.
+        kill: Deletes the workflow of a run.
         check: Refuses a run that could not be run.
         check_namespace: Refuses another namespace.
         known: By id.
         missed: The ids of those that were due while they were disabled.
+        orphans: True if the server lets their runs go on when the request asks for it; earlier servers ignore that
+            (kubeflow/pipelines pull request 12574).
     """
 
     start: Callable[[api.V2beta1Run], api.V2beta1Run]
+    kill: Callable[[str], None]
     check: Callable[[Any], None]
     check_namespace: Callable[[str | None], None]
     known: dict[str, api.V2beta1RecurringRun] = field(default_factory=dict)
     missed: set[str] = field(default_factory=set)
+    orphans: bool = False
+    _started: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def one(self) -> api.V2beta1RecurringRun:
@@ -64,7 +70,9 @@ class RecurringRuns:
             runtime_config=api.V2beta1RuntimeConfig(parameters=dict(recurring.runtime_config.parameters)),
             service_account=recurring.service_account,
         )
-        return self.start(run)
+        started = self.start(run)
+        self._started.setdefault(recurring_run_id, []).append(str(started.run_id))
+        return started
 
     def _list(self, query: Query, **_: Any) -> Any:
         self.check_namespace(query.get("namespace"))
@@ -101,9 +109,13 @@ class RecurringRuns:
             self.fire(recurring_run_id)  # the last missed run, with or without catch-up
         return {}
 
-    def _delete(self, recurring_run_id: str, **_: Any) -> Any:
+    def _delete(self, recurring_run_id: str, query: Query, **_: Any) -> Any:
         self._get(recurring_run_id)
         del self.known[recurring_run_id]
+        # A ScheduledWorkflow owns its workflows, so Kubernetes deletes them with it (seen on KFP 2.17.0).
+        if query.get("propagation_policy") != "ORPHAN" or not self.orphans:
+            for run_id in self._started.get(recurring_run_id, ()):
+                self.kill(run_id)
         return {}
 
     def _get(self, recurring_run_id: str) -> api.V2beta1RecurringRun:

@@ -1,6 +1,7 @@
 """How the fake Kubeflow Pipelines reads and refuses requests."""
 
 import json
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +18,19 @@ class Refused(Exception):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True)
+class Text:
+    """A response that is not a model.
+
+    Attributes:
+        text: The body.
+        kind: Its Content-Type; None for a response without one.
+    """
+
+    text: str
+    kind: str | None
 
 
 def model_of(body: bytes, kind: Any) -> Any:

@@ -10,13 +10,14 @@ from petalflow.verdict.checks import check_min
 _CLASSES = {"daisy": 8, "rose": 8, "tulip": 8}
 
 
-def write_record(step: str, parameters: Mapping[str, str], outcome: str) -> None:
+def write_record(step: str, parameters: Mapping[str, str], outcome: str, final_state: str = "SUCCEEDED") -> None:
     """Writes a step's part of the record of a run.
 
     Args:
         step: The step; most do not record anything.
         parameters: The pipeline's parameters.
         outcome: The run's outcome: accepted, refused or nothing new.
+        final_state: For notify: the state that the service passes to the exit task.
     """
     record, run = parameters["record_uri"], parameters["run_id"]
     if step == "snapshot":
@@ -32,7 +33,7 @@ def write_record(step: str, parameters: Mapping[str, str], outcome: str) -> None
         uri = storage.join(parameters["registry"], parameters["name"], "1")
         runs.write(record, run, runs.RELEASE, {"uri": uri, "version": 1, "name": parameters["name"]})
     elif step == "notify":
-        runs.end(record, run, parameters["state_uri"], succeeded=True)
+        runs.end(record, run, parameters["state_uri"], succeeded=not runs.is_failure(final_state))
 
 
 def _verdict(right: int) -> Verdict:

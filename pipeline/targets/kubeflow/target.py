@@ -10,6 +10,7 @@ from components.notify.settings import NotifySettings
 from components.train.settings import check_settings, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
+from petalflow.run import record
 from pipeline.build import Build
 from pipeline.compile import compile_pipeline
 from pipeline.display import Display
@@ -19,15 +20,12 @@ from pipeline.settings import KubeflowSettings, Machine
 from pipeline.target import Failure, Probe, check_probes
 from pipeline.targets import cluster
 from pipeline.targets.addresses import check_addresses, source_location, written_addresses
-from pipeline.targets.cluster import JobStatus, Unreachable
+from pipeline.targets.cluster import Unreachable
 from pipeline.targets.kubeflow.api import Api
-from pipeline.targets.kubeflow.tasks import error_message, failed_step, find_pods, read_status, run_tasks
+from pipeline.targets.kubeflow.watching import WatchedRun
 
 if TYPE_CHECKING:
     from kfp import dsl
-    from kfp_server_api import V2beta1Run as Run
-
-_LOG_LINES = 50
 
 
 @dataclass(frozen=True)
@@ -89,9 +87,12 @@ class Kubeflow:
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
         """Polls the run until it has ended."""
-        api = Api.connect(self.settings)
-        ended = cluster.follow(lambda: read_status(api.run(run.job)), run, display, self.settings.poll_s)
-        return None if ended.succeeded else _failure(api, api.run(run.job), ended, run.link)
+        watched = WatchedRun(Api.connect(self.settings), run.job, display)
+        ended = cluster.follow(watched.status, run, display, self.settings.poll_s)
+        if ended.succeeded:
+            return None
+        recorded = record.read(request.record_uri, run.run_id, record.END) or {}
+        return watched.failure(str(recorded.get("error", "")), run.link)
 
     def _probe_endpoint(self) -> str:
         api = Api.connect(self.settings)
@@ -157,27 +158,6 @@ def _probe_package() -> str:
     except ImportError:
         raise UsageError("--on kubeflow needs kfp-kubernetes: pip install '.[kubeflow]' in the checkout") from None
     return f"kfp {version('kfp')}, kfp-kubernetes {version('kfp-kubernetes')}"
-
-
-def _failure(api: Api, run: "Run", ended: JobStatus, link: str) -> Failure | None:
-    """Returns the failure with the last lines of the log; None if only the notification failed."""
-    if run.state == "CANCELED":
-        return Failure("", ("the run was cancelled",), link)
-    failed = failed_step(run)
-    if failed is None:
-        others = {task.display_name for task in run_tasks(run) if task.state == "FAILED"}
-        if "notify" in others:
-            return None
-        where = f" at {', '.join(sorted(others))}" if others else ""
-        return Failure("", (ended.error or f"the run failed{where}, and Kubeflow gives no reason",), link)
-    step, task = failed
-    if task.display_name != step:
-        message = error_message(task) or "Kubeflow could not start it (the driver failed); the UI shows its log"
-        return Failure(step, (message,), link)
-    logs = (api.log(run.run_id, pod) for pod in find_pods(run, step))
-    log = next(filter(None, logs), None)
-    lines = log.rstrip("\n").split("\n")[-_LOG_LINES:] if log else ["its log cannot be read from here"]
-    return Failure(step, (*lines, *filter(None, [error_message(task)])), link)
 
 
 def _task_customizer(settings: KubeflowSettings) -> Callable[["dsl.PipelineTask"], None] | None:

@@ -1,18 +1,22 @@
 """The states of our steps, derived from the tasks of a Kubeflow run.
 
-The API server (2.x) lists the nodes of the pipeline's Argo workflow, by their display names.
+The API server (2.x) lists the nodes of the pipeline's Argo workflow in any order, by their display names.
 The step `train` consists of three (backend/src/v2/compiler/argocompiler/container.go and dag.go):
 
     train-driver    resolves the inputs and queries the cache
     train           the step; omitted if its driver failed, absent if a condition was not met
     executor        the pod of the step, a child of it; SKIPPED if the cache had the result
 
-Conditions, the exit handler and `root` are pairs of driver and task too. What Argo omits or has not started is
-RUNTIME_STATE_UNSPECIFIED (backend/src/apiserver/model/run.go); errors of tasks are usually empty.
+Conditions (`condition-2`), the exit handler (`exit-handler-1`) and `root` are pairs of driver and task too. What Argo
+omits or has not started is RUNTIME_STATE_UNSPECIFIED (backend/src/apiserver/model/run.go); errors of tasks are usually
+empty. Kubeflow's default manifests, and machines with retries, add attempts: `executor` has the children `executor(0)`,
+`executor(1)` ..., and so has every other task. An attempt at a group, up to the whole pipeline, repeats its tasks under
+the same names.
 """
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from petalflow.run.steps import STEPS
@@ -35,33 +39,41 @@ _STATES = {
     "PENDING": RUNNING,
     "PAUSED": RUNNING,
 }
-_POD = "-system-container-impl-"
+_EXECUTOR = "executor"
+_ATTEMPT = re.compile(r"(?P<name>.+)\((?P<number>\d+)\)")
+# Enough for a node to be started and a large image to be pulled.
+_PATIENCE = timedelta(minutes=10)
+
+
+def has_ended(run: "Run") -> bool:
+    """Returns True if a run has ended."""
+    return run.state in _ENDED
 
 
 def read_status(run: "Run") -> JobStatus:
     """Returns the status of a run and its steps."""
-    steps = {step: _step(step, run_tasks(run)) for step in STEPS}
-    return JobStatus(run.state in _ENDED, run.state == "SUCCEEDED", steps, error_message(run))
+    tasks = _latest_tasks(run)
+    steps = {step: _step(step, tasks) for step in STEPS}
+    return JobStatus(has_ended(run), run.state == "SUCCEEDED", steps, error_message(run))
 
 
-def run_tasks(run: "Run") -> Sequence["Task"]:
-    """Returns the tasks of a run; none if it has just started."""
-    details = run.run_details and run.run_details.task_details
-    return details or ()
+def was_cancelled(run: "Run") -> bool:
+    """Returns True if a run was cancelled, although the server calls it FAILED: it was CANCELING before that."""
+    before = [status.state for status in run.state_history or () if status.state != "FAILED"]
+    return run.state == "CANCELED" or (run.state == "FAILED" and before[-1:] == ["CANCELING"])
 
 
-def find_pods(run: "Run", step: str) -> list[str]:
-    """Returns the possible names of a step's pod.
+def failed_step(run: "Run") -> tuple[str, "Task"] | None:
+    """Returns the first step that failed and its failed task: the step's own, or its driver's.
 
-    The API gives the Argo node `<workflow>-<hash>`, or the pod's name, which has the template in between.
+    A failed notification does not make the run fail.
     """
-    children = [
-        child.pod_name
-        for task in _named(run_tasks(run), step)
-        for child in (task.child_tasks or ())
-        if child.pod_name is not None
-    ]
-    return [name for child in children for name in _pod_names(child)]
+    tasks = _latest_tasks(run)
+    for step in STEPS:
+        for task in (_latest(tasks, step), _latest(tasks, f"{step}-driver")):
+            if task is not None and task.state == "FAILED" and step != "notify":
+                return step, task
+    return None
 
 
 def error_message(what: "Run | Task | None") -> str:
@@ -70,21 +82,57 @@ def error_message(what: "Run | Task | None") -> str:
     return next((error.message for error in errors if error and error.message), "")
 
 
-def failed_step(run: "Run") -> tuple[str, "Task"] | None:
-    """Returns the first step that failed and its failed task: the step's own, or its driver's.
-
-    A failed notification does not make the run fail.
-    """
+def waiting_step(run: "Run") -> str | None:
+    """Returns the step whose pod, or whose driver's pod, has been unable to start for a long time."""
+    tasks, long_ago = _latest_tasks(run), datetime.now(UTC) - _PATIENCE
     for step in STEPS:
-        for task in (*_named(run_tasks(run), step), *_named(run_tasks(run), f"{step}-driver")):
-            if task.state == "FAILED" and step != "notify":
-                return step, task
+        own = _latest(tasks, step)
+        executors = _executors(own, tasks) if own is not None and own.state == "RUNNING" else []
+        drivers = [task for task in tasks if _base_name(task) == f"{step}-driver"]
+        if any(task.state == "PENDING" and task.start_time < long_ago for task in (*executors, *drivers)):
+            return step
     return None
 
 
+def pod_nodes(run: "Run", step: str) -> list[str]:
+    """Returns the ids of the nodes that may be a step's pod, or its pod's name, the likeliest first.
+
+    Tasks name their children but not themselves. So the pods are the children of the step's executor, or else of the
+    step; the last child is the latest attempt.
+    """
+    tasks = _latest_tasks(run)
+    own = _latest(tasks, step)
+    if own is None:
+        return []
+    parents = [*sorted(_executors(own, tasks), key=_start, reverse=True), own]
+    named = [task.pod_name for task in parents if task.pod_name]
+    children = [child.pod_name for task in parents for child in reversed(task.child_tasks or ()) if child.pod_name]
+    return list(dict.fromkeys((*children, *named)))
+
+
+def _latest_tasks(run: "Run") -> list["Task"]:
+    """Returns the tasks of a run, without those of attempts that were followed by another one."""
+    tasks = [task for task in (run.run_details and run.run_details.task_details) or () if task.start_time is not None]
+    repeated = list(_repeated_attempts(tasks))
+    return [task for task in tasks if not any(_is_within(task, attempt) for attempt in repeated)]
+
+
+def _repeated_attempts(tasks: Sequence["Task"]) -> Iterator["Task"]:
+    by_name: dict[str, list[Task]] = {}
+    for task in tasks:
+        by_name.setdefault(str(task.display_name), []).append(task)
+    for name, attempts in by_name.items():
+        match = _ATTEMPT.fullmatch(name)
+        if match and match["name"] != _EXECUTOR:
+            following = by_name.get(f"{match['name']}({int(match['number']) + 1})", ())
+            for attempt in attempts:
+                if any(_has_end(attempt) and attempt.end_time <= other.start_time for other in following):
+                    yield attempt
+
+
 def _step(step: str, tasks: Sequence["Task"]) -> StepState:
-    task = next(iter(_named(tasks, step)), None)
-    if any(driver.state == "FAILED" for driver in _named(tasks, f"{step}-driver")):
+    task, driver = _latest(tasks, step), _latest(tasks, f"{step}-driver")
+    if driver is not None and driver.state == "FAILED":
         return StepState(step, FAILED)
     if task is None:
         return StepState(step, WAITING)
@@ -95,29 +143,43 @@ def _step(step: str, tasks: Sequence["Task"]) -> StepState:
 
 
 def _came_from_cache(step: "Task", tasks: Iterable["Task"]) -> bool:
-    """Returns True if the executor was skipped; tasks do not name their parents, so it is found by its time."""
-    within = [
-        task
-        for task in _named(tasks, "executor")
-        if step.start_time <= task.start_time and task.end_time <= step.end_time
-    ]
-    return bool(within) and all(task.state == "SKIPPED" for task in within)
+    """Returns True if the executor was skipped."""
+    executors = _executors(step, tasks)
+    return bool(executors) and all(task.state == "SKIPPED" for task in executors)
 
 
-def _named(tasks: Iterable["Task"], name: str) -> list["Task"]:
-    return [task for task in tasks if task.display_name == name]
+def _executors(step: "Task", tasks: Iterable["Task"]) -> list["Task"]:
+    """Returns the executor of a step and its attempts; tasks do not name their parents, so they are found by time."""
+    return [task for task in tasks if _base_name(task) == _EXECUTOR and _is_within(task, step)]
+
+
+def _is_within(task: "Task", other: "Task") -> bool:
+    """Returns True if a task started and ended while another one ran, which may still be running."""
+    if task.start_time < other.start_time:
+        return False
+    return not _has_end(other) or (_has_end(task) and task.end_time <= other.end_time)
+
+
+def _latest(tasks: Iterable["Task"], name: str) -> "Task | None":
+    return max((task for task in tasks if task.display_name == name), key=_start, default=None)
+
+
+def _base_name(task: "Task") -> str:
+    match = _ATTEMPT.fullmatch(str(task.display_name))
+    return match["name"] if match else str(task.display_name)
+
+
+def _start(task: "Task") -> datetime:
+    return task.start_time  # type: ignore[no-any-return]
+
+
+def _has_end(task: "Task") -> bool:
+    """Returns True if a task has ended; one in progress has no end, or one in the year 1."""
+    return bool(task.end_time is not None and task.end_time >= task.start_time)
 
 
 def _seconds(task: "Task") -> float:
-    if task.start_time is None:
+    if not _has_end(task) and task.state in _ENDED:
         return 0.0
-    # A task in progress has no end, or one in the year 1.
-    ended = task.end_time if task.end_time and task.end_time > task.start_time else None
-    if ended is None and task.state in _ENDED:
-        return 0.0
-    return max(0.0, float(((ended or datetime.now(UTC)) - task.start_time).total_seconds()))
-
-
-def _pod_names(child: str) -> list[str]:
-    workflow, _, number = child.rpartition("-")
-    return [child] if _POD in child else [f"{workflow}{_POD}{number}", child]
+    ended = task.end_time if _has_end(task) else datetime.now(UTC)
+    return max(0.0, float((ended - task.start_time).total_seconds()))

@@ -1,10 +1,8 @@
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import kfp_server_api
 import pytest
 import yaml
 from google.protobuf import json_format
@@ -23,7 +21,6 @@ from pipeline.settings import KubeflowSettings
 from pipeline.target import Failure
 from pipeline.targets.kubeflow.api import Api
 from pipeline.targets.kubeflow.target import Kubeflow
-from pipeline.targets.kubeflow.tasks import find_pods, read_status
 from tests.servers.kubeflow import NAMESPACE, Fault, Play, running_kubeflow
 
 Make = Callable[..., Kubeflow]
@@ -95,10 +92,21 @@ def test_a_step_whose_condition_is_not_met_is_left_waiting(kubeflow, target, ask
     assert record.outcome(asked.record_uri, run.run_id, succeeded=True) == outcome
 
 
+LOG = "".join(f"epoch {number}\n" for number in range(100)) + "petalflow: train: error: no room for the model\n"
+
+
 @pytest.mark.parametrize("ui", [True, False])
-def test_the_cause_of_a_failure_is_reported(kubeflow, target, asked, run, ui) -> None:
-    log = "".join(f"epoch {number}\n" for number in range(100)) + "petalflow: train: error: no room for the model\n"
-    kubeflow.play, kubeflow.ui = Play(fails="train", log=log), ui
+@pytest.mark.parametrize(
+    "play",
+    [
+        Play(retry_layers=False),
+        Play(),
+        Play(retries=("train",), retried=("train",), retry_layers=False),
+        Play(retries=("train",), retried=("train",)),
+    ],
+)
+def test_the_error_line_is_read_from_the_log_of_the_last_attempt(kubeflow, target, asked, run, ui, play) -> None:
+    kubeflow.play, kubeflow.ui = replace(play, fails="train", log=LOG, records=False), ui
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
     assert failure is not None
@@ -111,12 +119,93 @@ def test_the_cause_of_a_failure_is_reported(kubeflow, target, asked, run, ui) ->
     }
 
 
-def test_an_unavailable_log_is_reported(kubeflow, target, asked, run) -> None:
-    kubeflow.play = Play(fails="train", log=None)
+def test_the_error_in_the_record_needs_no_log(kubeflow, target, asked, run) -> None:
+    kubeflow.play = Play(fails="train", log=LOG)
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
     assert failure is not None
-    assert "its log cannot be read" in str(failure)
+    assert (failure.step, str(failure), failure.log) == ("train", "train: no room for the model", run.link)
+    assert not any("log" in call for call in kubeflow.calls)
+
+
+@pytest.mark.parametrize("ui", [True, False])
+def test_an_unavailable_log_is_reported_in_a_few_words(kubeflow, target, asked, run, ui) -> None:
+    kubeflow.play, kubeflow.ui = Play(fails="train", log=None), ui
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert failure is not None
+    assert str(failure).endswith("its log cannot be read from here")
+    assert "error_message" not in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (
+            "epoch 1\nF1127 21:59:58.000001       1 main.go:54] failed to execute component: signal: killed\n",
+            "train: failed to execute component: signal: killed",
+        ),
+        (
+            "epoch 1\nF1127 21:59:58.000001       1 main.go:54] failed to execute component: exit status 1\n",
+            "train failed without an error (killed? out of memory?); last lines:\nepoch 1",
+        ),
+    ],
+)
+def test_the_line_of_the_launcher_is_a_reason(kubeflow, target, asked, run, log, message) -> None:
+    kubeflow.play = Play(fails="train", log=log)
+    target().submit(asked, run)
+    assert str(follow(target(), asked, run)[0]).startswith(message)
+
+
+OOM = {"containerStatuses": [{"name": "main", "state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]}
+EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
+NO_IMAGE = {
+    "phase": "Pending",
+    "containerStatuses": [
+        {"image": "a.b/cpu:1", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling"}}}
+    ],
+}
+NO_NODE = {
+    "phase": "Pending",
+    "conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"}
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("log", "pod", "message"),
+    [
+        (
+            "epoch 1\n",
+            OOM,
+            "train: it used more memory than its pod may (OOMKilled); raise memory_gb in kubeflow.machines",
+        ),
+        (None, EVICTED, "train: its pod was ended (Evicted: The node was low on resource: memory.)"),
+    ],
+)
+def test_a_pod_that_was_ended_is_a_reason(kubeflow, target, asked, run, log, pod, message) -> None:
+    kubeflow.play = Play(fails="train", log=log, pod=pod)
+    target().submit(asked, run)
+    assert str(follow(target(), asked, run)[0]).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("pod", "message"),
+    [
+        (NO_IMAGE, "its image a.b/cpu:1 cannot be pulled (ImagePullBackOff: Back-off pulling)"),
+        (NO_NODE, "no node can run its pod (Unschedulable: 0/3 nodes are available)"),
+        ({}, "its image cannot be pulled, or no node has room for it?"),
+    ],
+)
+@pytest.mark.parametrize("retry_layers", [True, False])
+def test_a_pod_that_does_not_start_is_reported_once(kubeflow, target, asked, run, pod, message, retry_layers) -> None:
+    kubeflow.play = Play(pending="train", pod=pod, retry_layers=retry_layers)
+    target().submit(asked, run)
+    failure, output = follow(target(), asked, run)
+    assert failure is None
+    assert output.count("is waiting for its pod to start") == 1
+    assert f"train is waiting for its pod to start: {message}; fix it, or terminate the run" in output
 
 
 @pytest.mark.parametrize(
@@ -124,7 +213,8 @@ def test_an_unavailable_log_is_reported(kubeflow, target, asked, run) -> None:
     [
         (Play(fails="train-driver"), "train", "the driver failed"),
         (Play(run_error="the quota of the namespace is used up"), "", "the quota of the namespace is used up"),
-        (Play(cancelled=True), "", "cancelled"),
+        (Play(cancelled=True), "", "the run was cancelled"),
+        (Play(cancelled=True, keeps_history=False), "", "the run was cancelled"),
     ],
 )
 def test_a_failure_outside_the_steps_is_reported(kubeflow, target, asked, run, play, step, message) -> None:
@@ -134,6 +224,14 @@ def test_a_failure_outside_the_steps_is_reported(kubeflow, target, asked, run, p
     assert failure is not None
     assert failure.step == step
     assert message in str(failure)
+
+
+def test_a_repeated_pipeline_is_shown_as_it_went_the_last_time(kubeflow, target, asked, run) -> None:
+    kubeflow.play = Play(fails="train", whole_dag_retried=True, cached=("convert",))
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert failure is None
+    assert states(run) == dict.fromkeys(STEPS, "ran") | {"convert": "cached"}
 
 
 def test_a_failed_notification_does_not_fail_the_run(kubeflow, target, asked, run) -> None:
@@ -167,10 +265,20 @@ def test_an_unavailable_service_is_polled_again(kubeflow, target, asked, run) ->
     assert output.count("502 Bad Gateway: the service is tired); retrying") == 2
 
 
+def test_a_proxy_without_a_route_to_a_server_that_is_being_upgraded_is_asked_again(
+    kubeflow, target, asked, run
+) -> None:
+    target().submit(asked, run)
+    kubeflow.faults["GET /apis/v2beta1/runs/"] = Fault(404, times=2, page=True)
+    failure, output = follow(target(), asked, run)
+    assert failure is None
+    assert output.count("cannot answer now (404 Not Found") == 2
+
+
 @pytest.mark.parametrize(
     ("status", "message"),
     [
-        (401, "write a valid token to a file, and --set kubeflow.token_file"),
+        (401, r"write a valid token to a file, and --set kubeflow.token_file.* the audience pipelines\.kubeflow\.org"),
         (403, "ask for the role kubeflow-edit"),
         (404, "check kubeflow.host"),
         (400, "rejected the request"),
@@ -181,6 +289,29 @@ def test_a_rejected_request_is_one_line_with_a_remedy(kubeflow, target, asked, r
     with pytest.raises(PetalflowError, match=message) as caught:
         target().submit(asked, run)
     assert "\n" not in str(caught.value)
+
+
+def test_a_long_message_keeps_its_end_where_the_reason_is(kubeflow, target, asked, run) -> None:
+    message = f"Failed to create a new run: {'Failed to fetch a template: ' * 20}ResourceNotFoundError: no such version"
+    kubeflow.faults["POST /apis/v2beta1/runs"] = Fault(400, message=message)
+    with pytest.raises(PetalflowError, match=r"Failed to create a new run.* \.\.\. .*no such version") as caught:
+        target().submit(asked, run)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_refused_upload_is_explained(kubeflow, target, asked, run) -> None:
+    kubeflow.faults["POST /apis/v2beta1/pipelines/upload_version"] = Fault(400, message="the file has no root")
+    with pytest.raises(PetalflowError, match=r"rejected the request \(400 Bad Request: the file has no root\)"):
+        target().submit(asked, run)
+
+
+def test_a_missing_permission_is_recognized_whatever_the_status(kubeflow, target, asked, run) -> None:
+    kubeflow.multi_user = True
+    target(namespace=NAMESPACE).submit(asked, run)  # by someone else, who may
+    kubeflow.reads_only = True
+    run.run_id = "flowers-2"
+    with pytest.raises(UsageError, match=r"400 Bad Request: .*PermissionDenied.*; ask for the role kubeflow-edit in"):
+        target(namespace=NAMESPACE, tag="2.0").submit(asked, run)
 
 
 def test_a_token_is_read_again_at_each_request(kubeflow, target, tmp_path) -> None:
@@ -323,36 +454,6 @@ def test_what_only_kubernetes_understands_is_a_second_document(target, tmp_path)
         assert parsed[step].tolerations[0].key == "nvidia.com/gpu"
     assert not parsed["export"].tolerations
     assert not parsed["export"].node_selector.labels
-
-
-def test_a_pod_is_found_by_its_node_or_by_its_name() -> None:
-    def named(child: str) -> list[str]:
-        task = kfp_server_api.V2beta1PipelineTaskDetail(
-            display_name="train", child_tasks=[kfp_server_api.PipelineTaskDetailChildTask(pod_name=child)]
-        )
-        details = kfp_server_api.V2beta1RunDetails(task_details=[task])
-        return find_pods(kfp_server_api.V2beta1Run(run_details=details), "train")
-
-    assert named("petalflow-x7k2p-42")[0] == "petalflow-x7k2p-system-container-impl-42"
-    assert named("petalflow-x7k2p-system-container-impl-42") == ["petalflow-x7k2p-system-container-impl-42"]
-
-
-def test_a_cached_step_is_recognized_among_steps_of_the_same_second() -> None:
-    moments = [datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in (0, 0, 9)]
-
-    def task(name: str, state: str, begin: int, end: int) -> kfp_server_api.V2beta1PipelineTaskDetail:
-        return kfp_server_api.V2beta1PipelineTaskDetail(
-            display_name=name, state=state, start_time=moments[begin], end_time=moments[end]
-        )
-
-    tasks = [
-        *(task("snapshot", "SUCCEEDED", 0, 2), task("executor", "SUCCEEDED", 0, 2)),
-        *(task("convert", "SUCCEEDED", 2, 2), task("executor", "SKIPPED", 2, 2)),
-        *(task("validate", "SUCCEEDED", 0, 1), task("executor", "SKIPPED", 1, 1)),
-    ]
-    run = kfp_server_api.V2beta1Run(run_details=kfp_server_api.V2beta1RunDetails(task_details=tasks))
-    found = {name: step.state for name, step in read_status(run).steps.items() if step.state != "waiting"}
-    assert found == {"snapshot": "ran", "convert": "cached", "validate": "cached"}
 
 
 def test_the_code_version_follows_the_images(target) -> None:
