@@ -80,7 +80,11 @@ class Schedules(Protocol):
         """Resumes a schedule; runs missed in the meantime are not made up for."""
 
     def delete(self, name: str) -> None:
-        """Deletes a schedule; a run that it started continues."""
+        """Deletes a schedule; a run that it started continues.
+
+        Raises:
+            UsageError: If the target would delete an unfinished run with it; the schedule is paused then.
+        """
 
     def run_now(self, name: str) -> str:
         """Runs a schedule once, now, and returns the outcome; "submitted" if the run continues without us."""

@@ -141,7 +141,10 @@ def delete(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Delete a schedule; its releases and records are kept, and a run in progress continues."""
+    """Delete a schedule; its releases and records are kept, and a run in progress continues.
+
+    On kubeflow, a schedule whose run is in progress is only paused; delete it once the run has ended.
+    """
     from pipeline import scheduling
 
     schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))

@@ -170,7 +170,7 @@ class ClusterSchedules(ABC, Generic[Entry]):
 
     @abstractmethod
     def _delete(self, entry_id: str) -> None:
-        """Deletes an entry; runs that it started continue."""
+        """Deletes an entry, or disables it for now if the cluster would delete its unfinished runs with it."""
 
     @abstractmethod
     def _start(self, entry: Entry, run_id: str, trigger: str) -> str:

@@ -2,6 +2,9 @@
 
 The parameters of a recurring run never change, so its runs cannot have an id of our own: they are recorded under the
 id that Kubeflow gives them.
+
+Kubernetes deletes the running workflow of a recurring run with it. So a recurring run that is replaced while a run of
+it is unfinished is only disabled; a later command deletes it. Until then it is not shown.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +15,18 @@ from typing import TYPE_CHECKING
 from components.snapshot.settings import SnapshotSettings
 from petalflow import clock
 from petalflow.cron import Cron
+from petalflow.errors import UsageError
 from pipeline.schedule import Schedule, ScheduleSpec, schedule_title
 from pipeline.settings import KubeflowSettings
 from pipeline.targets.cluster import ClusterSchedules, compile_for, scheduled_arguments
 from pipeline.targets.kubeflow.api import Api
 from pipeline.targets.kubeflow.cron import six_fields
 from pipeline.targets.kubeflow.target import Kubeflow
+from pipeline.targets.kubeflow.tasks import has_ended
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1RecurringRun as RecurringRun
+    from kfp_server_api import V2beta1Run as Run
 
 # Words of a description: five cron fields and a time zone.
 _WORDS = 6
@@ -40,10 +46,17 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         """Checks that the schedule can be expressed in the cluster's time zone."""
         six_fields(spec.cron, self.settings.cron_timezone)
 
+    def create(self, spec: ScheduleSpec) -> Schedule:
+        """Creates a recurring run, then disables those it replaces and deletes those that no run needs."""
+        created = super().create(spec)
+        self._delete_replaced()
+        return created
+
     def pause(self, name: str) -> None:
         """Disables the recurring run."""
         for recurring in self._named(name):
             self._api.disable_recurring_run(recurring.recurring_run_id)
+        self._delete_replaced()
 
     def resume(self, name: str) -> None:
         """Replaces a paused recurring run by a new one.
@@ -52,18 +65,50 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         earlier ones are dropped. A new recurring run has missed nothing.
         """
         recurring_runs = self._named(name)
-        paused = [recurring for recurring in recurring_runs if _is_paused(recurring)]
-        if paused and len(paused) == len(recurring_runs):
-            self._api.create_recurring_run(_enabled_copy(paused[0]))
-        for recurring in paused:
-            self._api.delete_recurring_run(recurring.recurring_run_id)
+        if recurring_runs and all(map(_is_paused, recurring_runs)):
+            self._api.create_recurring_run(_enabled_copy(recurring_runs[0]))
+        self._delete_replaced()
+
+    def delete(self, name: str) -> None:
+        """Disables all recurring runs of a name, and deletes them.
+
+        Raises:
+            UsageError: If a run is unfinished, which would be deleted with its recurring run.
+        """
+        own = [recurring for recurring in self._recurring_runs() if self._title(recurring) == schedule_title(name)]
+        for recurring in own:
+            self._delete(self._id(recurring))
+        self._delete_replaced()
+        unfinished = [run for recurring in own for run in self._unfinished_runs(self._id(recurring))]
+        if unfinished:
+            run = unfinished[0]
+            raise UsageError(
+                f"schedule {name} is paused, but not deleted: its run {run.display_name} is unfinished, and Kubeflow "
+                "would delete it with the schedule; delete the schedule when the run has ended, or terminate the run "
+                f"first ({self._api.link(run.run_id) or run.run_id})"
+            )
 
     @cached_property
     def _api(self) -> Api:
         return Api.connect(self.settings)
 
     def _entries(self) -> "Sequence[RecurringRun]":
+        own = self._recurring_runs()
+        return [recurring for recurring in own if not _is_replaced(recurring, own)]
+
+    def _recurring_runs(self) -> "Sequence[RecurringRun]":
+        """Returns our recurring runs, those included that another one has replaced."""
         return [recurring for recurring in self._api.recurring_runs() if _is_ours(recurring)]
+
+    def _delete_replaced(self) -> None:
+        """Deletes the recurring runs that were replaced, unless a run of theirs is unfinished."""
+        own = self._recurring_runs()
+        for recurring in own:
+            if _is_replaced(recurring, own):
+                self._delete(self._id(recurring))
+
+    def _unfinished_runs(self, recurring_run_id: str) -> "list[Run]":
+        return [run for run in self._api.latest_runs(recurring_run_id) if not has_ended(run)]
 
     def _entry(self, spec: ScheduleSpec) -> "RecurringRun":
         import kfp_server_api as models
@@ -95,7 +140,9 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         return self._api.create_recurring_run(entry)
 
     def _delete(self, entry_id: str) -> None:
-        self._api.delete_recurring_run(entry_id)
+        self._api.disable_recurring_run(entry_id)
+        if not self._unfinished_runs(entry_id):
+            self._api.delete_recurring_run(entry_id)
 
     def _start(self, entry: "RecurringRun", run_id: str, trigger: str) -> str:
         version, parameters = entry.pipeline_version_reference, entry.runtime_config.parameters
@@ -173,6 +220,16 @@ def _is_ours(recurring: "RecurringRun") -> bool:
     """Recognizes our recurring runs by their title, and by a description that holds cron fields and a zone."""
     titled = recurring.display_name == schedule_title(_parameter(recurring, "name"))
     return titled and len((recurring.description or "").split()) == _WORDS
+
+
+def _is_replaced(recurring: "RecurringRun", others: "Sequence[RecurringRun]") -> bool:
+    """Returns True if a recurring run is disabled and another one of its title is enabled or newer."""
+    return _is_paused(recurring) and any(
+        other.display_name == recurring.display_name
+        and other.recurring_run_id != recurring.recurring_run_id
+        and (not _is_paused(other) or other.created_at > recurring.created_at)
+        for other in others
+    )
 
 
 def _is_paused(recurring: "RecurringRun") -> bool:

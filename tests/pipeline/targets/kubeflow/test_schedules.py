@@ -14,7 +14,7 @@ from pipeline.request import Request
 from pipeline.schedule import ScheduleSpec
 from pipeline.settings import KubeflowSettings
 from pipeline.targets.kubeflow.schedules import KubeflowSchedules
-from tests.servers.kubeflow import NAMESPACE, Fault
+from tests.servers.kubeflow import NAMESPACE, Fault, Kubeflow, Play
 
 MONDAYS = Cron.of("0 3 * * 1", "UTC")
 Make = Callable[..., KubeflowSchedules]
@@ -165,12 +165,86 @@ def test_an_interrupted_resume_is_completed_by_the_next(kubeflow, schedules, ask
     assert kubeflow.recurring.one.mode == "ENABLE"
 
 
-def test_a_deleted_schedule_is_gone_and_its_run_continues(kubeflow, schedules, asked) -> None:
+@pytest.fixture
+def running(kubeflow, schedules, asked) -> Any:
+    """A run that a schedule started and that is running."""
+    schedules().create(asked())
+    kubeflow.play = Play(stops_at="train")
+    run = kubeflow.recurring.fire(kubeflow.recurring.one.recurring_run_id)
+    kubeflow.advance(run.run_id, 8)
+    assert run.state == "RUNNING"
+    return run
+
+
+def ends_well(kubeflow: Kubeflow, run: Any) -> bool:
+    """Lets a run continue; returns True if it reaches its end, which no run does whose workflow was deleted."""
+    kubeflow.play = Play()
+    kubeflow.finish(run.run_id)
+    return bool(run.state == "SUCCEEDED")
+
+
+def modes(kubeflow: Kubeflow) -> list[str]:
+    return sorted(recurring.mode for recurring in kubeflow.recurring.known.values())
+
+
+def test_a_replaced_schedule_stays_disabled_until_its_run_has_ended(kubeflow, schedules, asked, running) -> None:
+    made = schedules().create(asked(cron=Cron.of("0 4 * * 1", "UTC")))
+    assert modes(kubeflow) == ["DISABLE", "ENABLE"]
+    assert schedules().list() == [made], "the former one is not shown"
+    schedules().pause("flowers")
+    (paused,) = schedules().list()
+    assert (paused.cron, paused.paused) == ("0 4 * * 1", True)
+    assert modes(kubeflow) == ["DISABLE", "DISABLE"]
+    assert ends_well(kubeflow, running)
+    schedules().resume("flowers")
+    assert modes(kubeflow) == ["ENABLE"]
+    assert [schedule.cron for schedule in schedules().list()] == ["0 4 * * 1"]
+
+
+def test_resuming_leaves_a_running_run_alone(kubeflow, schedules, running) -> None:
+    for _ in range(2):
+        schedules().pause("flowers")
+        schedules().resume("flowers")
+    (active,) = schedules().list()
+    assert not active.paused
+    assert modes(kubeflow) == ["DISABLE", "ENABLE"]
+    assert ends_well(kubeflow, running)
+    schedules().pause("flowers")
+    assert modes(kubeflow) == ["DISABLE"]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_schedule_is_not_deleted_but_paused_while_its_run_is_running(
+    kubeflow, schedules, asked, running, replaced
+) -> None:
+    if replaced:
+        schedules().create(asked())
+    with pytest.raises(UsageError, match=r"flowers is paused, but not deleted: its run .* is unfinished") as caught:
+        schedules().delete("flowers")
+    assert running.display_name in str(caught.value)
+    assert "ENABLE" not in modes(kubeflow)
+    assert [schedule.paused for schedule in schedules().list()] == [True]
+    assert ends_well(kubeflow, running)
+    schedules().delete("flowers")
+    assert not kubeflow.recurring.known
+
+
+def test_a_deleted_schedule_is_gone_and_its_ended_runs_remain(kubeflow, schedules, asked) -> None:
     schedules().create(asked())
     run = kubeflow.recurring.fire(kubeflow.recurring.one.recurring_run_id)
+    assert ends_well(kubeflow, run)
     schedules().delete("flowers")
     assert not kubeflow.recurring.known
     assert list(kubeflow.runs) == [run.run_id]
+
+
+def test_a_run_that_starts_while_its_schedule_is_deleted_goes_on(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    kubeflow.recurring.orphans = True
+    late = kubeflow.recurring.fire(kubeflow.recurring.one.recurring_run_id)
+    del kubeflow.runs[late.run_id]  # the controller has not reported it yet
+    schedules().delete("flowers")
+    assert ends_well(kubeflow, late)
 
 
 def test_only_our_own_schedules_are_listed_on_any_number_of_pages(kubeflow, schedules, asked) -> None:
