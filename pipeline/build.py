@@ -71,10 +71,16 @@ class Build:
             return
         task.set_container_image(self.container_image(task.name))
         if machine.cpu:
-            task.set_cpu_limit(f"{machine.cpu:g}")
+            task.set_cpu_limit(f"{machine.cpu:.3f}".rstrip("0").rstrip("."))
         if machine.memory_gb:
-            task.set_memory_limit(f"{machine.memory_gb:g}G")
+            task.set_memory_limit(_memory_quantity(machine.memory_gb))
         if machine.accelerator:
             task.set_accelerator_type(machine.accelerator).set_accelerator_limit(machine.accelerators)
         if self.customize:
             self.customize(task)
+
+
+def _memory_quantity(gb: float) -> str:
+    """Returns an amount of memory as Kubernetes writes it, in whole GB or else in MB: kfp rejects fractions."""
+    mb = round(1000 * gb)
+    return f"{mb}M" if mb % 1000 else f"{mb // 1000}G"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import pydantic
@@ -20,8 +20,10 @@ class Machine(pydantic.BaseModel):
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
-    cpu: float | None = Field(default=None, gt=0, description="CPU cores")
-    memory_gb: float | None = Field(default=None, gt=0, description="memory, in GB (10^9 bytes)")
+    cpu: float | None = Field(default=None, ge=0.001, allow_inf_nan=False, description="CPU cores")
+    memory_gb: float | None = Field(
+        default=None, ge=0.001, allow_inf_nan=False, description="memory, in GB (10^9 bytes)"
+    )
     accelerator: str | None = Field(
         default=None,
         description="kind of accelerator: nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4 ... on Vertex AI",
@@ -80,6 +82,13 @@ class DockerSettings(ContainerSettings):
     network: str = Field("auto", description="Docker network of the steps; auto: no network if every address is local")
 
 
+# Names of Kubernetes' objects and of environment variables, as its API server accepts them.
+_OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+_VARIABLE = r"^[-._a-zA-Z][-._a-zA-Z0-9]*$"
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+_LABEL_KEY = re.compile(r"([a-z0-9][-a-z0-9.]*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+
+
 class Toleration(pydantic.BaseModel):
     """A taint that pods tolerate, with the fields that Kubernetes gives it."""
 
@@ -89,6 +98,14 @@ class Toleration(pydantic.BaseModel):
     operator: Literal["Equal", "Exists"] = "Equal"
     value: str | None = None
     effect: Literal["NoExecute", "NoSchedule", "PreferNoSchedule"] | None = None
+
+    @model_validator(mode="after")
+    def _check_operator(self) -> Self:
+        if self.operator == "Exists" and self.value is not None:
+            raise ValueError("with the operator Exists there is no value; remove it")
+        if self.operator == "Equal" and self.key is None:
+            raise ValueError("without a key, the operator must be Exists")
+        return self
 
 
 def check_host(host: str) -> None:
@@ -113,11 +130,17 @@ class KubeflowSettings(ClusterSettings):
         None,
         description="URL of the UI or the API; null: $KF_PIPELINES_ENDPOINT, or the service inside the cluster",
     )
-    namespace: str | None = Field(None, description="namespace of the runs, if Kubeflow serves several users")
-    experiment: str = Field("petalflow", description="experiment that the runs are listed under")
+    namespace: str | None = Field(
+        None, pattern=_OBJECT_NAME, description="namespace of the runs, if Kubeflow serves several users"
+    )
+    experiment: str = Field(
+        "petalflow", min_length=1, max_length=128, description="experiment that the runs are listed under"
+    )
     token_file: str | None = Field(None, description="file with a bearer token; read when needed, never stored")
     ca_file: str | None = Field(None, description="file of the CA certificates to trust for https")
-    service_account: str | None = Field(None, description="Kubernetes service account of the steps")
+    service_account: str | None = Field(
+        None, pattern=_OBJECT_NAME, description="Kubernetes service account of the steps"
+    )
     cron_timezone: TimeZone = Field(
         "UTC",
         description="time zone of schedules in the cluster: cronScheduleTimezone in its pipeline-install-config",
@@ -126,7 +149,9 @@ class KubeflowSettings(ClusterSettings):
         None, ge=1, description="user id of the steps; null: that of the container images, 65532"
     )
     volume_claim: str | None = Field(
-        None, description="PersistentVolumeClaim with source, registry and state; mounted at volume_path"
+        None,
+        pattern=_OBJECT_NAME,
+        description="PersistentVolumeClaim with source, registry and state; mounted at volume_path",
     )
     volume_path: str | None = Field(
         None,
@@ -134,9 +159,11 @@ class KubeflowSettings(ClusterSettings):
         description="path at which the claim is mounted in every step: the same as the folder's path on this machine",
     )
     secret: str | None = Field(
-        None, description="Kubernetes secret whose keys become environment variables of every step (S3 credentials)"
+        None,
+        pattern=_OBJECT_NAME,
+        description="Kubernetes secret whose keys become environment variables of every step (S3 credentials)",
     )
-    secret_keys: tuple[str, ...] = Field(
+    secret_keys: tuple[Annotated[str, Field(pattern=_VARIABLE)], ...] = Field(
         ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"), description="keys to take from the secret"
     )
     tolerations: tuple[Toleration, ...] = Field(
@@ -165,6 +192,14 @@ class KubeflowSettings(ClusterSettings):
                     f"{step}: Kubernetes has no accelerator {machine.accelerator}; use nvidia.com/gpu or google.com/tpu"
                 )
         return machines
+
+    @field_validator("node_selector")
+    @classmethod
+    def _check_labels(cls, labels: Mapping[str, str]) -> Mapping[str, str]:
+        for key, value in labels.items():
+            if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+                raise ValueError(f"{key}: {value} is not a valid label of Kubernetes")
+        return labels
 
     @model_validator(mode="after")
     def _check_volume(self) -> Self:

@@ -6,8 +6,16 @@ import subprocess
 
 import pytest
 
+from petalflow.run import record
+from tests.e2e.clouds import Cluster
 from tests.e2e.command import PETALFLOW, petalflow
 from tests.servers.kubeflow import Play
+
+
+def recorded_outcome(cluster: Cluster) -> str:
+    """Returns the outcome that the exit task recorded."""
+    ended = record.read(f"{cluster.volume}/models/.records/flowers", cluster.file()["run_id"], record.END)
+    return str(ended["outcome"]) if ended else ""
 
 
 def test_an_accepted_run(cluster) -> None:
@@ -18,6 +26,7 @@ def test_an_accepted_run(cluster) -> None:
     assert f"release: {cluster.volume}/models/flowers/1" in ended.output
     assert (cluster.out / "report.html").read_bytes() == b"<html>report</html>"
     assert {step["state"] for step in cluster.file()["steps"]} == {"ran"}
+    assert recorded_outcome(cluster) == "accepted"
 
 
 def test_after_a_refusal_the_same_command_starts_a_new_run(cluster) -> None:
@@ -25,6 +34,7 @@ def test_after_a_refusal_the_same_command_starts_a_new_run(cluster) -> None:
     ended = cluster.run()
     assert ended.code == 3
     assert "failed: min_accuracy" in ended.output
+    assert recorded_outcome(cluster) == "refused"
     assert cluster.run().code == 3
     assert len(cluster.service.runs) == 2, "a finished run is not resumed"
     assert cluster.service.uploads() == 1
@@ -33,7 +43,7 @@ def test_after_a_refusal_the_same_command_starts_a_new_run(cluster) -> None:
 def test_nothing_new(cluster) -> None:
     cluster.service.play = Play(outcome="nothing new")
     assert cluster.run().code == 0
-    assert cluster.file()["outcome"] == "nothing new"
+    assert cluster.file()["outcome"] == recorded_outcome(cluster) == "nothing new"
 
 
 def test_a_failed_step_is_reported_with_its_cause(cluster) -> None:
@@ -43,6 +53,11 @@ def test_a_failed_step_is_reported_with_its_cause(cluster) -> None:
     cause, log = ended.errors.splitlines()
     assert cause == "petalflow: error: train: the weights do not fit"
     assert log == f"log: {cluster.file()['link']}"
+
+
+def test_fractions_of_a_machine_are_accepted(cluster) -> None:
+    ended = cluster.run("--set", "kubeflow.machines={train: {cpu: 0.5, memory_gb: 1.5}}")
+    assert ended.code == 0, ended.errors
 
 
 def test_the_same_command_follows_a_detached_run(cluster) -> None:

@@ -42,6 +42,20 @@ def test_the_life_of_a_schedule(cluster) -> None:
     assert not recurring.known
 
 
+def test_a_schedule_whose_run_is_running_is_deleted_later(cluster) -> None:
+    assert cluster.schedule(*MONDAYS).code == 0
+    recurring = cluster.service.recurring
+    run = recurring.fire(recurring.one.recurring_run_id)
+    refused = cluster.of_schedule("delete", "flowers")
+    assert (refused.code, refused.output, len(refused.errors.strip().splitlines())) == (2, "", 1)
+    assert f"its run {run.display_name} is unfinished" in refused.errors
+    assert cluster.of_schedule("list").output.splitlines()[1].split()[-1] == "paused"
+    cluster.service.finish(run.run_id)
+    assert run.state == "SUCCEEDED"
+    assert cluster.of_schedule("delete", "flowers").code == 0
+    assert not recurring.known
+
+
 def test_bad_input_is_reported_in_one_line_and_creates_nothing(cluster) -> None:
     for options, expected in (
         (("--cron", "0 3 30 2 *"), "never due"),

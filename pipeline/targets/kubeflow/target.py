@@ -12,7 +12,7 @@ from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.run import record
 from pipeline.build import Build
-from pipeline.compile import compile_pipeline
+from pipeline.compile import check_compiles, compile_pipeline
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile
@@ -22,6 +22,8 @@ from pipeline.targets import cluster
 from pipeline.targets.addresses import check_addresses, source_location, written_addresses
 from pipeline.targets.cluster import Unreachable
 from pipeline.targets.kubeflow.api import Api
+from pipeline.targets.kubeflow.connection import find_token_file
+from pipeline.targets.kubeflow.permissions import missing_permissions
 from pipeline.targets.kubeflow.watching import WatchedRun
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class Kubeflow:
 
     def check(self, request: Request, out: Path) -> None:
         """Checks the endpoint, and the addresses and settings as far as this machine can see them."""
+        check_compiles(self.build(request.source))
         self._check_visible_to_steps(request)
         self._check_secrets(request.configuration.notify)
         check_probes(self.probes())
@@ -107,11 +110,19 @@ class Kubeflow:
         return api.host
 
     def _probe_permission(self) -> str:
+        api, namespace = Api.connect(self.settings), self.settings.namespace
         try:
-            Api.connect(self.settings).check_permission()
+            api.check_permission()
         except Unreachable as error:
             raise UsageError(f"{error}; try again, or check the pods in the namespace kubeflow") from None
-        return f"runs of {self.settings.namespace}" if self.settings.namespace else "runs"
+        if namespace is None:
+            return "any: Kubeflow serves one user, without permissions"
+        missing = missing_permissions(namespace, find_token_file(self.settings))
+        if missing is None:
+            return f"may list the runs of {namespace}; not checked whether you may create them (only a pod can ask)"
+        if missing:
+            raise UsageError(f"no permission to {', '.join(missing)} in {namespace}; {api.permission_hint}")
+        return f"may create runs in {namespace}"
 
     def _probe_volume(self) -> str:
         if not self.settings.volume_path:

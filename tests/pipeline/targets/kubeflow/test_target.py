@@ -351,6 +351,13 @@ def test_probes_report_what_they_find(kubeflow, target) -> None:
     assert found["volume"].endswith("volume, visible from here")
 
 
+def test_the_permission_probe_states_what_it_did_not_ask(kubeflow, target) -> None:
+    assert target().probes()[2].run() == "any: Kubeflow serves one user, without permissions"
+    kubeflow.multi_user = kubeflow.reads_only = True
+    found = target(namespace=NAMESPACE).probes()[2].run()
+    assert "may list the runs of team-a; not checked whether you may create them" in found
+
+
 def test_an_unreachable_host_is_named(target) -> None:
     with pytest.raises(UsageError, match=r"http://127.0.0.1:9 does not answer \(.*Connection refused.*kubeflow.host"):
         target(host="http://127.0.0.1:9").probes()[1].run()
@@ -387,6 +394,13 @@ def test_without_a_host_a_pod_uses_its_own_cluster(target, monkeypatch) -> None:
         ({"machines": {"train": {"accelerator": "NVIDIA_L4"}}}, "Kubernetes has no accelerator NVIDIA_L4"),
         ({"tolerations": [{"keyy": "gpu"}]}, "kubeflow.tolerations.0.keyy"),
         ({"run_as_user": 0}, "kubeflow.run_as_user"),
+        ({"secret": "Store_1"}, "kubeflow.secret"),
+        ({"secret_keys": ["A B"]}, "kubeflow.secret_keys"),
+        ({"service_account": "the trainer"}, "kubeflow.service_account"),
+        ({"tolerations": [{"key": "gpu", "operator": "Exists", "value": "x"}]}, "there is no value; remove it"),
+        ({"tolerations": [{"effect": "NoSchedule"}]}, "the operator must be Exists"),
+        ({"node_selector": {"pool": "a b"}}, "pool: a b is not a valid label"),
+        ({"machines": {"train": {"memory_gb": 0}}}, "kubeflow.machines.train.memory_gb"),
     ],
 )
 def test_invalid_settings_are_named(target, settings, message) -> None:
