@@ -315,16 +315,25 @@ class Vertex:
                 nothing_new = play.outcome == record.NOTHING_NEW
                 self._begin(job, _SOMETHING_NEW if nothing_new else _ACCEPTED).state = _State.NOT_TRIGGERED
             _end(_State.SUCCEEDED, *dags)
-        # Seen (tfx, exit_handler_e2e_test.py): the exit task gets {"state": "SUCCEEDED", "error": {}}, kfp's
-        # PipelineTaskFinalStatus, in which documented values are SUCCEEDED, FAILED and CANCELLED. A condition that is
-        # not satisfied does not change that (assumed).
         notify = self._begin(job, "notify")
         yield
+        self._notify(parameters, play, dags[0])
         _end(_State.FAILED if play.fails == "notify" else _State.SUCCEEDED, notify)
         job.state = _JobState.PIPELINE_STATE_FAILED if play.fails else _JobState.PIPELINE_STATE_SUCCEEDED
         if play.fails:
             failed = _FAILED_TASKS.format("notify" if play.fails == "notify" else _EXIT_HANDLER)
             job.error.message = _FAILED_JOB.format(failed, self.numbers[job.name])
+
+    def _notify(self, parameters: dict[str, Any], play: Play, dag: vertex.PipelineTaskDetail) -> None:
+        """Ends the record as the exit task would, which gets the final state and the error of the exit handler.
+
+        Seen (tfx, exit_handler_e2e_test.py): {"state": "SUCCEEDED", "error": {}}. Documented (kfp's
+        PipelineTaskFinalStatus, page email-notifications): SUCCEEDED, FAILED or CANCELLED. Assumed: a condition that is
+        not satisfied does not change that, and the error names the tasks inside only.
+        """
+        where = (parameters["record_uri"], parameters["run_id"], parameters["state_uri"])
+        if play.fails != "notify":
+            record.end(*where, succeeded=dag.state == _State.SUCCEEDED, error=dag.error.message)
 
     def _fail(
         self, task: vertex.PipelineTaskDetail, play: Play, parameters: dict[str, Any], *dags: vertex.PipelineTaskDetail

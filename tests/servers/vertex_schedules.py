@@ -109,9 +109,9 @@ class Schedules:
 
     def delete(self, request: vertex.DeleteScheduleRequest) -> operations_pb2.Operation:
         """Starts a deletion, which is carried out when its operation is asked for."""
-        # Documented (the page): a schedule can be deleted regardless of its state.
+        # Documented (the page): a schedule can be deleted regardless of its state, and what an operation is called.
         self.get(request)
-        operation = f"{request.name}/operations/{len(self._deletions) + 1}"
+        operation = f"{PARENT}/operations/{len(self._deletions) + 1}"
         self._deletions[operation] = request.name
         return operations_pb2.Operation(name=operation)
 

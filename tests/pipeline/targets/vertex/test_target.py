@@ -77,6 +77,9 @@ def test_a_run_is_created_and_followed_to_its_end(vertex, target, asked, run) ->
     assert vertex.job.runtime_config.gcs_output_directory == f"{asked.registry}/.pipeline"
     failure, output = follow(target(), asked, run)
     assert failure is None
+    ended = record.read(asked.record_uri, run.run_id, record.END)
+    assert ended is not None
+    assert ended["outcome"] == record.ACCEPTED
     assert states(run) == dict.fromkeys(STEPS, "ran") | {"convert": "cached"}
     assert "train ..." in output
     assert record.outcome(asked.record_uri, run.run_id, succeeded=True) == record.ACCEPTED
@@ -356,7 +359,6 @@ def test_a_deleted_job_is_a_failed_run_so_that_the_next_command_starts_another(v
 def test_a_deleted_job_whose_run_ended_well_is_not_called_failed(vertex, target, asked, run) -> None:
     target().submit(asked, run)
     vertex.finish(run.job)
-    record.end(asked.record_uri, run.run_id, asked.state_uri, succeeded=True)
     vertex.jobs.clear()
     with pytest.raises(UsageError, match=r"was deleted after its run ended: accepted; remove .*run\.json to start"):
         follow(target(), asked, run)
