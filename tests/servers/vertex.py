@@ -215,8 +215,9 @@ class Vertex:
         _end(_State.CANCELLED, *running)
         # The page says that all remaining tasks are cancelled; kfp's PipelineTaskFinalStatus may be CANCELLED, so that
         # exit tasks might run. Both are assumed.
-        notify = self._begin(job, "notify")
-        _end(_State.SUCCEEDED if play.notified else _State.CANCELLED, notify)
+        if play.notified:
+            self._notify(job)
+        _end(_State.SUCCEEDED if play.notified else _State.CANCELLED, self._begin(job, "notify"))
         # Documented (PipelineState): SUCCEEDED and FAILED may follow too, for it is a best effort.
         job.state = _JobState[f"PIPELINE_STATE_{play.cancelled}"]
         if play.cancelled == "CANCELLED":
@@ -281,11 +282,7 @@ class Vertex:
             job.state, job.error.message = _JobState.PIPELINE_STATE_FAILED, play.job_error
             return
         job.state, job.start_time = _JobState.PIPELINE_STATE_RUNNING, datetime.now(UTC)
-        whole = plain(job)
-        known = whole["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
-        defaults = {name: definition.get("defaultValue", "") for name, definition in known.items()}
-        parameters = defaults | whole["runtimeConfig"]["parameterValues"]
-        parameters["run_id"] = parameters["run_id"] or self.numbers[job.name]
+        parameters = self._parameters(job)
         dags = [self._begin(job, _EXIT_HANDLER)]
         for step in _STEPS[play.outcome]:
             if step == "convert":
@@ -317,23 +314,33 @@ class Vertex:
             _end(_State.SUCCEEDED, *dags)
         notify = self._begin(job, "notify")
         yield
-        self._notify(parameters, play, dags[0])
+        if play.fails != "notify":
+            self._notify(job)
         _end(_State.FAILED if play.fails == "notify" else _State.SUCCEEDED, notify)
         job.state = _JobState.PIPELINE_STATE_FAILED if play.fails else _JobState.PIPELINE_STATE_SUCCEEDED
         if play.fails:
             failed = _FAILED_TASKS.format("notify" if play.fails == "notify" else _EXIT_HANDLER)
             job.error.message = _FAILED_JOB.format(failed, self.numbers[job.name])
 
-    def _notify(self, parameters: dict[str, Any], play: Play, dag: vertex.PipelineTaskDetail) -> None:
+    def _parameters(self, job: vertex.PipelineJob) -> dict[str, Any]:
+        whole = plain(job)
+        known = whole["pipelineSpec"]["root"]["inputDefinitions"]["parameters"]
+        defaults = {name: definition.get("defaultValue", "") for name, definition in known.items()}
+        parameters = defaults | whole["runtimeConfig"]["parameterValues"]
+        return parameters | {"run_id": parameters["run_id"] or self.numbers[job.name]}
+
+    def _notify(self, job: vertex.PipelineJob) -> None:
         """Ends the record as the exit task would, which gets the final state and the error of the exit handler.
 
         Seen (tfx, exit_handler_e2e_test.py): {"state": "SUCCEEDED", "error": {}}. Documented (kfp's
         PipelineTaskFinalStatus, page email-notifications): SUCCEEDED, FAILED or CANCELLED. Assumed: a condition that is
         not satisfied does not change that, and the error names the tasks inside only.
         """
-        where = (parameters["record_uri"], parameters["run_id"], parameters["state_uri"])
-        if play.fails != "notify":
-            record.end(*where, succeeded=dag.state == _State.SUCCEEDED, error=dag.error.message)
+        given = self._parameters(job)
+        (around,) = (task for task in job.job_detail.task_details if task.task_name == _EXIT_HANDLER)
+        succeeded = not record.is_failure(around.state.name)
+        where = (given["record_uri"], given["run_id"], given["state_uri"])
+        record.end(*where, succeeded=succeeded, error=around.error.message)
 
     def _fail(
         self, task: vertex.PipelineTaskDetail, play: Play, parameters: dict[str, Any], *dags: vertex.PipelineTaskDetail

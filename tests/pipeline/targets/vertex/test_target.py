@@ -85,6 +85,21 @@ def test_a_run_is_created_and_followed_to_its_end(vertex, target, asked, run) ->
     assert record.outcome(asked.record_uri, run.run_id, succeeded=True) == record.ACCEPTED
 
 
+@pytest.mark.parametrize("outcome", [record.REFUSED, record.NOTHING_NEW])
+def test_a_run_that_releases_nothing_is_no_failure(vertex, target, asked, run, outcome) -> None:
+    vertex.play = Play(outcome=outcome)
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert failure is None
+    ended = record.read(asked.record_uri, run.run_id, record.END)
+    assert ended is not None
+    assert ended["outcome"] == outcome
+    assert (states(run)["train"], states(run)["release"]) == (
+        "waiting" if outcome == record.NOTHING_NEW else "ran",
+        "waiting",
+    )
+
+
 def test_all_settings_reach_the_job(vertex, target, asked, run) -> None:
     settings = {
         "service_account": "steps@flowers-prod.iam.gserviceaccount.com",
@@ -322,6 +337,8 @@ def test_a_cancelled_job_is_a_failure(vertex, target, asked, run, ends, notified
     assert "the job is being cancelled" in output
     assert states(run)["train"] == "failed"
     assert states(run)["notify"] == ("ran" if notified else "failed")
+    ended = record.read(asked.record_uri, run.run_id, record.END)
+    assert (ended and ended["outcome"]) == (record.FAILED if notified else None)
 
 
 @pytest.mark.parametrize(
