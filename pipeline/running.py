@@ -139,6 +139,8 @@ def locked(out: Path) -> Iterator[None]:
 def conclude(target: Target, request: Request, run_file: RunFile, failure: Failure | None) -> None:
     """Writes the outcome of a run to its file, from the steps' states and the record."""
     out = run_file.path.parent
+    if target.runs_detached and all(step.state == WAITING for step in run_file.steps):
+        _read_steps(request, run_file)
     for step in run_file.steps:
         if step.state in (WAITING, RUNNING):
             step.state = SKIPPED
@@ -163,6 +165,13 @@ def conclude(target: Target, request: Request, run_file: RunFile, failure: Failu
     if run_file.outcome == record.ACCEPTED and release:
         run_file.results["release"] = release["uri"]
     run_file.write()
+
+
+def _read_steps(request: Request, run_file: RunFile) -> None:
+    """Takes the states of the steps from the record, for a cluster that did not list them."""
+    ended = record.read(request.record_uri, run_file.run_id, record.END) or {}
+    for name, state in ended.get("steps", {}).items():
+        run_file.step(name).state = state
 
 
 def _is_record_visible(request: Request, run_file: RunFile) -> bool:

@@ -3,11 +3,14 @@ from pathlib import Path
 import pytest
 
 from petalflow.errors import UsageError
+from petalflow.run import execution, record
 from petalflow.run.steps import STEPS
 from pipeline import running
 from pipeline.configuration import Configuration
 from pipeline.request import Request
 from pipeline.run_file import RAN, RunFile
+from pipeline.settings import KubeflowSettings
+from pipeline.targets.kubeflow.target import Kubeflow
 from pipeline.targets.local.target import Local
 
 
@@ -51,3 +54,25 @@ def test_a_local_run_without_a_record_has_failed(request_, target, tmp_path) -> 
     running.conclude(target, request_, run_file, None)
     assert run_file.outcome == "failed"
     assert "left neither a verdict nor an error" in run_file.results["error"]
+
+
+@pytest.mark.parametrize("nothing_new", [True, False])
+def test_a_run_whose_steps_the_cluster_does_not_list_ends_as_recorded(request_, tmp_path, nothing_new) -> None:
+    # As an API server may that is upgraded during the run: later versions list tasks only on request
+    # (backend/src/apiserver/server/run_server_view_test.go in kubeflow/pipelines).
+    run_file = RunFile.begin(tmp_path, {"name": "x"}, STEPS, "kubeflow")
+    run, state = run_file.run_id, f"{tmp_path}/state"
+    record.begin(request_.record_uri, run, source="/photos", trigger="by hand", code_version="c1")
+    steps = ["snapshot"] if nothing_new else ["snapshot", "validate", "evaluate"]
+    for step in steps:
+        with execution.tracked(step, state, run):
+            pass
+    record.write(request_.record_uri, run, record.SNAPSHOT, {"nothing_new": nothing_new, "skipped": ""})
+    if not nothing_new:
+        record.write(request_.record_uri, run, record.VERDICT, {"accepted": False, "checks": []})
+        record.write_report(request_.record_uri, run, b"<html>report</html>")
+    record.end(request_.record_uri, run, state, succeeded=True)
+    running.conclude(Kubeflow(KubeflowSettings()), request_, run_file, None)
+    assert run_file.outcome == (record.NOTHING_NEW if nothing_new else record.REFUSED)
+    assert ("report" in run_file.results) is not nothing_new
+    assert [step.name for step in run_file.steps if step.state == RAN] == steps

@@ -35,6 +35,8 @@ from tests.servers.pipeline_spec import problems_of
 
 NAMESPACE = "team-a"
 _V2 = "/apis/v2beta1"
+# Some of the keys that runs can be filtered by (runAPIToModelFieldMap in backend/src/apiserver/model/run.go).
+_RUN_KEYS = ("display_name", "recurring_run_id", "state")
 
 
 @dataclass
@@ -206,7 +208,7 @@ class Kubeflow:
         if "experiment_id" not in query:
             self._check_namespace(query.get("namespace"))
         own = {key: run for key, run in self.runs.items() if query.get("experiment_id") in (None, run.experiment_id)}
-        return api.V2beta1ListRunsResponse(runs=chosen(own, query))
+        return api.V2beta1ListRunsResponse(runs=chosen(own, query, _RUN_KEYS))
 
     def _create_run(self, body: bytes, **_: Any) -> Any:
         run = model_of(body, api.V2beta1Run)

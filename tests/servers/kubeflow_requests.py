@@ -43,11 +43,12 @@ def model_of(body: bytes, kind: Any) -> Any:
     return api.ApiClient().deserialize(SimpleNamespace(data=body.decode()), kind)
 
 
-def chosen(known: dict[str, Any], query: Query) -> list[Any] | None:
-    """Returns the objects that match a filter, as the service evaluates it."""
+def chosen(known: dict[str, Any], query: Query, keys: tuple[str, ...] = ("display_name",)) -> list[Any] | None:
+    """Returns the objects that match a filter by some keys, as the service evaluates it."""
     predicates = json.loads(query.get("filter") or "{}").get("predicates", [])
     for predicate in predicates:
-        if predicate.keys() != {"operation", "key", "string_value"} or predicate["operation"] != "EQUALS":
+        known_form = predicate.keys() == {"operation", "key", "string_value"} and predicate["operation"] == "EQUALS"
+        if not known_form or predicate["key"] not in keys:
             raise Refused(400, f"invalid predicate {predicate}")
     found = [
         one

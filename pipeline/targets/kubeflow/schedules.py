@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from components.snapshot.settings import SnapshotSettings
 from petalflow import clock
 from petalflow.cron import Cron
-from petalflow.errors import UsageError
+from petalflow.errors import PetalflowError, UsageError
 from pipeline.schedule import Schedule, ScheduleSpec, schedule_title
 from pipeline.settings import KubeflowSettings
 from pipeline.targets.cluster import ClusterSchedules, compile_for, scheduled_arguments
@@ -140,7 +140,11 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         return self._api.create_recurring_run(entry)
 
     def _delete(self, entry_id: str) -> None:
-        self._api.disable_recurring_run(entry_id)
+        try:
+            self._api.disable_recurring_run(entry_id)
+        except PetalflowError:  # as for one that lacks its object in the cluster; it can be deleted
+            if self._unfinished_runs(entry_id):
+                raise
         if not self._unfinished_runs(entry_id):
             self._api.delete_recurring_run(entry_id)
 

@@ -238,6 +238,15 @@ def test_a_deleted_schedule_is_gone_and_its_ended_runs_remain(kubeflow, schedule
     assert list(kubeflow.runs) == [run.run_id]
 
 
+def test_a_schedule_that_cannot_be_disabled_is_deleted_unless_its_run_is_running(kubeflow, schedules, running) -> None:
+    kubeflow.faults[":disable"] = Fault(500, times=2, message="scheduledworkflows.kubeflow.org not found")
+    with pytest.raises(PetalflowError, match="not found"):
+        schedules().delete("flowers")
+    assert ends_well(kubeflow, running)
+    schedules().delete("flowers")
+    assert not kubeflow.recurring.known
+
+
 def test_a_run_that_starts_while_its_schedule_is_deleted_goes_on(kubeflow, schedules, asked) -> None:
     schedules().create(asked())
     kubeflow.recurring.orphans = True

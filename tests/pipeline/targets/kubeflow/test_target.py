@@ -299,6 +299,13 @@ def test_a_long_message_keeps_its_end_where_the_reason_is(kubeflow, target, aske
     assert len(str(caught.value)) < 400
 
 
+def test_a_missing_token_is_recognized_whatever_the_status(kubeflow, target) -> None:
+    message = "Internal error: Unauthenticated: Request header error: there is no user identity header."
+    kubeflow.faults["GET /apis/v2beta1/runs"] = Fault(500, message=message)  # kubeflow/pipelines issue 7777
+    with pytest.raises(UsageError, match=r"the audience pipelines\.kubeflow\.org"):
+        target().probes()[2].run()
+
+
 def test_a_refused_upload_is_explained(kubeflow, target, asked, run) -> None:
     kubeflow.faults["POST /apis/v2beta1/pipelines/upload_version"] = Fault(400, message="the file has no root")
     with pytest.raises(PetalflowError, match=r"rejected the request \(400 Bad Request: the file has no root\)"):
