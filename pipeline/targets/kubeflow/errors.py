@@ -10,10 +10,11 @@ from typing import Any
 from petalflow.errors import PetalflowError, UsageError
 from pipeline.targets.cluster import Unreachable
 
-_UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 429, 500
+_BAD_REQUEST, _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 400, 401, 403, 404, 429, 500
 # Not every status fits: uploads are refused with 400, and some versions answer 500 if the token is missing.
 _SAYS_UNAUTHENTICATED = re.compile(r"Unauthenticated|authentication failed")
-_SAYS_FORBIDDEN = re.compile(r"PermissionDenied|not authorized|permission to \w+ \S+ in namespace")
+_SAYS_FORBIDDEN = re.compile(r"PermissionDenied|not authorized")
+_HINTS_AT_PERMISSIONS = re.compile(r"[Aa]uthoriz|permission")
 # The audience of tokens for the API (backend/src/apiserver/common/const.go).
 _AUDIENCE = "pipelines.kubeflow.org"
 _LONGEST_QUOTE = 300
@@ -79,13 +80,14 @@ class ErrorTranslator:
             message: The server's message.
             is_page: True if the response is not Kubeflow's, but that of a proxy in front of it.
         """
-        reply = f"{line}: {message}" if message else line
+        reply = f"{line}: {_shorten(message)}" if message else line
         if status == _UNAUTHENTICATED or _SAYS_UNAUTHENTICATED.search(message):
             return UsageError(
                 f"{self.host} does not accept the credentials ({reply}); write a valid token to a file, "
                 f"and --set kubeflow.token_file=FILE; a token of Kubernetes needs the audience {_AUDIENCE}"
             )
-        if status == _FORBIDDEN or _SAYS_FORBIDDEN.search(message):
+        hints_at_permissions = status == _BAD_REQUEST and _HINTS_AT_PERMISSIONS.search(message)
+        if status == _FORBIDDEN or _SAYS_FORBIDDEN.search(message) or hints_at_permissions:
             return UsageError(f"{self.host} does not permit this ({reply}); {self.permission_hint}")
         # While a server is being upgraded, a proxy may have no route to it.
         if status == _TOO_MANY or status >= _SERVER_ERROR or (status == _NOT_FOUND and is_page):
@@ -105,7 +107,7 @@ def _message(body: str | bytes | None) -> str:
         parsed = json.loads(text)
         if isinstance(parsed, dict):
             text = next((str(parsed[key]) for key in ("message", "error", "error_message") if parsed.get(key)), "")
-    return _shorten(" ".join(text.split()))
+    return " ".join(text.split())
 
 
 def _shorten(text: str) -> str:

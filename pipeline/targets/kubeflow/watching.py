@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run as Run
 
 _LOG_LINES = 50
+_GUESS = "its image cannot be pulled, no node has room for it, or a quota is used up"
 
 
 class WatchedRun:
@@ -31,7 +32,7 @@ class WatchedRun:
         step = waiting_step(run)
         if step and step not in self._noted:
             self._noted.add(step)
-            problem = pod_problem(self._api, run, step) or "its image cannot be pulled, or no node has room for it?"
+            problem = pod_problem(self._api, run, step) or _GUESS
             self._display.note(f"{step} is waiting for its pod to start: {problem}; fix it, or terminate the run")
         return read_status(run)
 

@@ -195,7 +195,7 @@ def test_a_pod_that_was_ended_is_a_reason(kubeflow, target, asked, run, log, pod
     [
         (NO_IMAGE, "its image a.b/cpu:1 cannot be pulled (ImagePullBackOff: Back-off pulling)"),
         (NO_NODE, "no node can run its pod (Unschedulable: 0/3 nodes are available)"),
-        ({}, "its image cannot be pulled, or no node has room for it?"),
+        ({}, "its image cannot be pulled, no node has room for it, or a quota is used up"),
     ],
 )
 @pytest.mark.parametrize("retry_layers", [True, False])
@@ -309,6 +309,13 @@ def test_a_missing_token_is_recognized_whatever_the_status(kubeflow, target) -> 
 def test_a_refused_upload_is_explained(kubeflow, target, asked, run) -> None:
     kubeflow.faults["POST /apis/v2beta1/pipelines/upload_version"] = Fault(400, message="the file has no root")
     with pytest.raises(PetalflowError, match=r"rejected the request \(400 Bad Request: the file has no root\)"):
+        target().submit(asked, run)
+
+
+def test_a_missing_permission_is_recognized_within_a_long_message(kubeflow, target, asked, run) -> None:
+    message = f"Failed to create a new run: {'x ' * 90}PermissionDenied: User 'me' is not authorized: {'y ' * 200}"
+    kubeflow.faults["POST /apis/v2beta1/runs"] = Fault(500, message=message)
+    with pytest.raises(UsageError, match="ask for the role kubeflow-edit"):
         target().submit(asked, run)
 
 
