@@ -23,8 +23,8 @@ _LOG_LINES = 50
 _LOG_TIMEOUT_S = 20
 # Lines reach Cloud Logging some seconds after the step wrote them, often after its job has ended.
 _LOG_TRIES, _LOG_WAIT_S = 3, 5.0
-# How gRPC begins the message if it gets no token for a request, and what a token server answers (RFC 6749, 5.2) if
-# waiting does not help; any other answer, or none, may be different a minute later.
+# How gRPC's message begins if it gets no token for a request, and the answers of a token server (RFC 6749, 5.2) that
+# are final; after any other answer, or none, a later request may succeed.
 _PLUGIN_FAILED = "metadata from plugin failed"
 _REFUSED = re.compile(r"invalid_(grant|client|scope|rapt)|unauthorized_client|access_denied|[Rr]eauthentication")
 # How the service words a missing iam.serviceAccounts.actAs.
@@ -91,7 +91,7 @@ def translate_errors(resource: str, *, reads: bool = False) -> Iterator[None]:
 
 
 def last_lines(
-    credentials: "Credentials", project: str, query: str, endpoint: str | None, *, may_come: bool = True
+    credentials: "Credentials", project: str, query: str, endpoint: str | None, *, wait: bool = True
 ) -> list[str]:
     """Returns the last lines that a query finds, oldest first.
 
@@ -100,7 +100,7 @@ def last_lines(
         project: The project that the logs belong to.
         query: A query in the language of Cloud Logging.
         endpoint: Host of the service; None for Google's.
-        may_come: True if lines may still be on their way, and are worth waiting for if there are none.
+        wait: True to try again if there are no lines yet.
 
     Raises:
         PetalflowError: If the logs cannot be read.
@@ -116,7 +116,7 @@ def last_lines(
         "page_size": _LOG_LINES,
     }
     # Not tenacity: an empty response to the last try is a result, not an error.
-    for left in reversed(range(_LOG_TRIES if may_come else 1)):
+    for left in reversed(range(_LOG_TRIES if wait else 1)):
         with translate_errors("Cloud Logging", reads=True):
             pager = client.list_log_entries(request=request, timeout=_LOG_TIMEOUT_S)
             entries = list(next(iter(pager.pages)).entries)

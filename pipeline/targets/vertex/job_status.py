@@ -45,7 +45,7 @@ def read_status(job: "PipelineJob") -> JobStatus:
 
 
 def find_problems(job: "PipelineJob", link: str) -> Iterator[str]:
-    """Yields what keeps a job from getting on, in words that stay the same while it does.
+    """Yields what is holding a job up; the same problem is always worded the same.
 
     Args:
         job: The job's message.

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # The log of a step that ended longer ago is complete.
 _LOG_DELAY = timedelta(minutes=1)
+_STILL_LOCKED = "; notify did not run, so the next run may have to wait until the lease of the lock ends"
 _NO_LOG = "its log is empty; the service account that the steps run as needs roles/logging.logWriter"
 
 
@@ -42,8 +43,8 @@ class WatchedJob:
         self._noted: set[str] = set()
 
     def status(self) -> JobStatus:
-        """Returns the status of the job; notes once what keeps it from getting on."""
-        # Kept for `failure`: the response that ends the polling tells all, and another request could fail.
+        """Returns the status of the job; notes each problem once."""
+        # Kept for `failure`: the response that ends the polling contains everything, and another request could fail.
         job = self._job = self._get()
         if job is None:
             return JobStatus(ended=True, succeeded=False)
@@ -61,7 +62,8 @@ class WatchedJob:
         if job.state.name == SUCCEEDED:
             return None
         if job.state.name == CANCELLED:
-            return Failure("", ("the job was cancelled",), link)
+            notified = record.read(request.record_uri, self._run.run_id, record.END)
+            return Failure("", ("the job was cancelled" + ("" if notified else _STILL_LOCKED),), link)
         failed = failed_step(job)
         if failed:
             return self._step_failure(request, *failed)
@@ -85,7 +87,7 @@ class WatchedJob:
         """Returns the failure of a run whose job has been deleted.
 
         Raises:
-            UsageError: If the record tells that the run ended otherwise; the message says how to continue.
+            UsageError: If the run did not fail, according to its record; the message says how to continue.
         """
         run = self._run
         ended = record.read(request.record_uri, run.run_id, record.END)
@@ -100,14 +102,14 @@ class WatchedJob:
         query = _log_query(jobs, task)
         page = f"{CONSOLE}/logs/query;query={quote(query, safe='')}?project={self._api.project}"
         log = page if jobs else self._run.link
-        # What the step itself recorded needs no right to read logs, and is there even if the log is lost.
+        # The step's own record can be read without permission for the log, and even if the log is lost.
         recorded = self._recorded_error(request, step)
         if recorded:
             return Failure(step, (), log, recorded)
         message, reason = task.error.message, task_error(step, task)
-        # Worth waiting for only if nothing else tells the reason.
+        # Worth waiting for only if nothing else explains the failure.
         just_ended = not task.end_time or datetime.now(UTC) - task.end_time < _LOG_DELAY
-        lines = self._last_lines(query, may_come=just_ended and not reason) if jobs else []
+        lines = self._last_lines(query, wait=just_ended and not reason) if jobs else []
         if jobs and not lines and not reason:
             reason = f"{message}; {_NO_LOG}"
         return Failure(step, (*lines, *([message] if message else [])), log, f"{step}: {reason}" if reason else "")
@@ -118,11 +120,11 @@ class WatchedJob:
         error = first_error(request.state_uri, self._run.run_id, begun.get("turn_at"))
         return error if error.startswith(f"{step}: ") else ""
 
-    def _last_lines(self, query: str, *, may_come: bool) -> list[str]:
+    def _last_lines(self, query: str, *, wait: bool) -> list[str]:
         """Returns the last lines of a step's log."""
         api = self._api
         try:
-            return last_lines(api.credentials, api.project, query, api.settings.logging_endpoint, may_come=may_come)
+            return last_lines(api.credentials, api.project, query, api.settings.logging_endpoint, wait=wait)
         except PetalflowError as error:
             return [f"its log cannot be read: {error}"]
 

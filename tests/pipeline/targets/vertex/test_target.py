@@ -86,7 +86,7 @@ def test_a_run_is_created_and_followed_to_its_end(vertex, target, asked, run) ->
 
 
 @pytest.mark.parametrize("outcome", [record.REFUSED, record.NOTHING_NEW])
-def test_a_run_that_releases_nothing_is_no_failure(vertex, target, asked, run, outcome) -> None:
+def test_a_run_that_releases_nothing_is_not_a_failure(vertex, target, asked, run, outcome) -> None:
     vertex.play = Play(outcome=outcome)
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
@@ -319,7 +319,7 @@ def test_a_failed_notification_does_not_change_the_outcome(vertex, target, asked
 @pytest.mark.parametrize(
     ("ends", "notified", "reported"),
     [
-        ("CANCELLED", False, "the job was cancelled"),
+        ("CANCELLED", False, "the job was cancelled; notify did not run, so the next run may have to wait"),
         ("CANCELLED", True, "the job was cancelled"),
         ("FAILED", False, "train: its job was cancelled"),
     ],
@@ -333,7 +333,8 @@ def test_a_cancelled_job_is_a_failure(vertex, target, asked, run, ends, notified
         pass
     client.cancel_pipeline_job(name=run.job)
     failure, output = follow(target(), asked, run)
-    assert str(failure) == reported
+    assert str(failure).startswith(reported)
+    assert ("lease of the lock" in str(failure)) == (ends == "CANCELLED" and not notified)
     assert "the job is being cancelled" in output
     assert states(run)["train"] == "failed"
     assert states(run)["notify"] == ("ran" if notified else "failed")
@@ -373,7 +374,7 @@ def test_a_deleted_job_is_a_failed_run_so_that_the_next_command_starts_another(v
     assert str(failure) == "the job was deleted on Vertex AI"
 
 
-def test_a_deleted_job_whose_run_ended_well_is_not_called_failed(vertex, target, asked, run) -> None:
+def test_a_deleted_job_whose_run_was_accepted_is_not_reported_as_failed(vertex, target, asked, run) -> None:
     target().submit(asked, run)
     vertex.finish(run.job)
     vertex.jobs.clear()
@@ -395,7 +396,7 @@ def found(target: Vertex) -> list[str]:
 def test_the_probes_report_what_they_find(target) -> None:
     assert found(target())[1:] == [
         "credentials: runner@flowers-prod.iam.gserviceaccount.com, project flowers-prod",
-        f"service: {target().settings.endpoint}, {PARENT}; jobs can be listed, creating them is not tried",
+        f"service: {target().settings.endpoint}, {PARENT}; jobs can be listed; creating one was not tried",
         "image base:0.1.0: found in its registry",
         "image cpu:0.1.0: found in its registry",
     ]
