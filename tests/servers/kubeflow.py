@@ -22,15 +22,11 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import kfp_server_api as api
-import yaml
-from google.protobuf import json_format
-from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConfig
-from kfp.pipeline_spec import pipeline_spec_pb2
 
 from tests.servers.kubeflow_play import Performance, Play
 from tests.servers.kubeflow_pods import PodRoutes
 from tests.servers.kubeflow_recurring import RecurringRuns
-from tests.servers.kubeflow_requests import Query, Refused, Text, chosen, model_of
+from tests.servers.kubeflow_requests import Query, Refused, Text, chosen, denied, model_of, stored_documents
 from tests.servers.pipeline_spec import problems_of
 
 NAMESPACE = "team-a"
@@ -187,9 +183,8 @@ class Kubeflow:
             raise Refused(400, "a version must have a name and the id of its pipeline")
         if self.reads_only:
             # With 400, not 403 (seen on KFP 2.17.0).
-            raise Refused(
-                400, f"Failed to create a pipeline version: Authorization Failure: {_denied('create', 'pipelines')}"
-            )
+            reason = denied("create", "pipelines", NAMESPACE)
+            raise Refused(400, f"Failed to create a pipeline version: Authorization Failure: {reason}")
         message = email.message_from_bytes(
             f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body, policy=email.policy.HTTP
         )
@@ -200,7 +195,7 @@ class Kubeflow:
             pipeline_id=query["pipelineid"],
             pipeline_version_id=str(uuid.uuid4()),
             display_name=query["name"],
-            pipeline_spec=_documents(part.get_payload(decode=True)),
+            pipeline_spec=stored_documents(part.get_payload(decode=True)),
         )
         return self.versions.setdefault(version.pipeline_version_id, version)
 
@@ -214,9 +209,8 @@ class Kubeflow:
         run = model_of(body, api.V2beta1Run)
         self._check_runnable(run)
         if self.reads_only:
-            raise Refused(
-                403, f"Failed to create a new run: Failed to authorize the request: {_denied('create', 'runs')}"
-            )
+            reason = denied("create", "runs", NAMESPACE)
+            raise Refused(403, f"Failed to create a new run: Failed to authorize the request: {reason}")
         return self.start(run)
 
     def start(self, run: api.V2beta1Run) -> api.V2beta1Run:
@@ -260,35 +254,11 @@ class Kubeflow:
         if self.multi_user and not namespace:
             raise Refused(400, "In multi-user mode, the namespace must not be empty.")
         if self.multi_user and namespace != NAMESPACE:
-            raise Refused(403, f"Failed to authorize the request: {_denied(verb, resource, str(namespace))}")
+            raise Refused(403, f"Failed to authorize the request: {denied(verb, resource, str(namespace))}")
         if self.reads_only and verb != "list":
-            raise Refused(403, f"Failed to authorize the request: {_denied(verb, resource)}")
+            raise Refused(403, f"Failed to authorize the request: {denied(verb, resource, NAMESPACE)}")
         if namespace and not self.multi_user:
             raise Refused(400, "In single-user mode, the request shouldn't contain a namespace.")
-
-
-def _denied(verb: str, resource: str, namespace: str = NAMESPACE) -> str:
-    """Returns how the server says that a user lacks a permission (isAuthorized in its resource_manager.go)."""
-    request = (
-        f"&ResourceAttributes{{Namespace:{namespace},Verb:{verb},Group:pipelines.kubeflow.org,Resource:{resource},}}"
-    )
-    return f"PermissionDenied: User 'me' is not authorized with reason:  (request: {request})"
-
-
-def _documents(file: bytes) -> dict[str, Any]:
-    """Returns a pipeline's file as the service stores it, after checking that it could be run."""
-    spec, *others = yaml.safe_load_all(file)
-    try:
-        json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
-        for platform in others:
-            parsed = json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
-            for label, config in parsed.platforms["kubernetes"].deployment_spec.executors.items():
-                if label not in spec["deploymentSpec"]["executors"]:
-                    raise Refused(400, f"there is no executor {label}")
-                json_format.ParseDict(json_format.MessageToDict(config), KubernetesExecutorConfig())
-    except json_format.ParseError as error:
-        raise Refused(400, f"InvalidInputError: {error}") from None
-    return {"pipeline_spec": spec, "platform_spec": others[0]} if others else {"pipeline_spec": spec}
 
 
 @contextlib.contextmanager

@@ -83,8 +83,8 @@ def test_if_clocks_change_at_different_times_a_cluster_starts_runs_at_every_poss
     assert not problems_with_seconds(six)
     starts = Cron(six.removeprefix("0 "), cluster_zone)
     time = NOW
-    for _ in range(40):
-        time = cron.next_after(time)
+    for _ in range(10):  # in all seasons
+        time = cron.next_after(time + timedelta(days=40))
         if time < NOW + KNOWN_AHEAD and _is_plain(time):
             assert starts.last_until(time).astimezone(UTC) == time.astimezone(UTC), (
                 f"{six} in {cluster_zone} misses {time}"

@@ -95,17 +95,17 @@ def test_a_step_whose_condition_is_not_met_is_left_waiting(kubeflow, target, ask
 LOG = "".join(f"epoch {number}\n" for number in range(100)) + "petalflow: train: error: no room for the model\n"
 
 
-@pytest.mark.parametrize("ui", [True, False])
 @pytest.mark.parametrize(
-    "play",
+    ("play", "ui"),
     [
-        Play(retry_layers=False),
-        Play(),
-        Play(retries=("train",), retried=("train",), retry_layers=False),
-        Play(retries=("train",), retried=("train",)),
+        (Play(retry_layers=False), True),
+        (Play(), True),
+        (Play(), False),
+        (Play(retries=("train",), retried=("train",), retry_layers=False), True),
+        (Play(retries=("train",), retried=("train",)), False),
     ],
 )
-def test_the_error_line_is_read_from_the_log_of_the_last_attempt(kubeflow, target, asked, run, ui, play) -> None:
+def test_the_error_line_is_read_from_the_log_of_the_last_attempt(kubeflow, target, asked, run, play, ui) -> None:
     kubeflow.play, kubeflow.ui = replace(play, fails="train", log=LOG, records=False), ui
     target().submit(asked, run)
     failure, _ = follow(target(), asked, run)
@@ -191,15 +191,14 @@ def test_a_pod_that_was_ended_is_a_reason(kubeflow, target, asked, run, log, pod
 
 
 @pytest.mark.parametrize(
-    ("pod", "message"),
+    ("retry_layers", "pod", "message"),
     [
-        (NO_IMAGE, "its image a.b/cpu:1 cannot be pulled (ImagePullBackOff: Back-off pulling)"),
-        (NO_NODE, "no node can run its pod (Unschedulable: 0/3 nodes are available)"),
-        ({}, "its image cannot be pulled, no node has room for it, or a quota is used up"),
+        (True, NO_IMAGE, "its image a.b/cpu:1 cannot be pulled (ImagePullBackOff: Back-off pulling)"),
+        (False, NO_NODE, "no node can run its pod (Unschedulable: 0/3 nodes are available)"),
+        (True, {}, "its image cannot be pulled, no node has room for it, or a quota is used up"),
     ],
 )
-@pytest.mark.parametrize("retry_layers", [True, False])
-def test_a_pod_that_does_not_start_is_reported_once(kubeflow, target, asked, run, pod, message, retry_layers) -> None:
+def test_a_pod_that_does_not_start_is_reported_once(kubeflow, target, asked, run, retry_layers, pod, message) -> None:
     kubeflow.play = Play(pending="train", pod=pod, retry_layers=retry_layers)
     target().submit(asked, run)
     failure, output = follow(target(), asked, run)
