@@ -55,11 +55,6 @@ def test_a_failed_step_is_reported_with_its_cause(cluster) -> None:
     assert log == f"log: {cluster.file()['link']}"
 
 
-def test_fractions_of_a_machine_are_accepted(cluster) -> None:
-    ended = cluster.run("--set", "kubeflow.machines={train: {cpu: 0.5, memory_gb: 1.5}}")
-    assert ended.code == 0, ended.errors
-
-
 def test_the_same_command_follows_a_detached_run(cluster) -> None:
     left = cluster.run("--detach")
     assert left.code == 0
