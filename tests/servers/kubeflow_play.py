@@ -99,7 +99,7 @@ class Performance:
             workflow.retry(root, seconds=0)
             succeeded = yield from self._attempt(workflow, root, "")
         if self.run.state == "CANCELING":
-            # A terminated run never becomes CANCELED, and its exit task does not run (seen on KFP 2.17.0).
+            # A terminated run never becomes CANCELED (seen on KFP 2.17.0); that its exit task does not run is assumed.
             workflow.close("FAILED")
             self._set_state("FAILED")
             return

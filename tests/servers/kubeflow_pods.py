@@ -51,7 +51,7 @@ class PodRoutes:
         def log(run_id: str, pod: str, **_: Any) -> Text:
             text = self._log(run_id, pod)
             if text is None:
-                # With 200 and as plain text, because the response has begun (seen on KFP 2.17.0).
+                # With status 200 and as plain text (seen on KFP 2.17.0).
                 reason = f'BadRequestError: pods "{pod}" not found: failed to read the log'
                 text = json.dumps({"error_message": reason, "error_details": f"{reason}\n goroutine 1 [running]"})
             return Text(text, "text/plain")
