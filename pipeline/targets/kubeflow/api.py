@@ -4,19 +4,17 @@ The client's own methods print links and wait without limit; its generated API o
 `client.pipelines` ...) do neither.
 """
 
-import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from pipeline.definition import NAME
 from pipeline.settings import KubeflowSettings
 from pipeline.targets.kubeflow.connection import IN_CLUSTER, find_host, new_client
-from pipeline.targets.kubeflow.errors import ErrorTranslator
+from pipeline.targets.kubeflow.errors import Conflict, ErrorTranslator
 
 if TYPE_CHECKING:
     from kfp import Client
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 # Time limits in seconds for connecting and responding; urllib3 tries four times unless that could do something twice.
 _ASK_S, _DO_S = (4, 5), (4, 60)
 _PAGE = 100
-# The namespace of Kubeflow's own pods, and of all runs if it serves one user.
-_KUBEFLOW = "kubeflow"
 
 
 @dataclass(frozen=True)
@@ -72,31 +68,39 @@ class Api:
         """Returns the id of an experiment, creating it if necessary."""
         from kfp_server_api import V2beta1Experiment
 
-        with self._errors.translated():
-            experiments = self.client.experiments
+        experiments = self.client.experiments
+
+        def find() -> str | None:
             listed = experiments.experiment_service_list_experiments(
                 filter=_named(name), _request_timeout=_ASK_S, **self._in_namespace()
             )
-            if listed.experiments:
-                return str(listed.experiments[0].experiment_id)
+            return str(listed.experiments[0].experiment_id) if listed.experiments else None
+
+        def create() -> str:
             wanted = V2beta1Experiment(display_name=name, **self._in_namespace())
             made = experiments.experiment_service_create_experiment(experiment=wanted, _request_timeout=_DO_S)
             return str(made.experiment_id)
 
+        return self._find_or_create(find, create)
+
     def version(self, file: Path) -> tuple[str, str]:
         """Returns the ids of our pipeline and of this file's version, uploading it if necessary."""
         name = f"{NAME}-{hashlib.sha256(file.read_bytes()).hexdigest()[:16]}"
-        with self._errors.translated():
-            pipeline = self._pipeline()
+        pipeline = self._pipeline()
+
+        def find() -> str | None:
             listed = self.client.pipelines.pipeline_service_list_pipeline_versions(
                 pipeline_id=pipeline, filter=_named(name), _request_timeout=_ASK_S
             )
-            if listed.pipeline_versions:
-                return pipeline, str(listed.pipeline_versions[0].pipeline_version_id)
+            return str(listed.pipeline_versions[0].pipeline_version_id) if listed.pipeline_versions else None
+
+        def create() -> str:
             made = self.client.pipeline_uploads.upload_pipeline_version(
                 str(file), name=name, pipelineid=pipeline, _request_timeout=_DO_S
             )
-            return pipeline, str(made.pipeline_version_id)
+            return str(made.pipeline_version_id)
+
+        return pipeline, self._find_or_create(find, create)
 
     def find_run(self, experiment: str, name: str) -> "Run | None":
         """Returns the run of a name, or None."""
@@ -179,54 +183,17 @@ class Api:
                 recurring_run_id=recurring_run_id, propagation_policy="ORPHAN", _request_timeout=_DO_S
             )
 
-    def log(self, run_id: str, pod: str) -> str | None:
-        """Returns the log of a pod of a run, or None if it is not available.
+    def text(self, path: str, query: Mapping[str, str], kinds: tuple[str, ...]) -> str | None:
+        """Returns the body of a response that is not a model of the API.
 
-        The UI has a route for it (frontend/server/app.ts), and the API server an undocumented one
-        (backend/src/apiserver/main.go); `host` may be either.
+        Args:
+            path: A path of the UI or the API server.
+            query: The query.
+            kinds: How its content type may begin; a response without one is accepted, too.
+
+        Returns:
+            The body; None if there is no such response.
         """
-        namespace = {"podnamespace": self.namespace} if self.namespace else {}
-        routes: tuple[tuple[str, dict[str, str]], ...] = (
-            ("/k8s/pod/logs", {"podname": pod, "runid": run_id, **namespace}),
-            (f"/apis/v1alpha1/runs/{quote(run_id)}/nodes/{quote(pod)}/log", {}),
-        )
-        return next((text for route in routes if (text := self._text(*route)) and not _is_error(text)), None)
-
-    def pod_status(self, pod: str) -> dict[str, Any] | None:
-        """Returns the `status` that Kubernetes reports of a pod, or None; only the UI has a route for it."""
-        namespace = self.namespace or _KUBEFLOW
-        text = self._text("/k8s/pod", {"podname": pod, "podnamespace": namespace}, kinds=("text/html", "application/"))
-        with contextlib.suppress(ValueError, AttributeError):
-            status = json.loads(text or "").get("status")
-            return status if isinstance(status, dict) else None
-        return None
-
-    def link(self, run_id: str) -> str:
-        """Returns the web page of a run."""
-        return self._page(f"runs/details/{run_id}")
-
-    def recurring_run_link(self, recurring_run_id: str) -> str:
-        """Returns the web page of a recurring run."""
-        return self._page(f"recurringrun/details/{recurring_run_id}")
-
-    def _page(self, path: str) -> str:
-        return "" if self.host == IN_CLUSTER else f"{self.host.rstrip('/')}/#/{path}"
-
-    def _pipeline(self) -> str:
-        from kfp_server_api import V2beta1Pipeline
-
-        pipelines = self.client.pipelines
-        listed = pipelines.pipeline_service_list_pipelines(
-            filter=_named(NAME), _request_timeout=_ASK_S, **self._in_namespace()
-        )
-        if listed.pipelines:
-            return str(listed.pipelines[0].pipeline_id)
-        wanted = V2beta1Pipeline(name=NAME, display_name=NAME, **self._in_namespace())
-        made = pipelines.pipeline_service_create_pipeline(pipeline=wanted, _request_timeout=_DO_S)
-        return str(made.pipeline_id)
-
-    def _text(self, path: str, query: Mapping[str, str], kinds: tuple[str, ...] = ("text/plain",)) -> str | None:
-        """Returns the body of a response that has one of these types, or none at all, as logs from the UI."""
         import urllib3
         from kfp_server_api import ApiException
 
@@ -244,6 +211,48 @@ class Api:
             return None
         kind = response.headers.get("Content-Type", "")
         return text if not kind or kind.startswith(kinds) else None
+
+    def link(self, run_id: str) -> str:
+        """Returns the web page of a run."""
+        return self._page(f"runs/details/{run_id}")
+
+    def recurring_run_link(self, recurring_run_id: str) -> str:
+        """Returns the web page of a recurring run."""
+        return self._page(f"recurringrun/details/{recurring_run_id}")
+
+    def _page(self, path: str) -> str:
+        return "" if self.host == IN_CLUSTER else f"{self.host.rstrip('/')}/#/{path}"
+
+    def _pipeline(self) -> str:
+        from kfp_server_api import V2beta1Pipeline
+
+        pipelines = self.client.pipelines
+
+        def find() -> str | None:
+            listed = pipelines.pipeline_service_list_pipelines(
+                filter=_named(NAME), _request_timeout=_ASK_S, **self._in_namespace()
+            )
+            return str(listed.pipelines[0].pipeline_id) if listed.pipelines else None
+
+        def create() -> str:
+            wanted = V2beta1Pipeline(name=NAME, display_name=NAME, **self._in_namespace())
+            return str(pipelines.pipeline_service_create_pipeline(pipeline=wanted, _request_timeout=_DO_S).pipeline_id)
+
+        return self._find_or_create(find, create)
+
+    def _find_or_create(self, find: Callable[[], str | None], create: Callable[[], str]) -> str:
+        """Returns an id; another command may create the same at the same moment."""
+        with self._errors.translated():
+            found = find()
+        try:
+            with self._errors.translated():
+                return found or create()
+        except Conflict:
+            with self._errors.translated():
+                found = find()
+            if not found:
+                raise
+            return found
 
     @property
     def _calls(self) -> Any:
@@ -269,11 +278,3 @@ def _named(name: str) -> str:
 def _equals(key: str, value: str) -> str:
     """Returns a filter, in the API's syntax."""
     return json.dumps({"predicates": [{"operation": "EQUALS", "key": key, "string_value": value}]})
-
-
-def _is_error(text: str) -> bool:
-    """Returns True for an error in the place of a log, which the API server sends as plain text with status 200."""
-    try:
-        return "error_message" in dict(json.loads(text))
-    except (ValueError, TypeError):
-        return False

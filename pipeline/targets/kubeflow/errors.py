@@ -10,7 +10,15 @@ from typing import Any
 from petalflow.errors import PetalflowError, UsageError
 from pipeline.targets.cluster import Unreachable
 
-_BAD_REQUEST, _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _SERVER_ERROR = 400, 401, 403, 404, 429, 500
+_BAD_REQUEST, _UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR = (
+    400,
+    401,
+    403,
+    404,
+    409,
+    429,
+    500,
+)
 # Not every status fits: uploads are refused with 400, and some versions answer 500 if the token is missing.
 _SAYS_UNAUTHENTICATED = re.compile(r"Unauthenticated|authentication failed")
 _SAYS_FORBIDDEN = re.compile(r"PermissionDenied|not authorized")
@@ -18,6 +26,10 @@ _HINTS_AT_PERMISSIONS = re.compile(r"[Aa]uthoriz|permission")
 # The audience of tokens for the API (backend/src/apiserver/common/const.go).
 _AUDIENCE = "pipelines.kubeflow.org"
 _LONGEST_QUOTE = 300
+
+
+class Conflict(PetalflowError):
+    """What was to be created exists already."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,8 @@ class ErrorTranslator:
         Raises:
             Unreachable: If the server does not answer, or cannot answer now.
             UsageError: If a setting or permission is wrong.
-            PetalflowError: If the server rejects the request.
+            Conflict: If what was to be created exists already.
+            PetalflowError: If the server rejects the request for another reason.
         """
         import urllib3
         from kfp_server_api import ApiException
@@ -97,7 +110,8 @@ class ErrorTranslator:
                 f"{self.host} did not find this ({reply}); check kubeflow.host, "
                 "or choose another --out if the run was deleted there"
             )
-        return PetalflowError(f"{self.host} rejected the request ({reply})")
+        kind = Conflict if status == _CONFLICT else PetalflowError
+        return kind(f"{self.host} rejected the request ({reply})")
 
 
 def _message(body: str | bytes | None) -> str:

@@ -1,8 +1,11 @@
 """What the pod of a step printed, and why it does not start or did not end well."""
 
+import contextlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from pipeline.targets.kubeflow.api import Api
 from pipeline.targets.kubeflow.tasks import pod_nodes
@@ -10,6 +13,8 @@ from pipeline.targets.kubeflow.tasks import pod_nodes
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1Run as Run
 
+# The namespace of Kubeflow's own pods, and of all runs if it serves one user.
+_KUBEFLOW = "kubeflow"
 # The templates that Kubeflow's compiler makes pods of steps from; the second one for machines with retries.
 _TEMPLATES = ("system-container-impl", "retry-system-container-impl")
 # The last line of Kubeflow's launcher, which runs the step: F1127 12:00:00.000000 1 main.go:54] MESSAGE
@@ -20,12 +25,12 @@ _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNe
 
 def read_log(api: Api, run: "Run", step: str) -> str | None:
     """Returns what a step's pod printed; None if it cannot be read."""
-    return next(filter(None, (api.log(run.run_id, pod) for pod in _pods(run, step))), None)
+    return next(filter(None, (_log(api, run.run_id, pod) for pod in _pods(run, step))), None)
 
 
 def pod_problem(api: Api, run: "Run", step: str) -> str:
     """Returns why a step's pod does not start or was ended, as far as the UI can tell; or ""."""
-    statuses = filter(None, map(api.pod_status, _pods(run, step)))
+    statuses = filter(None, (_status(api, pod) for pod in _pods(run, step)))
     return next((problem for status in statuses if (problem := _problem(status, step))), "")
 
 
@@ -33,6 +38,39 @@ def launcher_error(log: str) -> str:
     """Returns the error of Kubeflow's launcher, or "" if it only states that the step failed."""
     found = [match["message"] for line in log.split("\n") if (match := _LAUNCHER.match(line))]
     return found[-1] if found and not _STEP_FAILED.fullmatch(found[-1]) else ""
+
+
+def _log(api: Api, run_id: str, pod: str) -> str | None:
+    """Returns the log of a pod, or None.
+
+    The UI has a route for it (frontend/server/app.ts), and the API server an undocumented one
+    (backend/src/apiserver/main.go); `kubeflow.host` may be either.
+    """
+    namespace = {"podnamespace": api.namespace} if api.namespace else {}
+    routes: tuple[tuple[str, dict[str, str]], ...] = (
+        ("/k8s/pod/logs", {"podname": pod, "runid": run_id, **namespace}),
+        (f"/apis/v1alpha1/runs/{quote(run_id)}/nodes/{quote(pod)}/log", {}),
+    )
+    texts = (api.text(*route, kinds=("text/plain",)) for route in routes)
+    return next((text for text in texts if text and not _is_error(text)), None)
+
+
+def _is_error(text: str) -> bool:
+    """Returns True for an error in the place of a log, which the API server sends as plain text with status 200."""
+    try:
+        return "error_message" in dict(json.loads(text))
+    except (ValueError, TypeError):
+        return False
+
+
+def _status(api: Api, pod: str) -> dict[str, Any] | None:
+    """Returns the `status` that Kubernetes reports of a pod, or None; only the UI has a route for it."""
+    query = {"podname": pod, "podnamespace": api.namespace or _KUBEFLOW}
+    text = api.text("/k8s/pod", query, kinds=("text/html", "application/json"))
+    with contextlib.suppress(ValueError, AttributeError):
+        status = json.loads(text or "").get("status")
+        return status if isinstance(status, dict) else None
+    return None
 
 
 def _pods(run: "Run", step: str) -> Iterator[str]:

@@ -256,6 +256,14 @@ def test_a_run_that_was_started_but_not_recorded_is_found(kubeflow, target, aske
     assert run.job == kubeflow.run.run_id
 
 
+@pytest.mark.parametrize("what", ["experiments", "pipelines", "pipelines/upload_version"])
+def test_what_another_command_creates_at_the_same_moment_is_used(kubeflow, target, asked, run, what) -> None:
+    kubeflow.faults[f"POST /apis/v2beta1/{what}"] = Fault(409, done=True, message="Already exist error")
+    target().submit(asked, run)
+    assert (len(kubeflow.experiments), len(kubeflow.pipelines), len(kubeflow.versions)) == (1, 1, 1)
+    assert run.job == kubeflow.run.run_id
+
+
 def test_an_unavailable_service_is_polled_again(kubeflow, target, asked, run) -> None:
     target().submit(asked, run)
     kubeflow.faults["GET /apis/v2beta1/runs/"] = Fault(502, times=2)
