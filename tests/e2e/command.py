@@ -63,6 +63,10 @@ class Place:
         """Runs the pipeline to its end."""
         return petalflow(*self.command(*settings)[1:], stand_ins=self.stand_ins)
 
+    def start(self, *settings: str) -> subprocess.Popen[str]:
+        """Starts a run in preloaded processes, for a test that kills it."""
+        return start(*self.command(*settings)[1:], stand_ins=self.stand_ins)
+
     def file(self) -> dict[str, Any]:
         """Returns run.json."""
         return dict(json.loads((self.out / "run.json").read_text()))
@@ -88,9 +92,22 @@ def petalflow(
         env: Variables to add to the environment.
         stand_ins: True if local runs are to have stand-ins for the steps that need TensorFlow.
     """
+    with start(*arguments, cwd=cwd, env=env, stand_ins=stand_ins) as process:
+        output, errors = process.communicate()
+    return Ended(process.returncode, output, errors)
+
+
+def start(
+    *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, stand_ins: bool = False
+) -> subprocess.Popen[str]:
+    """Starts the command; the arguments are those of `petalflow`.
+
+    Killing the process kills the command, and not its steps, as it does where nothing is preloaded.
+    """
     command = [preloaded.python(), PETALFLOW, *arguments]
     if stand_ins:
         command[1:1] = [_WITH_STAND_INS, str(preloaded.shared_folder() / "pipeline.yaml")]
     environment = {**os.environ, **(env or {})}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd, env=environment)
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd, env=environment
+    )

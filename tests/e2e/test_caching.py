@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -115,11 +114,11 @@ def test_a_release_made_by_another_run_is_the_baseline_of_cached_results(place, 
 
 def kill_when(place: Place, settings: tuple[str, ...], happened: Callable[[], bool]) -> None:
     """Starts a run and kills it as soon as `happened` returns True."""
-    with subprocess.Popen(place.command(*settings), stdout=subprocess.DEVNULL, start_new_session=True) as process:
+    with place.start(*settings) as process:
         while not happened():
-            assert process.poll() is None
+            assert process.poll() is None, process.communicate()[1]
             time.sleep(0.01)
-        os.killpg(process.pid, 9)
+        process.kill()
 
 
 def refused(ended: Ended) -> None:

@@ -25,9 +25,9 @@ def state_of(place: Place, step: str) -> str:
 
 def kill_when(place: Place, step: str, states: tuple[str, ...], after_s: float) -> None:
     """Starts a run and kills its process, not those of its steps, `after_s` after a step reached a state."""
-    with subprocess.Popen(place.command(*SETTINGS), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with place.start(*SETTINGS) as process:
         while state_of(place, step) not in states:
-            assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
+            assert process.poll() is None, process.communicate()[1]
             time.sleep(0.005)
         time.sleep(after_s)
         process.kill()

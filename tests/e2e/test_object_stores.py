@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import pytest
 from components.train.checkpoints import load_newest
 from petalflow import registry, storage
 from petalflow.run import record as runs
-from tests.e2e.command import PETALFLOW, QUICK, petalflow
+from tests.e2e.command import QUICK, petalflow, start
 from tests.servers.process import free_port
 from tests.servers.proxy import proxy
 from tests.servers.store import Store
@@ -87,9 +86,9 @@ def run(cloud: Store, digits: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="module")
 def killed_at_epoch(run: Run) -> int:
     """The number of epochs in the training's checkpoint when the run was killed."""
-    with subprocess.Popen([PETALFLOW, *run.arguments()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    with start(*run.arguments()) as process:
         while not (saved := storage.list_files(f"{run.bucket}/state/train")):
-            assert process.poll() is None, process.stdout.read().decode() if process.stdout else ""
+            assert process.poll() is None, process.communicate()[1]
             time.sleep(0.05)
         process.kill()
     name = saved[0].name

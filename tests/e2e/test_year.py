@@ -4,10 +4,8 @@ WEEKS lists what happens before each Monday, and what the run of that Monday mus
 """
 
 import json
-import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from petalflow.run.history import RunRecord, history
-from tests.e2e.command import PETALFLOW, QUICK, Ended, petalflow
+from tests.e2e.command import QUICK, Ended, petalflow, start
 
 FIRST_MONDAY = datetime(2026, 1, 5, 3, tzinfo=ZoneInfo("Europe/Berlin"))
 NAME = "digits"
@@ -127,9 +125,7 @@ def the_upload_is_mended(year: Year) -> None:
 def photos_come_and_the_machine_dies(year: Year) -> None:
     """On Saturday somebody starts a run by hand, and it is killed with SIGKILL while it trains."""
     photos_come(year)
-    with subprocess.Popen(
-        [PETALFLOW, "schedule", "run-now", NAME], env={**os.environ, **year.now(-2)}, stdout=subprocess.DEVNULL
-    ) as process:
+    with start("schedule", "run-now", NAME, env=year.now(-2)) as process:
         while not list((year.registry / ".state" / NAME / "train").glob("*/checkpoint-*.npz")):
             assert process.poll() is None
             time.sleep(0.01)

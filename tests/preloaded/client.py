@@ -4,6 +4,7 @@ Started as `python -IS client.py ADDRESS PYTHONPATH EXECUTABLE ARGUMENTS...`, wi
 """
 
 import array
+import contextlib
 import json
 import os
 import signal
@@ -33,12 +34,21 @@ def main(address: str, python_path: str, executable: str, *arguments: str) -> No
     data = json.dumps(request).encode()
     socket.send_fds(connection, [array.array("I", [len(data)]).tobytes()], [0, 1, 2])
     connection.sendall(data)
-    code = connection.recv(16)
-    status = int(code) if code else 1
+    with connection.makefile() as answers:
+        process = int(answers.readline())
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda number, _: pass_on(number, process))
+        status = int(answers.readline() or 1)
     if status < 0:  # ended by a signal
         signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
     sys.exit(status)
+
+
+def pass_on(number: int, process: int) -> None:
+    """Sends a signal to the process that runs the command, unless it has ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, number)
 
 
 if __name__ == "__main__":

@@ -103,6 +103,8 @@ def serve(address: str, owner: int) -> dict[str, Any]:
                     return request
                 for stream in streams:
                     os.close(stream)
+                with contextlib.suppress(OSError):
+                    client.sendall(f"{process}\n".encode())
                 clients[process] = client
                 selector.register(client, selectors.EVENT_READ, process)
             elif key.fileobj is woken:
@@ -155,7 +157,7 @@ def _report_ended(clients: dict[int, socket.socket], selector: selectors.BaseSel
         with contextlib.suppress(KeyError):
             selector.unregister(client)
         with contextlib.suppress(OSError):
-            client.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+            client.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
         client.close()
 
 

@@ -161,11 +161,11 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
 
 @pytest.mark.parametrize("backbone", ["cnn", "MobileNetV2"])
 def test_a_model_trained_in_bfloat16_is_saved_in_float32(
-    tiny_dataset, backbone_weights, tmp_path, backbone: str
+    tiny_dataset, small_mobilenet, small_weights, tmp_path, backbone: str
 ) -> None:
     settings = TrainSettings(
         backbone=backbone,
-        weights=str(backbone_weights),
+        weights=small_weights,
         image_size_px=32,
         recipe="head" if backbone == "cnn" else "fine_tune",
         precision="bfloat16",

@@ -113,8 +113,10 @@ def test_a_training_of_nan_losses_is_one_line_and_leaves_nothing(tiny_dataset, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fine_tuning_that_makes_it_worse_keeps_the_best_of_the_head(tiny_dataset, backbone_weights, tmp_path) -> None:
-    head = quick(backbone="MobileNetV2", weights=str(backbone_weights), image_size_px=32, patience_epochs=1)
+def test_fine_tuning_that_makes_it_worse_keeps_the_best_of_the_head(
+    tiny_dataset, small_mobilenet, small_weights, tmp_path
+) -> None:
+    head = quick(backbone="MobileNetV2", weights=small_weights, image_size_px=32, patience_epochs=1)
     epochs = train(tiny_dataset, tmp_path / "head", head)["epochs"]
     # A learning rate that ruins the weights immediately.
     spoiled = {"layers": 2, "learning_rate": 1.0, "warmup_epochs": 0, "max_epochs": 20}
@@ -127,12 +129,12 @@ def test_fine_tuning_that_makes_it_worse_keeps_the_best_of_the_head(tiny_dataset
 
 
 def test_a_spent_time_budget_ends_within_an_epoch_and_skips_the_next_phase(
-    tiny_dataset, backbone_weights, tmp_path, caplog
+    tiny_dataset, small_mobilenet, small_weights, tmp_path, caplog
 ) -> None:
     caplog.set_level(logging.INFO)
     settings = quick(
         backbone="MobileNetV2",
-        weights=str(backbone_weights),
+        weights=small_weights,
         image_size_px=32,
         recipe="fine_tune",
         time_budget_minutes=1e-6,

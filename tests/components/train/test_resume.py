@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +31,8 @@ from petalflow.dataset import open_dataset
 from petalflow.errors import UsageError
 from petalflow.model.files import load_model
 from petalflow.model.task import Task
+from tests import preloaded
+from tests.components.train import small_backbone
 
 # Set PETALFLOW_KILLS=20 for a longer test.
 KILLS = int(os.environ.get("PETALFLOW_KILLS", "2"))
@@ -39,17 +40,12 @@ DENSE = {"backbone": "dense", "image_size_px": 16, "max_epochs": 6, "patience_ep
 
 
 @pytest.fixture(scope="module")
-def two_phases(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
+def two_phases(small_weights: str) -> TrainSettings:
     """A head and then the last layers of its backbone, with everything random, saved as often as possible."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    weights = tmp_path_factory.mktemp("vgg") / "vgg16.weights.h5"
-    keras.applications.VGG16(include_top=False, weights=None, input_shape=(32, 32, 3)).save_weights(weights)
     return TrainSettings.model_validate(
         {
-            "backbone": "VGG16",
-            "weights": str(weights),
+            "backbone": "MobileNetV2",
+            "weights": small_weights,
             "image_size_px": 32,
             "dropout": 0.4,
             "optimizer": "sgd",
@@ -57,10 +53,16 @@ def two_phases(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
             "balance": "sampling",
             "recipe": "fine_tune",
             "max_epochs": 5,
-            "fine_tune": {"layers": 2, "max_epochs": 4, "learning_rate": 0.01},
+            "fine_tune": {"layers": 6, "max_epochs": 4, "learning_rate": 0.01},
             "checkpoint_minutes": 1e-6,
         }
     )
+
+
+@pytest.fixture(scope="module")
+def large_images(backbone_weights: Path) -> dict[str, object]:
+    """Settings of a training that computes features for some seconds."""
+    return {"backbone": "MobileNetV2", "weights": str(backbone_weights), "image_size_px": 224}
 
 
 def assert_same(one: Path, other: Path) -> None:
@@ -129,10 +131,16 @@ def duration_s(process: BaseProcess) -> float:
 def test_a_training_killed_at_any_time_ends_like_an_uninterrupted_one(
     tiny_dataset, two_phases, tmp_path, forks
 ) -> None:
-    took_s = duration_s(forks(train, tiny_dataset, tmp_path / "uninterrupted", two_phases))
+    took_s = duration_s(forks(small_backbone.train, tiny_dataset, tmp_path / "uninterrupted", two_phases))
 
     def start(number: int) -> BaseProcess:
-        return forks(train, tiny_dataset, tmp_path / f"out-{number}", two_phases, str(tmp_path / f"state-{number}"))
+        return forks(
+            small_backbone.train,
+            tiny_dataset,
+            tmp_path / f"out-{number}",
+            two_phases,
+            str(tmp_path / f"state-{number}"),
+        )
 
     for number in range(Killed(KILLS, took_s).run(start, lambda number: tmp_path / f"state-{number}")):
         assert_same(tmp_path / f"out-{number}", tmp_path / "uninterrupted")
@@ -217,8 +225,14 @@ class Command:
         self.printed: list[str] = []
         options = [part for name, value in settings.items() for part in ("--set", f"{name}={json.dumps(value)}")]
         where = ["--dataset", str(dataset), "--out", str(out), "--state", str(state)]
-        command = [sys.executable, "-u", "-m", "components.train", *where, *options]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        command = [preloaded.python(), "-m", "components.train", *where, *options]
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
 
     def until(self, text: str) -> "Command":
         """Reads its output until a line contains a text."""
@@ -258,18 +272,16 @@ def test_a_stopped_training_saves_first(tiny_dataset, tmp_path, number: signal.S
     assert not state.exists()
 
 
-def test_a_training_stops_while_it_computes_features(tiny_dataset, two_phases, tmp_path) -> None:
-    settings = {**two_phases.model_dump(mode="json"), "image_size_px": 160, "fine_tune": {"layers": 1}}
-    training = Command(tiny_dataset, tmp_path / "model", tmp_path / "state", **settings).until(" images")
+def test_a_training_stops_while_it_computes_features(tiny_dataset, large_images, tmp_path) -> None:
+    training = Command(tiny_dataset, tmp_path / "model", tmp_path / "state", **large_images).until(" images")
     assert training.send(signal.SIGTERM).end()[0] == 143
     assert not any("epochs" in line for line in training.printed)
     assert f"run again to resume from {tmp_path / 'state'}" in training.printed[-1]
     assert not (tmp_path / "model").exists()
 
 
-def test_a_second_ctrl_c_ends_the_training_immediately(tiny_dataset, two_phases, tmp_path) -> None:
-    settings = {**two_phases.model_dump(mode="json"), "image_size_px": 160}
-    training = Command(tiny_dataset, tmp_path / "model", tmp_path / "state", **settings).until("computed once")
+def test_a_second_ctrl_c_ends_the_training_immediately(tiny_dataset, large_images, tmp_path) -> None:
+    training = Command(tiny_dataset, tmp_path / "model", tmp_path / "state", **large_images).until("computed once")
     code, _ = training.send(signal.SIGINT).send(signal.SIGINT).end()
     assert code in (-signal.SIGINT, 130)
 
