@@ -287,13 +287,24 @@ def run_python() -> RunPython:
     """A function that runs Python code in a new process with nothing imported."""
 
     def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(code), *arguments],
-            cwd=ROOT,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return _run_python([sys.executable, "-c", textwrap.dedent(code), *arguments], environment)
 
     return run
+
+
+@pytest.fixture
+def run_preloaded(preloaded_python: str, tmp_path: Path) -> RunPython:
+    """A function that runs Python code in a new process with everything imported; TensorFlow has no devices yet."""
+
+    def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        script = tmp_path / "script.py"
+        script.write_text(textwrap.dedent(code))
+        return _run_python([preloaded_python, str(script), *arguments], environment)
+
+    return run
+
+
+def _run_python(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+    )

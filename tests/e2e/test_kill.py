@@ -54,11 +54,11 @@ def test_a_run_killed_in_every_step_is_resumed_and_releases_once(digits, tmp_pat
     kill_when(place, "snapshot", ("running",), 0)
     ids = {place.file()["run_id"]}
     for step, states, after_s in [
-        ("convert", ("running",), 1.5),
-        ("train", ("running",), 0.2),
-        ("train", ("running",), 6),
-        ("evaluate", ("running",), 3),
-        ("export", ("running",), 5),
+        ("convert", ("running",), 0.8),
+        ("train", ("running",), 0.1),
+        ("train", ("running",), 1),
+        ("evaluate", ("running",), 0.4),
+        ("export", ("running",), 0.8),
         ("release", ("running",), 0.05),
         ("release", ("ran",), 0),
         ("notify", ("running",), 0),

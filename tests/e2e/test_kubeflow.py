@@ -2,13 +2,12 @@
 
 import shutil
 import signal
-import subprocess
 
 import pytest
 
 from petalflow.run import record
 from tests.e2e.clouds import Cluster
-from tests.e2e.command import PETALFLOW, petalflow
+from tests.e2e.command import petalflow, start
 from tests.servers.kubeflow import Play
 
 
@@ -67,9 +66,7 @@ def test_the_same_command_follows_a_detached_run(cluster) -> None:
 
 def test_ctrl_c_does_not_stop_the_run(cluster) -> None:
     cluster.service.play = Play(stops_at="train")
-    with subprocess.Popen(
-        [PETALFLOW, *cluster.command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as left:
+    with start(*cluster.command) as left:
         while "train ..." not in left.stdout.readline():
             assert left.poll() is None
         left.send_signal(signal.SIGINT)

@@ -11,7 +11,7 @@ import numpy as np
 from petalflow.source.idx import read_idx
 from tests.e2e.command import Place
 
-PHOTOS_PER_CLASS = 80
+PHOTOS_PER_CLASS = 60
 
 
 def test_flowers_on_a_frozen_backbone(shared_data, tmp_path) -> None:

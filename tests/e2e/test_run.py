@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests import preloaded
 from tests.e2e.command import QUICK, Ended, Place
 
 EASY = "evaluate.min_accuracy=0.8"
@@ -118,7 +119,7 @@ def test_an_added_photo_starts_a_new_training(first_file, place, digits, tmp_pat
 
 
 def test_a_terminal_shows_the_steps_and_nothing_of_kfp(first_file, place) -> None:
-    shown = in_terminal(place.command(*QUICK, EASY, "snapshot.if_changed=true"))
+    shown = in_terminal([preloaded.python(), *place.command(*QUICK, EASY, "snapshot.if_changed=true")])
     assert "✓" in shown
     assert "snapshot" in shown
     assert "KFP Executor" not in shown

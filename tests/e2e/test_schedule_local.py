@@ -30,8 +30,8 @@ class Home:
         arguments = [str(self.source), *where, *when, *settings, *more]
         return petalflow("schedule", "create", *arguments, env={"PETALFLOW_NOW": SUNDAY})
 
-    def fire(self, now: str, name: str = "digits") -> Ended:
-        return petalflow("schedule", "fire", name, env={"PETALFLOW_NOW": now})
+    def fire(self, now: str, name: str = "digits", *, stand_ins: bool = False) -> Ended:
+        return petalflow("schedule", "fire", name, env={"PETALFLOW_NOW": now}, stand_ins=stand_ins)
 
     def records(self) -> list[dict]:
         """Returns the records of the runs so far, the oldest first."""
@@ -96,7 +96,7 @@ def test_the_life_of_a_schedule(home) -> None:
 
 def test_a_scheduled_run_that_is_refused_exits_with_3(home) -> None:
     assert home.create("--set", "evaluate.min_accuracy=0.9999").code == 0
-    assert home.fire(MONDAY).code == 3
+    assert home.fire(MONDAY, stand_ins=True).code == 3
 
 
 def test_a_source_missing_when_the_schedule_fires_is_recorded(home, digits, tmp_path) -> None:

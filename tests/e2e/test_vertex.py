@@ -1,11 +1,10 @@
 """The command against a fake Vertex AI: output and exit codes."""
 
 import signal
-import subprocess
 
 import grpc
 
-from tests.e2e.command import PETALFLOW, petalflow
+from tests.e2e.command import petalflow, start
 from tests.servers.vertex import Fault, Play
 
 
@@ -68,9 +67,7 @@ def test_a_job_whose_name_was_not_saved_is_found_again(cloud) -> None:
 
 def test_ctrl_c_does_not_stop_the_run(cloud) -> None:
     cloud.service.play = Play(stops_at="train")
-    with subprocess.Popen(
-        [PETALFLOW, *cloud.command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as left:
+    with start(*cloud.command) as left:
         while "train ..." not in left.stdout.readline():
             assert left.poll() is None
         left.send_signal(signal.SIGINT)

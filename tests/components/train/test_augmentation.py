@@ -118,8 +118,8 @@ def test_the_result_depends_on_seed_and_image_alone() -> None:
     assert len({image.tobytes() for image in first}) == 6
 
 
-def test_the_same_seed_varies_the_same_way_in_another_process(run_python) -> None:
-    there = run_python("""
+def test_the_same_seed_varies_the_same_way_in_another_process(run_preloaded) -> None:
+    there = run_preloaded("""
         import numpy as np, tensorflow as tf
         from components.train.augmentation import make_variations
         from components.train.settings import AugmentSettings

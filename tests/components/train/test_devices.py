@@ -64,13 +64,13 @@ HEAD = """
 """
 
 
-def test_mirrored_devices_train_like_one(tiny_dataset, run_python, tmp_path) -> None:
+def test_mirrored_devices_train_like_one(tiny_dataset, run_preloaded, tmp_path) -> None:
     settings = TrainSettings(
         backbone="dense", image_size_px=32, dropout=0, max_epochs=3, patience_epochs=3, strategy="cpu"
     )
     dataset = open_dataset(tiny_dataset)
     assert dataset.size("train") % settings.batch_size, "the last batch is padded"
-    done = run_python(TWO_CPUS + TRAINED, str(tiny_dataset), str(tmp_path), settings.model_dump_json())
+    done = run_preloaded(TWO_CPUS + TRAINED, str(tiny_dataset), str(tmp_path), settings.model_dump_json())
     assert done.returncode == 0, done.stderr[-2000:]
     one, two = (json.loads((tmp_path / name / "history.json").read_text()) for name in ("one", "two"))
     assert one["loss"][-1] < one["loss"][0]
@@ -81,8 +81,8 @@ def test_mirrored_devices_train_like_one(tiny_dataset, run_python, tmp_path) -> 
     assert right.mean() == pytest.approx(two["val_accuracy"][np.argmin(two["val_loss"])])
 
 
-def test_mirrored_devices_weight_every_image_of_kept_features(run_python) -> None:
-    done = run_python(TWO_CPUS + HEAD)
+def test_mirrored_devices_weight_every_image_of_kept_features(run_preloaded) -> None:
+    done = run_preloaded(TWO_CPUS + HEAD)
     assert done.returncode == 0, done.stderr[-2000:]
     devices, one, two = json.loads(done.stdout)
     assert devices == 2
@@ -91,15 +91,15 @@ def test_mirrored_devices_weight_every_image_of_kept_features(run_python) -> Non
     assert [weight for _, _, weight in two] == pytest.approx([100] * 6)  # of 128 with padding
 
 
-def test_the_log_states_what_several_devices_share(run_python) -> None:
+def test_the_log_states_what_several_devices_share(run_preloaded) -> None:
     code = """
     import logging
-    logging.basicConfig(level="INFO", format="%(message)s")
+    logging.basicConfig(level="INFO", format="%(message)s", force=True)
     from components.train.devices import choose_devices
     devices = choose_devices(TrainSettings(strategy="mirrored", batch_size=16, learning_rate=0.01))
     assert devices.count == 2 and devices.whole_batches
 """
-    done = run_python(TWO_CPUS + code)
+    done = run_preloaded(TWO_CPUS + code)
     assert done.returncode == 0, done.stderr
     assert (
         "training on CPU:0, CPU:1, in float32, steps not compiled: "

@@ -96,8 +96,8 @@ def test_a_frozen_graph_has_no_variables(frozen) -> None:
         frozen.set_weights(before)
 
 
-def test_several_devices_share_the_images_in_order(run_python) -> None:
-    done = run_python("""
+def test_several_devices_share_the_images_in_order(run_preloaded) -> None:
+    done = run_preloaded("""
         import keras, numpy as np, tensorflow as tf
         from components.train.devices import Devices
         from components.train.inference import distributed_forward

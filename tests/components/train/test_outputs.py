@@ -3,7 +3,6 @@ import json
 import logging
 import math
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -172,8 +171,8 @@ def test_tensorboards_own_reader_finds_scalars_and_images(events: Path) -> None:
     assert losses[1] != losses[1], "NaN"
 
 
-def test_tensorboard_shows_them(events: Path, tmp_path) -> None:
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(events), "--port", "0"]
+def test_tensorboard_shows_them(events: Path, tmp_path, preloaded_python: str) -> None:
+    command = [preloaded_python, "-m", "tensorboard.main", "--logdir", str(events), "--port", "0"]
     command += ["--host", "127.0.0.1", "--load_fast", "false", "--reload_multifile", "true"]
     with (tmp_path / "log").open("w") as log, subprocess.Popen(command, stderr=log, stdout=log) as process:
         try:
