@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # The first Python for which TensorFlow has wheels; override it with make PYTHON=...
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+# Where this is set, every process compiles all modules that it imports, and TensorFlow has thousands of them.
+export PYTHONDONTWRITEBYTECODE :=
 DEMO := runs/demo
 TEST_PROCESSES := 2
 
