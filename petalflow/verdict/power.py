@@ -13,7 +13,7 @@ from petalflow.metrics.intervals import CONFIDENCE, tango_statistic
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 _MOST_IMAGES = 1_000_000
 _STEPS = 200  # the search proceeds in steps of half a percent
@@ -78,7 +78,7 @@ def power_of_accuracy_drop(
     if images == 0 or margin == 1:  # a bound is never below -1
         return float(images > 0)
     z = _critical_of_bound() if bound_alone else _critical(images, -margin)
-    return _odds(images, -margin, z, discordant, difference)
+    return float(_odds(images, -margin, z, discordant, difference)[0])
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -112,8 +112,7 @@ def _largest_odds(images: int, least: float, z: float) -> float:
     fewest = max(abs(least), _RAREST)
     # Denser at both ends, where the odds change fastest.
     shares = np.union1d(np.geomspace(fewest, 1, _SHARES), 1 - np.geomspace(_RAREST, 1 - fewest, _SHARES))
-    shares = shares.clip(fewest, 1)
-    return max(_odds(images, least, z, float(share), least) for share in shares)
+    return float(_odds(images, least, z, shares.clip(fewest, 1), least).max())
 
 
 def _critical_of_bound() -> float:
@@ -177,16 +176,32 @@ def images_for_accuracy_drop(
     )
 
 
-def _odds(images: int, least: float, z: float, discordant: float, difference: float) -> float:
-    """Returns how likely the score statistic for a difference of `least` is z or more."""
+def _odds(images: int, least: float, z: float, discordant: "ArrayLike", difference: float) -> "NDArray[np.float64]":
+    """Returns how likely the score statistic for a difference of `least` is z or more, at each share that differs.
+
+    Args:
+        images: Number of all images.
+        least: The difference that the statistic is for.
+        z: The score statistic.
+        discordant: The true share of images that differ, or several, [n].
+        difference: The true difference.
+    """
     import numpy as np
     from scipy import stats
 
-    ends = stats.binom.ppf([_NEGLIGIBLE, 1 - _NEGLIGIBLE], images, discordant).astype(int)
-    differing = np.arange(ends[0], ends[1] + 1)
-    share_better = min(max((1 + difference / discordant) / 2, 0.0), 1.0) if discordant else 0.5
-    enough = stats.binom.sf(_least_better(differing, images, least, z) - 1, differing, share_better)
-    return min(1.0, float(stats.binom.pmf(differing, images, discordant) @ enough))
+    shares = np.atleast_1d(np.asarray(discordant, np.float64))
+    first, last = stats.binom.ppf([[_NEGLIGIBLE], [1 - _NEGLIGIBLE]], images, shares).astype(int)
+    # The counts that are likely at each share, one share after another.
+    lengths = last - first + 1
+    starts = lengths.cumsum() - lengths
+    differing = np.arange(lengths.sum()) - np.repeat(starts - first, lengths)
+    each = np.arange(first.min(), last.max() + 1)
+    needed = _least_better(each, images, least, z)[differing - each[0]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        better = np.where(shares > 0, (1 + difference / shares) / 2, 0.5).clip(0, 1)
+    enough = stats.binom.sf(needed - 1, differing, np.repeat(better, lengths))
+    likely = stats.binom.pmf(differing, images, np.repeat(shares, lengths))
+    return np.minimum(1.0, np.add.reduceat(likely * enough, starts))
 
 
 def _least_better(differing: "NDArray[np.int64]", images: int, least: float, z: float) -> "NDArray[np.int64]":

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from petalflow import storage
 from petalflow.errors import UsageError
+from pipeline.portable import load_documents
 from pipeline.request import Request
 from pipeline.settings import VertexSettings
 from pipeline.targets.vertex import google_cloud
@@ -158,9 +159,7 @@ def retry_unavailable() -> "Retry":
 
 
 def _spec(file: Path, caching: bool) -> Mapping[str, Any]:
-    import yaml
-
-    spec: dict[str, Any] = yaml.safe_load(file.read_text())
+    (spec,) = load_documents(file.read_text())
     if not caching:
         for component in (spec["root"], *spec["components"].values()):
             for task in component.get("dag", {}).get("tasks", {}).values():
