@@ -45,15 +45,15 @@ _GROUPS = {
 # The groups that take longest; they come first, so that no process is left alone with one of them in the end.
 _LONGEST = (
     "docker",
+    "tests/e2e/test_object_stores.py",
+    "tests/components/train/test_resume.py",
+    "tests/e2e/test_caching.py",
+    "tests/e2e/test_kill.py",
+    "tests/components/evaluate/report/test_page.py",
+    "tests/components/train/test_transfer_learning.py",
+    "tests/e2e/test_flink.py",
     "killed in every step",
     "tests/e2e/test_year.py",
-    "tests/e2e/test_caching.py",
-    "tests/e2e/test_flink.py",
-    "tests/components/train/test_resume.py",
-    "tests/e2e/test_kill.py",
-    "tests/e2e/test_object_stores.py",
-    "tests/e2e/test_run.py",
-    "tests/components/train/test_devices.py",
 )
 
 # No deadline for an example: a busy machine must not fail a test. HYPOTHESIS_PROFILE=thorough looks longer.

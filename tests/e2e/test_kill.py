@@ -59,7 +59,7 @@ def test_a_run_killed_in_every_step_is_resumed_and_releases_once(digits, tmp_pat
         ("train", ("running",), 1),
         ("evaluate", ("running",), 0.4),
         ("export", ("running",), 0.8),
-        ("release", ("running",), 0.05),
+        ("release", ("running",), 0),
         ("release", ("ran",), 0),
         ("notify", ("running",), 0),
     ]:

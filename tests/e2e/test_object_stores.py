@@ -27,7 +27,7 @@ SETTINGS = (
     "evaluate.min_accuracy=0.3",
     "evaluate.max_accuracy_drop=0.1",
 )
-EACH = 60
+EACH = 40
 
 
 @dataclass(frozen=True)

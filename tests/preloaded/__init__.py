@@ -2,8 +2,9 @@
 
 `python()` is a program that takes Python's arguments. What runs in it is a process of its own, forked from one that
 has done the imports: with its own environment, folder, streams and exit code, and with `sys.executable` leading back
-to the same program, so that the steps which kfp.local starts are forked as well. Tests that kill a run, or that
-change the code, start the real Python.
+to the same program, so that the steps which kfp.local starts are forked as well. Signals reach it: SIGINT and SIGTERM
+are passed on, and it does not outlive a client that is killed. Tests of a terminal's Ctrl-C, and of changed code, start
+the real Python.
 """
 
 import contextlib

@@ -119,7 +119,7 @@ def test_fine_tuning_that_makes_it_worse_keeps_the_best_of_the_head(
     head = quick(backbone="MobileNetV2", weights=small_weights, image_size_px=32, patience_epochs=1)
     epochs = train(tiny_dataset, tmp_path / "head", head)["epochs"]
     # A learning rate that ruins the weights immediately.
-    spoiled = {"layers": 2, "learning_rate": 1.0, "warmup_epochs": 0, "max_epochs": 20}
+    spoiled = {"layers": "block_2_depthwise", "learning_rate": 1.0, "warmup_epochs": 0, "max_epochs": 20}
     settings = quick(**{**head.model_dump(mode="json"), "recipe": "fine_tune", "fine_tune": spoiled})
     info = train(tiny_dataset, tmp_path / "spoiled", settings)
     assert history(tmp_path / "spoiled")[PHASE] == ["head"] * epochs + ["fine-tuning"]
