@@ -18,6 +18,8 @@ BEGIN, SNAPSHOT, VERDICT, RELEASE, END = "begin", "snapshot", "verdict", "releas
 ACCEPTED, REFUSED, FAILED, NOTHING_NEW = "accepted", "refused", "failed", "nothing new"
 # The run did not read its source: another run of the name was active, or the source was missing.
 SKIPPED = "skipped"
+# The step that decides each outcome.
+_DECIDING = {ACCEPTED: "release", REFUSED: "evaluate", NOTHING_NEW: "snapshot", SKIPPED: "snapshot"}
 _FAILURES = ("FAILED", "CANCELED", "CANCELLED")
 
 
@@ -76,9 +78,11 @@ def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error:
     begun = read(record_uri, run_id, BEGIN)
     since = begun.get("turn_at") if begun else None
     steps = execution.step_states(state_uri, run_id, since)
-    # Kubeflow keeps reporting the failure of a step that succeeded on its retry, unless a release follows.
-    refused = steps["evaluate"] == RAN and outcome(record_uri, run_id, succeeded=True) == REFUSED
-    result = REFUSED if refused else outcome(record_uri, run_id, succeeded=succeeded)
+    result = outcome(record_uri, run_id, succeeded=True)
+    # Kubeflow may keep reporting the failure of a step that succeeded on its retry. What the record says counts then,
+    # if the step that decided it has ended well.
+    if not succeeded and (result == FAILED or steps[_DECIDING[result]] != RAN):
+        result = FAILED
     cause = (execution.first_error(state_uri, run_id, since) or error) if result == FAILED else ""
     ended = {"outcome": result, "ended_at": clock.stamp(), "error": cause, "steps": steps}
     write(record_uri, run_id, END, ended)

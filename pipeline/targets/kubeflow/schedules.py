@@ -76,10 +76,7 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
             UsageError: If a run is unfinished, which would be deleted with its recurring run.
         """
         own = [recurring for recurring in self._recurring_runs() if self._title(recurring) == schedule_title(name)]
-        for recurring in own:
-            self._delete(self._id(recurring))
-        self._delete_replaced()
-        unfinished = [run for recurring in own for run in self._unfinished_runs(self._id(recurring))]
+        unfinished = [run for recurring in own for run in self._delete_unless_needed(self._id(recurring))]
         if unfinished:
             run = unfinished[0]
             raise UsageError(
@@ -140,13 +137,19 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         return self._api.create_recurring_run(entry)
 
     def _delete(self, entry_id: str) -> None:
+        self._delete_unless_needed(entry_id)
+
+    def _delete_unless_needed(self, entry_id: str) -> "list[Run]":
+        """Disables a recurring run; returns its unfinished runs, or deletes it if it has none."""
         try:
             self._api.disable_recurring_run(entry_id)
         except PetalflowError:  # as for one that lacks its object in the cluster; it can be deleted
             if self._unfinished_runs(entry_id):
                 raise
-        if not self._unfinished_runs(entry_id):
+        unfinished = self._unfinished_runs(entry_id)
+        if not unfinished:
             self._api.delete_recurring_run(entry_id)
+        return unfinished
 
     def _start(self, entry: "RecurringRun", run_id: str, trigger: str) -> str:
         version, parameters = entry.pipeline_version_reference, entry.runtime_config.parameters

@@ -126,20 +126,33 @@ def test_a_run_that_never_began_records_the_backends_error(place: str) -> None:
     assert (ended["outcome"], ended["error"]) == ("failed", "no such image")
 
 
-@pytest.mark.parametrize(("evaluated", "outcome"), [(True, record.REFUSED), (False, record.FAILED)])
-def test_a_refused_run_whose_failed_step_succeeded_on_retry_has_not_failed(place: str, evaluated, outcome) -> None:
+NEW = {record.SNAPSHOT: {"nothing_new": False}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "decides", "outcome"),
+    [
+        ({record.SNAPSHOT: {"nothing_new": True}}, "snapshot", record.NOTHING_NEW),
+        ({record.SNAPSHOT: {"nothing_new": False, "skipped": "another run is active"}}, "snapshot", record.SKIPPED),
+        ({**NEW, record.VERDICT: {"accepted": False}}, "evaluate", record.REFUSED),
+        ({**NEW, record.VERDICT: {"accepted": True}, record.RELEASE: {"version": 1}}, "release", record.ACCEPTED),
+    ],
+)
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_run_whose_failed_step_succeeded_on_retry_has_not_failed(
+    place: str, parts, decides: str, outcome: str, finished: bool
+) -> None:
     # Kubeflow keeps FAILED for the group of a step that failed once, unless all steps of the group follow
     # (UpdateDAGExecutionsState in backend/src/v2/metadata/client.go).
     record.begin(place, "run-1", **ASKED)
     record.note_lock_acquired(place, "run-1")
-    record.write(place, "run-1", record.SNAPSHOT, {"nothing_new": False})
-    with pytest.raises(MemoryError), execution.tracked("train", f"{place}/state"):
+    for part, value in parts.items():
+        record.write(place, "run-1", part, value)
+    with pytest.raises(MemoryError), execution.tracked(decides, f"{place}/state", "run-1"):
         raise MemoryError
-    with execution.tracked("train", f"{place}/state"):
-        pass
-    record.write(place, "run-1", record.VERDICT, {"accepted": False})
-    if evaluated:
-        with execution.tracked("evaluate", f"{place}/state", "run-1"):
+    if finished:
+        with execution.tracked(decides, f"{place}/state", "run-1"):
             pass
     ended = record.end(place, "run-1", f"{place}/state", succeeded=False)
+    outcome = outcome if finished else record.FAILED
     assert ended["outcome"] == outcome
