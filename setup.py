@@ -10,7 +10,7 @@ class BuildWithPipeline(build_py):
     """Puts the compiled pipeline into the package `pipeline`, where an installed Petalflow finds it."""
 
     def run(self) -> None:
-        """Builds as always, and copies one file more."""
+        """Builds the package and adds pipeline.yaml."""
         super().run()
         if not self.editable_mode:
             self.copy_file("pipeline.yaml", f"{self.build_lib}/pipeline/pipeline.yaml")

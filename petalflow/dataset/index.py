@@ -1,6 +1,6 @@
 """The index of each shard: enough to find a record and describe its image without reading it.
 
-A later conversion of nearly the same source reuses records by means of it (`--previous`).
+A later conversion of nearly the same source uses it to reuse records (`--previous`).
 
 ```
 index/

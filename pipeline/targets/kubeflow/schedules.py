@@ -94,11 +94,11 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         return [recurring for recurring in own if not _is_replaced(recurring, own)]
 
     def _recurring_runs(self) -> "Sequence[RecurringRun]":
-        """Returns our recurring runs, those included that another one has replaced."""
+        """Returns our recurring runs, including replaced ones."""
         return [recurring for recurring in self._api.recurring_runs() if _is_ours(recurring)]
 
     def _delete_replaced(self) -> None:
-        """Deletes the recurring runs that were replaced, unless a run of theirs is unfinished."""
+        """Deletes the recurring runs that were replaced, unless one of their runs is unfinished."""
         own = self._recurring_runs()
         for recurring in own:
             if _is_replaced(recurring, own):
