@@ -102,7 +102,7 @@ class Toleration(pydantic.BaseModel):
     @model_validator(mode="after")
     def _check_operator(self) -> Self:
         if self.operator == "Exists" and self.value is not None:
-            raise ValueError("with the operator Exists there is no value; remove it")
+            raise ValueError("the operator Exists takes no value; remove it")
         if self.operator == "Equal" and self.key is None:
             raise ValueError("without a key, the operator must be Exists")
         return self

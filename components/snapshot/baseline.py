@@ -73,8 +73,8 @@ def kept_listing(state_uri: str, fingerprint: str) -> dict[str, tuple[str, str]]
     address = _address(state_uri, fingerprint)
     if not storage.exists(address):
         return None
-    lines = gzip.decompress(storage.read_bytes(address)).decode().splitlines()
-    return {address: (label, sha256) for address, label, sha256 in map(json.loads, lines)}
+    lines = gzip.decompress(storage.read_bytes(address)).decode().split("\n")
+    return {address: (label, sha256) for address, label, sha256 in map(json.loads, filter(None, lines))}
 
 
 def _difference(before: Mapping[str, tuple[str, str]], items: Iterable[Item]) -> str:

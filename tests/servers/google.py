@@ -4,12 +4,10 @@ import contextlib
 import datetime
 import ipaddress
 import json
-import ssl
-import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from cryptography import x509
@@ -18,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from google.auth import jwt
 from google.oauth2 import credentials
+
+from tests.servers.loopback import serving_requests
 
 PROJECT = "flowers-prod"
 _EMAIL = f"runner@{PROJECT}.iam.gserviceaccount.com"
@@ -118,18 +118,10 @@ def running_google(folder: Path) -> Iterator[Google]:
         def log_message(self, *_: object) -> None:
             """Nothing."""
 
-    server = ThreadingHTTPServer(("localhost", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    google.url = f"https://localhost:{server.server_port}"
-    google.public_key = _write_account(folder, google.url)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with serving_requests(Handler, folder) as port:
+        google.url = f"https://localhost:{port}"
+        google.public_key = _write_account(folder, google.url)
         yield google
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def _write_account(folder: Path, url: str) -> bytes:

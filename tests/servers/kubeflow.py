@@ -10,13 +10,12 @@ import email
 import email.policy
 import json
 import re
-import ssl
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,6 +26,7 @@ from tests.servers.kubeflow_play import Performance, Play
 from tests.servers.kubeflow_pods import PodRoutes
 from tests.servers.kubeflow_recurring import RecurringRuns
 from tests.servers.kubeflow_requests import Query, Refused, Text, chosen, denied, model_of, stored_documents
+from tests.servers.loopback import serving_requests
 from tests.servers.pipeline_spec import problems_of
 
 NAMESPACE = "team-a"
@@ -289,18 +289,6 @@ def running_kubeflow(certificate: Path | None = None) -> Iterator[Kubeflow]:
         def log_message(self, *_: object) -> None:
             """Logs nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    service.url = f"http://localhost:{server.server_port}"
-    if certificate:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        service.url = service.url.replace("http:", "https:")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving_requests(Handler, certificate) as port:
+        service.url = f"{'https' if certificate else 'http'}://localhost:{port}"
         yield service
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,12 +3,12 @@
 import base64
 import contextlib
 import json
-import ssl
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+
+from tests.servers.loopback import serving_requests
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
@@ -61,19 +61,9 @@ def running_kubernetes(folder: Path, certificate: Path, subject: str) -> Iterato
         def log_message(self, *_: object) -> None:
             """Logs nothing."""
 
-    server = ThreadingHTTPServer(("localhost", 0), Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate / "cert.pem", certificate / "key.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    kubernetes = Kubernetes(server.server_port, folder / "serviceaccount")
-    kubernetes.service_account.mkdir()
-    (kubernetes.service_account / "token").write_text(own)
-    (kubernetes.service_account / "ca.crt").write_bytes((certificate / "cert.pem").read_bytes())
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
+    with serving_requests(Handler, certificate) as port:
+        kubernetes = Kubernetes(port, folder / "serviceaccount")
+        kubernetes.service_account.mkdir()
+        (kubernetes.service_account / "token").write_text(own)
+        (kubernetes.service_account / "ca.crt").write_bytes((certificate / "cert.pem").read_bytes())
         yield kubernetes
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -192,7 +192,7 @@ class Api:
             kinds: How its content type may begin; a response without one is accepted, too.
 
         Returns:
-            The body; None if there is no such response.
+            The body; None if the response has another status or content type.
         """
         import urllib3
         from kfp_server_api import ApiException

@@ -100,7 +100,7 @@ def last_lines(
         project: The project that the logs belong to.
         query: A query in the language of Cloud Logging.
         endpoint: Host of the service; None for Google's.
-        wait: True to try again if there are no lines yet.
+        wait: True to try again while the log is empty.
 
     Raises:
         PetalflowError: If the logs cannot be read.

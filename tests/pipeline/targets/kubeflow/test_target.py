@@ -418,7 +418,7 @@ def test_without_a_host_a_pod_uses_its_own_cluster(target, monkeypatch) -> None:
         ({"secret": "Store_1"}, "kubeflow.secret"),
         ({"secret_keys": ["A B"]}, "kubeflow.secret_keys"),
         ({"service_account": "the trainer"}, "kubeflow.service_account"),
-        ({"tolerations": [{"key": "gpu", "operator": "Exists", "value": "x"}]}, "there is no value; remove it"),
+        ({"tolerations": [{"key": "gpu", "operator": "Exists", "value": "x"}]}, "takes no value; remove it"),
         ({"tolerations": [{"effect": "NoSchedule"}]}, "the operator must be Exists"),
         ({"node_selector": {"pool": "a b"}}, "pool: a b is not a valid label"),
         ({"machines": {"train": {"memory_gb": 0}}}, "kubeflow.machines.train.memory_gb"),
