@@ -47,7 +47,7 @@ lock: $(VENV)/.dev  ## pin the requirements again (UPGRADE=--upgrade for newer v
 		-c requirements/base.txt -o requirements/dev.txt
 	echo uv | $(LOCK) $(UPGRADE) -c requirements/dev.txt -o requirements/uv.txt -
 
-# CONTAINER_REPOSITORY=REGISTRY/PREFIX names the images; DOCKER_BUILD adds options to docker build.
+# CONTAINER_REPOSITORY=REGISTRY/PREFIX names the container images; DOCKER_BUILD adds options to docker build.
 CONTAINER_REPOSITORY := petalflow
 DOCKER_BUILD :=
 container-images: container-image-base container-image-cpu  ## build the container images that pipeline.yaml names

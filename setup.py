@@ -68,7 +68,7 @@ setup(
         "cpu": CPU + LEARNING,
         "gpu": GPU + LEARNING,
         "tpu": TPU + LEARNING,
-        # Places to store: gs:// and s3://. The images have both.
+        # Places to store: gs:// and s3://. The container images have both.
         "gcs": ["gcsfs>=2026.1"],
         "s3": ["s3fs>=2026.1"],
         # A runner of convert, beside those that need no more: Google Cloud Dataflow.

@@ -7,7 +7,8 @@ notes, tests) do not affect the tag. Needs only Python.
 import hashlib
 from pathlib import Path
 
-# How the images are built, and what setup.py puts into the package; a test compares this list with their contents.
+# How the container images are built, and what setup.py puts into the package; a test compares this list with their
+# contents.
 _INGREDIENTS = (
     ".dockerignore",
     "docker/Dockerfile",
@@ -20,7 +21,7 @@ _INGREDIENTS = (
 
 
 def ingredients(root: Path) -> list[Path]:
-    """Returns the files in the checkout `root` that determine the contents of the images, sorted."""
+    """Returns the files in the checkout `root` that determine the contents of the container images, sorted."""
     return sorted(path for pattern in _INGREDIENTS for path in root.glob(pattern))
 
 

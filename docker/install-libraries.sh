@@ -3,7 +3,7 @@
 #   install-libraries.sh NAME
 set -eu
 here=$(dirname "$0")
-# uv takes seconds where pip takes minutes. It is removed in the same layer, so no image contains it.
+# uv takes seconds where pip takes minutes. It is removed in the same layer, so no container image contains it.
 pip install --quiet --no-cache-dir --disable-pip-version-check --root-user-action ignore \
     --require-hashes -r "$here/uv.txt"
 test -x /opt/petalflow/bin/python || uv venv --quiet /opt/petalflow

@@ -33,14 +33,17 @@ def find_problem() -> str | None:
     import tensorflow as tf
 
     if tf.test.is_built_with_cuda() and not tf.config.list_physical_devices("GPU"):
-        return "TensorFlow finds no GPU; start the container with one (--gpus all), or use the cpu image"
+        return "TensorFlow finds no GPU; start the container with one (--gpus all), or use the cpu container image"
     return None
 
 
 def find_tpu_problem() -> str | None:
     """Returns why no TPU can be used, or None; an attached TPU is initialized."""
     if not find_spec("libtpu"):
-        return "this TensorFlow is not built for TPUs; install '.[tpu]' in its own environment, or use the tpu image"
+        return (
+            "this TensorFlow is not built for TPUs; install '.[tpu]' in its own environment, or use the tpu container "
+            "image"
+        )
     return _start_tpu()
 
 
@@ -55,7 +58,10 @@ def describe_devices() -> str:
 
 def _start_tpu() -> str | None:
     if not tpu_attached():
-        return "no TPU found: there is no device /dev/accel* or /dev/vfio/*; use a machine with a TPU, or the cpu image"
+        return (
+            "no TPU found: this machine has no device /dev/accel* or /dev/vfio/*; use a machine with a TPU, or the cpu "
+            "container image"
+        )
     import tensorflow as tf
 
     try:

@@ -19,17 +19,42 @@ def _known_zone(name: str) -> str:
 TimeZone = Annotated[str, pydantic.AfterValidator(_known_zone)]
 
 
-class StepSettings(pydantic.BaseModel):
-    """Settings of one step; every field has a description with its unit.
+class Settings(pydantic.BaseModel):
+    """Settings of a step, or some of them under a name of their own; every field has a description with its unit.
 
     Attributes:
-        section: The step's name, which is also the section's name in a configuration.
         former_names: Former name of a setting -> its current name, for configurations and records written before.
+        former_values: A setting's current name -> former value -> current value, for the same reason.
     """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    section: ClassVar[str]
     former_names: ClassVar[Mapping[str, str]] = {}
+    former_values: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _read_former(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        for former, name in cls.former_names.items():
+            if former in values and name in values:
+                raise ValueError(f"{former} is the former name of {name}; set only {name}")
+        current = {cls.former_names.get(name, name): value for name, value in values.items()}
+        for name, values_by_former in cls.former_values.items():
+            value = current.get(name)
+            if isinstance(value, str):
+                current[name] = values_by_former.get(value, value)
+        return current
+
+
+class StepSettings(Settings):
+    """All settings of one step.
+
+    Attributes:
+        section: The step's name, which is also the section's name in a configuration.
+    """
+
+    section: ClassVar[str]
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
@@ -57,16 +82,6 @@ class StepSettings(pydantic.BaseModel):
         if not isinstance(values, dict):
             raise UsageError(f"{cls.section}_config must be a JSON object, not {text[:80]!r}")
         return cls.of(values)
-
-    @pydantic.model_validator(mode="before")
-    @classmethod
-    def _read_former_names(cls, values: Any) -> Any:
-        if not isinstance(values, dict):
-            return values
-        for former, name in cls.former_names.items():
-            if former in values and name in values:
-                raise ValueError(f"{former} is the former name of {name}; set only {name}")
-        return {cls.former_names.get(name, name): value for name, value in values.items()}
 
     @pydantic.field_validator("*", mode="before")
     @classmethod

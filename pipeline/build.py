@@ -27,11 +27,11 @@ class Build:
         container_repository: Where the container images are: REGISTRY/PREFIX.
         tag: Tag of the container images.
         machines: What each step requests of its machine.
-        tfds: True if the source is a TFDS data set, which only an image with TensorFlow can prepare.
+        tfds: True if the source is a TFDS data set, which only a container image with TensorFlow can prepare.
         customize: Applies to each step's task what only one target understands; this adds a second YAML document.
         components: Functions that make replacements for steps, by the step's name: on Vertex AI for train, since an
-            ordinary step cannot request every machine. A replacement includes its own image and machine, and need
-            not run on every target.
+            ordinary step cannot request every machine. A replacement includes its own container image and machine, and
+            need not run on every target.
         note: What a reader of the compiled file must know.
     """
 

@@ -19,7 +19,7 @@ class Probe:
     """A check of one thing that a target needs for every run.
 
     Attributes:
-        what: What is checked: "engine", "image petalflow/cpu:0.1.0".
+        what: What is checked: "engine", "container image petalflow/cpu:0.1.0".
         run: Returns what was found, in a few words; raises UsageError, with the remedy, if it is not as required.
     """
 

@@ -92,7 +92,9 @@ def dataflow_options(settings: ConvertSettings, conversion: str) -> list[str]:
     }
     flags = ["--no_save_main_session", *([] if cloud.public_ips else ["--no_use_public_ips"])]
     labels = [f"--labels={name}={value}" for name, value in cloud.labels.items()]
-    code = [f"--sdk_container_image={cloud.worker_image}"] if cloud.worker_image else package_options()
+    code = (
+        [f"--sdk_container_image={cloud.worker_container_image}"] if cloud.worker_container_image else package_options()
+    )
     return [*(f"--{name}={value}" for name, value in values.items() if value is not None), *flags, *labels, *code]
 
 

@@ -1,19 +1,19 @@
 """Settings of convert."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from petalflow.imaging import Rules
+from petalflow.settings import Settings
 from petalflow.source import SourceOptions
 
 _BUCKET_PATTERN = r"^gs://[a-z0-9][a-z0-9._-]+/.+"
 
 
-class FlinkSettings(BaseModel):
+class FlinkSettings(Settings):
     """Settings of FlinkRunner, which uses Beam's job server (docker/flink/job-server)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     job_server: str = Field("localhost:8099", pattern=r"^[^:/\s]+:\d{1,5}$", description="HOST:PORT of the job server")
     workers: str = Field(
@@ -24,10 +24,10 @@ class FlinkSettings(BaseModel):
     parallelism: int | None = Field(None, ge=1, description="number of shards written at once; null: Flink's default")
 
 
-class DataflowSettings(BaseModel):
+class DataflowSettings(Settings):
     """Settings of DataflowRunner, which runs on Google Cloud Dataflow."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    former_names: ClassVar[Mapping[str, str]] = {"worker_image": "worker_container_image"}
 
     project: str | None = Field(None, min_length=1, description="Google Cloud project to bill")
     region: str | None = Field(None, min_length=1, description="region of the workers, preferably that of the buckets")
@@ -44,7 +44,7 @@ class DataflowSettings(BaseModel):
     autoscaling: Literal["THROUGHPUT_BASED", "NONE"] = Field(
         "THROUGHPUT_BASED", description="THROUGHPUT_BASED, or NONE for a fixed number of workers"
     )
-    worker_image: str | None = Field(
+    worker_container_image: str | None = Field(
         None,
         min_length=1,
         description="container image of the workers, with Petalflow installed; null: each worker installs it",

@@ -140,7 +140,7 @@ def _check_source(pattern: SourcePattern, now: datetime, settings: SnapshotSetti
     return source.address, source.why_not_ready(settings.ready_file)
 
 
-# Not tenacity, which every image would have to install for these five lines.
+# Not tenacity, which every container image would have to install for these five lines.
 def _wait_until(condition: Callable[[], bool], timeout_s: float, every_s: float) -> bool:
     """Returns True as soon as a check of the condition does; False if none did in time."""
     until = time.monotonic() + timeout_s

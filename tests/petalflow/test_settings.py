@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import pydantic
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from petalflow.errors import UsageError
-from petalflow.settings import StepSettings, sections
+from petalflow.settings import Settings, StepSettings, sections
 
 
 class BakeSettings(StepSettings):
@@ -14,6 +16,39 @@ class BakeSettings(StepSettings):
     heat_celsius: int = Field(180, ge=50, le=300, description="heat, in °C")
     glaze: str | None = Field(None, description="what goes on top")
     layers: tuple[float, ...] = Field((), description="thickness of each layer, in cm")
+
+
+class OvenSettings(Settings):
+    former_names: ClassVar = {"fan": "convection"}
+
+    convection: bool = Field(False, description="move the air")
+
+
+class CakeSettings(StepSettings):
+    section = "cake"
+    former_names: ClassVar = {"icing": "frosting"}
+    former_values: ClassVar = {"frosting": {"no": "none"}}
+
+    frosting: str = Field("none", description="what goes on top")
+    oven: OvenSettings = Field(OvenSettings.model_validate({}), description="the oven")
+
+
+@pytest.mark.parametrize(
+    ("former", "current"),
+    [
+        ({"icing": "sugar"}, {"frosting": "sugar"}),
+        ({"frosting": "no"}, {"frosting": "none"}),
+        ({"icing": "no"}, {"frosting": "none"}),
+        ({"oven": {"fan": True}}, {"oven": {"convection": True}}),
+    ],
+)
+def test_former_names_and_values_are_read(former: dict, current: dict) -> None:
+    assert CakeSettings.of(former) == CakeSettings.of(current)
+
+
+def test_two_names_of_one_setting_are_rejected() -> None:
+    with pytest.raises(UsageError, match=r"cake: icing is the former name of frosting; set only frosting"):
+        CakeSettings.of({"icing": "sugar", "frosting": "sugar"})
 
 
 def test_defaults_need_nothing() -> None:

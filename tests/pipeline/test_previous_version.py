@@ -20,6 +20,7 @@ from petalflow.run import execution, lock, record
 from petalflow.run.history import history
 from petalflow.run.steps import STEPS
 from petalflow.verdict import Check, read_accepted
+from pipeline.configuration import SECTIONS
 from pipeline.run_file import RunFile
 
 PREVIOUS = Path(__file__).parents[1] / "data" / "previous"
@@ -104,6 +105,12 @@ def test_the_notes_of_steps_and_the_listing_are_read(records: str, state: str, l
     listing = kept_listing(state, live.lineage["fingerprint"])
     assert listing is not None
     assert listing["0/0000.png"][0] == "0"
+
+
+def test_the_settings_of_a_run_are_read() -> None:
+    parameters = json.loads((PREVIOUS / "runs" / "digits" / "run.json").read_text())["parameters"]
+    settings = {section: cls.from_json(parameters[f"{section}_config"]) for section, cls in SECTIONS.items()}
+    assert settings["evaluate"].min_accuracy == 0.9  # type: ignore[attr-defined]
 
 
 def test_a_finished_run_file_is_read_and_an_unfinished_one_resumed(tmp_path: Path) -> None:

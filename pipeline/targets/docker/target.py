@@ -62,8 +62,10 @@ class Docker:
 
     def probes(self) -> Sequence[Probe]:
         """Returns probes of the engine, the container images and the network."""
-        images = [Probe(f"image {name}", partial(_probe_image, name)) for name in self._images()]
-        return [Probe("engine", _probe_engine), *images, Probe("network", self._probe_network)]
+        containers = [
+            Probe(f"container image {name}", partial(_probe_container_image, name)) for name in self._container_images()
+        ]
+        return [Probe("engine", _probe_engine), *containers, Probe("network", self._probe_network)]
 
     def check(self, request: Request, out: Path) -> None:
         """Checks the addresses, Docker, the container images, and train's settings."""
@@ -81,7 +83,7 @@ class Docker:
     def code_version(self) -> str:
         """Returns the ids of the container images, which change with their code."""
         with connected() as client:
-            return "-".join(client.images.get(image).id.partition(":")[2][:12] for image in self._images())
+            return "-".join(client.images.get(image).id.partition(":")[2][:12] for image in self._container_images())
 
     def submit(self, request: Request, run: RunFile) -> None:
         """Does nothing: a run on this machine exists only while it is followed."""
@@ -108,7 +110,7 @@ class Docker:
         with _cleaned_up(out):
             return kfp_local.execute(runner, self._pipeline(request.source, out), out, run, display)
 
-    def _images(self) -> list[str]:
+    def _container_images(self) -> list[str]:
         return sorted({self.build().container_image(step) for step in STEPS})
 
     def _pipeline(self, source: str, out: Path) -> Path:
@@ -173,7 +175,7 @@ def _probe_engine() -> str:
         return f"Docker {client.version()['Version']}"
 
 
-def _probe_image(name: str) -> str:
+def _probe_container_image(name: str) -> str:
     import docker
 
     with connected() as client:

@@ -21,7 +21,7 @@ from pipeline.target import Failure, Probe, check_probes
 from pipeline.targets import cluster
 from pipeline.targets.addresses import check_addresses, source_location, written_addresses
 from pipeline.targets.vertex.api import Api, pipeline_root
-from pipeline.targets.vertex.image_registry import probe_image
+from pipeline.targets.vertex.container_registry import probe_container_image
 from pipeline.targets.vertex.tpu import on_tpu
 from pipeline.targets.vertex.watching import WatchedJob
 
@@ -42,12 +42,15 @@ class Vertex:
 
     def probes(self) -> Sequence[Probe]:
         """Returns probes of the packages, the credentials, the service and the container images."""
-        images = sorted({self.build().container_image(step) for step in STEPS})
+        container_images = sorted({self.build().container_image(step) for step in STEPS})
         return [
             Probe("package", _probe_package),
             Probe("credentials", self._probe_credentials),
             Probe("service", self._probe_service),
-            *(Probe(f"image {name.rpartition('/')[2]}", partial(self._probe_image, name)) for name in images),
+            *(
+                Probe(f"container image {name.rpartition('/')[2]}", partial(self._probe_container_image, name))
+                for name in container_images
+            ),
         ]
 
     def check(self, request: Request, out: Path) -> None:
@@ -103,8 +106,8 @@ class Vertex:
             raise UsageError(f"{error}; check the network, vertex.location and vertex.endpoint ({host})") from None
         return f"{host}, {self._api.parent}; jobs can be listed; creating one was not tried"
 
-    def _probe_image(self, name: str) -> str:
-        return probe_image(name, self._api.credentials)
+    def _probe_container_image(self, name: str) -> str:
+        return probe_container_image(name, self._api.credentials)
 
 
 def vertex_job_id(run_id: str) -> str:

@@ -79,7 +79,7 @@ def test_beam_parses_all_options() -> None:
         workers=2,
         max_workers=9,
         autoscaling="NONE",
-        worker_image="europe-docker.pkg.dev/p/petalflow/worker:1",
+        worker_container_image="europe-docker.pkg.dev/p/petalflow/worker:1",
         service_account="me@my-project.iam.gserviceaccount.com",
         network="net",
         subnetwork="regions/europe-west4/subnetworks/sub",
@@ -113,7 +113,7 @@ def test_unset_options_are_left_to_beam() -> None:
 def test_beams_own_validator_accepts_the_options(gs: Store, monkeypatch: pytest.MonkeyPatch, image: str | None) -> None:
     for name, value in gs.environment.items():  # the validator accesses the bucket
         monkeypatch.setenv(name, value)
-    asked = options(worker_image=image, temp_location=f"{gs.new_bucket()}/temp")
+    asked = options(worker_container_image=image, temp_location=f"{gs.new_bucket()}/temp")
     assert PipelineOptionsValidator(asked, DataflowRunner()).validate() == []
 
 

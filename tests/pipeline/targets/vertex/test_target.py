@@ -397,8 +397,8 @@ def test_the_probes_report_what_they_find(target) -> None:
     assert found(target())[1:] == [
         "credentials: runner@flowers-prod.iam.gserviceaccount.com, project flowers-prod",
         f"service: {target().settings.endpoint}, {PARENT}; jobs can be listed; creating one was not tried",
-        "image base:0.1.0: found in its registry",
-        "image cpu:0.1.0: found in its registry",
+        "container image base:0.1.0: found in its registry",
+        "container image cpu:0.1.0: found in its registry",
     ]
 
 
@@ -481,7 +481,7 @@ def test_a_tpu_trains_in_a_custom_job(vertex, target, asked, run, accelerator, a
     (pool,) = inputs["parameters"]["worker_pool_specs"]["defaultValue"]
     assert pool["machine_spec"] == machine
     assert WorkerPoolSpec.from_json(json.dumps(pool)).container_spec.image_uri == f"{vertex.google.registry}/tpu:0.1.0"
-    assert "image tpu:0.1.0: found in its registry" in found(tpu)
+    assert "container image tpu:0.1.0: found in its registry" in found(tpu)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def is_google_registry(host: str) -> bool:
     return bool(_GOOGLES.fullmatch(host))
 
 
-def probe_image(image: str, credentials: "Credentials") -> str:
+def probe_container_image(image: str, credentials: "Credentials") -> str:
     """Looks for a container image in its registry.
 
     Args:
@@ -38,14 +38,14 @@ def probe_image(image: str, credentials: "Credentials") -> str:
         What was found, in a few words.
 
     Raises:
-        UsageError: If the name lacks a registry, or the registry does not have or show the image.
+        UsageError: If the name lacks a registry, or the registry does not have or show the container image.
     """
     import requests
 
     host, _, rest = image.partition("/")
     if not rest or not ("." in host or ":" in host):
         raise UsageError(
-            f"{image} does not name a registry for Vertex AI to pull from; push the images and "
+            f"{image} does not name a registry for Vertex AI to pull from; push the container images and "
             "--set vertex.container_repository=LOCATION-docker.pkg.dev/PROJECT/REPOSITORY"
         )
     name, _, tag = rest.rpartition(":")

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.targets.vertex.image_registry import is_google_registry
+from pipeline.targets.vertex.container_registry import is_google_registry
 
 
 @pytest.mark.parametrize("host", ["gcr.io", "eu.gcr.io", "eu.gcr.io:443", "europe-west4-docker.pkg.dev"])
