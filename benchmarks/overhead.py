@@ -61,7 +61,7 @@ def time_by_hand(source: Path, folder: Path) -> dict[str, float]:
     """Returns the seconds of each step as a separate command, and their sum."""
     folder.mkdir()
     at = {step: str(folder / step) for step in STEPS}
-    record = ["--record-uri", at["notify"], "--run-id", "by-hand", "--name", "digits"]
+    record = ["--record", at["notify"], "--run-id", "by-hand", "--name", "digits"]
     trained = ["--model", at["train"], "--dataset", at["convert"]]
     commands = {
         "snapshot": [str(source), "--out", at["snapshot"]],

@@ -94,7 +94,7 @@ def _check_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterato
             "min_coverage", "", predicted, predictions.images, settings.min_coverage, on_value=settings.on_value
         )
     thresholds = {
-        "min_answered_accuracy": settings.min_answered_accuracy,
+        "min_selective_accuracy": settings.min_selective_accuracy,
         # What was chosen on the validation split must also hold on the test split.
         "abstain_below_accuracy": chosen_for,
     }

@@ -26,7 +26,10 @@ class EvaluateSettings(StepSettings):
     """The thresholds a candidate must reach, and how its scores are calibrated."""
 
     section = "evaluate"
-    former_names: ClassVar[Mapping[str, str]] = {"accept_unknown_ancestor": "accept_unknown_warm_start"}
+    former_names: ClassVar[Mapping[str, str]] = {
+        "accept_unknown_ancestor": "accept_unknown_warm_start",
+        "min_answered_accuracy": "min_selective_accuracy",
+    }
 
     min_accuracy: Share = Field(None, ge=0, le=1, description="minimum accuracy on the test split, 0 to 1")
     min_top_k_accuracy: Share = Field(
@@ -46,8 +49,8 @@ class EvaluateSettings(StepSettings):
     min_coverage: Share = Field(
         None, ge=0, le=1, description="minimum share of images on which the model does not abstain, 0 to 1"
     )
-    min_answered_accuracy: Share = Field(
-        None, ge=0, le=1, description="minimum accuracy on images on which the model does not abstain, 0 to 1"
+    min_selective_accuracy: Share = Field(
+        None, ge=0, le=1, description="minimum accuracy on the images on which the model does not abstain, 0 to 1"
     )
     min_slice_accuracy: Shares = Field(
         None, description='minimum accuracy in each slice, 0 to 1, or in some: {"brightness=dark": 0.8}'
@@ -139,8 +142,8 @@ class EvaluateSettings(StepSettings):
         if not self.abstain_threshold and self.abstain_below_accuracy is None:
             if self.min_coverage is not None:
                 yield "min_coverage: the model never abstains; set abstain_threshold or abstain_below_accuracy"
-            if self.min_answered_accuracy is not None:
-                yield "min_answered_accuracy: the model never abstains; set abstain_threshold, or use min_accuracy"
+            if self.min_selective_accuracy is not None:
+                yield "min_selective_accuracy: the model never abstains; set abstain_threshold, or use min_accuracy"
         if not self.accept_without_release and not any(
             value is not None for name, value in self if name in CHANGE_THRESHOLDS
         ):
@@ -152,7 +155,7 @@ class EvaluateSettings(StepSettings):
 # The thresholds for the candidate itself.
 THRESHOLDS = (
     *("min_accuracy", "min_top_k_accuracy", "min_recall", "min_precision", "min_macro_f1", "min_roc_auc", "min_pr_auc"),
-    *("max_log_loss", "max_brier", "max_ece", "min_coverage", "min_answered_accuracy", "min_slice_accuracy"),
+    *("max_log_loss", "max_brier", "max_ece", "min_coverage", "min_selective_accuracy", "min_slice_accuracy"),
 )
 # The thresholds that show that it is good; calibration or coverage alone do not.
 SUFFICIENT = tuple(name for name in (*THRESHOLDS, "abstain_below_accuracy") if name not in ("max_ece", "min_coverage"))

@@ -11,7 +11,7 @@ app = commandline.new_app(__doc__)
 
 @app.command()
 def notify(
-    record_uri: Annotated[str, typer.Option(help="Folder or URI of the run records.")],
+    record: Annotated[str, typer.Option(help="Folder or URI of the run records.")],
     run_id: Annotated[str, typer.Option(help="Id of the run.")],
     name: Annotated[str, typer.Option(help="Name of the model.")],
     send: Annotated[
@@ -27,8 +27,8 @@ def notify(
     from components.notify.settings import NotifySettings
 
     settings = NotifySettings.of(commandline.read_settings("notify", config, set))
-    check_recorded(record_uri, run_id)
-    message = compose(record_uri, run_id, name)
+    check_recorded(record, run_id)
+    message = compose(record, run_id, name)
     print("\n".join(message.lines()))
     if send:
         commandline.run_step("notify", lambda: send_message(message, settings))

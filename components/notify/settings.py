@@ -1,7 +1,8 @@
 """Settings of notify: whom to notify, and what to keep."""
 
 import re
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -118,12 +119,13 @@ class NotifySettings(StepSettings):
 
 
 class KeepSettings(StepSettings):
-    """How much to keep of what runs leave behind; none keeps all."""
+    """How much to keep of what runs leave behind; null keeps everything."""
 
     section = "keep"
+    former_names: ClassVar[Mapping[str, str]] = {"work": "outputs"}
 
     runs: int | None = Field(100, ge=1, description="number of newest runs whose records are kept; null: all")
-    work: int | None = Field(
+    outputs: int | None = Field(
         10,
         ge=1,
         description="number of newest runs whose outputs are kept on this machine; what the cache needs is also kept; "

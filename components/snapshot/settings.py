@@ -1,6 +1,7 @@
 """Settings of snapshot."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,6 +14,7 @@ class SnapshotSettings(StepSettings):
     """What a run waits for, and when it has nothing to do."""
 
     section = "snapshot"
+    former_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"overlap": {"leave": "skip"}}
 
     if_changed: bool = Field(False, description="do nothing if source, settings and code are those of the live release")
     timezone: TimeZone = Field("UTC", description="time zone of the dates in a source like photos/{date}")
@@ -25,9 +27,9 @@ class SnapshotSettings(StepSettings):
     if_missing: Literal["fail", "skip"] = Field(
         "fail", description="if the source is still missing after that; fail: the run fails; skip: the run is skipped"
     )
-    overlap: Literal["wait", "leave"] = Field(
+    overlap: Literal["wait", "skip"] = Field(
         "wait",
-        description="while another run of the same name is active; wait: until it ends; leave: skip this run",
+        description="while another run of the same name is active; wait: until it ends; skip: skip this run",
     )
     overlap_wait_minutes: float = Field(1440, gt=0, description="minutes to wait for another run before the run fails")
     lease_minutes: float = Field(

@@ -112,7 +112,7 @@ def acquire_lock(state_uri: str, run_id: str, settings: SnapshotSettings, every_
     other = lock.acquire(state_uri, run_id, settings.lease_minutes * 60)
     if other is None:
         return ""
-    if settings.overlap == "leave":
+    if settings.overlap == "skip":
         return f"run {other.run_id} is still active"
     log.info(
         "waiting for run %s, which is considered dead at %s unless it sends a heartbeat", other.run_id, other.until

@@ -1,8 +1,8 @@
 """Settings of train, and what can be checked of them before TensorFlow is imported."""
 
 import hashlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -88,6 +88,7 @@ class TrainSettings(StepSettings):
     """What to train, and how."""
 
     section = "train"
+    former_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"features": {"anew": "recomputed"}}
 
     # The network.
     backbone: str = Field("cnn", description='"dense", "cnn", or the name of a keras.applications model')
@@ -174,9 +175,9 @@ class TrainSettings(StepSettings):
         description="precision of training: float32, bfloat16, or auto (bfloat16 on TPUs and GPUs that support it, "
         "otherwise float32); the saved model is float32",
     )
-    features: Literal["auto", "kept", "anew"] = Field(
+    features: Literal["auto", "kept", "recomputed"] = Field(
         "auto",
-        description="features of frozen layers; kept: computed once; anew: computed in every epoch; auto: kept if "
+        description="features of frozen layers; kept: computed once; recomputed: in every epoch; auto: kept if "
         "that is exact and they fit into cache_mib or cache_disk_mib",
     )
     cache_mib: int = Field(4096, ge=0, le=1 << 30, description="memory for decoded images or features, in MiB")
@@ -229,8 +230,8 @@ def _contradictions(settings: TrainSettings) -> Iterator[str]:
             yield f"train.augment.variants={augment.variants}: {what} has no frozen layers; omit it"
     if augment.variants and not augment.is_on:
         yield f"train.augment.variants={augment.variants}: augmentation is off; set train.augment.flip or another"
-    if augment.variants and settings.features == "anew":
-        yield f"train.augment.variants={augment.variants} keeps features, but train.features=anew; omit one of them"
+    if augment.variants and settings.features == "recomputed":
+        yield f"train.augment.variants={augment.variants} needs train.features=kept, not recomputed; omit one of them"
     if augment.is_on and not augment.variants and settings.features == "kept":
         yield "train.features=kept, but every epoch augments images again; set train.augment.variants, or omit it"
     if settings.warmup_epochs > settings.max_epochs:

@@ -136,7 +136,7 @@ def read_evaluation(address: str, name: str = "", settings: Mapping[str, Any] | 
     if not storage.is_complete(address):
         raise UsageError(
             f"{name}: its evaluation {address} is missing or incomplete; run it again "
-            "(keep.work sets how many runs keep their outputs)"
+            "(keep.outputs sets how many runs keep their outputs)"
         )
     with storage.local_copy(address) as folder:
         verdict = storage.read_json(str(folder / VERDICT_FILE))

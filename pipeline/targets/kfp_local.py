@@ -80,7 +80,7 @@ def _run(runner: Any, pipeline: Path, parameters: Mapping[str, str], out: Path) 
 
 def _tidy(out: Path, run: RunFile, display: Display) -> None:
     """Removes the work of old runs from the folder, as the settings of this run ask."""
-    keep = KeepSettings.from_json(run.parameters["keep_config"]).work
+    keep = KeepSettings.from_json(run.parameters["keep_config"]).outputs
     if keep is None:
         return
     last = previous_dataset(run.parameters["registry"], run.parameters["name"]) or ""

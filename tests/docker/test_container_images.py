@@ -109,9 +109,7 @@ def test_cpu_trains_and_exports_and_base_releases(dataset, work) -> None:
     assert output.startswith("TensorFlow computes on CPU:0\n")
     made_from = f"--export export --evaluation evaluation --dataset {dataset}"
     release = f"python -m components.release {made_from} --registry models --name flowers --run-id by-hand"
-    notify = (
-        "mkdir -p records/by-hand; python -m components.notify --record-uri records --run-id by-hand --name flowers"
-    )
+    notify = "mkdir -p records/by-hand; python -m components.notify --record records --run-id by-hand --name flowers"
     run(BASE, work, f"{release}\n{notify}")
     assert (work / "models" / "flowers" / "1" / "saved_model.pb").is_file()
 

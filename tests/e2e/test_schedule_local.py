@@ -112,7 +112,7 @@ def test_a_source_missing_when_the_schedule_fires_is_recorded(home, digits, tmp_
     assert "does not exist" in record["end"]["error"]
 
 
-@pytest.mark.parametrize(("overlap", "code", "message"), [("leave", 0, "skipped: "), ("wait", 1, "still using")])
+@pytest.mark.parametrize(("overlap", "code", "message"), [("skip", 0, "skipped: "), ("wait", 1, "still using")])
 def test_a_schedule_does_not_disturb_a_run_that_is_still_going_on(home, overlap: str, code: int, message: str) -> None:
     from pipeline.running import locked
 

@@ -20,7 +20,7 @@ from tests.e2e.command import QUICK, Ended, petalflow, start
 
 FIRST_MONDAY = datetime(2026, 1, 5, 3, tzinfo=ZoneInfo("Europe/Berlin"))
 NAME = "digits"
-KEEP = {"keep.runs": 12, "keep.work": 2, "keep.states": 2, "keep.releases": 3}
+KEEP = {"keep.runs": 12, "keep.outputs": 2, "keep.states": 2, "keep.releases": 3}
 SETTINGS = [
     *QUICK,
     "evaluate.min_accuracy=0.8",
@@ -232,5 +232,5 @@ def _check_disk(year: Year, sizes: list[int]) -> None:
     assert kept["records"] == KEEP["keep.runs"]
     assert kept["trainings"] == 0
     assert kept["listings"] <= KEEP["keep.states"] + 1  # that of the live release is always kept
-    assert kept["work"] <= KEEP["keep.work"] + 1  # that with the live release's dataset is always kept
+    assert kept["work"] <= KEEP["keep.outputs"] + 1  # that with the live release's dataset is always kept
     assert max(sizes[10:]) < 1.5 * max(sizes[:10]), sizes

@@ -113,6 +113,22 @@ def test_the_settings_of_a_run_are_read() -> None:
     assert settings["evaluate"].min_accuracy == 0.9  # type: ignore[attr-defined]
 
 
+def test_settings_are_read_by_their_former_names_and_values() -> None:
+    former = {
+        "snapshot": {"overlap": "leave"},
+        "convert": {"dataflow": {"worker_image": "registry.example.com/worker:1"}},
+        "train": {"features": "anew"},
+        "evaluate": {"min_accuracy": 0.8, "abstain_threshold": 0.5, "min_answered_accuracy": 0.9},
+        "keep": {"work": 3},
+    }
+    read = {section: SECTIONS[section].of(values).model_dump() for section, values in former.items()}
+    assert read["snapshot"]["overlap"] == "skip"
+    assert read["convert"]["dataflow"]["worker_container_image"] == "registry.example.com/worker:1"
+    assert read["train"]["features"] == "recomputed"
+    assert read["evaluate"]["min_selective_accuracy"] == 0.9
+    assert read["keep"]["outputs"] == 3
+
+
 def test_a_finished_run_file_is_read_and_an_unfinished_one_resumed(tmp_path: Path) -> None:
     out = Path(shutil.copytree(PREVIOUS / "runs" / "digits", tmp_path / "digits"))
     run = json.loads((out / "run.json").read_text())

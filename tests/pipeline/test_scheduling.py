@@ -18,9 +18,9 @@ def test_a_schedule_has_defaults_that_the_user_can_override() -> None:
     assert scheduling.with_defaults(VALUES, "Asia/Tokyo") == {
         **VALUES, "snapshot": {"if_changed": True, "timezone": "Asia/Tokyo"}
     }  # fmt: skip
-    given = {"snapshot": {"if_changed": False, "overlap": "leave"}}
+    given = {"snapshot": {"if_changed": False, "overlap": "skip"}}
     assert scheduling.with_defaults(given, "Asia/Tokyo")["snapshot"] == {
-        "if_changed": False, "overlap": "leave", "timezone": "Asia/Tokyo"
+        "if_changed": False, "overlap": "skip", "timezone": "Asia/Tokyo"
     }  # fmt: skip
 
 

@@ -193,7 +193,7 @@ def run_when_free(
                 return work()
             if waiting_since is None:
                 waiting_since = time.monotonic()
-                if options.overlap == "leave" or not _is_next(queue, out):
+                if options.overlap == "skip" or not _is_next(queue, out):
                     print(f"skipped: another run is using {out}")
                     return record.SKIPPED
                 print(f"waiting for the run in {out}", flush=True)

@@ -96,11 +96,11 @@ def test_precision_is_measured_on_predictions() -> None:
 
 def test_abstentions_count_for_coverage_but_not_for_the_accuracy() -> None:
     found = evidence(made_up(skill=3), abstain_threshold=0.6)
-    checks = judged(found, abstain_threshold=0.6, min_coverage=0.5, min_answered_accuracy=0.9)
+    checks = judged(found, abstain_threshold=0.6, min_coverage=0.5, min_selective_accuracy=0.9)
     sure = found.predictions.confidence >= 0.6
     assert checks["min_coverage", ""].value == pytest.approx(sure.mean())
-    assert checks["min_answered_accuracy", ""].value == pytest.approx(found.predictions.correct[sure].mean())
-    assert checks["min_answered_accuracy", ""].value > found.metrics.accuracy.value
+    assert checks["min_selective_accuracy", ""].value == pytest.approx(found.predictions.correct[sure].mean())
+    assert checks["min_selective_accuracy", ""].value > found.metrics.accuracy.value
 
 
 def test_an_accuracy_that_chose_the_threshold_must_hold_on_the_test_split() -> None:

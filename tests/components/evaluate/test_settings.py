@@ -85,7 +85,7 @@ def test_blanks_are_not_a_name() -> None:
     ("values", "message"),
     [
         ({"min_coverage": 0.5}, "min_coverage: the model never abstains; set abstain_threshold"),
-        ({"min_answered_accuracy": 0.5}, "the model never abstains; set abstain_threshold, or use min_accuracy"),
+        ({"min_selective_accuracy": 0.5}, "the model never abstains; set abstain_threshold, or use min_accuracy"),
         ({"abstain_threshold": 0.5, "abstain_below_accuracy": 0.9}, "remove one of them"),
         (
             {"accept_without_release": False, "max_accuracy_drop": None},

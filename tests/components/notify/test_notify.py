@@ -139,7 +139,7 @@ def test_sending_by_hand_raises_what_is_wrong(message, settings) -> None:
 
 def test_the_command_shows_a_run_and_sends_it(home: Path, settings, run_python: RunPython) -> None:
     main = "import runpy; runpy.run_module('components.notify', run_name='__main__')"
-    run = ("--record-uri", f"{home}/records", "--name", "flowers", "--set", "webhook=env:HOOK", "--run-id")
+    run = ("--record", f"{home}/records", "--name", "flowers", "--set", "webhook=env:HOOK", "--run-id")
     with proxy(answer=lambda request: Answer(200)) as server:
         settings(server.url)
         shown = run_python(main, *run, "run-1", "--set", "outcomes=[accepted]")

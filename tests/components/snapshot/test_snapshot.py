@@ -156,7 +156,7 @@ def test_the_same_photos_do_not_bring_back_what_was_rolled_back(
 
 def test_a_skipped_run_lists_nothing(run_request: SnapshotRequest, tmp_path: Path) -> None:
     lock.acquire(run_request.state_uri, "run-8", 3600)
-    pinned, record = snapshot_for_run(run_request, SnapshotSettings(overlap="leave"), str(tmp_path / "out"))
+    pinned, record = snapshot_for_run(run_request, SnapshotSettings(overlap="skip"), str(tmp_path / "out"))
     assert pinned == ""
     assert record["skipped"] == "run run-8 is still active"
     assert (tmp_path / "out").read_bytes() == b""

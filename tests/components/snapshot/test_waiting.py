@@ -206,7 +206,7 @@ def test_a_line_without_a_zone_is_refused(due: str) -> None:
         SnapshotSettings.of({"due": due})
 
 
-LEAVE = SnapshotSettings(overlap="leave")
+SKIP = SnapshotSettings(overlap="skip")
 
 
 @pytest.fixture
@@ -215,14 +215,14 @@ def taken(tmp_path) -> str:
     return str(tmp_path)
 
 
-@pytest.mark.parametrize("settings", [SnapshotSettings(), LEAVE], ids=["wait", "leave"])
+@pytest.mark.parametrize("settings", [SnapshotSettings(), SKIP], ids=["wait", "skip"])
 def test_a_free_lock_is_acquired_at_once(tmp_path, settings) -> None:
     assert acquire_lock(str(tmp_path), "run-1", settings) == ""
     assert lock.current_holder(str(tmp_path)).run_id == "run-1"
 
 
 def test_a_run_is_skipped_while_another_is_active(taken: str) -> None:
-    assert acquire_lock(taken, "run-2", LEAVE) == "run run-1 is still active"
+    assert acquire_lock(taken, "run-2", SKIP) == "run run-1 is still active"
     assert lock.current_holder(taken).run_id == "run-1"
 
 

@@ -66,7 +66,10 @@ BACKBONE = {"backbone": "MobileNetV2", "image_size_px": 96}
         ({"backbone": "cnn", "features": "kept"}, r"train\.features=kept: cnn has no frozen layers"),
         ({"backbone": "cnn", "augment": {"flip": "both", "variants": 3}}, r"train\.augment\.variants=3: cnn has no"),
         ({**BACKBONE, "augment": {"variants": 3}}, r"train\.augment\.variants=3: augmentation is off"),
-        ({**BACKBONE, "augment": {"flip": "both", "variants": 3}, "features": "anew"}, r"train\.features=anew"),
+        (
+            {**BACKBONE, "augment": {"flip": "both", "variants": 3}, "features": "recomputed"},
+            r"train\.features=recomputed",
+        ),
         (
             {**BACKBONE, "augment": {"flip": "both"}, "features": "kept"},
             r"train\.features=kept, but every epoch augments",

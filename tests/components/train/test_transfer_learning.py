@@ -240,7 +240,7 @@ def test_kept_and_recomputed_features_train_the_same_network(tiny_dataset, setti
     ways = {
         "memory": {},
         "disk": {"cache_mib": 0},
-        "every epoch": {"features": "anew"},
+        "every epoch": {"features": "recomputed"},
     }
     for name, way in ways.items():
         caplog.clear()

@@ -1,4 +1,4 @@
-"""Whatever passes or is written anew, TensorFlow decodes to what Pillow sees."""
+"""TensorFlow decodes what passes unchanged, and what is encoded again, to the pixels that Pillow sees."""
 
 import io
 import struct

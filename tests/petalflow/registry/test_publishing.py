@@ -248,8 +248,8 @@ def test_a_rollback_publishes_the_files_of_an_earlier_version_as_the_next(
     back = registry.roll_back(place, "flowers", 1, run_id="rollback-1")
     assert registry.live(place, "flowers") == back
     assert (back.version, model_of(back), names(back.uri)) == (3, b"good", FILES)
-    anew = {"run_id": "rollback-1", "rolled_back_from": 1, "released_at": "2026-03-02T03:00:00+00:00", "version": 3}
-    assert back.lineage == {**good.lineage, **anew}
+    own = {"run_id": "rollback-1", "rolled_back_from": 1, "released_at": "2026-03-02T03:00:00+00:00", "version": 3}
+    assert back.lineage == {**good.lineage, **own}
     assert registry.open_release(good.uri) == good
     assert [model_of(release) for release in registry.releases(place, "flowers")] == [b"good", b"bad", b"good"]
 

@@ -27,7 +27,7 @@ ZONES = st.sampled_from(
     ["UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"]
 )
 
-WAIT, LEAVE = SnapshotSettings(), SnapshotSettings(overlap="leave")
+WAIT, SKIP = SnapshotSettings(), SnapshotSettings(overlap="skip")
 IMPATIENT = SnapshotSettings(overlap_wait_minutes=0.0001)
 
 
@@ -222,12 +222,12 @@ def work() -> str:
 
 def test_a_free_folder_is_used_at_once(tmp_path) -> None:
     assert run_when_free(tmp_path / "out", WAIT, work) == "accepted"
-    assert run_when_free(tmp_path / "out", LEAVE, work) == "accepted"
+    assert run_when_free(tmp_path / "out", SKIP, work) == "accepted"
 
 
 def test_a_run_that_may_not_wait_is_skipped(tmp_path, capsys) -> None:
     with locked(tmp_path):
-        assert run_when_free(tmp_path, LEAVE, work) == "skipped"
+        assert run_when_free(tmp_path, SKIP, work) == "skipped"
     assert capsys.readouterr().out == f"skipped: another run is using {tmp_path}\n"
 
 

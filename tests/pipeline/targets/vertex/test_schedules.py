@@ -62,7 +62,7 @@ def test_a_schedule_is_listed_as_it_was_specified(vertex, schedules, asked) -> N
 
 def test_all_settings_reach_its_job(vertex, schedules, asked) -> None:
     account = "steps@flowers-prod.iam.gserviceaccount.com"
-    schedules(service_account=account, labels={"team": "botany"}, caching=False).create(asked(overlap="leave"))
+    schedules(service_account=account, labels={"team": "botany"}, caching=False).create(asked(overlap="skip"))
     message = vertex.scheduler.one
     job = message.create_pipeline_job_request.pipeline_job
     assert (job.service_account, dict(job.labels)) == (account, {"team": "botany"})
