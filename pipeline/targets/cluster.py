@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from petalflow.errors import PetalflowError, UsageError
+from petalflow.run import record
+from petalflow.run.execution import first_error
 from pipeline.compile import compile_pipeline
 from pipeline.display import Display
 from pipeline.request import Request
@@ -18,6 +20,7 @@ from pipeline.running import SUBMITTED
 from pipeline.schedule import Schedule, ScheduleSpec, schedule_title, schedule_trigger
 from pipeline.target import Target
 
+STILL_LOCKED = "notify did not run, so the next run may have to wait until the lease of the lock ends"
 _ENDED = (RAN, CACHED, SKIPPED, FAILED)
 # A service that has not answered for this long is considered gone; the run continues without us.
 _PATIENCE_S = 600.0
@@ -82,6 +85,16 @@ def follow(
             time.sleep(every_s)
 
 
+def recorded_error(request: Request, run_id: str, step: str) -> str:
+    """Returns the error that a failed step of a run recorded, after its name; "" if it did not get that far.
+
+    It can be read without permission for the log, even if the log is lost or notify did not run.
+    """
+    begun = record.read(request.record_uri, run_id, record.BEGIN) or {}
+    error = first_error(request.state_uri, run_id, begun.get("turn_at"))
+    return error if error.startswith(f"{step}: ") else ""
+
+
 def _update(run: RunFile, display: Display, now: JobStatus) -> None:
     for name, step in now.steps.items():
         before = run.step(name).state
@@ -112,7 +125,7 @@ class ClusterSchedules(ABC, Generic[Entry]):
     def create(self, spec: ScheduleSpec) -> Schedule:
         """Creates an entry for the pipeline as it is now, then removes those it replaces."""
         name, entry = spec.request.name, self._entry(spec)
-        before = {self._id(other) for other in self._named(name)}
+        before = {self._id(other): other for other in self._named(name)}
         try:
             created = self._create(entry)
         except Unreachable:
@@ -120,8 +133,14 @@ class ClusterSchedules(ABC, Generic[Entry]):
             if not added:
                 raise
             created = added[0]  # only the response was lost
-        for entry_id in before:
-            self._delete(entry_id)
+        try:
+            for other in before.values():
+                self._delete(other)
+        except PetalflowError as error:
+            raise type(error)(
+                f"schedule {name} is created, but the one that it replaces may still start runs: {error}; "
+                "run the same command again"
+            ) from None
         if any(self._id(other) != self._id(created) for other in self._named(name)):
             raise UsageError(
                 f"several schedules are now named {name}; delete {name}, which removes all of them, and create it again"
@@ -143,7 +162,7 @@ class ClusterSchedules(ABC, Generic[Entry]):
     def delete(self, name: str) -> None:
         """Deletes all entries of a name."""
         for entry in self._named(name):
-            self._delete(self._id(entry))
+            self._delete(entry)
 
     def run_now(self, name: str) -> str:
         """Starts a run with the schedule's parameters and a run id of our own, and prints where it can be seen."""
@@ -169,7 +188,7 @@ class ClusterSchedules(ABC, Generic[Entry]):
         """Creates an entry and returns it as the cluster stored it."""
 
     @abstractmethod
-    def _delete(self, entry_id: str) -> None:
+    def _delete(self, entry: Entry) -> None:
         """Deletes an entry, or disables it for now if the cluster would delete its unfinished runs with it."""
 
     @abstractmethod

@@ -88,7 +88,9 @@ class Kubeflow:
     _lock: Any = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.recurring = RecurringRuns(self.start, self.kill, self._check_runnable, self._check_namespace)
+        self.recurring = RecurringRuns(
+            self.start, self.kill, self.has_ended, self._check_runnable, self._check_namespace
+        )
         self._pods = PodRoutes(self.performances)
 
     @property
@@ -107,6 +109,7 @@ class Kubeflow:
             self.calls.append(f"{method} {path}")
             try:
                 if self.token and headers.get("Authorization") != f"Bearer {self.token}":
+                    # IdentityHeaderMissingError in backend/src/apiserver/auth.
                     raise Refused(401, "Request header error: there is no user identity header.")
                 fault = next((fault for part, fault in self.faults.items() if part in f"{method} {path}"), None)
                 if fault and fault.times:
@@ -120,7 +123,8 @@ class Kubeflow:
             except Refused as error:
                 if path.startswith(f"{_V2}/pipelines/upload"):
                     # Uploads bypass the gRPC gateway (backend/src/apiserver/server/pipeline_upload_server.go).
-                    return error.status, {"error_message": str(error), "error_details": f"{error}\n goroutine 1"}
+                    body = json.dumps({"error_message": str(error), "error_details": f"{error}\n goroutine 1"})
+                    return error.status, Text(body, error.kind)
                 return error.status, {"error": str(error), "code": 13, "message": str(error), "details": []}
 
     def _act(self, method: str, path: str, query: Query, headers: Any, body: bytes) -> Any:
@@ -171,6 +175,9 @@ class Kubeflow:
     def _create_pipeline(self, body: bytes, **_: Any) -> Any:
         wanted = model_of(body, api.V2beta1Pipeline)
         self._check_namespace(wanted.namespace, "create", "pipelines")
+        if any((known.name, known.namespace) == (wanted.name, wanted.namespace) for known in self.pipelines.values()):
+            # backend/src/apiserver/storage/pipeline_store.go
+            raise Refused(409, f"Failed to create a new pipeline. The name {wanted.name} already exists.")
         wanted.pipeline_id = str(uuid.uuid4())
         return self.pipelines.setdefault(wanted.pipeline_id, wanted)
 
@@ -182,9 +189,13 @@ class Kubeflow:
         if query.get("pipelineid") not in self.pipelines or not query.get("name"):
             raise Refused(400, "a version must have a name and the id of its pipeline")
         if self.reads_only:
-            # With 400, not 403 (seen on KFP 2.17.0).
-            reason = denied("create", "pipelines", NAMESPACE)
-            raise Refused(400, f"Failed to create a pipeline version: Authorization Failure: {reason}")
+            # With 400, not 403 (seen on KFP 2.17.0), and before the header is set that says JSON; Go guesses text.
+            reason = f"Authorization Failure: {denied('create', 'pipelines', NAMESPACE)}"
+            message = f"Failed to create a pipeline version due to authorization error: {reason}"
+            raise Refused(400, message, "text/plain; charset=utf-8")
+        known = ((version.pipeline_id, version.display_name) for version in self.versions.values())
+        if (query["pipelineid"], query["name"]) in known:
+            raise Refused(409, "Failed to create a pipeline version")
         message = email.message_from_bytes(
             f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode() + body, policy=email.policy.HTTP
         )
@@ -226,6 +237,10 @@ class Kubeflow:
         """Deletes the workflow of a run: the run keeps its state for ever (seen on KFP 2.17.0)."""
         self._acts[run_id] = iter(())
 
+    def has_ended(self, run_id: str) -> bool:
+        """Returns True if a run has ended; one that the API does not list yet has not."""
+        return run_id in self.runs and self.runs[run_id].state in ("SUCCEEDED", "FAILED")
+
     def advance(self, run_id: str, acts: int) -> None:
         """Takes a run some steps further."""
         for _ in range(acts):
@@ -251,6 +266,7 @@ class Kubeflow:
         return self.runs[run_id]
 
     def _check_namespace(self, namespace: str | None, verb: str = "list", resource: str = "") -> None:
+        """Refuses a request about a namespace; the statuses are the API server's, the wording is assumed."""
         if self.multi_user and not namespace:
             raise Refused(400, "In multi-user mode, the namespace must not be empty.")
         if self.multi_user and namespace != NAMESPACE:

@@ -28,10 +28,8 @@ class PodRoutes:
             if namespace and query.get("podnamespace") != namespace:
                 raise Refused(422, "podnamespace argument is required")
             text = self._log(query["runid"], query["podname"])
-            if text is None:
-                raise Refused(
-                    500, "Could not get main container logs: Error: Unable to find pod log archive information"
-                )
+            if text is None:  # frontend/server/handlers/pod-logs.ts
+                raise Refused(404, "pod not found")
             return Text(text, None)  # seen on KFP 2.17.0
 
         def status(query: Query, **_: Any) -> Text:

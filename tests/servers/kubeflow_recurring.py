@@ -1,4 +1,14 @@
-"""The recurring runs of the fake Kubeflow Pipelines; a test decides when they are due."""
+"""The recurring runs of the fake Kubeflow Pipelines; a test decides when they are due.
+
+- A recurring run starts no run while it is disabled, or while as many of its runs as `max_concurrency` are unfinished
+  (GetNextScheduledEpoch in backend/src/crd/controller/scheduledworkflow/util/scheduled_workflow.go).
+- One that is enabled again starts the last missed run, with or without catch-up (getNextScheduledEpoch, same file).
+- Deleting one deletes its running workflows, which it owns (seen on KFP 2.17.0, without a propagation policy in the
+  request). Servers that know the policy ORPHAN let them go on (kubeflow/pipelines pull request 12574); earlier ones
+  ignore it. Tests try both.
+- The persistence agent reports a run that was started to the API server (backend/src/agent/persistence); until then the
+  API does not list it.
+"""
 
 import json
 import uuid
@@ -12,6 +22,7 @@ import kfp_server_api as api
 from tests.servers.cron import problems_with_seconds
 from tests.servers.kubeflow_requests import Query, Refused, chosen, model_of
 
+# The API's is 200 (backend/src/apiserver/server/list_request_util.go); this one takes fewer recurring runs to exceed.
 _LARGEST_PAGE = 2
 _STATUS = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}
 
@@ -23,16 +34,17 @@ class RecurringRuns:
     Attributes:
         start: Starts a run.
         kill: Deletes the workflow of a run.
+        has_ended: Returns True if a run has ended.
         check: Refuses a run that could not be run.
         check_namespace: Refuses another namespace.
         known: By id.
         missed: The ids of those that were due while they were disabled.
-        orphans: True if the server lets their runs go on when the request asks for it; earlier servers ignore that
-            (kubeflow/pipelines pull request 12574).
+        orphans: True if the server knows the policy ORPHAN.
     """
 
     start: Callable[[api.V2beta1Run], api.V2beta1Run]
     kill: Callable[[str], None]
+    has_ended: Callable[[str], bool]
     check: Callable[[Any], None]
     check_namespace: Callable[[str | None], None]
     known: dict[str, api.V2beta1RecurringRun] = field(default_factory=dict)
@@ -57,9 +69,11 @@ class RecurringRuns:
         ]
 
     def fire(self, recurring_run_id: str) -> api.V2beta1Run | None:
-        """Does what the controller does when it is due; returns the run, or None if it is disabled."""
+        """Does what the controller does when it is due; returns the run, or None if it starts none."""
         recurring = self.known[recurring_run_id]
-        if recurring.mode != "ENABLE":
+        started = self._started.get(recurring_run_id, ())
+        active = [run_id for run_id in started if not self.has_ended(run_id)]
+        if recurring.mode != "ENABLE" or len(active) >= int(recurring.max_concurrency):
             self.missed.add(recurring_run_id)
             return None
         run = api.V2beta1Run(
@@ -106,13 +120,12 @@ class RecurringRuns:
         recurring.status = _STATUS[recurring.mode]
         if recurring.mode == "ENABLE" and recurring_run_id in self.missed:
             self.missed.remove(recurring_run_id)
-            self.fire(recurring_run_id)  # the last missed run, with or without catch-up
+            self.fire(recurring_run_id)
         return {}
 
     def _delete(self, recurring_run_id: str, query: Query, **_: Any) -> Any:
         self._get(recurring_run_id)
         del self.known[recurring_run_id]
-        # A ScheduledWorkflow owns its workflows, so Kubernetes deletes them with it (seen on KFP 2.17.0).
         if query.get("propagation_policy") != "ORPHAN" or not self.orphans:
             for run_id in self._started.get(recurring_run_id, ()):
                 self.kill(run_id)

@@ -17,11 +17,16 @@ Query = dict[str, str]
 
 
 class Refused(Exception):
-    """The service refuses a request."""
+    """The service refuses a request.
 
-    def __init__(self, status: int, message: str) -> None:
+    Attributes:
+        status: The HTTP status.
+        kind: The Content-Type of the response, of an upload only.
+    """
+
+    def __init__(self, status: int, message: str, kind: str = "application/json") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.kind = status, kind
 
 
 @dataclass(frozen=True)

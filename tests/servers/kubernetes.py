@@ -1,4 +1,9 @@
-"""A fake Kubernetes API server that tells a pod what it may do, over HTTPS on this machine."""
+"""A fake Kubernetes API server that tells a pod what it may do, over HTTPS on this machine.
+
+Reviews are created with POST and answered with 201 and their status; a wrong token gets 401 (Kubernetes API reference,
+SelfSubjectAccessReview). Tokens of service accounts are JSON Web Tokens whose subject is
+system:serviceaccount:NAMESPACE:NAME (Kubernetes documentation, "Managing Service Accounts").
+"""
 
 import base64
 import contextlib

@@ -32,6 +32,10 @@ class Conflict(PetalflowError):
     """What was to be created exists already."""
 
 
+class NotFound(UsageError):
+    """What a request is about does not exist, or not any more."""
+
+
 @dataclass(frozen=True)
 class ErrorTranslator:
     """Turns the errors of one server into ours.
@@ -53,6 +57,7 @@ class ErrorTranslator:
         Raises:
             Unreachable: If the server does not answer, or cannot answer now.
             UsageError: If a setting or permission is wrong.
+            NotFound: If what the request is about does not exist.
             Conflict: If what was to be created exists already.
             PetalflowError: If the server rejects the request for another reason.
         """
@@ -106,7 +111,7 @@ class ErrorTranslator:
         if status == _TOO_MANY or status >= _SERVER_ERROR or (status == _NOT_FOUND and is_page):
             return Unreachable(f"{self.host} cannot answer now ({reply})")
         if status == _NOT_FOUND:
-            return UsageError(
+            return NotFound(
                 f"{self.host} did not find this ({reply}); check kubeflow.host, "
                 "or choose another --out if the run was deleted there"
             )

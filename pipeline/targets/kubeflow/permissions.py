@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kubernetes.client import AuthorizationV1Api
 
-# What a run needs, apart from looking (backend/src/apiserver/common/const.go).
-_NEEDED = ("experiments", "pipelines", "runs")
+# What runs and schedules need, apart from looking; jobs are recurring runs (backend/src/apiserver/common/const.go).
+_NEEDED = ("experiments", "pipelines", "runs", "jobs")
 _GROUP = "pipelines.kubeflow.org"
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _ASK_S = (4, 5)
@@ -23,7 +23,7 @@ _ASK_S = (4, 5)
 def missing_permissions(
     namespace: str, token_file: str | None, service_account: Path = _SERVICE_ACCOUNT
 ) -> list[str] | None:
-    """Returns the permissions for a run that a pod lacks: "create runs"; None if it cannot be asked.
+    """Returns the permissions for runs and schedules that a pod lacks: "create runs"; None if it cannot be asked.
 
     Args:
         namespace: The namespace of the runs.

@@ -20,6 +20,8 @@ _TEMPLATES = ("system-container-impl", "retry-system-container-impl")
 # The last line of Kubeflow's launcher, which runs the step: F1127 12:00:00.000000 1 main.go:54] MESSAGE
 _LAUNCHER = re.compile(r"F\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] (?P<message>.*)")
 _STEP_FAILED = re.compile(r".*exit status \d+")
+# The container that runs the step (backend/src/v2/compiler/argocompiler/container.go).
+_STEP = "main"
 _NO_IMAGE = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 
 
@@ -95,7 +97,10 @@ def _problem(status: Mapping[str, Any], step: str) -> str:
         if waiting.get("message"):
             return f"its pod cannot start ({_joined(waiting)})"
         if terminated.get("reason") == "OOMKilled":
-            return f"it used more memory than its pod may (OOMKilled); raise memory_gb in kubeflow.machines.{step}"
+            # Only the limit of the container that runs the step is ours.
+            if container.get("name", _STEP) == _STEP:
+                return f"it used more memory than its pod may (OOMKilled); raise memory_gb in kubeflow.machines.{step}"
+            return f"the container {container['name']} of its pod ran out of memory (OOMKilled)"
     return ""
 
 

@@ -3,13 +3,17 @@
 The parameters of a recurring run never change, so its runs cannot have an id of our own: they are recorded under the
 id that Kubeflow gives them.
 
-Kubernetes deletes the running workflow of a recurring run with it. So a recurring run that is replaced while a run of
-it is unfinished is only disabled; a later command deletes it. Until then it is not shown.
+With some versions, Kubernetes deletes the running workflow of a recurring run with it. So a recurring run that is
+replaced while a run of it is unfinished is only disabled; a later command deletes it. Until then it is not shown.
 """
 
+import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import filterfalse
 from typing import TYPE_CHECKING
 
 from components.snapshot.settings import SnapshotSettings
@@ -21,6 +25,7 @@ from pipeline.settings import KubeflowSettings
 from pipeline.targets.cluster import ClusterSchedules, compile_for, scheduled_arguments
 from pipeline.targets.kubeflow.api import Api
 from pipeline.targets.kubeflow.cron import six_fields
+from pipeline.targets.kubeflow.errors import NotFound
 from pipeline.targets.kubeflow.target import Kubeflow
 from pipeline.targets.kubeflow.tasks import has_ended
 
@@ -28,8 +33,13 @@ if TYPE_CHECKING:
     from kfp_server_api import V2beta1RecurringRun as RecurringRun
     from kfp_server_api import V2beta1Run as Run
 
+log = logging.getLogger(__name__)
+
 # Words of a description: five cron fields and a time zone.
 _WORDS = 6
+# The controller of recurring runs starts a run, which the API lists once the persistence agent has reported it. Both
+# take seconds.
+_UNTIL_LISTED = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)
@@ -48,15 +58,14 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
 
     def create(self, spec: ScheduleSpec) -> Schedule:
         """Creates a recurring run, then disables those it replaces and deletes those that no run needs."""
-        created = super().create(spec)
-        self._delete_replaced()
-        return created
+        self._delete_leftovers(self._replaced(spec.request.name))
+        return super().create(spec)
 
     def pause(self, name: str) -> None:
         """Disables the recurring run."""
+        self._delete_leftovers(self._replaced(name))
         for recurring in self._named(name):
             self._api.disable_recurring_run(recurring.recurring_run_id)
-        self._delete_replaced()
 
     def resume(self, name: str) -> None:
         """Replaces a paused recurring run by a new one.
@@ -64,10 +73,14 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         Kubeflow would start the last missed run as soon as the paused one is enabled: without catch-up, only the
         earlier ones are dropped. A new recurring run has missed nothing.
         """
-        recurring_runs = self._named(name)
-        if recurring_runs and all(map(_is_paused, recurring_runs)):
-            self._api.create_recurring_run(_enabled_copy(recurring_runs[0]))
-        self._delete_replaced()
+        current, replaced = self._named(name), self._replaced(name)
+        if current and all(map(_is_paused, current)):
+            self._api.create_recurring_run(_enabled_copy(current[0]))
+            # Another command may have resumed it at the same moment. All of them keep the same one.
+            for recurring in sorted(filterfalse(_is_paused, self._named(name)), key=_age)[1:]:
+                self._delete(recurring)
+            replaced += current
+        self._delete_leftovers(replaced)
 
     def delete(self, name: str) -> None:
         """Disables all recurring runs of a name, and deletes them.
@@ -75,15 +88,9 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         Raises:
             UsageError: If a run is unfinished, which would be deleted with its recurring run.
         """
-        own = [recurring for recurring in self._recurring_runs() if self._title(recurring) == schedule_title(name)]
-        unfinished = [run for recurring in own for run in self._delete_unless_needed(self._id(recurring))]
-        if unfinished:
-            run = unfinished[0]
-            raise UsageError(
-                f"schedule {name} is paused, but not deleted: its run {run.display_name} is unfinished, and Kubeflow "
-                "would delete it with the schedule; delete the schedule when the run has ended, or terminate the run "
-                f"first ({self._api.link(run.run_id) or run.run_id})"
-            )
+        reasons = [reason for recurring in self._titled(name) if (reason := self._delete_unless_needed(recurring))]
+        if reasons:
+            raise UsageError(f"schedule {name} is paused, but not deleted: {reasons[0]}")
 
     @cached_property
     def _api(self) -> Api:
@@ -93,16 +100,26 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         own = self._recurring_runs()
         return [recurring for recurring in own if not _is_replaced(recurring, own)]
 
+    def _titled(self, name: str) -> "Sequence[RecurringRun]":
+        """Returns the recurring runs of a name, including replaced ones."""
+        return [recurring for recurring in self._recurring_runs() if self._title(recurring) == schedule_title(name)]
+
     def _recurring_runs(self) -> "Sequence[RecurringRun]":
         """Returns our recurring runs, including replaced ones."""
         return [recurring for recurring in self._api.recurring_runs() if _is_ours(recurring)]
 
-    def _delete_replaced(self) -> None:
-        """Deletes the recurring runs that were replaced, unless one of their runs is unfinished."""
-        own = self._recurring_runs()
-        for recurring in own:
-            if _is_replaced(recurring, own):
-                self._delete(self._id(recurring))
+    def _replaced(self, name: str) -> "list[RecurringRun]":
+        """Returns the recurring runs of a name that earlier commands replaced, but could not delete."""
+        own = self._titled(name)
+        return [recurring for recurring in own if _is_replaced(recurring, own)]
+
+    def _delete_leftovers(self, replaced: "Sequence[RecurringRun]") -> None:
+        """Deletes replaced recurring runs that no run needs any more."""
+        for recurring in replaced:
+            try:
+                self._delete(recurring)
+            except PetalflowError as error:  # no reason for a command to fail; the next one tries again
+                log.warning("%s: a disabled recurring run is not deleted yet: %s", _parameter(recurring, "name"), error)
 
     def _unfinished_runs(self, recurring_run_id: str) -> "list[Run]":
         return [run for run in self._api.latest_runs(recurring_run_id) if not has_ended(run)]
@@ -126,8 +143,9 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
             runtime_config=models.V2beta1RuntimeConfig(parameters=arguments),
             service_account=self.settings.service_account,
             trigger=models.V2beta1Trigger(cron_schedule=models.V2beta1CronSchedule(cron=fields)),
-            # A run that falls due while another of this schedule is running starts when that one ends, even with
-            # overlap=leave. That setting decides about all others: runs started by hand and by run-now.
+            # A run that falls due while another run of this recurring run is running starts when that one ends, even
+            # with overlap=leave. About all others that setting decides: runs started by hand or by run-now, and a run
+            # of the recurring run that this one replaces.
             max_concurrency="1",
             no_catchup=True,
             mode=models.RecurringRunMode.ENABLE,
@@ -136,20 +154,33 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
     def _create(self, entry: "RecurringRun") -> "RecurringRun":
         return self._api.create_recurring_run(entry)
 
-    def _delete(self, entry_id: str) -> None:
-        self._delete_unless_needed(entry_id)
+    def _delete(self, entry: "RecurringRun") -> None:
+        self._delete_unless_needed(entry)
 
-    def _delete_unless_needed(self, entry_id: str) -> "list[Run]":
-        """Disables a recurring run; returns its unfinished runs, or deletes it if it has none."""
+    def _delete_unless_needed(self, recurring: "RecurringRun") -> str:
+        """Disables a recurring run and deletes it, unless a run needs it; returns the reason if it was not deleted."""
+        recurring_run_id = self._id(recurring)
         try:
-            self._api.disable_recurring_run(entry_id)
-        except PetalflowError:  # as for one that lacks its object in the cluster; it can be deleted
-            if self._unfinished_runs(entry_id):
+            self._api.disable_recurring_run(recurring_run_id)
+        except NotFound:  # another command has deleted it
+            return ""
+        except PetalflowError as error:
+            if "not found" not in str(error):
                 raise
-        unfinished = self._unfinished_runs(entry_id)
-        if not unfinished:
-            self._api.delete_recurring_run(entry_id)
-        return unfinished
+            # Its object in the cluster is gone, so it starts no runs and can be deleted.
+        unfinished = self._unfinished_runs(recurring_run_id)
+        if unfinished:
+            run = unfinished[0]
+            return (
+                f"its run {run.display_name} is unfinished, and some versions of Kubeflow would delete it with the "
+                "schedule; delete the schedule when the run has ended, or terminate the run first; if it never ends, "
+                f"as when its workflow is gone, delete the run ({self._api.link(run.run_id) or run.run_id})"
+            )
+        if not _is_paused(recurring) and _was_just_due(recurring):
+            return "a run was due a moment ago and may be starting; delete the schedule again in a few minutes"
+        with contextlib.suppress(NotFound):
+            self._api.delete_recurring_run(recurring_run_id)
+        return ""
 
     def _start(self, entry: "RecurringRun", run_id: str, trigger: str) -> str:
         version, parameters = entry.pipeline_version_reference, entry.runtime_config.parameters
@@ -170,15 +201,14 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
 
     def _schedule(self, entry: "RecurringRun") -> Schedule:
         """Returns a schedule; the API server does not report when it last ran."""
-        expression, _, timezone = entry.description.rpartition(" ")
-        paused = _is_paused(entry)
+        cron, paused = _cron(entry), _is_paused(entry)
         return Schedule(
             name=_parameter(entry, "name"),
             on="kubeflow",
-            cron=expression,
-            timezone=timezone,
+            cron=cron.expression,
+            timezone=cron.timezone,
             paused=paused,
-            next_run=None if paused else Cron(expression, timezone).next_after(clock.now()),
+            next_run=None if paused else cron.next_after(clock.now()),
             last_run=None,
             source=_parameter(entry, "source"),
             registry=_parameter(entry, "registry"),
@@ -237,6 +267,23 @@ def _is_replaced(recurring: "RecurringRun", others: "Sequence[RecurringRun]") ->
         and (not _is_paused(other) or other.created_at > recurring.created_at)
         for other in others
     )
+
+
+def _cron(recurring: "RecurringRun") -> Cron:
+    """Returns when a recurring run is due, as the user wrote it."""
+    expression, _, timezone = recurring.description.rpartition(" ")
+    return Cron(expression, timezone)
+
+
+def _was_just_due(recurring: "RecurringRun") -> bool:
+    """Returns True if a run may have been started that the API does not list yet."""
+    now = clock.now()
+    return _cron(recurring).next_after(now - _UNTIL_LISTED) <= now
+
+
+def _age(recurring: "RecurringRun") -> tuple[datetime, str]:
+    """Returns a key that sorts recurring runs by creation, the same for every command."""
+    return recurring.created_at, str(recurring.recurring_run_id)
 
 
 def _is_paused(recurring: "RecurringRun") -> bool:

@@ -10,7 +10,6 @@ from components.notify.settings import NotifySettings
 from components.train.settings import check_settings, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.run import record
 from pipeline.build import Build
 from pipeline.compile import check_compiles, compile_pipeline
 from pipeline.display import Display
@@ -90,12 +89,9 @@ class Kubeflow:
 
     def follow(self, request: Request, run: RunFile, display: Display) -> Failure | None:
         """Polls the run until it has ended."""
-        watched = WatchedRun(Api.connect(self.settings), run.job, display)
+        watched = WatchedRun(Api.connect(self.settings), run, display)
         ended = cluster.follow(watched.status, run, display, self.settings.poll_s)
-        if ended.succeeded:
-            return None
-        recorded = record.read(request.record_uri, run.run_id, record.END) or {}
-        return watched.failure(str(recorded.get("error", "")), run.link)
+        return None if ended.succeeded else watched.failure(request)
 
     def _probe_endpoint(self) -> str:
         api = Api.connect(self.settings)
@@ -104,7 +100,7 @@ class Kubeflow:
         except Unreachable as error:
             raise UsageError(f"{error}; check that it is running and that kubeflow.host is its address") from None
         if several and not self.settings.namespace:
-            raise UsageError(f"{api.host} serves several users; --set kubeflow.namespace=YOURS")
+            raise UsageError(f"{api.host} serves several users; set kubeflow.namespace to yours")
         if several is False and self.settings.namespace:
             raise UsageError(f"{api.host} serves one user, without namespaces; remove kubeflow.namespace")
         return api.host
@@ -119,7 +115,7 @@ class Kubeflow:
             return "any: Kubeflow serves one user, without permissions"
         missing = missing_permissions(namespace, find_token_file(self.settings))
         if missing is None:
-            return f"may list the runs of {namespace}; not checked whether you may create them (only a pod can ask)"
+            return f"may list the runs of {namespace}; only a pod of the cluster can check whether you may create them"
         if missing:
             raise UsageError(f"no permission to {', '.join(missing)} in {namespace}; {api.permission_hint}")
         return f"may create runs in {namespace}"

@@ -101,15 +101,16 @@ class VertexSchedules(ClusterSchedules["Message"]):
             )
             return created
 
-    def _delete(self, entry_id: str) -> None:
+    def _delete(self, entry: "Message") -> None:
         """Deletes a schedule and waits until it is gone."""
-        with self._api.translate_errors(entry_id):
-            operation = self._api.schedules.delete_schedule(name=entry_id, timeout=REQUEST_S)
+        with self._api.translate_errors(entry.name):
+            operation = self._api.schedules.delete_schedule(name=entry.name, timeout=REQUEST_S)
             try:
                 operation.result(timeout=REQUEST_S)  # type: ignore[no-untyped-call]
             except concurrent.futures.TimeoutError:
                 raise Unreachable(
-                    f"Vertex AI, {entry_id}: the deletion is taking long; petalflow schedule list shows when it is done"
+                    f"Vertex AI, {entry.name}: the deletion is taking long; "
+                    "petalflow schedule list shows when it is done"
                 ) from None
 
     def _start(self, entry: "Message", run_id: str, trigger: str) -> str:

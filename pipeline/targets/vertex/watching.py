@@ -6,12 +6,11 @@ from urllib.parse import quote
 
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.run import record
-from petalflow.run.execution import first_error
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import RunFile
 from pipeline.target import Failure
-from pipeline.targets.cluster import JobStatus
+from pipeline.targets.cluster import STILL_LOCKED, JobStatus, recorded_error
 from pipeline.targets.vertex.api import CONSOLE, REQUEST_S, Api
 from pipeline.targets.vertex.google_cloud import last_lines
 from pipeline.targets.vertex.job_status import (
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 # The log of a step that ended longer ago is complete.
 _LOG_DELAY = timedelta(minutes=1)
-_STILL_LOCKED = "; notify did not run, so the next run may have to wait until the lease of the lock ends"
 _NO_LOG = "its log is empty; the service account that the steps run as needs roles/logging.logWriter"
 
 
@@ -63,7 +61,7 @@ class WatchedJob:
             return None
         if job.state.name == CANCELLED:
             notified = record.read(request.record_uri, self._run.run_id, record.END)
-            return Failure("", ("the job was cancelled" + ("" if notified else _STILL_LOCKED),), link)
+            return Failure("", ("the job was cancelled" + ("" if notified else f"; {STILL_LOCKED}"),), link)
         failed = failed_step(job)
         if failed:
             return self._step_failure(request, *failed)
@@ -102,8 +100,7 @@ class WatchedJob:
         query = _log_query(jobs, task)
         page = f"{CONSOLE}/logs/query;query={quote(query, safe='')}?project={self._api.project}"
         log = page if jobs else self._run.link
-        # The step's own record can be read without permission for the log, and even if the log is lost.
-        recorded = self._recorded_error(request, step)
+        recorded = recorded_error(request, self._run.run_id, step)
         if recorded:
             return Failure(step, (), log, recorded)
         message, reason = task.error.message, task_error(step, task)
@@ -113,12 +110,6 @@ class WatchedJob:
         if jobs and not lines and not reason:
             reason = f"{message}; {_NO_LOG}"
         return Failure(step, (*lines, *([message] if message else [])), log, f"{step}: {reason}" if reason else "")
-
-    def _recorded_error(self, request: Request, step: str) -> str:
-        """Returns the error that a failed step recorded, after its name; "" if it did not get that far."""
-        begun = record.read(request.record_uri, self._run.run_id, record.BEGIN) or {}
-        error = first_error(request.state_uri, self._run.run_id, begun.get("turn_at"))
-        return error if error.startswith(f"{step}: ") else ""
 
     def _last_lines(self, query: str, *, wait: bool) -> list[str]:
         """Returns the last lines of a step's log."""

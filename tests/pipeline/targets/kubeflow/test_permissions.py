@@ -25,10 +25,10 @@ def token_file(tmp_path) -> Path:
 
 
 def test_a_pod_is_told_which_permissions_it_lacks(kubernetes, token_file) -> None:
-    kubernetes.allowed = {("team-a", "experiments"), ("team-a", "pipelines"), ("team-a", "runs")}
+    kubernetes.allowed = {("team-a", what) for what in ("experiments", "pipelines", "runs", "jobs")}
     assert missing_permissions("team-a", str(token_file), kubernetes.service_account) == []
     assert missing_permissions("team-b", str(token_file), kubernetes.service_account) == [
-        "create experiments", "create pipelines", "create runs"
+        "create experiments", "create pipelines", "create runs", "create jobs"
     ]  # fmt: skip
     kubernetes.allowed.remove(("team-a", "runs"))
     assert missing_permissions("team-a", str(token_file), kubernetes.service_account) == ["create runs"]

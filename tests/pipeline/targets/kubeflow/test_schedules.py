@@ -1,5 +1,7 @@
 import copy
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -119,11 +121,20 @@ def test_a_schedule_that_the_cluster_cannot_express_is_found_before_anything_is_
         schedules(cron_timezone="Europe/Berlin2")
 
 
+def test_a_run_that_is_due_while_another_is_running_starts_after_it(kubeflow, schedules, running) -> None:
+    recurring = kubeflow.recurring.one.recurring_run_id
+    assert kubeflow.recurring.fire(recurring) is None
+    assert ends_well(kubeflow, running)
+    assert kubeflow.recurring.fire(recurring)
+
+
 def test_every_run_of_a_schedule_is_recorded_under_its_own_id(kubeflow, schedules, asked) -> None:
     spec = asked()
     schedules().create(spec)
     recurring = kubeflow.recurring.one.recurring_run_id
-    first, second = kubeflow.recurring.fire(recurring), kubeflow.recurring.fire(recurring)
+    first = kubeflow.recurring.fire(recurring)
+    kubeflow.finish(first.run_id)
+    second = kubeflow.recurring.fire(recurring)
     assert first.run_id != second.run_id
     given = given_to(second)
     code_version = given["code_version"]
@@ -154,20 +165,61 @@ def test_runs_missed_while_paused_are_not_made_up_for(kubeflow, schedules, asked
     assert kubeflow.recurring.fire(after.recurring_run_id)
 
 
-def test_an_interrupted_resume_is_completed_by_the_next(kubeflow, schedules, asked) -> None:
+def test_an_interrupted_resume_is_completed_by_the_next(kubeflow, schedules, asked, caplog) -> None:
     schedules().create(asked())
     schedules().pause("flowers")
     kubeflow.faults["DELETE /apis/v2beta1/recurringruns"] = Fault(403)
-    with pytest.raises(UsageError, match="kubeflow-edit"):
-        schedules().resume("flowers")
-    assert len(kubeflow.recurring.known) == 2
+    schedules().resume("flowers")
+    assert "flowers: a disabled recurring run is not deleted yet" in caplog.text
+    assert "kubeflow-edit" in caplog.text
+    assert modes(kubeflow) == ["DISABLE", "ENABLE"]
     schedules().resume("flowers")
     assert kubeflow.recurring.one.mode == "ENABLE"
 
 
-@pytest.fixture
-def running(kubeflow, schedules, asked) -> Any:
-    """A run that a schedule started and that is running."""
+def test_schedules_of_other_names_are_left_alone(kubeflow, schedules, asked, running) -> None:
+    schedules().create(asked())
+    schedules().create(asked("roses"))
+    assert ends_well(kubeflow, running)
+    before = set(kubeflow.recurring.known)
+    schedules().pause("roses")
+    schedules().resume("roses")
+    schedules().delete("roses")
+    assert len(before - set(kubeflow.recurring.known)) == 1, "roses alone"
+    assert modes(kubeflow) == ["DISABLE", "ENABLE"]
+
+
+def test_two_commands_that_resume_at_the_same_moment_leave_one_active(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    for _ in range(5):
+        schedules().pause("flowers")
+        barrier = threading.Barrier(2)
+
+        def resume(barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            schedules().resume("flowers")
+
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(resume) for _ in range(2)]:
+                done.result()
+        assert modes(kubeflow).count("ENABLE") == 1
+
+
+def test_a_replaced_schedule_that_cannot_be_disabled_is_reported(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    kubeflow.faults[":disable"] = Fault(503)
+    with pytest.raises(PetalflowError, match=r"flowers is created, but the one that it replaces may still start runs"):
+        schedules().create(asked(cron=Cron.of("0 4 * * 1", "UTC")))
+    assert modes(kubeflow) == ["ENABLE", "ENABLE"]
+    schedules().create(asked(cron=Cron.of("0 5 * * 1", "UTC")))
+    assert [(schedule.cron, schedule.paused) for schedule in schedules().list()] == [("0 5 * * 1", False)]
+    assert modes(kubeflow) == ["ENABLE"]
+
+
+@pytest.fixture(params=[False, True], ids=["before 2.16", "since 2.16"])
+def running(request, kubeflow, schedules, asked) -> Any:
+    """A run that a schedule started and that is running, on servers that know the policy ORPHAN or do not."""
+    kubeflow.recurring.orphans = request.param
     schedules().create(asked())
     kubeflow.play = Play(stops_at="train")
     run = kubeflow.recurring.fire(kubeflow.recurring.one.recurring_run_id)
@@ -240,9 +292,48 @@ def test_a_deleted_schedule_is_gone_and_its_ended_runs_remain(kubeflow, schedule
 
 def test_a_schedule_that_cannot_be_disabled_is_deleted_unless_its_run_is_running(kubeflow, schedules, running) -> None:
     kubeflow.faults[":disable"] = Fault(500, times=2, message="scheduledworkflows.kubeflow.org not found")
-    with pytest.raises(PetalflowError, match="not found"):
+    with pytest.raises(UsageError, match=r"its run .* is unfinished"):
         schedules().delete("flowers")
     assert ends_well(kubeflow, running)
+    schedules().delete("flowers")
+    assert not kubeflow.recurring.known
+
+
+def test_a_schedule_that_cannot_be_disabled_for_another_reason_is_not_deleted(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    kubeflow.faults[":disable"] = Fault(503)
+    with pytest.raises(PetalflowError, match="cannot answer now"):
+        schedules().delete("flowers")
+    assert modes(kubeflow) == ["ENABLE"]
+
+
+def test_a_run_that_never_ends_can_be_deleted_in_the_ui(kubeflow, schedules, running) -> None:
+    kubeflow.kill(running.run_id)
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"if it never ends, as when its workflow is gone, delete the run \(http"):
+            schedules().delete("flowers")
+    del kubeflow.runs[running.run_id]  # as a person does in the UI
+    schedules().delete("flowers")
+    assert not kubeflow.recurring.known
+
+
+@pytest.mark.parametrize("change", ["delete", "create"])
+def test_a_run_that_was_due_a_moment_ago_goes_on_although_it_is_not_listed_yet(
+    kubeflow, schedules, asked, monkeypatch, change
+) -> None:
+    schedules().create(asked())
+    monkeypatch.setenv(clock.VARIABLE, "2026-12-07T03:00:40+00:00")  # a Monday
+    late = kubeflow.recurring.fire(kubeflow.recurring.one.recurring_run_id)
+    del kubeflow.runs[late.run_id]
+    if change == "delete":
+        with pytest.raises(UsageError, match=r"flowers is paused, but not deleted: a run was due a moment ago"):
+            schedules().delete("flowers")
+    else:
+        schedules().create(asked())
+    kubeflow.runs[late.run_id] = late
+    with pytest.raises(UsageError, match=r"its run .* is unfinished"):
+        schedules().delete("flowers")
+    assert ends_well(kubeflow, late)
     schedules().delete("flowers")
     assert not kubeflow.recurring.known
 

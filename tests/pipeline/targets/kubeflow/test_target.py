@@ -128,6 +128,14 @@ def test_the_error_in_the_record_needs_no_log(kubeflow, target, asked, run) -> N
     assert not any("log" in call for call in kubeflow.calls)
 
 
+def test_the_error_that_a_step_recorded_is_shown_even_if_notify_never_ran(kubeflow, target, asked, run) -> None:
+    kubeflow.play = Play(fails="train", log="petalflow: train: error: no room for the model\n", notifies=False)
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert (str(failure), failure and failure.step) == ("train: no room for the model", "train")
+    assert not any("log" in call for call in kubeflow.calls)
+
+
 @pytest.mark.parametrize("ui", [True, False])
 def test_an_unavailable_log_is_reported_in_a_few_words(kubeflow, target, asked, run, ui) -> None:
     kubeflow.play, kubeflow.ui = Play(fails="train", log=None), ui
@@ -158,6 +166,7 @@ def test_the_line_of_the_launcher_is_a_reason(kubeflow, target, asked, run, log,
 
 
 OOM = {"containerStatuses": [{"name": "main", "state": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}]}
+SIDECAR_OOM = {"containerStatuses": [{"name": "wait", "state": {"terminated": {"reason": "OOMKilled"}}}]}
 EVICTED = {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."}
 NO_IMAGE = {
     "phase": "Pending",
@@ -181,6 +190,7 @@ NO_NODE = {
             OOM,
             "train: it used more memory than its pod may (OOMKilled); raise memory_gb in kubeflow.machines",
         ),
+        ("epoch 1\n", SIDECAR_OOM, "train: the container wait of its pod ran out of memory (OOMKilled)"),
         (None, EVICTED, "train: its pod was ended (Evicted: The node was low on resource: memory.)"),
     ],
 )
@@ -193,9 +203,17 @@ def test_a_pod_that_was_ended_is_a_reason(kubeflow, target, asked, run, log, pod
 @pytest.mark.parametrize(
     ("retry_layers", "pod", "message"),
     [
-        (True, NO_IMAGE, "its image a.b/cpu:1 cannot be pulled (ImagePullBackOff: Back-off pulling)"),
-        (False, NO_NODE, "no node can run its pod (Unschedulable: 0/3 nodes are available)"),
-        (True, {}, "its image cannot be pulled, no node has room for it, or a quota is used up"),
+        (
+            True,
+            NO_IMAGE,
+            "its image a.b/cpu:1 cannot be pulled (ImagePullBackOff: Back-off pulling); fix it, or terminate the run",
+        ),
+        (
+            False,
+            NO_NODE,
+            "no node can run its pod (Unschedulable: 0/3 nodes are available); fix it, or terminate the run",
+        ),
+        (True, {}, "Kubernetes may not be able to pull its image, or may have no room for it; the UI shows the pod's"),
     ],
 )
 def test_a_pod_that_does_not_start_is_reported_once(kubeflow, target, asked, run, retry_layers, pod, message) -> None:
@@ -203,8 +221,8 @@ def test_a_pod_that_does_not_start_is_reported_once(kubeflow, target, asked, run
     target().submit(asked, run)
     failure, output = follow(target(), asked, run)
     assert failure is None
-    assert output.count("is waiting for its pod to start") == 1
-    assert f"train is waiting for its pod to start: {message}; fix it, or terminate the run" in output
+    assert output.count("waiting for its pod") == 1
+    assert f"train has been waiting for its pod for more than ten minutes: {message}" in output
 
 
 @pytest.mark.parametrize(
@@ -212,7 +230,7 @@ def test_a_pod_that_does_not_start_is_reported_once(kubeflow, target, asked, run
     [
         (Play(fails="train-driver"), "train", "the driver failed"),
         (Play(run_error="the quota of the namespace is used up"), "", "the quota of the namespace is used up"),
-        (Play(cancelled=True), "", "the run was cancelled"),
+        (Play(cancelled=True), "", "the run was cancelled; notify did not run, so the next run may have to wait"),
         (Play(cancelled=True, keeps_history=False), "", "the run was cancelled"),
     ],
 )
@@ -376,7 +394,7 @@ def test_the_permission_probe_states_what_it_did_not_ask(kubeflow, target) -> No
     assert target().probes()[2].run() == "any: Kubeflow serves one user, without permissions"
     kubeflow.multi_user = kubeflow.reads_only = True
     found = target(namespace=NAMESPACE).probes()[2].run()
-    assert "may list the runs of team-a; not checked whether you may create them" in found
+    assert "may list the runs of team-a; only a pod of the cluster can check whether you may create them" in found
 
 
 def test_an_unreachable_host_is_named(target) -> None:
