@@ -91,10 +91,16 @@ class RecurringRuns:
     def _list(self, query: Query, **_: Any) -> Any:
         self.check_namespace(query.get("namespace"))
         found = chosen(self.known, query) or []
-        begin = int(query.get("page_token") or 0)
-        end = begin + min(int(query.get("page_size") or _LARGEST_PAGE), _LARGEST_PAGE)
-        token = str(end) if end < len(found) else None
-        return api.V2beta1ListRecurringRunsResponse(recurring_runs=found[begin:end] or None, next_page_token=token)
+        # A token names the last one listed, so that nothing is skipped if others are deleted meanwhile (Token in
+        # backend/src/apiserver/list/list.go).
+        after = query.get("page_token", "")
+        following = sorted((key, one) for one in found if (key := f"{one.created_at} {one.recurring_run_id}") > after)
+        size = min(int(query.get("page_size") or _LARGEST_PAGE), _LARGEST_PAGE)
+        page = following[:size]
+        return api.V2beta1ListRecurringRunsResponse(
+            recurring_runs=[one for _, one in page] or None,
+            next_page_token=page[-1][0] if len(following) > size else None,
+        )
 
     def _create(self, body: bytes, **_: Any) -> Any:
         if not isinstance(json.loads(body).get("max_concurrency", ""), str):
