@@ -29,7 +29,7 @@ _CACHED = ("convert", "train", "export")
 # kfp's name for the return value of a component.
 _RETURNED = "Output"
 # Another output of snapshot, for train: the release to start from, or "".
-_BASELINE = "baseline"
+_WARM_START_URI = "warm_start_uri"
 
 
 class _Run(NamedTuple):
@@ -131,7 +131,7 @@ def build_pipeline(
                 dataset = converted.outputs["dataset"]
                 validated = step("validate", dataset=dataset, validate_config=validate_config, **home)
                 shared = {"state_uri": state_uri, **code}
-                begin = {"dataset": dataset, "baseline": seen.outputs[_BASELINE]}
+                begin = {"dataset": dataset, _WARM_START_URI: seen.outputs[_WARM_START_URI]}
                 trained = step("train", train_config=train_config, **begin, **shared)
                 trained.after(validated)
                 model = trained.outputs["model"]

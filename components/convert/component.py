@@ -15,7 +15,7 @@ def convert(
     code_version: str,
     dataset: dsl.Output[dsl.Dataset],
 ) -> None:
-    """Converts the source, given as ADDRESS@sha256:FINGERPRINT, to a dataset; code_version is there for the cache."""
+    """Converts the source, given as ADDRESS@sha256:FINGERPRINT, to a dataset; code_version serves only the cache."""
     from components.convert.convert import convert as work
     from components.convert.previous import previous_dataset
     from components.convert.settings import ConvertSettings

@@ -15,7 +15,7 @@ def export(
     code_version: str,
     exported: dsl.Output[dsl.Model],
 ) -> None:
-    """Exports a model to be served as in `serving`; code_version is for the cache."""
+    """Exports a model to be served as in `serving`; code_version serves only the cache."""
     from components.export.settings import ExportSettings
     from petalflow.model.serving import Serving
     from petalflow.run.execution import running

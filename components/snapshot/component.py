@@ -23,7 +23,7 @@ def snapshot(
     evaluate_config: str,
     export_config: str,
     listing: dsl.Output[dsl.Artifact],
-    baseline: dsl.OutputPath(str),  # type: ignore[valid-type]
+    warm_start_uri: dsl.OutputPath(str),  # type: ignore[valid-type]
 ) -> str:
     """Returns the source as it is now, ADDRESS@sha256:FINGERPRINT, or "" if there is nothing to do."""
     from components.snapshot.baseline import find_warm_start
@@ -42,7 +42,7 @@ def snapshot(
         made = releases.released_by(registry, name, run)
         origin = {"source": source, "trigger": trigger, "code_version": code_version}
         record.begin(record_uri, run, **origin, has_released=made is not None)
-        for output in (listing.path, baseline):  # they must exist even if the run is skipped
+        for output in (listing.path, warm_start_uri):  # they must exist even if the run is skipped
             storage.write_bytes(output, b"")
         if made:
             record.write(record_uri, run, record.RELEASE, made.for_record())
@@ -60,6 +60,6 @@ def snapshot(
         record.write(record_uri, run, record.SNAPSHOT, seen)
         if not seen["skipped"]:
             record.note_lock_acquired(record_uri, run)
-        storage.write_bytes(baseline, find_warm_start(settings["train"], registry, name, run).encode())
+        storage.write_bytes(warm_start_uri, find_warm_start(settings["train"], registry, name, run).encode())
     listing.metadata.update({key: seen[key] for key in ("source", "fingerprint", "images") if key in seen})
     return pinned

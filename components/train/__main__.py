@@ -18,9 +18,11 @@ def train(
     state: Annotated[
         str | None, typer.Option(help="Folder of checkpoints, to resume after an interruption; removed at the end.")
     ] = None,
-    baseline: Annotated[
+    warm_start: Annotated[
         str | None,
-        typer.Option(help="Release to start from: REGISTRY/NAME (the live one) or REGISTRY/NAME/VERSION."),
+        typer.Option(
+            help="Release whose weights to start from: REGISTRY/NAME (the live one) or REGISTRY/NAME/VERSION."
+        ),
     ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
@@ -33,16 +35,16 @@ def train(
     from petalflow.registry import find_release
 
     settings = TrainSettings.of(commandline.read_settings("train", config, set, groups=TrainSettings.groups()))
-    if settings.warm_start and not baseline:
-        raise UsageError("train.warm_start=true: give the release to start from: --baseline REGISTRY/NAME")
-    settings = settings.model_copy(update={"warm_start": baseline is not None})
+    if settings.warm_start and not warm_start:
+        raise UsageError("train.warm_start=true: give the release to start from: --warm-start REGISTRY/NAME")
+    settings = settings.model_copy(update={"warm_start": warm_start is not None})
     # Check before importing TensorFlow, which takes seconds.
     check_settings(settings)
     from petalflow.dataset import open_dataset
 
     check_dataset(open_dataset(dataset), settings)
     storage.check_free(out)
-    address = storage.absolute(find_release(baseline).uri) if baseline else ""
+    address = storage.absolute(find_release(warm_start).uri) if warm_start else ""
 
     def work() -> None:
         with quiet_start():

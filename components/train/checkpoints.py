@@ -114,9 +114,9 @@ _NAMES_IN_FILES = {"best_value": "best_figure"}
 _SUMS_IN_FILES = {"correct": "right"}
 
 
-def training_uri(state_uri: str, dataset: str, train_config: str, code_version: str, baseline: str = "") -> str:
+def training_uri(state_uri: str, dataset: str, train_config: str, code_version: str, warm_start_uri: str = "") -> str:
     """Returns the address of a training's state; it depends on the inputs (`dataset` is a hash), not on the run."""
-    inputs = (dataset, train_config, code_version, *filter(None, [baseline]))
+    inputs = (dataset, train_config, code_version, *filter(None, [warm_start_uri]))
     return storage.join(state_uri, "train", hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:16])
 
 

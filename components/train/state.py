@@ -151,13 +151,13 @@ _MAY_CHANGE = frozenset(
 )
 
 
-def describe_origin(dataset: Dataset, settings: TrainSettings, baseline: str) -> dict[str, Any]:
-    """Returns what a state belongs to: the dataset's hash, the classes, the settings, the baseline's address or ""."""
+def describe_origin(dataset: Dataset, settings: TrainSettings, warm_start_uri: str) -> dict[str, Any]:
+    """Returns what a state belongs to: the dataset's hash, the classes, the settings, the release it started from."""
     return {
         "dataset": dataset.digest(),
         "classes": list(dataset.classes),
         "settings": settings.model_dump(mode="json"),
-        "baseline": baseline,
+        "baseline": warm_start_uri,  # the name of this field in the files of all versions
     }
 
 

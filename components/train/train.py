@@ -35,7 +35,7 @@ def train(
     out: str | Path,
     settings: TrainSettings,
     state_uri: str | None = None,
-    baseline: str = "",
+    warm_start_uri: str = "",
 ) -> dict[str, Any]:
     """Trains a model and writes it to the folder `out`: model.keras, model.json, history.json and files for people.
 
@@ -47,7 +47,8 @@ def train(
         settings: What to train, and how.
         state_uri: Folder of checkpoints, from which a killed training resumes; removed when the model is complete. None
             for no checkpoints.
-        baseline: Address of the release to start from, if the settings ask for a warm start; "" if there is none yet.
+        warm_start_uri: Address of the release to start from, if the settings ask for a warm start; "" if nothing has
+            been released yet.
 
     Returns:
         The contents of model.json.
@@ -69,7 +70,9 @@ def train(
     ):
         devices = choose_devices(settings)
         state = TrainingState()
-        training = Training(dataset, settings, task, devices, objective, state, interruption, checkpoints, baseline)
+        training = Training(
+            dataset, settings, task, devices, objective, state, interruption, checkpoints, warm_start_uri
+        )
         start = time.monotonic()
         with dtype_policy(devices.policy), explain_out_of_memory(settings):
             model = _train_or_resume(training)
@@ -119,7 +122,7 @@ def _describe(training: Training, model: keras.Model, seconds: float) -> dict[st
         "seconds": round(seconds, 1),
         "devices": training.devices.names,
         "precision": training.devices.precision,
-        "warm_started_from": training.baseline if settings.warm_start else "",
+        "warm_started_from": training.warm_start_uri if settings.warm_start else "",
         "notes": state.notes,
         "settings": settings.model_dump(mode="json"),
         "versions": {"keras": keras.__version__, "tensorflow": tf.__version__},

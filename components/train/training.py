@@ -35,7 +35,7 @@ class Training:
         state: How far the training is.
         interruption: The request to stop the process, if there is one.
         checkpoints: Where the state is saved, or None.
-        baseline: Address of the release that a warm start begins with; "" if there is none.
+        warm_start_uri: Address of the release that a warm start begins with; "" if there is none.
     """
 
     dataset: Dataset
@@ -46,7 +46,7 @@ class Training:
     state: TrainingState
     interruption: Interruption
     checkpoints: Checkpoints | None
-    baseline: str = ""
+    warm_start_uri: str = ""
 
     def resumable_states(self) -> Iterator[TrainingState]:
         """Yields the states to start from: the saved ones, newest first, then a new one.
@@ -54,7 +54,7 @@ class Training:
         Raises:
             UsageError: If the saved states belong to another training.
         """
-        origin = describe_origin(self.dataset, self.settings, self.baseline)
+        origin = describe_origin(self.dataset, self.settings, self.warm_start_uri)
         if self.checkpoints and self.checkpoints.found:
             for state in self.checkpoints.states():
                 check_origin(state.origin, origin, self.checkpoints.uri)

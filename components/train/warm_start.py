@@ -35,19 +35,19 @@ class WarmStart:
 
 
 def warm_start(training: Training, model: keras.Model) -> None:
-    """Transfers the weights of the baseline to a new network, if the settings ask for it, and notes what was kept.
+    """Transfers the weights of the warm-start release to a new network, if the settings ask for it.
 
     All layers except the last take over all weights; the last takes those of the classes that both networks have. New
-    classes keep their random weights.
+    classes keep their random weights. A note says which classes were kept.
 
     Raises:
-        UsageError: If the baseline is not a release, or its weights do not fit the network.
+        UsageError: If its address is not that of a release, or its weights do not fit the network.
         PetalflowError: If its network cannot be loaded.
     """
     if not training.settings.warm_start:
         return
-    if training.baseline:
-        source = open_warm_start(training.baseline)
+    if training.warm_start_uri:
+        source = open_warm_start(training.warm_start_uri)
         note = transfer_weights(source, model, training.task, training.dataset.classes)
     else:
         note = "warm start: nothing has been released yet, so training does not start from a release"

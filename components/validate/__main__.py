@@ -14,7 +14,7 @@ app = commandline.new_app(__doc__)
 def validate(
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     out: Annotated[Path, typer.Option(help="Folder for validation.json and validation.txt.")],
-    baseline: Annotated[
+    reference: Annotated[
         str | None, typer.Option(help="Dataset to compare with: its folder or its statistics.json.")
     ] = None,
     config: commandline.Config = None,
@@ -27,8 +27,8 @@ def validate(
     from components.validate.validate import validate as work
 
     settings = ValidateSettings.of(commandline.read_settings("validate", config, set))
-    reference = read_reference(baseline) if baseline else ReferenceDataset(why="no --baseline was given")
-    commandline.run_step("validate", lambda: work(dataset, out, settings, reference))
+    compared = read_reference(reference) if reference else ReferenceDataset(why="no --reference was given")
+    commandline.run_step("validate", lambda: work(dataset, out, settings, compared))
 
 
 if __name__ == "__main__":

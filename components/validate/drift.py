@@ -110,10 +110,10 @@ def read_reference(address: str) -> ReferenceDataset:
         profile = DatasetProfile.of(statistics)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         raise UsageError(
-            f"--baseline {address} does not exist; give the folder of a dataset or its {STATISTICS_FILE}"
+            f"the reference dataset {address} does not exist; give the folder of a dataset or its {STATISTICS_FILE}"
         ) from None
     except ValueError as error:
-        raise UsageError(f"--baseline {address} {_describe(error)}") from None
+        raise UsageError(f"the reference dataset {address} {_describe(error)}") from None
     return ReferenceDataset(address, frozenset(name for name, images in profile.classes.items() if images), profile)
 
 

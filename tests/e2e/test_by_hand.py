@@ -33,7 +33,7 @@ def test_the_single_steps_together_do_what_a_run_does(digits, tmp_path) -> None:
     assert 0.5 < float(score) <= 1
 
     # Train and evaluate again, starting from and comparing with the release.
-    warm = step("train", "--dataset", "dataset", "--out", "warm", "--baseline", "models/digits", *train)
+    warm = step("train", "--dataset", "dataset", "--out", "warm", "--warm-start", "models/digits", *train)
     assert "warm start from digits/1: 10 classes kept" in warm
     step("export", "--model", "warm", *judged, "--out", "another", code=1)  # the verdict is about another model
     compared = step("evaluate", *model, "--out", "again", "--baseline", "models/digits/1", "--set", "min_accuracy=0.8")

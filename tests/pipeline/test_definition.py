@@ -64,7 +64,7 @@ def test_cached_steps_depend_on_the_code_version_but_not_on_the_run_id(spec) -> 
 def test_train_gets_the_release_to_start_from_through_snapshot(spec) -> None:
     tasks = [component["dag"]["tasks"] for component in spec["components"].values() if "dag" in component]
     (inputs,) = [inner["train"]["inputs"]["parameters"] for inner in tasks if "train" in inner]
-    assert inputs["baseline"]["componentInputParameter"] == "pipelinechannel--snapshot-baseline"
+    assert inputs["warm_start_uri"]["componentInputParameter"] == "pipelinechannel--snapshot-warm_start_uri"
     assert not {"registry", "name"} & set(spec["components"]["comp-train"]["inputDefinitions"]["parameters"])
 
 

@@ -13,7 +13,7 @@ from petalflow.container_images import BASE
 @dsl.component(base_image=BASE, install_kfp_package=False)
 def train(
     dataset: dsl.Input[dsl.Dataset],
-    baseline: str,
+    warm_start_uri: str,
     state_uri: str,
     train_config: str,
     code_version: str,
@@ -30,7 +30,7 @@ def train(
         learn(dataset.path, model.path)
         digest = open_dataset(dataset.path).digest()
         # A real training of the same settings may have been killed before this one.
-        remove_checkpoints(training_uri(state_uri, digest, train_config, code_version, baseline))
+        remove_checkpoints(training_uri(state_uri, digest, train_config, code_version, warm_start_uri))
 
 
 @dsl.component(base_image=BASE, install_kfp_package=False)

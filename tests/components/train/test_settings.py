@@ -68,7 +68,7 @@ BACKBONE = {"backbone": "MobileNetV2", "image_size_px": 96}
         ({**BACKBONE, "augment": {"variants": 3}}, r"train\.augment\.variants=3: augmentation is off"),
         (
             {**BACKBONE, "augment": {"flip": "both", "variants": 3}, "features": "recomputed"},
-            r"train\.features=recomputed",
+            r"needs train\.features=kept, not recomputed",
         ),
         (
             {**BACKBONE, "augment": {"flip": "both"}, "features": "kept"},
@@ -150,7 +150,7 @@ def test_wrong_settings_are_reported_before_tensorflow_is_imported(run_python) -
         ("--help", "Train a classifier"),
         (*where, "--set", "backbone=MobilNetV2", "did you mean MobileNetV2"),
         (*where, "--set", "augment.variants=3", "train.augment.variants=3"),
-        (*where, "--set", "warm_start=true", "--baseline REGISTRY/NAME"),
+        (*where, "--set", "warm_start=true", "--warm-start REGISTRY/NAME"),
     ):
         ended = run_python(code, *arguments)
         assert ended.stdout.endswith("[]\n"), ended.stderr

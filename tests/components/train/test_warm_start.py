@@ -112,7 +112,7 @@ STILL = {"backbone": "dense", "image_size_px": 16, "max_epochs": 1, "learning_ra
 def test_a_training_starts_with_what_the_release_learned(tiny_dataset, tiny_registry, tmp_path, caplog) -> None:
     release = str(tiny_registry / "tiny" / "1")
     caplog.set_level("INFO")
-    info = train(tiny_dataset, tmp_path / "model", TrainSettings.of(STILL), baseline=release)
+    info = train(tiny_dataset, tmp_path / "model", TrainSettings.of(STILL), warm_start_uri=release)
     assert "warm start from tiny/1: 3 classes kept" in caplog.messages
     assert "warm start from tiny/1: 3 classes kept" in info["notes"]
     assert info["warm_started_from"] == release
@@ -136,6 +136,6 @@ def test_an_unreadable_release_is_an_error_and_leaves_nothing(tiny_dataset, tiny
         (tmp_path / "tiny" / "2", UsageError, "is not a release"),
     ):
         with pytest.raises(error, match=message) as caught:
-            train(tiny_dataset, tmp_path / "model", TrainSettings.of(STILL), baseline=str(address))
+            train(tiny_dataset, tmp_path / "model", TrainSettings.of(STILL), warm_start_uri=str(address))
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "model").exists()

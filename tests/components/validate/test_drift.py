@@ -95,7 +95,7 @@ def test_an_invalid_reference_is_an_error_of_one_line(tmp_path: Path) -> None:
         ("no.json", "is not valid JSON"),
         ("other.json", "another version"),
     ]:
-        with pytest.raises(UsageError, match=rf"--baseline .*{name} .*{why}"):
+        with pytest.raises(UsageError, match=rf"the reference dataset .*{name} .*{why}"):
             read_reference(str(tmp_path / name))
     with pytest.raises(PetalflowError, match="not a complete dataset"):
         read_reference(str(tmp_path))
