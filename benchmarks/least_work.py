@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path)
     parser.add_argument("--config", type=Path)
-    parser.add_argument("--set", action="append", default=[], metavar="STEP.SETTING=VALUE")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.SETTING=VALUE")
     parser.add_argument("--out", type=Path, default=Path("runs/least_work.json"))
     arguments = parser.parse_args()
     settings = [part for one in arguments.set for part in ("--set", one)]

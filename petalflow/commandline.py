@@ -25,7 +25,11 @@ Config = Annotated[
     Path | None, typer.Option("--config", help="YAML file of settings by section; `petalflow settings` lists them.")
 ]
 Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="STEP.SETTING=VALUE", help="A single setting; can be repeated.")
+    list[str] | None, typer.Option("--set", metavar="SECTION.SETTING=VALUE", help="A single setting; can be repeated.")
+]
+# For the command of a single step, whose section need not be named.
+StepSet = Annotated[
+    list[str] | None, typer.Option("--set", metavar="[STEP.]SETTING=VALUE", help="A single setting; can be repeated.")
 ]
 
 

@@ -93,6 +93,13 @@ class StepSettings(Settings):
         return value
 
     @classmethod
+    def full_name(cls, setting: str) -> str:
+        """Returns the name of a setting in a configuration, such as train.backbone."""
+        if setting not in cls.model_fields:
+            raise AttributeError(f"{cls.__name__} has no setting {setting}")
+        return f"{cls.section}.{setting}"
+
+    @classmethod
     def groups(cls) -> list[str]:
         """Returns the names of the settings that contain settings."""
         return [name for name, field in cls.model_fields.items() if _is_group(field.annotation)]
@@ -126,7 +133,8 @@ def _sentence(cls: type[StepSettings], problem: Mapping[str, Any]) -> str:
         wrong = str(problem["loc"][-1])
         return f"unknown setting {where}: {did_you_mean(wrong, _fields_at(cls, problem['loc'][:-1]))}"
     if problem["type"] == "string_type" and isinstance(problem["input"], int | float):
-        return f"{where}={problem['input']!r}: it must be text; quote it twice: --set '{where}=\"{problem['input']}\"'"
+        text = f'"{problem["input"]}"'
+        return f"{where}={problem['input']!r}: it must be text; write it as {text}, or as '{text}' in a shell"
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
         return f"{cls.section}: {message}"

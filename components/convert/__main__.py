@@ -18,7 +18,7 @@ def convert(
     ] = None,
     runner: Annotated[str | None, typer.Option(help="Beam runner; short for --set convert.runner=RUNNER.")] = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Convert a source to a dataset of TFRecords, with Apache Beam."""

@@ -21,7 +21,7 @@ def evaluate(
         str | None, typer.Option(help="Release to compare with: REGISTRY/NAME (the live one) or REGISTRY/NAME/VERSION.")
     ] = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Judge a model on the test split; exit code 3 if it is refused."""

@@ -17,7 +17,7 @@ def evaluate(
     job_id: str,
     evaluate_config: str,
     evaluation: dsl.Output[dsl.Artifact],
-    figures: dsl.Output[dsl.Metrics],
+    metrics: dsl.Output[dsl.Metrics],
     classification: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],
@@ -45,10 +45,10 @@ def evaluate(
         record.write_report(record_uri, run, page)
         record.write(record_uri, run, record.VERDICT, {**verdict.to_json(), "evaluation": evaluation.uri})
         # The same results for the web pages of the target.
-        metrics = storage.read_json(storage.join(evaluation.path, METRICS_FILE))
-        artifacts.log_metrics(figures, metrics)
-        artifacts.log_classification(classification, metrics, Path(evaluation.path) / PREDICTIONS_FILE)
+        measured = storage.read_json(storage.join(evaluation.path, METRICS_FILE))
+        artifacts.log_metrics(metrics, measured)
+        artifacts.log_classification(classification, measured, Path(evaluation.path) / PREDICTIONS_FILE)
         storage.write_bytes(report.path, page)
-        storage.write_bytes(summary.path, artifacts.summary(verdict.to_json(), metrics).encode())
+        storage.write_bytes(summary.path, artifacts.summary(verdict.to_json(), measured).encode())
     evaluation.metadata["accepted"] = verdict.accepted
     return Serving.of_verdict(verdict.to_json()).to_json() if verdict.accepted else ""

@@ -18,7 +18,7 @@ def export(
     evaluation: Annotated[Path, typer.Option(help="Folder of the evaluation, written by evaluate.")],
     out: Annotated[Path, typer.Option(help="Folder to create for the export.")],
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Export an accepted model as a SavedModel, and prove that its scores equal those of the evaluated model."""

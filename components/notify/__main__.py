@@ -18,7 +18,7 @@ def notify(
         bool, typer.Option("--send", help="Also send the message as configured, whatever the outcome.")
     ] = False,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Print how a run ended, from its record; with --send, also send the message."""

@@ -16,7 +16,7 @@ def predict(
     files: Annotated[list[str], typer.Argument(help="Image files, local or remote.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per file, with all scores.")] = False,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Classify images; print one line per file: label and score, or "abstains"; exit code 1 if a file is unreadable."""

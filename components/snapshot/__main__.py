@@ -15,7 +15,7 @@ def snapshot(
     source: Annotated[str, typer.Argument(help="Folder or URI of the source.")],
     out: Annotated[Path, typer.Option(help="JSON Lines file to write, one image per line.")],
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
     """List a source and print its fingerprint; the settings of convert define how it is read."""

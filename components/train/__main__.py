@@ -25,7 +25,7 @@ def train(
         ),
     ] = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Train a classifier on a dataset."""

@@ -305,7 +305,7 @@ def _clear_unfinished(folder: Path) -> None:
         for left in folder.glob(f"*{_UNFINISHED}"):
             left.unlink()
     except OSError as error:
-        raise UsageError(f"cannot write checkpoints to {folder}: {error.strerror}; choose another --state") from None
+        raise UsageError(f"cannot write checkpoints to {folder}: {error.strerror}; choose another folder") from None
 
 
 def _name(number: int, sha256: str) -> str:

@@ -176,7 +176,7 @@ def check_origin(was: dict[str, Any], now: dict[str, Any], uri: str) -> None:
         UsageError: If it does not. The state is left unchanged.
     """
     if why := _difference(was, now):
-        raise UsageError(f"the state at {uri} belongs to another training ({why}); use another --state, or remove it")
+        raise UsageError(f"the state at {uri} belongs to another training ({why}); remove it, or use another folder")
 
 
 def _difference(was: dict[str, Any], now: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ def validate(
         str | None, typer.Option(help="Dataset to compare with: its folder or its statistics.json.")
     ] = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Check a dataset against limits; exit code 1 if it violates one."""

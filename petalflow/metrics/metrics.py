@@ -115,9 +115,7 @@ def compute_metrics(
     resampled = bootstrap(_overall_and_f1(predictions), predictions.strata, resamples)
     overall = dict(zip(OVERALL, resampled, strict=False))
     by_class = {"f1": resampled[len(OVERALL) :]}
-    ranks = bootstrap(
-        Ranking.of(predictions).statistic, predictions.strata, _resamples_of_ranks(predictions, resamples)
-    )
+    ranks = bootstrap(Ranking.of(predictions).statistic, predictions.strata, _ranking_resamples(predictions, resamples))
     by_class["roc_auc"], by_class["pr_auc"] = ranks[: len(classes)], ranks[len(classes) : -2]
     overall |= dict(zip(RANKED, ranks[-2:], strict=True))
     return Metrics(
@@ -146,10 +144,10 @@ def metric_statistics(
         yield OVERALL, lambda weights: overall(weights)[:, : len(OVERALL)], resamples
     if not set(names).isdisjoint(RANKED):
         ranking = Ranking.of(predictions)
-        yield RANKED, lambda weights: ranking.statistic(weights)[:, -2:], _resamples_of_ranks(predictions, resamples)
+        yield RANKED, lambda weights: ranking.statistic(weights)[:, -2:], _ranking_resamples(predictions, resamples)
 
 
-def _resamples_of_ranks(predictions: Predictions, most: int) -> int:
+def _ranking_resamples(predictions: Predictions, most: int) -> int:
     additions = max(predictions.labels.size, 1)
     return int(np.clip(_MOST_ADDITIONS // additions, min(_FEWEST_RESAMPLES, most), most))
 

@@ -57,7 +57,7 @@ class Ranking:
         images = len(by_image)
         ones, starts = np.ones(images), np.arange(images + 1, dtype=np.int32)
         areas = [
-            _areas_of_groups((sparse.csc_array((ones, group, starts), shape=(2 * size, images)) @ by_image), size)
+            _grouped_areas((sparse.csc_array((ones, group, starts), shape=(2 * size, images)) @ by_image), size)
             for group, size in zip(self.groups, self.sizes, strict=True)
         ]
         found = _with_means(np.stack(areas, axis=1))
@@ -84,7 +84,7 @@ def _areas(labels: NDArray[np.bool_], scores: NDArray[np.float32]) -> tuple[floa
     return float(metrics.roc_auc_score(labels, scores)), float(metrics.average_precision_score(labels, scores))
 
 
-def _areas_of_groups(weights: Values, size: int) -> Values:
+def _grouped_areas(weights: Values, size: int) -> Values:
     """Returns ROC AUC and PR AUC of one class, [resamples, 2].
 
     Args:

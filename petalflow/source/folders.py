@@ -3,7 +3,7 @@
 ```
 source/                     source/                     source/
   daisy/a.jpg                 train/daisy/a.jpg           cat.0.jpg
-  daisy/deeper/b.jpg          test/daisy/b.jpg            dog.0.jpg      by convert.label_pattern={label}.*
+  daisy/deeper/b.jpg          test/daisy/b.jpg            dog.0.jpg      by the pattern {label}.*
   tulips/c.png                ...                         ...
 ```
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing
-from petalflow.source.options import LabelPattern, PathLabel
+from petalflow.source.options import LABEL_PATTERN, LabelPattern, PathLabel
 from petalflow.source.tree import Folder, Tree, is_hidden, list_labelled, read_as_listed
 from petalflow.splits import SPLIT_NAMES
 
@@ -36,7 +36,7 @@ class ClassFolders:
         if not tops:
             raise UsageError(
                 f"source {address} contains no class folders; put the images of each class in a folder of its own, or "
-                "set convert.label_pattern if file names contain the class"
+                f"set {LABEL_PATTERN} if file names contain the class"
             )
         used = _with_files(address, tops)
         if deep := {top for top in used if top.lower() in SPLIT_NAMES and not _holds_files(address, top, deep=False)}:
@@ -65,7 +65,7 @@ def list_class_folders(tree: Tree) -> Listing:
     shown = [file.name for file in files if not is_hidden(file.name)]
     tops = {name.split("/")[0] for name in shown if "/" in name}
     _check_not_mixed(tree.address, tops, tops - {name.split("/")[0] for name in shown if name.count("/") == 1})
-    read_label = _label_below_split if _are_splits(tops) else _label_of_folder
+    read_label = _second_folder_label if _are_splits(tops) else _top_folder_label
     # Checked before any image is read, which may take long.
     classes = sorted({found.label for found in map(read_label, shown) if found})
     if len(classes) < 2:
@@ -73,12 +73,12 @@ def list_class_folders(tree: Tree) -> Listing:
     return list_labelled(tree, files, "class folders", read_label)
 
 
-def _label_of_folder(name: str) -> PathLabel | None:
+def _top_folder_label(name: str) -> PathLabel | None:
     label, slash, _ = name.partition("/")
     return PathLabel(label) if slash else None
 
 
-def _label_below_split(name: str) -> PathLabel | None:
+def _second_folder_label(name: str) -> PathLabel | None:
     split, _, below = name.partition("/")
     label, slash, _ = below.partition("/")
     return PathLabel(label, SPLIT_NAMES[split.lower()]) if slash else None
@@ -183,7 +183,7 @@ def list_by_names(tree: Tree, label_pattern: str) -> Listing:
         else:
             found = f"no file name matches it; one is {example!r}"
         raise UsageError(
-            f"source {tree.address} has fewer than two classes by convert.label_pattern={pattern.text} ({found}); "
+            f"source {tree.address} has fewer than two classes by {LABEL_PATTERN}={pattern.text} ({found}); "
             "correct the pattern"
         )
     return listing

@@ -148,3 +148,6 @@ class SourceOptions(StepSettings):
 
 # The options of a source that needs none.
 PLAIN = SourceOptions.of({})
+
+# What a user calls the options, for messages.
+LABEL_PATTERN, TFDS_DATA_DIR = map(SourceOptions.full_name, ("label_pattern", "tfds_data_dir"))

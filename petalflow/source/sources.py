@@ -10,7 +10,7 @@ from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import archives, idx, manifests, tfds
 from petalflow.source.folders import ClassFolders, FileNames
 from petalflow.source.listing import Item, Listing, check_classes
-from petalflow.source.options import PLAIN, SourceOptions
+from petalflow.source.options import LABEL_PATTERN, PLAIN, TFDS_DATA_DIR, SourceOptions
 
 # Given an item of the source, its image file's bytes.
 Reader = Callable[[Item], bytes]
@@ -157,14 +157,14 @@ class StoredSource(Source):
 
     def _contents(self, *, prepare: bool) -> Contents:
         if storage.is_file(self.address):
-            return self._contents_of_file()
+            return self._file_contents()
         if self.options.label_pattern:
             return FileNames(self.address, self.options.label_pattern)
         if tfds.recognises(self.address):
             return tfds.Dataset(self.address, tfds.prepared_folder(self.address), self.options)
         return idx.IdxFiles(self.address) if idx.recognises(self.address) else ClassFolders(self.address)
 
-    def _contents_of_file(self) -> Contents:
+    def _file_contents(self) -> Contents:
         if archives.recognises(self.address):
             return archives.ArchivedImages(self.address, self.options)
         if manifests.recognises(self.address):
@@ -179,7 +179,7 @@ class StoredSource(Source):
 class NamedSource(Source):
     """A dataset that TFDS knows by name, and downloads and prepares when it is listed: `tfds:mnist`."""
 
-    location_setting = "convert.tfds_data_dir"
+    location_setting = TFDS_DATA_DIR
 
     def __init__(self, address: str, options: SourceOptions) -> None:
         super().__init__(address, options)
@@ -234,7 +234,7 @@ def open_source(address: str, options: SourceOptions = PLAIN) -> Source:
 
 def _refuse_label_pattern(source: Source) -> None:
     if source.options.label_pattern:
-        raise UsageError(f"source {source.address} already names its classes; remove convert.label_pattern")
+        raise UsageError(f"source {source.address} already names its classes; remove {LABEL_PATTERN}")
 
 
 @contextlib.contextmanager

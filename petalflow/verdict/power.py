@@ -77,7 +77,7 @@ def power_of_accuracy_drop(
         raise ValueError(f"models that disagree on {discordant:g} of the images cannot differ by {difference:g}")
     if images == 0 or margin == 1:  # a bound is never below -1
         return float(images > 0)
-    z = _critical_of_bound() if bound_alone else _critical(images, -margin)
+    z = _critical_for_bound() if bound_alone else _critical(images, -margin)
     return float(_odds(images, -margin, z, discordant, difference)[0])
 
 
@@ -115,7 +115,8 @@ def _largest_odds(images: int, least: float, z: float) -> float:
     return float(_odds(images, least, z, shares.clip(fewest, 1), least).max())
 
 
-def _critical_of_bound() -> float:
+def _critical_for_bound() -> float:
+    """Returns the lowest score statistic at which the one-sided bound passes."""
     from scipy import stats
 
     return float(stats.norm.ppf(CONFIDENCE))
@@ -124,7 +125,7 @@ def _critical_of_bound() -> float:
 @functools.lru_cache(maxsize=1 << 10)
 def _critical(images: int, least: float) -> float:
     """Returns the lowest score statistic at which both the bound and the exact odds pass, to within 1e-4."""
-    passes, fails = _critical_of_bound(), 0.0
+    passes, fails = _critical_for_bound(), 0.0
     while _largest_odds(images, least, passes) > 1 - CONFIDENCE:
         passes, fails = 1.5 * passes, passes
     while fails and passes - fails > _STATISTIC:

@@ -35,7 +35,7 @@ def write_page(address: str, comparison: Comparison, dataset: Dataset | None = N
         "comparison.html.j2",
         comparison=comparison,
         both=both,
-        figures=list(_metrics(*both)),
+        metrics=list(_metrics(*both)),
         settings=comparison.settings,
         confusions=[_confusion_cells(one) for one in both],
         counts={kind: len(images) for kind, images in changes.items()},

@@ -62,7 +62,7 @@ def test_artifacts_hold_what_the_pages_of_a_cluster_show(first, first_file, plac
     made = json.loads((step / "executor_output.json").read_text(), parse_constant=pytest.fail)["artifacts"]
     shown = {name: one["artifacts"][0]["metadata"] for name, one in made.items()}
     verdict = json.loads((place.out / "verdict.json").read_text())
-    assert shown["figures"]["accuracy"] == verdict["candidate"]["accuracy"]
+    assert shown["metrics"]["accuracy"] == verdict["candidate"]["accuracy"]
     assert [one["displayName"] for one in shown["classification"]["confusionMatrix"]["annotationSpecs"]] == list(
         "0123456789"
     )

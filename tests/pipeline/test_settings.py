@@ -24,7 +24,9 @@ def test_a_password_is_rejected_since_it_would_be_stored() -> None:
 
 
 def test_a_number_for_a_text_is_rejected_with_the_correct_syntax() -> None:
-    with pytest.raises(UsageError, match=r"""--set 'docker\.tag="0\.2"'"""):
+    with pytest.raises(
+        UsageError, match=r"""docker\.tag=0\.2: it must be text; write it as "0\.2", or as '"0\.2"' in a shell"""
+    ):
         DockerSettings.of({"tag": 0.2})
 
 

@@ -45,7 +45,7 @@ def evaluate(
     job_id: str,
     evaluate_config: str,
     evaluation: dsl.Output[dsl.Artifact],
-    figures: dsl.Output[dsl.Metrics],
+    metrics: dsl.Output[dsl.Metrics],
     classification: dsl.Output[dsl.ClassificationMetrics],
     report: dsl.Output[dsl.HTML],
     summary: dsl.Output[dsl.Markdown],

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError, did_you_mean
+from petalflow.source.options import TFDS_DATA_DIR
 
 if TYPE_CHECKING:
     from tensorflow_datasets.core.naming import DatasetReference
@@ -109,7 +110,7 @@ class Name:
         if importlib.util.find_spec("tensorflow") is None:
             raise UsageError(
                 f"{address} is not prepared in {data_dir}, and preparing it needs TensorFlow: pip install '.[cpu]' in "
-                "the checkout; or prepare it elsewhere and set convert.tfds_data_dir to that folder"
+                f"the checkout; or prepare it elsewhere and set {TFDS_DATA_DIR} to that folder"
             )
         log.info("%s is not prepared in %s; TFDS downloads and prepares it", address, data_dir)
         try:
