@@ -143,7 +143,7 @@ def delete(
 ) -> None:
     """Delete a schedule; its releases and records are kept, and a run in progress continues.
 
-    On kubeflow, a schedule whose run is in progress is only paused; delete it once the run has ended.
+    On kubeflow, a schedule whose run is unfinished is paused instead (exit code 2): delete it when the run has ended.
     """
     from pipeline import scheduling
 

@@ -20,7 +20,7 @@ from pipeline.running import SUBMITTED
 from pipeline.schedule import Schedule, ScheduleSpec, schedule_title, schedule_trigger
 from pipeline.target import Target
 
-STILL_LOCKED = "notify did not run, so the next run may have to wait until the lease of the lock ends"
+STILL_LOCKED = "if notify did not run, the next run may have to wait until the lease of the lock ends"
 _ENDED = (RAN, CACHED, SKIPPED, FAILED)
 # A service that has not answered for this long is considered gone; the run continues without us.
 _PATIENCE_S = 600.0
@@ -88,10 +88,18 @@ def follow(
 def recorded_error(request: Request, run_id: str, step: str) -> str:
     """Returns the error that a failed step of a run recorded, after its name; "" if it did not get that far.
 
-    It can be read without permission for the log, even if the log is lost or notify did not run.
+    It can be read without permission for the log, even if the log is lost or notify did not run. If notify ran, only
+    what it recorded counts, since a later run may have written to the state in the meantime.
     """
-    begun = record.read(request.record_uri, run_id, record.BEGIN) or {}
-    error = first_error(request.state_uri, run_id, begun.get("turn_at"))
+    try:
+        ended = record.read(request.record_uri, run_id, record.END)
+        if ended:
+            error = str(ended["error"])
+        else:
+            begun = record.read(request.record_uri, run_id, record.BEGIN) or {}
+            error = first_error(request.state_uri, run_id, begun.get("turn_at"))
+    except PetalflowError:  # as without permission to read it; the log may be readable
+        return ""
     return error if error.startswith(f"{step}: ") else ""
 
 

@@ -9,6 +9,7 @@ import kfp_server_api as api
 
 from petalflow.errors import PetalflowError
 from petalflow.run import execution, record
+from petalflow.run.steps import NEVER_CACHED
 from tests.servers.kubeflow_workflow import Node, Workflow
 from tests.servers.records import write_record
 
@@ -18,6 +19,8 @@ _STEPS = {
     record.REFUSED: _BEFORE_VERDICT,
     record.ACCEPTED: (*_BEFORE_VERDICT, "export", "release"),
 }
+# The conditions, by the first step of each.
+_CONDITIONS = {"convert": "condition-2", "export": "condition-3"}
 # What the exit task receives as the state of the others: the state that ML Metadata has for their group, which only a
 # group completes whose steps all ran (seen on KFP 2.17.0; backend/src/v2/driver/resolve.go).
 _FINAL_STATES = {record.ACCEPTED: "COMPLETE", record.REFUSED: "RUNNING", record.NOTHING_NEW: "RUNNING"}
@@ -29,7 +32,7 @@ class Play:
 
     Attributes:
         outcome: accepted, refused or nothing new, if no step fails.
-        fails: The step that fails, or its driver: "train-driver".
+        fails: The step that fails, or its driver: "train-driver", or that of a condition: "condition-2-driver".
         log: What the failing step printed; its error line is recorded. The log of a pod that is gone is None.
         pod: What Kubernetes reports of the failing or waiting step's pod: its `status`; None for a pod that is gone.
         cached: Steps that are answered from the cache.
@@ -127,10 +130,12 @@ class Performance:
         """Runs all steps but notify; returns True if none failed or was cancelled."""
         handler = group = workflow.group("exit-handler-1", root)
         for step in _STEPS[self.play.outcome]:
-            if step == "convert":
-                group = workflow.group("condition-2", handler)
-            if step == "export":
-                group = workflow.group("condition-3", group)
+            condition = _CONDITIONS.get(step, "")
+            if condition and fails == f"{condition}-driver":
+                self._omit(workflow, group, condition)
+                return False
+            if condition:
+                group = workflow.group(condition, group)
             if not (yield from self._step(workflow, group, step, fails)):
                 return False
         if self.play.outcome == record.NOTHING_NEW:
@@ -142,12 +147,11 @@ class Performance:
     def _step(self, workflow: Workflow, group: Node, step: str, fails: str) -> Generator[None, None, bool]:
         """Runs a step; returns True if it succeeded."""
         play = self.play
-        driver = workflow.begin(f"{step}-driver", group, "system-container-driver")
-        workflow.end(driver, "FAILED" if fails == driver.name else "SUCCEEDED", seconds=2)
-        if fails == driver.name:
-            # What Argo omits is RUNTIME_STATE_UNSPECIFIED (backend/src/apiserver/model/run.go).
-            workflow.end(workflow.begin(step, group), "RUNTIME_STATE_UNSPECIFIED", seconds=0)
+        if fails == f"{step}-driver":
+            self._omit(workflow, group, step)
             return False
+        driver = workflow.begin(f"{step}-driver", group, "system-container-driver")
+        workflow.end(driver, "SUCCEEDED", seconds=2)
         task, executor = workflow.step(step, group, retries=step in play.retries)
         if step in play.cached:
             workflow.end(executor, "SKIPPED", seconds=0), workflow.end(task, "SUCCEEDED", seconds=0)
@@ -177,6 +181,12 @@ class Performance:
         workflow.end(executor, "SUCCEEDED"), workflow.end(task, "SUCCEEDED", seconds=0)
         return True
 
+    def _omit(self, workflow: Workflow, group: Node, name: str) -> None:
+        """Fails the driver of a step or group, and omits the step or group."""
+        workflow.end(workflow.begin(f"{name}-driver", group, "system-container-driver"), "FAILED", seconds=2)
+        # What Argo omits is RUNTIME_STATE_UNSPECIFIED (backend/src/apiserver/model/run.go).
+        workflow.end(workflow.begin(name, group), "RUNTIME_STATE_UNSPECIFIED", seconds=0)
+
     def _fail(self, pod: str, step: str) -> None:
         self.logs[pod] = self.play.log
         if self.play.pod is not None:
@@ -185,7 +195,8 @@ class Performance:
         if error and self.play.records:
             parameters = self._parameters()
             try:
-                with execution.tracked(step, parameters["state_uri"], parameters["run_id"]):
+                run_id = parameters["run_id"] if step in NEVER_CACHED else ""
+                with execution.tracked(step, parameters["state_uri"], run_id):
                     raise PetalflowError(error.removeprefix(f"{step}: "))
             except PetalflowError:
                 pass
@@ -196,6 +207,8 @@ class Performance:
 
     def _set_state(self, state: str) -> None:
         self.run.state = state
+        if state in ("SUCCEEDED", "FAILED"):
+            self.run.finished_at = datetime.now(UTC)
         if state != "CANCELING" or self.play.keeps_history:
             status = api.V2beta1RuntimeStatus(update_time=datetime.now(UTC), state=state)
             self.run.state_history = [*(self.run.state_history or []), status]

@@ -63,7 +63,7 @@ class RecurringRuns:
         some = "([^/:]+)"
         return [
             ("GET", f"{root}/recurringruns", self._list),
-            ("POST", f"{root}/recurringruns", self._create),
+            ("POST", f"{root}/recurringruns", lambda **request: self.create(**request)),
             ("POST", f"{root}/recurringruns/{some}:(enable|disable)", self._change),
             ("DELETE", f"{root}/recurringruns/{some}", self._delete),
         ]
@@ -102,7 +102,8 @@ class RecurringRuns:
             next_page_token=page[-1][0] if len(following) > size else None,
         )
 
-    def _create(self, body: bytes, **_: Any) -> Any:
+    def create(self, body: bytes, **_: Any) -> Any:
+        """Creates the recurring run that a request describes."""
         if not isinstance(json.loads(body).get("max_concurrency", ""), str):
             raise Refused(400, "max_concurrency is not a string, as JSON has 64 bits")
         recurring = model_of(body, api.V2beta1RecurringRun)

@@ -26,6 +26,7 @@ def write_record(step: str, parameters: Mapping[str, str], outcome: str, final_s
         snapshot = {"images": 24, "classes": _CLASSES, "source": parameters["source"], "fingerprint": "f1"}
         decided = {"nothing_new": outcome == runs.NOTHING_NEW, "skipped": "", "why": ["nothing is released yet"]}
         runs.write(record, run, runs.SNAPSHOT, {**snapshot, **decided})
+        runs.note_lock_acquired(record, run)
     elif step == "evaluate":
         runs.write_report(record, run, b"<html>report</html>")
         runs.write(record, run, runs.VERDICT, _verdict(98 if outcome == runs.ACCEPTED else 60).to_json())

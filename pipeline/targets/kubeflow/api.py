@@ -4,6 +4,7 @@ The client's own methods print links and wait without limit; its generated API o
 `client.pipelines` ...) do neither.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.definition import NAME
 from pipeline.settings import KubeflowSettings
 from pipeline.targets.kubeflow.connection import IN_CLUSTER, find_host, new_client
-from pipeline.targets.kubeflow.errors import Conflict, ErrorTranslator
+from pipeline.targets.kubeflow.errors import Conflict, ErrorTranslator, NotFound
 
 if TYPE_CHECKING:
     from kfp import Client
@@ -170,15 +171,18 @@ class Api:
             return listed.runs or []
 
     def disable_recurring_run(self, recurring_run_id: str) -> None:
-        """Disables a recurring run, or leaves it disabled."""
-        with self._errors.translated():
+        """Disables a recurring run, or leaves it disabled; another command may have deleted it."""
+        with contextlib.suppress(NotFound), self._errors.translated():
             self.client.recurring_runs.recurring_run_service_disable_recurring_run(
                 recurring_run_id=recurring_run_id, _request_timeout=_DO_S
             )
 
     def delete_recurring_run(self, recurring_run_id: str) -> None:
-        """Deletes a recurring run; before version 2.16, Kubeflow also deletes those of its runs that are running."""
-        with self._errors.translated():
+        """Deletes a recurring run, unless another command has done it.
+
+        Before version 2.16, Kubeflow also deletes those of its runs that are running.
+        """
+        with contextlib.suppress(NotFound), self._errors.translated():
             self.client.recurring_runs.recurring_run_service_delete_recurring_run(
                 recurring_run_id=recurring_run_id, propagation_policy="ORPHAN", _request_timeout=_DO_S
             )

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kubernetes.client import AuthorizationV1Api
 
-# What runs and schedules need, apart from looking; jobs are recurring runs (backend/src/apiserver/common/const.go).
-_NEEDED = ("experiments", "pipelines", "runs", "jobs")
+# What is created, as its permissions call it; jobs are recurring runs (backend/src/apiserver/common/const.go).
+NEEDED_BY_RUNS = ("experiments", "pipelines", "runs")
+NEEDED_BY_SCHEDULES = ("jobs",)
 _GROUP = "pipelines.kubeflow.org"
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _ASK_S = (4, 5)
@@ -23,7 +24,7 @@ _ASK_S = (4, 5)
 def missing_permissions(
     namespace: str, token_file: str | None, service_account: Path = _SERVICE_ACCOUNT
 ) -> list[str] | None:
-    """Returns the permissions for runs and schedules that a pod lacks: "create runs"; None if it cannot be asked.
+    """Returns what a pod may not create of what runs and schedules need: "runs"; None if it cannot be asked.
 
     Args:
         namespace: The namespace of the runs.
@@ -44,7 +45,8 @@ def missing_permissions(
             configuration
         )
         reviews = client.AuthorizationV1Api(client.ApiClient(configuration))
-        return [f"create {what}" for what in _NEEDED if not _may_create(reviews, namespace, what)]
+        needed = (*NEEDED_BY_RUNS, *NEEDED_BY_SCHEDULES)
+        return [what for what in needed if not _may_create(reviews, namespace, what)]
     except (ConfigException, client.ApiException, HTTPError):
         return None
 

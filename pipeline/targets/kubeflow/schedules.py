@@ -7,8 +7,8 @@ With some versions, Kubernetes deletes the running workflow of a recurring run w
 replaced while a run of it is unfinished is only disabled; a later command deletes it. Until then it is not shown.
 """
 
-import contextlib
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +25,6 @@ from pipeline.settings import KubeflowSettings
 from pipeline.targets.cluster import ClusterSchedules, compile_for, scheduled_arguments
 from pipeline.targets.kubeflow.api import Api
 from pipeline.targets.kubeflow.cron import six_fields
-from pipeline.targets.kubeflow.errors import NotFound
 from pipeline.targets.kubeflow.target import Kubeflow
 from pipeline.targets.kubeflow.tasks import has_ended
 
@@ -39,7 +38,7 @@ log = logging.getLogger(__name__)
 _WORDS = 6
 # The controller of recurring runs starts a run, which the API lists once the persistence agent has reported it. Both
 # take seconds.
-_UNTIL_LISTED = timedelta(minutes=2)
+_UNTIL_LISTED = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         six_fields(spec.cron, self.settings.cron_timezone)
 
     def create(self, spec: ScheduleSpec) -> Schedule:
-        """Creates a recurring run, then disables those it replaces and deletes those that no run needs."""
+        """Creates a recurring run, then disables those it replaces, and deletes them if no run needs them."""
         self._delete_leftovers(self._replaced(spec.request.name))
         return super().create(spec)
 
@@ -76,21 +75,29 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         current, replaced = self._named(name), self._replaced(name)
         if current and all(map(_is_paused, current)):
             self._api.create_recurring_run(_enabled_copy(current[0]))
-            # Another command may have resumed it at the same moment. All of them keep the same one.
-            for recurring in sorted(filterfalse(_is_paused, self._named(name)), key=_age)[1:]:
-                self._delete(recurring)
+            self._keep_one(name)
             replaced += current
         self._delete_leftovers(replaced)
 
     def delete(self, name: str) -> None:
-        """Disables all recurring runs of a name, and deletes them.
+        """Disables all recurring runs of a name, and deletes them; waits if a run may be starting.
 
         Raises:
-            UsageError: If a run is unfinished, which would be deleted with its recurring run.
+            UsageError: If a run is unfinished, which would be deleted with its recurring run; none is deleted then.
         """
-        reasons = [reason for recurring in self._titled(name) if (reason := self._delete_unless_needed(recurring))]
-        if reasons:
-            raise UsageError(f"schedule {name} is paused, but not deleted: {reasons[0]}")
+        own = self._titled(name)
+        for recurring in own:
+            self._disable(recurring)
+        run = next(filter(None, map(self._unfinished_run, own)), None)
+        if run:
+            raise UsageError(
+                f"schedule {name} is paused, but not deleted: its run {run.display_name} is unfinished, and some "
+                "versions of Kubeflow would delete it with the schedule; delete the schedule when the run has ended, "
+                "or terminate the run first; if it never ends, as when its workflow is gone, delete the run "
+                f"({self._api.link(run.run_id) or run.run_id})"
+            )
+        for recurring in own:
+            self._api.delete_recurring_run(self._id(recurring))
 
     @cached_property
     def _api(self) -> Api:
@@ -121,8 +128,36 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
             except PetalflowError as error:  # no reason for a command to fail; the next one tries again
                 log.warning("%s: a disabled recurring run is not deleted yet: %s", _parameter(recurring, "name"), error)
 
-    def _unfinished_runs(self, recurring_run_id: str) -> "list[Run]":
-        return [run for run in self._api.latest_runs(recurring_run_id) if not has_ended(run)]
+    def _keep_one(self, name: str) -> None:
+        """Keeps one of several recurring runs that were resumed at the same moment; all commands keep the same one."""
+        try:
+            for recurring in sorted(filterfalse(_is_paused, self._named(name)), key=_age)[1:]:
+                self._delete(recurring)
+        except PetalflowError as error:
+            raise type(error)(
+                f"schedule {name} was resumed by two commands at the same moment, and may start every run twice: "
+                f"{error}; pause it and resume it again"
+            ) from None
+
+    def _disable(self, recurring: "RecurringRun") -> None:
+        try:
+            self._api.disable_recurring_run(self._id(recurring))
+        except PetalflowError as error:
+            # Its object in the cluster is gone, so it starts no runs and can be deleted.
+            if "not found" not in str(error):
+                raise
+
+    def _unfinished_run(self, recurring: "RecurringRun") -> "Run | None":
+        """Returns a run of a disabled recurring run that has not ended; waits for one that may be starting."""
+        wait_s = _until_listed_s(recurring, self._api.latest_runs(self._id(recurring)))
+        if wait_s:
+            print(f"waiting up to {wait_s:.0f} s for a run that may be starting ...", flush=True)
+        deadline = time.monotonic() + wait_s
+        while True:
+            unfinished = [run for run in self._api.latest_runs(self._id(recurring)) if not has_ended(run)]
+            if unfinished or time.monotonic() > deadline:
+                return next(iter(unfinished), None)
+            time.sleep(min(self.settings.poll_s, wait_s))
 
     def _entry(self, spec: ScheduleSpec) -> "RecurringRun":
         import kfp_server_api as models
@@ -155,32 +190,11 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
         return self._api.create_recurring_run(entry)
 
     def _delete(self, entry: "RecurringRun") -> None:
-        self._delete_unless_needed(entry)
-
-    def _delete_unless_needed(self, recurring: "RecurringRun") -> str:
-        """Disables a recurring run and deletes it, unless a run needs it; returns the reason if it was not deleted."""
-        recurring_run_id = self._id(recurring)
-        try:
-            self._api.disable_recurring_run(recurring_run_id)
-        except NotFound:  # another command has deleted it
-            return ""
-        except PetalflowError as error:
-            if "not found" not in str(error):
-                raise
-            # Its object in the cluster is gone, so it starts no runs and can be deleted.
-        unfinished = self._unfinished_runs(recurring_run_id)
-        if unfinished:
-            run = unfinished[0]
-            return (
-                f"its run {run.display_name} is unfinished, and some versions of Kubeflow would delete it with the "
-                "schedule; delete the schedule when the run has ended, or terminate the run first; if it never ends, "
-                f"as when its workflow is gone, delete the run ({self._api.link(run.run_id) or run.run_id})"
-            )
-        if not _is_paused(recurring) and _was_just_due(recurring):
-            return "a run was due a moment ago and may be starting; delete the schedule again in a few minutes"
-        with contextlib.suppress(NotFound):
-            self._api.delete_recurring_run(recurring_run_id)
-        return ""
+        """Disables a recurring run, and deletes it unless a run of it is unfinished or may be starting."""
+        self._disable(entry)
+        runs = self._api.latest_runs(self._id(entry))
+        if all(map(has_ended, runs)) and not _until_listed_s(entry, runs):
+            self._api.delete_recurring_run(self._id(entry))
 
     def _start(self, entry: "RecurringRun", run_id: str, trigger: str) -> str:
         version, parameters = entry.pipeline_version_reference, entry.runtime_config.parameters
@@ -275,10 +289,16 @@ def _cron(recurring: "RecurringRun") -> Cron:
     return Cron(expression, timezone)
 
 
-def _was_just_due(recurring: "RecurringRun") -> bool:
-    """Returns True if a run may have been started that the API does not list yet."""
-    now = clock.now()
-    return _cron(recurring).next_after(now - _UNTIL_LISTED) <= now
+def _until_listed_s(recurring: "RecurringRun", runs: "Sequence[Run]") -> float:
+    """Returns for how many seconds a run may still be missing from the list of runs, if one was started.
+
+    One may have been started when one was due, or when another one ended during which one was due.
+    """
+    now, cron = clock.now(), _cron(recurring)
+    ended = (run for run in runs if has_ended(run) and run.finished_at)
+    waited_for = [run.finished_at for run in ended if cron.last_until(run.finished_at) > run.created_at]
+    latest = max([cron.last_until(now), *waited_for])
+    return max(0.0, float((latest + _UNTIL_LISTED - now).total_seconds()))
 
 
 def _age(recurring: "RecurringRun") -> tuple[datetime, str]:

@@ -22,7 +22,7 @@ from pipeline.targets.addresses import check_addresses, source_location, written
 from pipeline.targets.cluster import Unreachable
 from pipeline.targets.kubeflow.api import Api
 from pipeline.targets.kubeflow.connection import find_token_file
-from pipeline.targets.kubeflow.permissions import missing_permissions
+from pipeline.targets.kubeflow.permissions import NEEDED_BY_SCHEDULES, missing_permissions
 from pipeline.targets.kubeflow.watching import WatchedRun
 
 if TYPE_CHECKING:
@@ -116,9 +116,11 @@ class Kubeflow:
         missing = missing_permissions(namespace, find_token_file(self.settings))
         if missing is None:
             return f"may list the runs of {namespace}; only a pod of the cluster can check whether you may create them"
-        if missing:
-            raise UsageError(f"no permission to {', '.join(missing)} in {namespace}; {api.permission_hint}")
-        return f"may create runs in {namespace}"
+        needed = [what for what in missing if what not in NEEDED_BY_SCHEDULES]
+        if needed:
+            raise UsageError(f"no permission to create {', '.join(needed)} in {namespace}; {api.permission_hint}")
+        but = f", but not schedules (no permission to create {', '.join(missing)})" if missing else " and schedules"
+        return f"may create runs{but} in {namespace}"
 
     def _probe_volume(self) -> str:
         if not self.settings.volume_path:

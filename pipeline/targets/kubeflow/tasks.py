@@ -76,6 +76,13 @@ def failed_step(run: "Run") -> tuple[str, "Task"] | None:
     return None
 
 
+def failed_group(run: "Run") -> "tuple[str, Task] | None":
+    """Returns a group of steps whose driver failed, and the driver: a condition, the exit handler or the pipeline."""
+    drivers = ((_base_name(task).removesuffix("-driver"), task) for task in _latest_tasks(run))
+    failed = (driver for driver in drivers if _base_name(driver[1]) == f"{driver[0]}-driver")
+    return next((driver for driver in failed if driver[1].state == "FAILED" and driver[0] not in STEPS), None)
+
+
 def error_message(what: "Run | Task | None") -> str:
     """Returns the service's error message about a run or a task, or ""."""
     errors = [what.error, *(status.error for status in what.state_history or ())] if what else []

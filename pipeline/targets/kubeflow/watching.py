@@ -10,7 +10,14 @@ from pipeline.target import Failure
 from pipeline.targets.cluster import STILL_LOCKED, JobStatus, recorded_error
 from pipeline.targets.kubeflow.api import Api
 from pipeline.targets.kubeflow.pods import launcher_error, pod_problem, read_log
-from pipeline.targets.kubeflow.tasks import error_message, failed_step, read_status, waiting_step, was_cancelled
+from pipeline.targets.kubeflow.tasks import (
+    error_message,
+    failed_group,
+    failed_step,
+    read_status,
+    waiting_step,
+    was_cancelled,
+)
 
 if TYPE_CHECKING:
     from kfp_server_api import V2beta1PipelineTaskDetail as Task
@@ -51,7 +58,11 @@ class WatchedRun:
         failed = failed_step(run)
         if failed:
             return self._step_failure(*failed, recorded_error(request, self._run_id, failed[0]), notified)
-        status = read_status(run)
+        group, status = failed_group(run), read_status(run)
+        if group:
+            name, driver = group
+            unexplained = f"Kubeflow could not start {name} (its driver failed); the UI shows its log"
+            return Failure("", (notified or error_message(driver) or unexplained,), link)
         if status.steps["notify"].state == FAILED and not notified:
             return None
         unexplained = "the run failed outside its steps, and Kubeflow gives no reason; the UI shows the logs"
@@ -66,13 +77,12 @@ class WatchedRun:
             recorded: The error that the step recorded, or "".
             notified: The error that notify recorded, or "".
         """
-        api, run, link = self._api, self._run, self._link
-        if recorded:
-            return Failure(step, (), link, recorded)
-        message = error_message(task)
+        api, run, link, message = self._api, self._run, self._link, error_message(task)
         if task.display_name != step:
             unexplained = "Kubeflow could not start it (the driver failed); the UI shows its log"
             return Failure(step, (message or unexplained,), link)
+        if recorded:
+            return Failure(step, (), link, recorded)
         log = read_log(api, run, step)
         reason = pod_problem(api, run, step) or (launcher_error(log) if log else "")
         lines = log.rstrip("\n").split("\n")[-_LOG_LINES:] if log else ["its log cannot be read from here"]

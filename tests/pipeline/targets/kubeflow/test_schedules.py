@@ -2,6 +2,7 @@ import copy
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ def schedules(kubeflow, tmp_path) -> Make:
         "container_repository": "registry.example.com/petalflow",
         "volume_claim": "petalflow",
         "volume_path": str(tmp_path / "volume"),
+        "poll_s": 0.01,
     }
 
     def make(**settings: object) -> KubeflowSchedules:
@@ -317,25 +319,91 @@ def test_a_run_that_never_ends_can_be_deleted_in_the_ui(kubeflow, schedules, run
     assert not kubeflow.recurring.known
 
 
-@pytest.mark.parametrize("change", ["delete", "create"])
-def test_a_run_that_was_due_a_moment_ago_goes_on_although_it_is_not_listed_yet(
-    kubeflow, schedules, asked, monkeypatch, change
-) -> None:
+@pytest.fixture
+def late(kubeflow, schedules, asked, monkeypatch) -> Any:
+    """A run that was due two seconds short of a minute ago and is not listed yet."""
     schedules().create(asked())
-    monkeypatch.setenv(clock.VARIABLE, "2026-12-07T03:00:40+00:00")  # a Monday
-    late = kubeflow.recurring.fire(kubeflow.recurring.one.recurring_run_id)
-    del kubeflow.runs[late.run_id]
-    if change == "delete":
-        with pytest.raises(UsageError, match=r"flowers is paused, but not deleted: a run was due a moment ago"):
-            schedules().delete("flowers")
-    else:
-        schedules().create(asked())
-    kubeflow.runs[late.run_id] = late
+    monkeypatch.setenv(clock.VARIABLE, "2026-12-07T03:00:58+00:00")  # a Monday
+    run = kubeflow.recurring.fire(kubeflow.recurring.one.recurring_run_id)
+    del kubeflow.runs[run.run_id]
+    return run
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_schedule_is_not_deleted_before_a_run_that_was_just_due_is_listed(
+    kubeflow, schedules, late, paused, capsys
+) -> None:
+    if paused:
+        schedules().pause("flowers")
+    listing = threading.Timer(0.3, kubeflow.runs.update, ({late.run_id: late},))
+    listing.start()
     with pytest.raises(UsageError, match=r"its run .* is unfinished"):
         schedules().delete("flowers")
+    listing.join()
+    assert "waiting up to 2 s for a run that may be starting" in capsys.readouterr().out
     assert ends_well(kubeflow, late)
     schedules().delete("flowers")
     assert not kubeflow.recurring.known
+
+
+def test_a_schedule_that_started_no_run_when_it_was_due_is_deleted_after_a_minute(kubeflow, schedules, late) -> None:
+    schedules().delete("flowers")
+    assert not kubeflow.recurring.known
+
+
+@pytest.mark.parametrize("changes", [("pause", "resume"), ("create", "pause"), ("create", "create")])
+def test_a_replaced_schedule_is_kept_until_a_run_that_was_just_due_is_listed(
+    kubeflow, schedules, asked, late, changes
+) -> None:
+    for change in changes:
+        schedules().create(asked()) if change == "create" else getattr(schedules(), change)("flowers")
+    kubeflow.runs[late.run_id] = late
+    assert ends_well(kubeflow, late)
+
+
+def test_a_run_that_had_to_wait_for_another_goes_on(kubeflow, schedules, running, monkeypatch) -> None:
+    recurring = kubeflow.recurring.one.recurring_run_id
+    assert ends_well(kubeflow, running)
+    running.created_at = datetime(2026, 11, 30, 3, 0, 5, tzinfo=UTC)
+    running.finished_at = datetime(2026, 12, 7, 6, 30, tzinfo=UTC)
+    monkeypatch.setenv(clock.VARIABLE, "2026-12-07T06:30:58+00:00")
+    waited = kubeflow.recurring.fire(recurring)
+    del kubeflow.runs[waited.run_id]
+    listing = threading.Timer(0.3, kubeflow.runs.update, ({waited.run_id: waited},))
+    listing.start()
+    with pytest.raises(UsageError, match=r"its run .* is unfinished"):
+        schedules().delete("flowers")
+    listing.join()
+
+
+def test_a_refused_deletion_leaves_the_current_schedule(kubeflow, schedules, asked, running) -> None:
+    schedules().create(asked(cron=Cron.of("0 5 * * 2", "UTC")))
+    with pytest.raises(UsageError, match=r"its run .* is unfinished"):
+        schedules().delete("flowers")
+    assert [(schedule.cron, schedule.paused) for schedule in schedules().list()] == [("0 5 * * 2", True)]
+    schedules().resume("flowers")
+    assert [(schedule.cron, schedule.paused) for schedule in schedules().list()] == [("0 5 * * 2", False)]
+    assert ends_well(kubeflow, running)
+
+
+def test_a_double_resume_that_cannot_be_undone_is_reported(kubeflow, schedules, asked) -> None:
+    schedules().create(asked())
+    schedules().pause("flowers")
+    twin = copy.copy(kubeflow.recurring.one)
+    twin.recurring_run_id, twin.mode, twin.created_at = "twin", "ENABLE", datetime.now(UTC)
+    create = kubeflow.recurring.create
+
+    def create_twice(**request: Any) -> Any:  # another command's at the same moment
+        kubeflow.recurring.known["twin"] = twin
+        return create(**request)
+
+    kubeflow.recurring.create = create_twice
+    kubeflow.faults[":disable"] = Fault(503)
+    with pytest.raises(PetalflowError, match=r"resumed by two commands at the same moment.*pause it and resume it ag"):
+        schedules().resume("flowers")
+    schedules().pause("flowers")
+    schedules().resume("flowers")
+    assert modes(kubeflow) == ["ENABLE"]
 
 
 def test_a_run_that_starts_while_its_schedule_is_deleted_goes_on(kubeflow, schedules, asked) -> None:

@@ -10,7 +10,7 @@ from kfp.kubernetes.kubernetes_executor_config_pb2 import KubernetesExecutorConf
 from rich.console import Console
 
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.run import record
+from petalflow.run import execution, record
 from petalflow.run.steps import STEPS
 from pipeline.compile import compile_pipeline
 from pipeline.configuration import Configuration
@@ -230,7 +230,7 @@ def test_a_pod_that_does_not_start_is_reported_once(kubeflow, target, asked, run
     [
         (Play(fails="train-driver"), "train", "the driver failed"),
         (Play(run_error="the quota of the namespace is used up"), "", "the quota of the namespace is used up"),
-        (Play(cancelled=True), "", "the run was cancelled; notify did not run, so the next run may have to wait"),
+        (Play(cancelled=True), "", "the run was cancelled; if notify did not run, the next run may have to wait"),
         (Play(cancelled=True, keeps_history=False), "", "the run was cancelled"),
     ],
 )
@@ -241,6 +241,38 @@ def test_a_failure_outside_the_steps_is_reported(kubeflow, target, asked, run, p
     assert failure is not None
     assert failure.step == step
     assert message in str(failure)
+
+
+@pytest.mark.parametrize(("condition", "step"), [("condition-2", "convert"), ("condition-3", "export")])
+@pytest.mark.parametrize("notifies", [True, False])
+def test_a_condition_that_fails_is_a_failure_even_if_notify_fails_too(
+    kubeflow, target, asked, run, condition, step, notifies
+) -> None:
+    kubeflow.play = Play(fails=f"{condition}-driver", notifies=notifies, records=False)
+    target().submit(asked, run)
+    failure, _ = follow(target(), asked, run)
+    assert failure is not None
+    assert str(failure) == f"Kubeflow could not start {condition} (its driver failed); the UI shows its log"
+    assert states(run)[step] == "waiting"
+
+
+def test_what_a_later_run_recorded_is_not_this_runs_error(kubeflow, target, asked, run) -> None:
+    kubeflow.play = Play(fails="train", log="petalflow: train: error: no room for the model\n")
+    target().submit(asked, run)
+    kubeflow.finish(kubeflow.run.run_id)
+    with pytest.raises(PetalflowError), execution.tracked("train", asked.state_uri):
+        raise PetalflowError("the later run's own fault")
+    failure, _ = follow(target(), asked, run)
+    assert str(failure) == "train: no room for the model"
+
+
+def test_a_state_that_cannot_be_read_leaves_the_log_to_explain_a_failure(kubeflow, target, asked, run) -> None:
+    kubeflow.play = Play(fails="train", log=LOG, records=False)
+    target().submit(asked, run)
+    notes = Path(asked.state_uri) / "steps"
+    notes.mkdir(parents=True)
+    (notes / "train.json").symlink_to("nowhere")
+    assert str(follow(target(), asked, run)[0]) == "train: no room for the model"
 
 
 def test_a_repeated_pipeline_is_shown_as_it_went_the_last_time(kubeflow, target, asked, run) -> None:

@@ -319,7 +319,7 @@ def test_a_failed_notification_does_not_change_the_outcome(vertex, target, asked
 @pytest.mark.parametrize(
     ("ends", "notified", "reported"),
     [
-        ("CANCELLED", False, "the job was cancelled; notify did not run, so the next run may have to wait"),
+        ("CANCELLED", False, "the job was cancelled; if notify did not run, the next run may have to wait"),
         ("CANCELLED", True, "the job was cancelled"),
         ("FAILED", False, "train: its job was cancelled"),
     ],
