@@ -35,18 +35,18 @@ BASE = [
     "pyyaml>=6",
     "rich>=14",
     "scipy>=1.14",
-    "setuptools>=75",  # a runner that sends this package to its workers builds it
+    "setuptools>=75",  # to build this package for the workers of a Beam runner
     "tensorflow-datasets>=4.9.10",
     "typer>=0.20",
-    "tzdata>=2025.1",  # time zones, where the system has none
+    "tzdata>=2025.1",  # for systems without a time zone database
     "urllib3>=2.5",
 ]
 
-# One TensorFlow an environment: the variants install the same module.
+# An environment can hold only one of these: they all install the module `tensorflow`.
 CPU = ["tensorflow-cpu==2.21.*; sys_platform != 'darwin'", "tensorflow==2.21.*; sys_platform == 'darwin'"]
 GPU = ["tensorflow[and-cuda]==2.21.*"]
 TPU = ["tensorflow-tpu==2.20.*", "libtpu==0.0.14"]  # with a later libtpu, importing TensorFlow aborts
-# What training and judging need beside it.
+# What train, evaluate and export need besides TensorFlow.
 LEARNING = ["keras>=3.12,<4", "matplotlib>=3.9", "scikit-learn>=1.6"]
 
 setup(
@@ -68,12 +68,12 @@ setup(
         "cpu": CPU + LEARNING,
         "gpu": GPU + LEARNING,
         "tpu": TPU + LEARNING,
-        # Places to store: gs:// and s3://. The container images have both.
+        # Object stores: gs:// and s3://. The container images contain both.
         "gcs": ["gcsfs>=2026.1"],
         "s3": ["s3fs>=2026.1"],
-        # A runner of convert, beside those that need no more: Google Cloud Dataflow.
+        # Google Cloud Dataflow as the runner of convert; the other runners need no extra.
         "dataflow": ["apache-beam[gcp]>=2.77,<3", "gcsfs>=2026.1"],
-        # Targets to run on.
+        # The targets that need more packages; local needs none.
         "docker": ["docker>=7.1"],
         "kubeflow": ["kfp-kubernetes>=2.17,<3"],
         "vertex": [

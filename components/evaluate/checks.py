@@ -82,12 +82,16 @@ def _check_overall(evidence: Evidence, settings: EvaluateSettings) -> Iterator[C
 def _check_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
     predictions, chosen_for = evidence.predictions, settings.abstain_below_accuracy
     if evidence.abstain_threshold is None and chosen_for is not None:
-        why = "no abstain threshold reaches this accuracy (its lower 95 % bound) on the validation split; lower it"
+        why = (
+            "no abstain threshold reaches this accuracy (its lower 95 % bound) on the validation split; lower "
+            "evaluate.abstain_below_accuracy"
+        )
         yield Check("abstain_below_accuracy", "", None, None, chosen_for, False, why)
         return
     predicted, correct = Abstention.of(predictions).at(evidence.abstain_threshold or 0.0)
     if not predicted:
-        why = "all test images score below it, so the released model would always abstain; lower it"
+        setting = "abstain_threshold" if chosen_for is None else "abstain_below_accuracy"
+        why = f"all test images score below it, so the released model would always abstain; lower evaluate.{setting}"
         yield Check("abstain_threshold", "", None, None, evidence.abstain_threshold or 0.0, False, why)
     if settings.min_coverage is not None:
         yield check_min(

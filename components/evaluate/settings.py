@@ -18,8 +18,8 @@ class AcceptAnyway(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 
-    by: str = Field("", description="name of the person who accepts a candidate regardless of the checks")
-    reason: str = Field("", description="reason for accepting it; recorded")
+    by: str = Field("", description="name of the person who accepts the candidate despite failed checks")
+    reason: str = Field("", description="why this person accepts it; recorded with the verdict")
 
 
 class EvaluateSettings(StepSettings):
@@ -33,16 +33,20 @@ class EvaluateSettings(StepSettings):
 
     min_accuracy: Share = Field(None, ge=0, le=1, description="minimum accuracy on the test split, 0 to 1")
     min_top_k_accuracy: Share = Field(
-        None, ge=0, le=1, description="minimum share of images whose class is among the top_k scores, 0 to 1"
+        None, ge=0, le=1, description="minimum share of images whose class is among the top_k highest scores, 0 to 1"
     )
-    top_k: int = Field(3, ge=2, description="number of top scores for min_top_k_accuracy")
-    min_recall: Shares = Field(None, description='minimum recall of each class, 0 to 1, or of some: {"roses": 0.8}')
+    top_k: int = Field(3, ge=2, description="number of highest scores that count for min_top_k_accuracy")
+    min_recall: Shares = Field(
+        None, description='minimum recall of each class, 0 to 1; for some classes only: {"roses": 0.8}'
+    )
     min_precision: Shares = Field(
-        None, description='minimum precision of each class, 0 to 1, or of some: {"roses": 0.8}'
+        None, description='minimum precision of each class, 0 to 1; for some classes only: {"roses": 0.8}'
     )
-    min_macro_f1: Share = Field(None, ge=0, le=1, description="minimum mean of the classes' F1, 0 to 1")
-    min_roc_auc: Share = Field(None, ge=0, le=1, description="minimum mean of the classes' ROC AUC, 0 to 1")
-    min_pr_auc: Share = Field(None, ge=0, le=1, description="minimum mean of the classes' average precision, 0 to 1")
+    min_macro_f1: Share = Field(None, ge=0, le=1, description="minimum macro F1, the mean over all classes, 0 to 1")
+    min_roc_auc: Share = Field(None, ge=0, le=1, description="minimum ROC AUC, the mean over all classes, 0 to 1")
+    min_pr_auc: Share = Field(
+        None, ge=0, le=1, description="minimum average precision, the mean over all classes, 0 to 1"
+    )
     max_log_loss: float | None = Field(None, gt=0, description="maximum log loss, in nats")
     max_brier: float | None = Field(None, gt=0, le=2, description="maximum Brier score, 0 to 2")
     max_ece: Share = Field(None, gt=0, le=1, description="maximum expected calibration error, 0 to 1")
@@ -53,43 +57,58 @@ class EvaluateSettings(StepSettings):
         None, ge=0, le=1, description="minimum accuracy on the images on which the model does not abstain, 0 to 1"
     )
     min_slice_accuracy: Shares = Field(
-        None, description='minimum accuracy in each slice, 0 to 1, or in some: {"brightness=dark": 0.8}'
+        None, description='minimum accuracy in each slice, 0 to 1; for some slices only: {"brightness=dark": 0.8}'
     )
-    slice_pairs: list[tuple[str, str]] = Field([], description='kinds of slices to cross: [["brightness", "format"]]')
-    min_slice_images: int = Field(30, ge=1, description="number of images below which a slice is shown but not judged")
+    slice_pairs: list[tuple[str, str]] = Field(
+        [], description='pairs of slice kinds to combine: [["brightness", "format"]]'
+    )
+    min_slice_images: int = Field(
+        30, ge=1, description="minimum number of images in a slice that is checked; smaller ones are only shown"
+    )
 
     max_accuracy_drop: Share = Field(
-        0.05, ge=0, le=1, description="maximum loss of accuracy against the live release, 0 to 1; null: not checked"
+        0.05,
+        ge=0,
+        le=1,
+        description="maximum drop in accuracy compared with the live release, 0 to 1; null: not checked",
     )
     min_accuracy_gain: Share = Field(
-        None, ge=0, le=1, description="minimum gain of accuracy over the live release, 0 to 1"
+        None, ge=0, le=1, description="minimum gain in accuracy over the live release, 0 to 1"
     )
-    max_recall_drop: Share = Field(None, ge=0, le=1, description="maximum loss of recall of a class, 0 to 1")
-    max_macro_f1_drop: Share = Field(None, ge=0, le=1, description="maximum loss of macro F1, 0 to 1")
-    max_log_loss_rise: float | None = Field(None, ge=0, description="maximum rise of log loss, in nats")
+    max_recall_drop: Share = Field(None, ge=0, le=1, description="maximum drop in the recall of any class, 0 to 1")
+    max_macro_f1_drop: Share = Field(None, ge=0, le=1, description="maximum drop in macro F1, 0 to 1")
+    max_log_loss_rise: float | None = Field(None, ge=0, description="maximum rise in log loss, in nats")
 
     judge_by: Literal["bound", "value"] = Field(
         "bound",
-        description="what thresholds are compared with; bound: the one-sided 95 % bound; value: the measured value",
+        description="what must reach the thresholds; bound: the one-sided 95 % bound; value: the measured value",
     )
-    min_test_images: int = Field(10, ge=1, description="number of test images below which nothing is accepted")
-    accept_without_release: bool = Field(True, description="accept a candidate without a release to compare it with")
+    min_test_images: int = Field(
+        10, ge=1, description="minimum number of test images; with fewer, no candidate is accepted"
+    )
+    accept_without_release: bool = Field(
+        True, description="accept a candidate even if no release exists to compare it with"
+    )
     accept_over_broken_baseline: bool = Field(
-        False, description="accept a candidate when the live release cannot be used for a comparison"
+        False, description="accept a candidate even if the live release cannot be compared with it"
     )
     accept_unknown_warm_start: bool = Field(
-        False, description="accept a warm start from a release whose training images are unknown"
+        False, description="accept a candidate whose warm start came from a release with unknown training images"
     )
     accept_anyway: AcceptAnyway = Field(
-        AcceptAnyway(by="", reason=""), description="accept regardless of the checks; names the person responsible"
+        AcceptAnyway(by="", reason=""), description="accept despite failed checks; names the person responsible"
     )
 
     calibrate: bool = Field(True, description="fit a temperature on the validation split")
     abstain_threshold: float = Field(
-        0.0, ge=0, le=1, description="the released model abstains when its top score is lower, 0 to 1"
+        0.0, ge=0, le=1, description="top score below which the released model abstains, 0 to 1"
     )
     abstain_below_accuracy: Share = Field(
-        None, gt=0, lt=1, description="choose abstain_threshold on the validation split to reach this accuracy, 0 to 1"
+        None,
+        gt=0,
+        lt=1,
+        description="choose the abstain threshold on the validation split so that the other predictions reach this "
+        "accuracy, 0 to 1",
     )
     shown_images: int = Field(6, ge=0, le=40, description="number of images in each gallery of the report")
 

@@ -101,7 +101,8 @@ def _note_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[st
     needed = _needed_images(images_for_accuracy_drop(margin, differ)) if power < _ENOUGH_POWER else ""
     yield (
         f"max_accuracy_drop={margin:g}: with {pairs.images} test images, a candidate as accurate as the release passes "
-        f"{power:.0%} of the time, if only one of the two is correct on {differ:.1%} of the images, as here{needed}"
+        f"{power:.0%} of the time (assuming that, as here, exactly one of the two is correct on {differ:.1%} of the "
+        f"images){needed}"
     )
 
 

@@ -2,8 +2,8 @@
 
 An error names the server's host and never quotes the messages of libraries, which often contain the whole URL.
 
-Not apprise: its 15 MB answer only True or False, so an error could not tell what is worth another attempt, how long the
-server asks to wait (Retry-After), or which recipients of an e-mail are still waiting for it.
+Not apprise (15 MB): it returns only True or False, not whether another attempt is worthwhile, how long the server asks
+to wait (Retry-After), or which recipients of an e-mail have not received it yet.
 """
 
 import logging

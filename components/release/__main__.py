@@ -17,7 +17,7 @@ def release(
     dataset: Annotated[Path, typer.Option(help="Folder of the dataset that the model was evaluated on.")],
     registry: Annotated[str, typer.Option(help="Folder or URI of the model registry.")],
     name: Annotated[str, typer.Option(help="Name of the model to release.")],
-    run_id: Annotated[str, typer.Option(help="Id of the release; the same id never releases twice.")],
+    run_id: Annotated[str, typer.Option(help="Id of the run that made the export; a run releases at most once.")],
     debug: commandline.Debug = False,
 ) -> None:
     """Publish an export as the next version in the registry."""

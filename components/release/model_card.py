@@ -8,6 +8,7 @@ import jinja2
 
 from petalflow import __version__
 from petalflow.model.exported import Exported
+from petalflow.model.task import LABEL_THRESHOLD
 
 
 def model_card(verdict: Mapping[str, Any], metrics: Mapping[str, Any], export: Exported, images: int) -> str:
@@ -23,4 +24,5 @@ def model_card(verdict: Mapping[str, Any], metrics: Mapping[str, Any], export: E
     environment = jinja2.Environment(autoescape=False, undefined=jinja2.StrictUndefined, trim_blocks=True)  # noqa: S701
     environment.filters["plain"] = lambda text: str(text).translate({ord(c): f"\\{c}" for c in "<>|*_`[]\\"})
     template = environment.from_string(files(__package__).joinpath("model_card.md.j2").read_text())
-    return str(template.render(verdict=verdict, metrics=metrics, export=export, images=images, version=__version__))
+    values = {"verdict": verdict, "metrics": metrics, "export": export, "images": images}
+    return str(template.render(values, label_threshold=LABEL_THRESHOLD, version=__version__))

@@ -7,7 +7,7 @@
                                 training_images.sha256              the images it was trained on
 ```
 
-The highest version is live. Versions are only ever added, or removed from the oldest on.
+The highest version is live. A new version is always the highest; pruning removes the oldest.
 """
 
 from petalflow.registry.pruning import prune

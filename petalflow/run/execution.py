@@ -1,9 +1,10 @@
-"""What every running step does: log, fail in one line, record its state, keep the lock alive, end with its run.
+"""The frame of a running step: log, fail in one line, record the state, keep the lock alive, end with the run.
 
     <state_uri>/steps/<step>.json
 
-A step leaves its state there, since a step that may be cached must not know its run. Only one run of a name is active
-at a time (petalflow/run/lock.py), so every state written since a run acquired the lock belongs to that run.
+Every step except notify leaves its state there, since a step that may be cached must not know its run. Only one run of
+a name is active at a time (petalflow/run/lock.py), so every state written since a run acquired the lock belongs to that
+run.
 """
 
 import contextlib

@@ -109,7 +109,7 @@ def _list_store(address: str, *, deep: bool) -> dict[str, dict[str, Any]]:
 def _walk(
     folder: Path, *, deep: bool, prefix: str = "", above: frozenset[tuple[int, int]] = frozenset()
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Yields local files and their names; follows links, but not in circles."""
+    """Yields local files and their names; follows links, except to a folder that contains them."""
     if not folder.is_dir():
         return
     status = folder.stat()

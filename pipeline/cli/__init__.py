@@ -164,7 +164,7 @@ def doctor(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Check what each target still needs; exit code 0 if the named targets (without names: local) are ready, else 2."""
+    """Check what each target still needs; exit code 0 if the named targets (default: local) are ready, otherwise 2."""
     from pipeline.configuration import read_target_settings
     from pipeline.doctor import examine, print_findings
 

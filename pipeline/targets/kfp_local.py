@@ -87,7 +87,7 @@ def _tidy(out: Path, run: RunFile, display: Display) -> None:
     try:
         forget_old(out / WORK, out / CACHE, keep, always_keep=last)
     except OSError as error:
-        display.note(f"cannot remove old work in {out}: {error}")
+        display.note(f"cannot remove old outputs in {out}: {error}")
 
 
 class Follower(io.TextIOBase):

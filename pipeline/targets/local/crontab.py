@@ -4,7 +4,7 @@
 
 The part after # is a comment for the shell, and identifies our line.
 
-Not python-crontab: it parses and rewrites all lines as text, so that those of others would not stay byte for byte.
+Not python-crontab: it parses and rewrites all lines as text, so lines of other programs might change.
 """
 
 import contextlib

@@ -104,7 +104,7 @@ class Vertex:
                 self._api.jobs.list_pipeline_jobs(request=request, timeout=_PROBE_S)
         except cluster.Unreachable as error:
             raise UsageError(f"{error}; check the network, vertex.location and vertex.endpoint ({host})") from None
-        return f"{host}, {self._api.parent}; jobs can be listed; creating one was not tried"
+        return f"{host}, {self._api.parent}; jobs can be listed (creating one was not checked)"
 
     def _probe_container_image(self, name: str) -> str:
         return probe_container_image(name, self._api.credentials)

@@ -48,7 +48,7 @@ def test_similarity_is_measured_from_the_majority_accuracy() -> None:
     """A probe accuracy of 0.9 is a lot if the majority accuracy is 0.1, and nothing if it is 0.9."""
     assert choose_recipe(FEW, 0.9, 0.1).recipe == "head"
     assert choose_recipe(FEW, 0.9, 0.9).recipe == "fine_tune"
-    assert "0.00 of the way" in choose_recipe(FEW, 0.4, 0.9).why, (
+    assert "similarity to ImageNet 0.00" in choose_recipe(FEW, 0.4, 0.9).why, (
         "worse than the majority is a similarity of 0, not a negative one"
     )
     assert choose_recipe(FEW, 1.0, 1.0).recipe == "fine_tune", "with a single class, similarity is unknown"
@@ -59,7 +59,7 @@ def test_the_reason_states_every_number_behind_the_choice() -> None:
     assert "24 training images per class (few" in why
     assert "0.750" in why
     assert "0.250" in why
-    assert "0.67 of the way to 1 (not similar to ImageNet" in why
+    assert "similarity to ImageNet 0.67 (low" in why
 
 
 def test_the_majority_accuracy_is_that_of_the_most_common_prediction() -> None:

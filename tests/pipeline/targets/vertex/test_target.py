@@ -396,7 +396,7 @@ def found(target: Vertex) -> list[str]:
 def test_the_probes_report_what_they_find(target) -> None:
     assert found(target())[1:] == [
         "credentials: runner@flowers-prod.iam.gserviceaccount.com, project flowers-prod",
-        f"service: {target().settings.endpoint}, {PARENT}; jobs can be listed; creating one was not tried",
+        f"service: {target().settings.endpoint}, {PARENT}; jobs can be listed (creating one was not checked)",
         "container image base:0.1.0: found in its registry",
         "container image cpu:0.1.0: found in its registry",
     ]
