@@ -38,7 +38,7 @@ def check_tag(tag: str) -> str:
         ValueError: If it is `latest`, or not a valid tag.
     """
     if tag == "latest":
-        raise ValueError("latest may name another image tomorrow; use a version or the content tag")
+        raise ValueError("latest may name another container image tomorrow; use a version or the content tag")
     if not _TAG.fullmatch(tag):
         raise ValueError("a tag is 1 to 128 letters, digits, '_', '.' and '-'")
     return tag

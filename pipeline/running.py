@@ -159,7 +159,9 @@ def conclude(target: Target, request: Request, run_file: RunFile, failure: Failu
         run_file.results |= {"verdict": str(out / VERDICT_FILE), "report": str(out / REPORT_FILE)}
         run_file.results["failed_checks"] = [check for check in verdict["checks"] if check["passed"] is False]
     if run_file.outcome == record.FAILED:
-        failure = failure or Failure("", ("the run left neither a verdict nor an error",), run_file.link or str(out))
+        failure = failure or Failure(
+            "", ("the run ended without recording a verdict or an error",), run_file.link or str(out)
+        )
         run_file.results |= {"error": str(failure), "log": failure.log}
     release = record.read(request.record_uri, run_file.run_id, record.RELEASE)
     if run_file.outcome == record.ACCEPTED and release:

@@ -50,7 +50,7 @@ def convert(
     """
     address, home = worker_addresses(address, str(out), settings)
     if f"{home}/".startswith(f"{address.rstrip('/')}/"):
-        raise UsageError(f"--out {home} lies in the source and would become part of it; choose another --out")
+        raise UsageError(f"--out {home} is inside the source and would become part of it; choose another --out")
     with ThreadPoolExecutor(1) as meanwhile:
         meanwhile.submit(load_beam)
         listing = source.open_source(address, settings).list()

@@ -154,7 +154,9 @@ def _check_applicable(settings: EvaluateSettings, dataset: Dataset) -> None:
         )
     if settings.min_top_k_accuracy is not None and (dataset.multi_label or len(dataset.classes) <= settings.top_k):
         of_what = "several labels per image" if dataset.multi_label else f"{len(dataset.classes)} classes"
-        raise UsageError(f"evaluate.min_top_k_accuracy: top_k={settings.top_k} shows nothing with {of_what}; remove it")
+        raise UsageError(
+            f"evaluate.min_top_k_accuracy: top_k={settings.top_k} is meaningless with {of_what}; remove it"
+        )
     for setting in ("min_recall", "min_precision"):
         _check_names(setting, "class", settings, dataset.classes)
 

@@ -110,7 +110,7 @@ def _score_release(release: Release, dataset: Dataset, counter: Counter) -> NDAr
         raise BrokenBaselineError(f"release {release.version} at {release.uri} cannot be used: {first}") from error
     if scores.shape[1] != len(release.class_names) or not np.isfinite(scores).all():
         raise BrokenBaselineError(
-            f"release {release.version} at {release.uri} returns NaN or infinite scores, or not one per class"
+            f"release {release.version} at {release.uri} returns NaN or infinite scores, or not one score per class"
         )
     return scores
 

@@ -1,1 +1,1 @@
-"""Export an accepted candidate as a SavedModel that is proven to equal the evaluated model."""
+"""Export an accepted candidate as a SavedModel that is verified to give the scores of the evaluated model."""

@@ -21,7 +21,7 @@ def export(
     set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Export an accepted model as a SavedModel, and prove that its scores equal those of the evaluated model."""
+    """Export an accepted model as a SavedModel, and verify that its scores equal those of the evaluated model."""
     from components.export.settings import ExportSettings
     from petalflow.errors import PetalflowError
     from petalflow.model.files import model_sha256, read_model_info

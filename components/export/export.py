@@ -1,4 +1,4 @@
-"""Export a candidate, and prove that the export gives the same scores."""
+"""Export a candidate, and verify that the export gives the same scores."""
 
 import contextlib
 import logging
@@ -45,12 +45,12 @@ def export(
         PetalflowError: If the export's scores differ from the model's.
     """
     dataset, model = open_dataset(dataset_root), load_model(model_folder)
-    with storage.building(out) as folder, _prover(folder, dataset, settings) as prover:
+    with storage.building(out) as folder, _verifier(folder, dataset, settings) as verifier:
         write_saved_model(model, folder, serving)
         shutil.copy(Path(model_folder) / MODEL_FILE, folder)
         if settings.litert:
             write_litert(folder, folder / LITERT_FILE)
-        images, difference = _prove(prover, _expected_scores(model, dataset, serving, settings.checked_images))
+        images, difference = _verify(verifier, _expected_scores(model, dataset, serving, settings.checked_images))
         log.info("equals the evaluated model on %d images, within %.1e", images, difference)
         (folder / LABELS_FILE).write_text("".join(f"{name}\n" for name in model.classes))
         exported = Exported(
@@ -76,9 +76,16 @@ def _expected_scores(model: TrainedModel, dataset: Dataset, serving: Serving, im
 
 
 @contextlib.contextmanager
-def _prover(folder: Path, dataset: Dataset, settings: ExportSettings) -> Iterator["subprocess.Popen[str]"]:
+def _verifier(folder: Path, dataset: Dataset, settings: ExportSettings) -> Iterator["subprocess.Popen[str]"]:
     """Starts a process that does not have the model; it imports TensorFlow while the export is written."""
-    command = [sys.executable, "-m", "components.export.prove", str(folder), str(dataset.root), str(settings.tolerance)]
+    command = [
+        sys.executable,
+        "-m",
+        "components.export.verify",
+        str(folder),
+        str(dataset.root),
+        str(settings.tolerance),
+    ]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -87,8 +94,8 @@ def _prover(folder: Path, dataset: Dataset, settings: ExportSettings) -> Iterato
             process.kill()
 
 
-def _prove(prover: "subprocess.Popen[str]", expected: Scores) -> tuple[int, float]:
-    """Lets the prover compare the finished export with the expected scores.
+def _verify(verifier: "subprocess.Popen[str]", expected: Scores) -> tuple[int, float]:
+    """Lets the verifier compare the finished export with the expected scores.
 
     Returns:
         The number of images compared, and the largest difference of a score.
@@ -96,8 +103,8 @@ def _prove(prover: "subprocess.Popen[str]", expected: Scores) -> tuple[int, floa
     with tempfile.TemporaryDirectory(prefix="petalflow-") as temporary:
         path = Path(temporary) / "expected.npy"
         np.save(path, expected)
-        output, errors = prover.communicate(f"{path}\n")
-    if prover.returncode:
-        raise PetalflowError(last_error(output) or f"the proof of the export failed: {errors.strip()[-500:]}")
+        output, errors = verifier.communicate(f"{path}\n")
+    if verifier.returncode:
+        raise PetalflowError(last_error(output) or f"the verification of the export failed: {errors.strip()[-500:]}")
     images, difference = output.split()[-2:]
     return int(images), float(difference)

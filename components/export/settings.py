@@ -6,7 +6,7 @@ from petalflow.settings import StepSettings
 
 
 class ExportSettings(StepSettings):
-    """What an export contains, and how it is proven."""
+    """What an export contains, and how it is verified."""
 
     section = "export"
 

@@ -15,13 +15,14 @@ def notify(
     run_id: Annotated[str, typer.Option(help="Id of the run.")],
     name: Annotated[str, typer.Option(help="Name of the model.")],
     send: Annotated[
-        bool, typer.Option("--send", help="Also send the message as configured, whatever the outcome.")
+        bool,
+        typer.Option("--send", help="Also send the message, even if notify.outcomes does not include the outcome."),
     ] = False,
     config: commandline.Config = None,
     set: commandline.StepSet = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Print how a run ended, from its record; with --send, also send the message."""
+    """Print the message about a finished run, from its record; with --send, also send it."""
     from components.notify.message import check_recorded, compose
     from components.notify.notify import send as send_message
     from components.notify.settings import NotifySettings

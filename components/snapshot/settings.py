@@ -25,11 +25,12 @@ class SnapshotSettings(StepSettings):
     )
     source_wait_minutes: float = Field(0, ge=0, description="minutes to wait for a missing or incomplete source")
     if_missing: Literal["fail", "skip"] = Field(
-        "fail", description="if the source is still missing after that; fail: the run fails; skip: the run is skipped"
+        "fail", description="what to do if the source is still missing after that; fail: fail the run; skip: skip it"
     )
     overlap: Literal["wait", "skip"] = Field(
         "wait",
-        description="while another run of the same name is active; wait: until it ends; skip: skip this run",
+        description="what to do while another run of the same name is active; wait: wait until it ends; skip: skip "
+        "this run",
     )
     overlap_wait_minutes: float = Field(1440, gt=0, description="minutes to wait for another run before the run fails")
     lease_minutes: float = Field(
@@ -38,7 +39,7 @@ class SnapshotSettings(StepSettings):
 
     due: str | None = Field(
         None,
-        description="cron line and time zone, like '0 3 * * 1 Europe/Berlin': of all runs started since a due "
+        description="cron expression and time zone, like '0 3 * * 1 Europe/Berlin': of all runs started since a due "
         "time, only the first proceeds; set by schedules on Kubeflow, which start the pipeline at every time that may "
         "be due",
     )

@@ -14,7 +14,7 @@ LITERT_FILE = "model.tflite"
 
 @dataclass(frozen=True)
 class Exported:
-    """An export that was proven to give the scores of the evaluated model.
+    """An export that was verified to give the scores of the evaluated model.
 
     Attributes:
         fingerprint: Fingerprint of the dataset that the model was trained on.

@@ -167,6 +167,6 @@ def _write_at(file: IO[bytes], data: bytes, offset: int, what: str) -> int:
 def no_room(what: str, why: str) -> UsageError:
     """Returns the error for a file that does not fit on the disk of temporary files."""
     return UsageError(
-        f"there is no room for a copy of {what} in {tempfile.gettempdir()} ({why}); make room, or set TMPDIR to a "
+        f"no space for a copy of {what} in {tempfile.gettempdir()} ({why}); free some space, or set TMPDIR to a "
         "folder on a larger disk"
     )

@@ -251,5 +251,6 @@ def _plain_errors(address: str) -> Iterator[None]:
         if not error.strerror:
             raise
         raise UsageError(
-            f"source {address} cannot be read: {error.filename or address}: {error.strerror}; allow or remove it"
+            f"source {address} cannot be read: {error.filename or address}: {error.strerror}; make it readable, or "
+            "remove it"
         ) from None

@@ -56,7 +56,7 @@ def building(out: str | Path) -> Iterator[Path]:
         _clear(address)
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
             raise PetalflowError(
-                f"cannot write {address}: {error.strerror}; make room or choose another folder"
+                f"cannot write {address}: {error.strerror}; free some space or choose another folder"
             ) from error
         raise
     finally:

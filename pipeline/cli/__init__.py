@@ -176,7 +176,7 @@ def doctor(
 @app.command()
 def settings(
     section: Annotated[
-        str | None, typer.Argument(help="A section of the settings: a step, a target, notify or keep; default: all.")
+        str | None, typer.Argument(help="A section of the settings: a step, a target, or keep; default: all.")
     ] = None,
     debug: commandline.Debug = False,
 ) -> None:

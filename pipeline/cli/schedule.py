@@ -122,7 +122,7 @@ def resume(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Resume a paused schedule; missed runs are not made up for."""
+    """Resume a paused schedule; missed runs are not caught up."""
     from pipeline import scheduling
 
     schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
@@ -160,7 +160,7 @@ def run_now(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Run a schedule once, now, even if it is paused; exit codes as for `petalflow run`, 0 if only submitted."""
+    """Run a schedule now, even if it is paused; exit codes as for `petalflow run`, or 0 if it is only submitted."""
     from pipeline import running, scheduling
 
     schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))

@@ -161,7 +161,7 @@ def tiny_export(tiny_model: Path, tiny_dataset: Path, make_once: MakeOnce, prelo
 
         serving = Serving(temperature=1.0, abstain_threshold=0.0)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "executable", preloaded_python)  # for the process that proves the export
+            patch.setattr(sys, "executable", preloaded_python)  # for the process that verifies the export
             export(tiny_model, tiny_dataset, serving, folder / "export", ExportSettings())
 
     return make_once("tiny-export", make) / "export"

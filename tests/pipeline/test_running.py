@@ -53,7 +53,7 @@ def test_a_local_run_without_a_record_has_failed(request_, target, tmp_path) -> 
     run_file.note("snapshot", RAN, 1)
     running.conclude(target, request_, run_file, None)
     assert run_file.outcome == "failed"
-    assert "left neither a verdict nor an error" in run_file.results["error"]
+    assert "ended without recording a verdict or an error" in run_file.results["error"]
 
 
 @pytest.mark.parametrize("nothing_new", [True, False])

@@ -279,7 +279,7 @@ def test_an_output_folder_inside_the_source_is_a_usage_error(tmp_path: Path, mak
     source = make_flowers(tmp_path / "source", each=2)
     error = failure(source, source / "dataset")
     assert isinstance(error, UsageError)
-    assert "lies in the source" in str(error)
+    assert "is inside the source" in str(error)
 
 
 def test_a_missing_source_is_a_usage_error(tmp_path: Path) -> None:

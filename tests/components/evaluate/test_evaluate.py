@@ -308,7 +308,7 @@ def with_info(folder, copy, **facts: object):
 
 def test_top_k_accuracy_is_refused_with_too_few_classes(tiny_dataset, flags_dataset, tmp_path) -> None:
     for dataset, message in (
-        (tiny_dataset, "top_k=3 shows nothing with 3 classes"),
+        (tiny_dataset, "top_k=3 is meaningless with 3 classes"),
         (flags_dataset, "with several labels per image"),
     ):
         with pytest.raises(UsageError, match=message):

@@ -5,9 +5,9 @@ import tensorflow as tf
 
 from components.export.export import export
 from components.export.litert import score_litert
-from components.export.prove import prove
 from components.export.serving import write_saved_model
 from components.export.settings import ExportSettings
+from components.export.verify import verify
 from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError
 from petalflow.model.decode import decode_image
@@ -62,7 +62,7 @@ def test_the_export_applies_temperature_and_abstain_threshold(tiny_model, tiny_d
     threshold = float(np.median(expected.max(axis=1)))
     cooler = Serving(temperature=2.0, abstain_threshold=threshold)
     settings = ExportSettings(litert=False)
-    export(tiny_model, tiny_dataset, cooler, tmp_path / "out", settings)  # the proof applies the temperature, too
+    export(tiny_model, tiny_dataset, cooler, tmp_path / "out", settings)  # verified at that temperature
     assert not (tmp_path / "out" / "model.tflite").exists()
     np.testing.assert_allclose(score_saved_model(tmp_path / "out", dataset, "test"), expected, atol=1e-4)
     saved = tf.saved_model.load(str(tmp_path / "out"))
@@ -93,7 +93,7 @@ def test_each_of_several_labels_is_predicted(flags_model, flags_dataset, tmp_pat
     dataset = open_dataset(flags_dataset)
     export(
         flags_model, flags_dataset, Serving(1.5, 0.0), tmp_path / "out", ExportSettings()
-    )  # proven at that temperature
+    )  # verified at that temperature
     records = list(dataset.records("test"))
     serve = tf.saved_model.load(str(tmp_path / "out")).signatures["serving_default"]
     answer = serve(image_bytes=tf.constant([record.image for record in records]))
@@ -116,13 +116,13 @@ def test_saturated_scores_survive_a_temperature(tmp_path) -> None:
 
 def test_the_proof_notices_other_scores(tiny_model, tiny_dataset, tiny_export) -> None:
     scores = score_model(load_model(tiny_model), open_dataset(tiny_dataset), "test", limit=5)
-    images, difference = prove(tiny_export, tiny_dataset, scores, 1e-3)
+    images, difference = verify(tiny_export, tiny_dataset, scores, 1e-3)
     assert images == 5
     assert difference < 1e-4
     with pytest.raises(PetalflowError, match=r"SavedModel's scores differ.*on 5 images; it is not released"):
-        prove(tiny_export, tiny_dataset, scores[:, ::-1], 1e-3)
+        verify(tiny_export, tiny_dataset, scores[:, ::-1], 1e-3)
     with pytest.raises(PetalflowError, match="scores differ"):
-        prove(tiny_export, tiny_dataset, np.full_like(scores, np.nan), 1e-3)
+        verify(tiny_export, tiny_dataset, np.full_like(scores, np.nan), 1e-3)
 
 
 def test_an_export_with_other_scores_is_not_kept(tiny_model, tiny_dataset, tmp_path) -> None:

@@ -45,7 +45,7 @@ def test_a_file_without_read_permission_is_an_error_of_one_line_that_names_it(
     done = run_python(unprivileged_code, str(source))
     (source / closed).chmod(0o755)
     assert done.stdout == (
-        f"source {source} cannot be read: {(source / closed)}: Permission denied; allow or remove it\n"
+        f"source {source} cannot be read: {(source / closed)}: Permission denied; make it readable, or remove it\n"
     )
 
 

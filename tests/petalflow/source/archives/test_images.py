@@ -351,7 +351,7 @@ def test_a_full_disk_is_reported_and_nothing_stays_behind(tmp_path: Path, run_py
         open_source(sys.argv[1]).list()
         """
     done = run_python(code, source, TMPDIR=str(tmp_path / "tmp"))
-    assert f"UsageError: there is no room for a copy of {source} in {tmp_path}/tmp (" in done.stderr
+    assert f"UsageError: no space for a copy of {source} in {tmp_path}/tmp (" in done.stderr
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

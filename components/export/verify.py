@@ -1,4 +1,4 @@
-"""echo SCORES.npy | python -m components.export.prove EXPORT DATASET TOLERANCE
+"""echo SCORES.npy | python -m components.export.verify EXPORT DATASET TOLERANCE
 
 Loads an export in a new process, which has nothing but the export's files, and compares its scores with those of the
 evaluated model.
@@ -23,7 +23,7 @@ Scores = NDArray[np.floating[Any]]
 _LITERT_IMAGES = 16
 
 
-def prove(folder: Path, dataset_root: Path, expected: Scores, tolerance: float) -> tuple[int, float]:
+def verify(folder: Path, dataset_root: Path, expected: Scores, tolerance: float) -> tuple[int, float]:
     """Compares an export, and its LiteRT model if it has one, with the expected scores of the first test images.
 
     Returns:
@@ -70,4 +70,4 @@ if __name__ == "__main__":
 
         scores = sys.stdin.readline().strip()  # comes when the export is written
         folder, dataset_root, tolerance = sys.argv[1:]
-        print(*prove(Path(folder), Path(dataset_root), np.load(scores), float(tolerance)))
+        print(*verify(Path(folder), Path(dataset_root), np.load(scores), float(tolerance)))
