@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw
 from petalflow import storage
 from petalflow.run.execution import OUR_LOGGERS
 from tests import preloaded
+from tests.groups import group_of, rank, unknown_names
 from tests.servers.docker import build_container_images, running_docker
 from tests.servers.gcs import running_gcs
 from tests.servers.s3 import running_s3
@@ -35,26 +36,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 _UINT8 = 0x08
-# Tests that are not grouped by file, by the beginning of their ids: there is one Docker engine, and one test that takes
-# as long as a whole file.
-_GROUPS = {
-    "tests/docker/test_container_images.py": "docker",
-    "tests/e2e/test_docker.py": "docker",
-    "tests/e2e/test_kill.py::test_a_run_killed_in_every_step_is_resumed_and_releases_once": "killed in every step",
-}
-# The groups that take longest; they come first, so that no process is left alone with one of them in the end.
-_LONGEST = (
-    "docker",
-    "tests/e2e/test_object_stores.py",
-    "tests/components/train/test_resume.py",
-    "tests/e2e/test_caching.py",
-    "tests/e2e/test_kill.py",
-    "tests/components/evaluate/report/test_page.py",
-    "tests/components/train/test_transfer_learning.py",
-    "tests/e2e/test_flink.py",
-    "killed in every step",
-    "tests/e2e/test_year.py",
-)
 
 # No deadline for an example: a busy machine must not fail a test. HYPOTHESIS_PROFILE=thorough looks longer.
 hypothesis.settings.register_profile("petalflow", deadline=None, max_examples=50)
@@ -67,10 +48,16 @@ RunPython = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Prepares the preloaded Python, and lets Ctrl-C be tested where a background shell has it ignored."""
+    """Prepares the preloaded Python, and lets Ctrl-C be tested where a background shell has it ignored.
+
+    Raises:
+        UsageError: If the groups name a test that does not exist.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):  # in pytest-xdist's workers it is inherited
         preloaded.prepare()
+        if unknown := unknown_names(ROOT):
+            raise pytest.UsageError(f"tests/groups.py names what does not exist: {', '.join(unknown)}; correct it")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -84,11 +71,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "shared_data" in getattr(item, "fixturenames", ()):
             item.add_marker("shared_data")
-    items.sort(key=lambda item: _rank(group_of(item.nodeid)))
-
-
-def _rank(group: str) -> int:
-    return _LONGEST.index(group) if group in _LONGEST else len(_LONGEST)
+    items.sort(key=lambda item: rank(group_of(item.nodeid)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -104,11 +87,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return group_of(nodeid)
 
     return GroupScheduling(config, log) if config.getvalue("dist") == "loadgroup" else None
-
-
-def group_of(nodeid: str) -> str:
-    """Returns the group of a test: its file, whose tests share fixtures, unless _GROUPS has another."""
-    return next((group for start, group in _GROUPS.items() if nodeid.startswith(start)), nodeid.split("::")[0])
 
 
 @pytest.fixture(autouse=True)
