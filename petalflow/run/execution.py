@@ -2,7 +2,7 @@
 
     <state_uri>/steps/<step>.json
 
-Every step except notify leaves its state there, since a step that may be cached must not know its run. Only one run of
+Every step except notify leaves its state there, since a step that may be cached cannot be given its run's id. Only one run of
 a name is active at a time (petalflow/run/lock.py), so every state written since a run acquired the lock belongs to that
 run.
 """
@@ -21,7 +21,7 @@ from typing import Any
 from petalflow import accelerators, clock, storage
 from petalflow.errors import PetalflowError
 from petalflow.run import lock
-from petalflow.run.lock import RUNNER_PID
+from petalflow.run.lock import RUN_ID, RUNNER_PID
 from petalflow.run.steps import CACHED, FAILED, NEVER_CACHED, RAN, RUNNING, SKIPPED, STEPS
 
 log = logging.getLogger(__name__)
@@ -40,13 +40,14 @@ def running(step: str, state_uri: str = "", run_id: str = "") -> Iterator[None]:
         step: The step's name, which begins its log lines.
         state_uri: The state shared by all runs of a name, where the step records that it ran and keeps the run's lock
             alive; "" to do neither.
-        run_id: The run; "" for a step that may be cached, which must not know its run.
+        run_id: The run; "" for a step that may be cached, which knows its run only from its environment, if at all.
 
     Raises:
         SystemExit: With the error's exit code, after one line on stdout, when the work raises a PetalflowError. Any
             other exception passes through with its traceback.
     """
     log_as(step)
+    run_id = run_id or os.environ.get(RUN_ID, "")
     if RUNNER_PID in os.environ:
         _end_with(int(os.environ[RUNNER_PID]))  # a local run that is killed by SIGKILL cannot end its steps
     try:

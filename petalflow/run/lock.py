@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 # The process of a local run, in the environment of its steps; it no longer exists when the run was killed.
 RUNNER_PID = "PETALFLOW_RUNNER_PID"
+# The id of a run on this machine, in the environment of its steps: an argument would keep them from being cached.
+RUN_ID = "PETALFLOW_RUN_ID"
 _BEAT_S = 60.0
 _FILE = re.compile(r"(?P<number>[0-9]{6})(\.released|\.until-(?P<until>[0-9]{8}T[0-9]{6}Z))?\.json")
 _UNTIL = "%Y%m%dT%H%M%SZ"
@@ -163,9 +165,9 @@ def kept_alive(state_uri: str, run_id: str = "", every_s: float = _BEAT_S) -> It
 
     Args:
         state_uri: The state shared by all runs of a name.
-        run_id: The run, whose lease is renewed while it holds the lock. "" for a step that must not know its run,
-            because it may be cached: it belongs to the run that holds the lock when the block begins (or as soon as
-            the store can be read), and never renews the lease of a later one.
+        run_id: The run, whose lease is renewed while it holds the lock. "" for a step that does not know its run,
+            because it may be cached and runs on a cluster: it is taken to belong to the run that holds the lock when
+            the block begins (or as soon as the store can be read), and never renews the lease of a later one.
         every_s: Seconds between heartbeats.
     """
     heartbeat = _Heartbeat(state_uri, run_id)

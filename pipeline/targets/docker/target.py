@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from components.train.settings import check_settings, downloads_weights, weights_file
 from petalflow import storage
 from petalflow.errors import UsageError
+from petalflow.run.lock import RUN_ID
 from petalflow.run.steps import STEPS
 from pipeline.build import Build
 from pipeline.code_version import source_hash
@@ -100,7 +101,7 @@ class Docker:
             user=f"{user}:{group}",
             mounts=mounts(request),
             network_mode=self.network(request),
-            environment=forwarded_environment(request),
+            environment={**forwarded_environment(request), RUN_ID: run.run_id},
             read_only=True,
             tmpfs={"/tmp": ""},  # noqa: S108  (in the container)
             cap_drop=["ALL"],

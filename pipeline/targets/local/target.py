@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from petalflow.errors import UsageError
-from petalflow.run.lock import RUNNER_PID
+from petalflow.run.lock import RUN_ID, RUNNER_PID
 from pipeline.build import Build
 from pipeline.code_version import code_version
 from pipeline.compile import pipeline_file
@@ -54,7 +54,7 @@ class Local:
         """Runs the pipeline until it has ended."""
         from kfp import local
 
-        with step_environment():
+        with step_environment(run.run_id):
             return kfp_local.execute(
                 local.SubprocessRunner(use_venv=False), pipeline_file(), run.path.parent, run, display
             )
@@ -68,9 +68,10 @@ def _probe_tensorflow() -> str:
 
 
 @contextlib.contextmanager
-def step_environment() -> Iterator[None]:
-    """Sets environment variables for the steps' processes within the block."""
+def step_environment(run_id: str) -> Iterator[None]:
+    """Sets environment variables for the processes of a run's steps within the block."""
     values = {
+        RUN_ID: run_id,
         RUNNER_PID: str(os.getpid()),
         # A folder named `components` in the working directory must not hide ours.
         "PYTHONSAFEPATH": "1",

@@ -3,12 +3,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from petalflow import clock, storage
 from petalflow.errors import PetalflowError
-from petalflow.run import execution
+from petalflow.run import execution, lock
 from petalflow.run.execution import error_in, last_error
 from petalflow.run.lock import RUNNER_PID
 
@@ -131,6 +132,30 @@ def test_a_step_continues_while_its_runner_is_alive(
         **{RUNNER_PID: str(os.getpid())},
     )
     assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+@pytest.mark.parametrize("run_id", ["run-1", "run-2"])
+def test_a_step_on_this_machine_renews_only_the_lease_of_its_own_run(
+    run_python: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, run_id: str
+) -> None:
+    state = str(tmp_path)
+    assert lock.acquire(state, "run-2", 3600) is None  # perhaps from run-1, whose next step starts only now
+    file = storage.join(state, "lock", "000001.json")
+    storage.write_json(file, {**storage.read_json(file), "until": "2026-03-02T03:00:00+00:00"})
+    done = run_python(
+        f"""
+        import functools, time
+        from petalflow.run import lock
+        from petalflow.run.execution import running
+        lock.kept_alive = functools.partial(lock.kept_alive, every_s=0.01)
+        with running("train", {state!r}):  # may be cached, so its run is not an argument
+            time.sleep(0.3)
+        """,
+        **{lock.RUN_ID: run_id},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert lock.current_holder(state).is_active() is (run_id == "run-2")
+    assert storage.read_json(storage.join(state, "steps", "train.json"))["run_id"] == run_id
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_a_cached_step_of_a_run_that_lost_it_does_not_prolong_the_lease_of_the_n
     age(place, 2 * HOUR)
     renew, beats = lock.renew, []
     monkeypatch.setattr(lock, "renew", lambda *of: beats.append(renew(*of)) or beats[-1])
-    with lock.kept_alive(place, every_s=0.01):  # a step that must not know its run
+    with lock.kept_alive(place, every_s=0.01):  # a step that does not know its run
         wait_for(lambda: beats)
         expire(place)
         assert lock.acquire(place, "run-2", HOUR) is None
