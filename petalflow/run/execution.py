@@ -2,9 +2,9 @@
 
     <state_uri>/steps/<step>.json
 
-Every step except notify leaves its state there, since a step that may be cached cannot be given its run's id. Only one run of
-a name is active at a time (petalflow/run/lock.py), so every state written since a run acquired the lock belongs to that
-run.
+Every step except notify leaves its state there. A step that may be cached cannot be given its run's id, but only one
+run of a name is active at a time (petalflow/run/lock.py), so every state written since a run acquired the lock belongs
+to that run.
 """
 
 import contextlib

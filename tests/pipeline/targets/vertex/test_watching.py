@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 from google.cloud.aiplatform_v1 import PipelineJob, PipelineState, PipelineTaskDetail
 from google.rpc import status_pb2
 
-from pipeline.targets.vertex.job_status import find_problems, read_status
+from pipeline.targets.vertex.watching import find_problems, read_status
 
 State = PipelineTaskDetail.State
 LINK = "https://console.cloud.google.com/x"
