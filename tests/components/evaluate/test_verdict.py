@@ -29,7 +29,7 @@ def test_enough_images_need_no_note() -> None:
     assert notes(made_up()) == []
     (power,) = notes(made_up(images=2000), made_up(images=2000))
     assert "with 2000 test images, a candidate as accurate as the release passes 100% of the time" in power
-    assert power.endswith("as here")
+    assert power.endswith("of the images)")
 
 
 def test_a_threshold_too_close_for_this_many_images_is_noted_with_the_number_needed() -> None:
