@@ -1,7 +1,7 @@
 """The devices that TensorFlow computes on; `python -m petalflow.accelerators` prints them in one line.
 
 It exits with code 1 if TensorFlow is built for an accelerator that this machine does not have. Nothing here imports
-TensorFlow at module level: its TPU build must be prepared for before it is imported.
+TensorFlow at module level: the environment must be prepared before its TPU build is imported.
 """
 
 import os

@@ -95,7 +95,7 @@ def read_settings(
     Raises:
         UsageError: If the file or an assignment cannot be read.
     """
-    # Not OmegaConf's dot lists: they take ${...} and a[0] in patterns for syntax, and reject a value like {label}.*
+    # Not OmegaConf's dot lists: they treat ${...} and a[0] in patterns as syntax, and reject a value like {label}.*
     import yaml
 
     sections = _read_config(config) if config else {}

@@ -14,14 +14,14 @@ def container_image(variant: str, repository: str = DEFAULT_REPOSITORY, tag: str
 
     Args:
         variant: A build target of docker/Dockerfile: base (without TensorFlow), cpu, gpu or tpu.
-        repository: Registry and path that the images are stored under: REGISTRY/PREFIX.
-        tag: The image's tag.
+        repository: Registry and path that the container images are stored under: REGISTRY/PREFIX.
+        tag: The container image's tag.
     """
     return f"{repository.rstrip('/')}/{variant}:{tag}"
 
 
 def check_repository(repository: str) -> str:
-    """Returns `repository` if it can precede the name of an image.
+    """Returns `repository` if it can precede the name of a container image.
 
     Raises:
         ValueError: If it is not of the form REGISTRY/PREFIX.
@@ -32,7 +32,7 @@ def check_repository(repository: str) -> str:
 
 
 def check_tag(tag: str) -> str:
-    """Returns `tag` if it is a valid tag that will still name the same image tomorrow.
+    """Returns `tag` if it is a valid tag that will still name the same container image tomorrow.
 
     Raises:
         ValueError: If it is `latest`, or not a valid tag.
@@ -44,6 +44,6 @@ def check_tag(tag: str) -> str:
     return tag
 
 
-# The images named in the committed pipeline.yaml.
+# The container images named in the committed pipeline.yaml.
 BASE = container_image("base")
 CPU = container_image("cpu")

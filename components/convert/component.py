@@ -1,4 +1,4 @@
-"""The KFP face of convert."""
+"""The KFP component of convert."""
 
 from kfp import dsl
 

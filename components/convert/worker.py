@@ -65,7 +65,7 @@ class WorkFolder:
         storage.write_bytes(self._result_address(shard), _to_json(result).encode())
 
     def is_done(self, shard: str) -> bool:
-        """Returns whether a shard needs no work: it is written, or the conversion has failed."""
+        """Returns True if a shard needs no work: it is written, or the conversion has failed."""
         return storage.exists(self._result_address(shard)) or storage.exists(self._failure_address)
 
     def write_failure(self, error: PetalflowError) -> None:

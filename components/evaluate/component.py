@@ -1,4 +1,4 @@
-"""The KFP face of evaluate."""
+"""The KFP component of evaluate."""
 
 from kfp import dsl
 

@@ -40,7 +40,7 @@ def evaluate(
 
     Args:
         model_folder: The model's folder, as train makes it.
-        dataset_root: The dataset; every image of its test split counts that the model was not trained on.
+        dataset_root: The dataset; of its test split, every image counts that the model was not trained on.
         out: Folder to make.
         settings: The thresholds.
         release: The live release, or None if there is none.

@@ -66,7 +66,7 @@ class EvaluatedImages:
         entries: Their index entries, in record order, [n].
         labels: The classes of each image, [n, classes].
         slices: Parts of them.
-        kept: True for the records of the split that they are, [all records].
+        kept: True for the records of the split that are among them, [all records].
     """
 
     entries: Sequence[Entry]

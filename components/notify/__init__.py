@@ -1,1 +1,1 @@
-"""Say how a run ended."""
+"""Report how a run ended."""

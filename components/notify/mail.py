@@ -1,4 +1,4 @@
-"""Send an e-mail that says how a run ended."""
+"""Send an e-mail that states how a run ended."""
 
 import html
 import re

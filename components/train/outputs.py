@@ -131,8 +131,8 @@ Event, Summary = tf.compat.v1.Event, tf.compat.v1.Summary
 def write_event_files(folder: Path, history: Mapping[str, Sequence[Any]], pictures: Mapping[str, Path]) -> None:
     """Writes TensorBoard's event files of two runs, train and validation, which TensorBoard draws in one chart.
 
-    They are written as what they are, TFRecords of events: `tf.summary` needs TensorBoard installed, and stamps every
-    event with the time of day.
+    They are written directly, as TFRecords of events: `tf.summary` needs TensorBoard installed, and stamps every event
+    with the time of day.
 
     Steps are epochs, from 1. Times are seconds of training, so that the same history gives the same bytes.
 

@@ -34,7 +34,7 @@ from petalflow.progress import Progress
 
 log = logging.getLogger(__name__)
 
-# A loss this many times the lowest so far, and above that of guessing, comes from steps too wide to recover from.
+# A loss this many times the lowest so far, and above that of guessing, comes from steps too large to recover from.
 _DIVERGED = 10.0
 
 Save = Callable[[TrainingState], None]

@@ -113,7 +113,7 @@ def first_trainable_layer(backbone: keras.Model, layers: int | float | str) -> i
         layers: How many of the last layers, what share of all (a float up to 1), or the name of the first.
 
     Raises:
-        UsageError: If the backbone has fewer layers, or none of this name.
+        UsageError: If the backbone has fewer layers, or no layer of this name.
     """
     total = len(backbone.layers)
     if isinstance(layers, str):

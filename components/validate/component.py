@@ -1,4 +1,4 @@
-"""The KFP face of validate."""
+"""The KFP component of validate."""
 
 from kfp import dsl
 

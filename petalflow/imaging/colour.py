@@ -49,7 +49,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return conversion.apply(image) if conversion else image.convert("RGB")
 
 
-@lru_cache(maxsize=64)  # keyed by the profile's bytes: its name may lie
+@lru_cache(maxsize=64)  # keyed by the profile's bytes: its name can be wrong
 def _conversion(profile: bytes, mode: str) -> _Conversion | None:
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -95,7 +95,7 @@ _INTEGER_WHITES = (255.0, 65_535.0)
 
 
 def as_srgb(image: Image.Image, background: tuple[int, int, int]) -> Image.Image:
-    """Returns an image as 8-bit sRGB, laid over a colour where it is transparent.
+    """Returns an image as 8-bit sRGB, composited over a colour where it is transparent.
 
     Args:
         image: An image of any mode, with its pixels loaded.

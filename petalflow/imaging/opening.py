@@ -116,7 +116,7 @@ def _frames(image: Image.Image) -> int:
 
 
 def sniff(data: bytes) -> str:
-    """Returns the format of an image file by its first bytes, since file names lie.
+    """Returns the format of an image file by its first bytes, since file names can be wrong.
 
     Args:
         data: The file's bytes; the first 16 decide.

@@ -17,7 +17,8 @@ from petalflow.imaging.opening import one_line, open_image
 from petalflow.imaging.passing import is_plain_jpeg, is_plain_png
 from petalflow.imaging.rules import Prepared, Rejected, Rules
 
-# A JPEG is decoded at no less than this multiple of its final size: a Lanczos filter shows anything smaller.
+# A JPEG is decoded at no less than this multiple of its final size; below it, the result of the Lanczos filter differs
+# visibly.
 _DRAFT_MARGIN = 2
 # Where Pillow finds an image's orientation.
 _METADATA: Final = {"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"}
@@ -38,8 +39,8 @@ def prepare(data: bytes, rules: Rules = Rules()) -> Prepared:
     """Checks an image file and makes it fit for the dataset.
 
     A clean RGB or grey JPEG or 8-bit PNG passes through byte for byte. Anything else is turned upright, converted to
-    sRGB, laid over the background where it is transparent, and encoded again: as JPEG if it was lossy, else as PNG.
-    Only the first of several frames is used.
+    sRGB, composited over the background where it is transparent, and encoded again: as JPEG if it was lossy, else as
+    PNG. Only the first of several frames is used.
 
     Args:
         data: The file's bytes.

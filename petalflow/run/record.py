@@ -79,8 +79,8 @@ def end(record_uri: str, run_id: str, state_uri: str, *, succeeded: bool, error:
     since = begun.get("turn_at") if begun else None
     steps = execution.step_states(state_uri, run_id, since)
     result = outcome(record_uri, run_id, succeeded=True)
-    # Kubeflow may keep reporting the failure of a step that succeeded on its retry. What the record says counts then,
-    # if the step that decided it has ended well.
+    # Kubeflow may keep reporting the failure of a step that succeeded on its retry. Then the
+    # record decides, if the step that made its decision has succeeded.
     if not succeeded and (result == FAILED or steps[_DECIDING[result]] != RAN):
         result = FAILED
     cause = (execution.first_error(state_uri, run_id, since) or error) if result == FAILED else ""

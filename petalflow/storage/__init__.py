@@ -1,4 +1,4 @@
-"""Local folders, gs:// and s3:// behind one small face, over fsspec."""
+"""Local folders, gs:// and s3:// behind one small interface, over fsspec."""
 
 from petalflow.storage.complete import building, check_complete, check_free, is_complete, why_incomplete
 from petalflow.storage.failures import Unavailable

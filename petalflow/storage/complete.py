@@ -155,7 +155,7 @@ def _lock(address: str) -> contextlib.ExitStack:
     if is_local(address):
         file = held.enter_context((local_path(address) / MARKER).open("rb"))
         try:
-            # Not by filelock, whose lock file would lie among the folder's own files.
+            # Not by filelock, whose lock file would be among the folder's own files.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             held.close()

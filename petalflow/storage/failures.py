@@ -96,7 +96,7 @@ def _describe_passing(error: BaseException, address: str) -> str:
 def _is_store_error(error: BaseException) -> bool:
     if type(error).__module__.split(".")[0] in _CLIENTS:
         return True
-    if isinstance(error, OSError):  # one of this machine has a number, and no response behind it
+    if isinstance(error, OSError):  # this machine's own errors have a number, and no response
         return error.errno is None or _response(error) is not None
     return isinstance(error, ValueError) and str(error).startswith("Bad Request: ")  # gcsfs's 400
 

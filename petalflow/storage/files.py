@@ -133,7 +133,7 @@ def _local_file(name: str, entry: os.DirEntry[str]) -> File | None:
         if not os.path.lexists(entry):
             return None
         raise UsageError(f"{entry.path} is a broken link; fix or remove it") from None
-    if not stat.S_ISREG(status.st_mode):  # reading a pipe may never return, and reading a device never end
+    if not stat.S_ISREG(status.st_mode):  # reading a pipe may block forever, and reading a device may never end
         raise UsageError(f"{entry.path} is not a file but a device, a pipe or a socket; remove it")
     return File(name, status.st_size)
 

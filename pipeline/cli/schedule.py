@@ -122,7 +122,7 @@ def resume(
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Resume a paused schedule; missed runs are not caught up."""
+    """Resume a paused schedule; missed runs are not made up for."""
     from pipeline import scheduling
 
     schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))

@@ -20,7 +20,7 @@ from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDI
 Labels = frozenset[str]
 
 _RUN_FILE = "run.json"
-# In the folder of a run, the work of its steps.
+# In the folder of a run, the outputs of its steps.
 _STEPS = "/steps/"
 # Where the steps of a run put these, below the run's folder.
 _EVALUATION, _MODEL, _DATASET = "evaluate/evaluation", "train/model", "convert/dataset"

@@ -1,4 +1,4 @@
-"""Where a run can go: one package per target, all with the same interface (`pipeline.target`)."""
+"""Where a run can be executed: one package per target, all with the same interface (`pipeline.target`)."""
 
 from collections.abc import Mapping
 from typing import cast

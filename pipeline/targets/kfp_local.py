@@ -17,7 +17,7 @@ from petalflow.run.execution import last_error
 from pipeline.display import Display
 from pipeline.run_file import CACHED, FAILED, RAN, RUNNING, RunFile
 from pipeline.target import Failure
-from pipeline.targets.work import forget_incomplete, forget_old, note_used
+from pipeline.targets.outputs import forget_incomplete, forget_old, note_used
 
 _LOG = "run.log"
 WORK = "steps"
@@ -37,7 +37,7 @@ def execute(runner: Any, pipeline: Path, out: Path, run: RunFile, display: Displ
     Args:
         runner: A runner of kfp.local.
         pipeline: The compiled pipeline.
-        out: Folder of the run, with its log, the steps' work, and the cache.
+        out: Folder of the run, with its log, the steps' outputs, and the cache.
         run: The run's file, kept up to date.
         display: Where the run is shown.
 
@@ -79,7 +79,7 @@ def _run(runner: Any, pipeline: Path, parameters: Mapping[str, str], out: Path) 
 
 
 def _tidy(out: Path, run: RunFile, display: Display) -> None:
-    """Removes the work of old runs from the folder, as the settings of this run ask."""
+    """Removes the outputs of old runs from the folder, as the settings of this run ask."""
     keep = KeepSettings.from_json(run.parameters["keep_config"]).outputs
     if keep is None:
         return

@@ -14,7 +14,7 @@ from kfp import Client, components, dsl, local
 from kfp.compiler import Compiler
 
 from pipeline.targets.kfp_local import CACHE_HIT, COLOUR, FINISHED, STARTED
-from pipeline.targets.work import RUN_FOLDER
+from pipeline.targets.outputs import RUN_FOLDER
 
 KFP = f"kfp {version('kfp')}"
 
@@ -71,7 +71,7 @@ def test_kfp_local_prints_what_becomes_of_tasks(tmp_path, monkeypatch: pytest.Mo
     assert hit, changed + second
     assert (started["step"], finished["step"], hit["step"]) == ("tweet", "tweet", "tweet"), changed + first + second
     assert finished["status"] == "SUCCESS", changed + first
-    changed = f"{KFP} names its files differently from what pipeline/targets/work.py looks for"
+    changed = f"{KFP} names its files differently from what pipeline/targets/outputs.py looks for"
     assert list((tmp_path / "cache").glob(f"{hit['key']}*.json")), changed
     for run in (tmp_path / "steps").iterdir():
         assert datetime.strptime(run.name, RUN_FOLDER), changed

@@ -20,30 +20,30 @@ class Point:
 
     Attributes:
         threshold: The model abstains below this score, 0..1.
-        answered: Number of images that it does not abstain on.
+        predicted: Number of images that it does not abstain on.
         correct: Number of these that are classified correctly.
         images: Number of test images.
     """
 
     threshold: float
-    answered: int
+    predicted: int
     correct: int
     images: int
 
     @property
     def share(self) -> float:
         """The coverage: the share of images that the model does not abstain on, 0..1."""
-        return self.answered / self.images
+        return self.predicted / self.images
 
     @property
     def accuracy(self) -> float | None:
         """The accuracy on these images, 0..1; None if the model abstains on all."""
-        return self.correct / self.answered if self.answered else None
+        return self.correct / self.predicted if self.predicted else None
 
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's two-sided 95 % interval of the accuracy."""
-        return wilson_interval(self.correct, self.answered)
+        return wilson_interval(self.correct, self.predicted)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ class Coverage:
         images = len(abstention.correct)
         curve = abstention.curve()
         kept = np.unique(np.linspace(0, len(curve) - 1, min(most, len(curve))).astype(int))
-        found = {at: Point(at, answered, correct, images) for at, answered, correct in (curve[index] for index in kept)}
+        found = {
+            at: Point(at, predicted, correct, images) for at, predicted, correct in (curve[index] for index in kept)
+        }
         # Any threshold up to the lowest score has the same effect; show it as 0.
         del found[curve[0][0]]
         found[0.0] = Point(0.0, *abstention.at(0.0), images)
@@ -79,8 +81,8 @@ class Coverage:
         return cls(points, points.index(released))
 
     def to_json(self) -> list[list[float]]:
-        """Returns threshold, answered, correct and the ends of the interval for each point."""
-        return [[point.threshold, point.answered, point.correct, *point.interval] for point in self.points]
+        """Returns threshold, predicted, correct and the ends of the interval for each point."""
+        return [[point.threshold, point.predicted, point.correct, *point.interval] for point in self.points]
 
 
 @dataclass(frozen=True)
@@ -128,14 +130,14 @@ class Frame:
 
 def coverage_chart(coverage: Coverage) -> dict[str, Any]:
     """Returns the line of accuracy against coverage, and the band of its intervals."""
-    shown = [point for point in coverage.points if point.answered]
+    shown = [point for point in coverage.points if point.predicted]
     # Make room for the interval at full coverage; those of few images may exceed the frame.
-    frame = Frame.above([shown[0].interval[0], *(point.correct / point.answered for point in shown)])
+    frame = Frame.above([shown[0].interval[0], *(point.correct / point.predicted for point in shown)])
     lower = [(point.share, point.interval[0]) for point in shown]
     upper = [(point.share, point.interval[1]) for point in shown]
     return {
         "frame": frame,
-        "line": frame.line((point.share, point.correct / point.answered) for point in shown),
+        "line": frame.line((point.share, point.correct / point.predicted) for point in shown),
         "band": frame.line([*lower, *reversed(upper)]),
     }
 

@@ -1,6 +1,6 @@
 """The API of Vertex AI Pipelines: identity, jobs and their web pages.
 
-Uses the generated clients on which `aiplatform.PipelineJob` and `aiplatform.PipelineJobSchedule` are built too. Those
+Uses the generated clients that `aiplatform.PipelineJob` and `aiplatform.PipelineJobSchedule` are also built on. Those
 classes also create buckets, log tracebacks when that fails, set the caching of all steps at once, and poll in loops of
 their own.
 """

@@ -48,7 +48,7 @@ def find_credentials() -> tuple["Credentials", str | None]:
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, TransportError
     from google.auth.transport.requests import Request
 
-    # They log tracebacks and warnings about what the error that we raise says in one line.
+    # They log tracebacks and warnings about errors that we raise in one line.
     for name in ("grpc._plugin_wrapping", "google.auth"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:

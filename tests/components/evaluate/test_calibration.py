@@ -9,7 +9,7 @@ FIVE = Abstention(np.array([0.9, 0.5, 0.7, 0.5, 0.3], np.float32), np.array([Tru
 
 def test_the_curve_has_a_point_for_each_distinct_threshold() -> None:
     points = FIVE.curve()
-    assert [(answered, right) for _, answered, right in points] == [(5, 2), (4, 2), (2, 1), (1, 1)]
+    assert [(predicted, correct) for _, predicted, correct in points] == [(5, 2), (4, 2), (2, 1), (1, 1)]
     assert [threshold for threshold, _, _ in points] == pytest.approx([0.3, 0.5, 0.7, 0.9])
 
 
@@ -24,7 +24,7 @@ def test_the_curve_agrees_with_each_threshold() -> None:
     generator = np.random.default_rng(0)
     confidence = generator.random(500).astype(np.float32).round(2)
     of_many = Abstention(confidence, generator.random(500) < confidence)
-    assert all(of_many.at(threshold) == (answered, right) for threshold, answered, right in of_many.curve())
+    assert all(of_many.at(threshold) == (predicted, correct) for threshold, predicted, correct in of_many.curve())
 
 
 def test_the_lowest_threshold_whose_bound_reaches_the_accuracy_is_chosen() -> None:
@@ -32,8 +32,8 @@ def test_the_lowest_threshold_whose_bound_reaches_the_accuracy_is_chosen() -> No
     confidence = generator.random(3000).astype(np.float32)
     of_many = Abstention(confidence, generator.random(3000) < confidence)
     threshold = of_many.threshold_for(0.9)
-    answered, right = of_many.at(threshold)
-    assert clopper_pearson_lower(right, answered) >= 0.9
+    predicted, correct = of_many.at(threshold)
+    assert clopper_pearson_lower(correct, predicted) >= 0.9
     assert 0.75 < threshold < 0.9  # above it, 90 % of the predictions are correct on average
     for lower in [point for point in of_many.curve() if point[0] < threshold]:
         assert clopper_pearson_lower(lower[2], lower[1]) < 0.9

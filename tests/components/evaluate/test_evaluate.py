@@ -80,8 +80,8 @@ def test_both_of_two_classes_are_scored_and_judged(pair_model, pair_dataset, tmp
     rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
     assert np.allclose([sum(row["scores"]) for row in rows], 1)
     assert [row["predicted"] for row in rows] == ["green" if row["scores"][1] > 0.5 else "blue" for row in rows]
-    right = sum(row["predicted"] == row["label"] for row in rows)
-    assert verdict.candidate["accuracy"] == right / len(rows) > 0.7
+    correct = sum(row["predicted"] == row["label"] for row in rows)
+    assert verdict.candidate["accuracy"] == correct / len(rows) > 0.7
 
 
 def test_one_sigmoid_is_compared_with_a_release_of_two_softmax_columns(pair_model, pair_dataset, tmp_path) -> None:
@@ -167,9 +167,9 @@ def test_an_abstain_threshold_is_chosen_on_validation_and_judged_on_test(tiny_mo
     assert 0 < verdict.abstain_threshold <= 1
     check = next(check for check in verdict.checks if check.name == "abstain_below_accuracy")
     rows = pq.read_table(tmp_path / "out" / "predictions.parquet").to_pylist()
-    answered = [row for row in rows if max(row["scores"]) >= np.float32(verdict.abstain_threshold)]
-    right = sum(row["label"] == row["predicted"] for row in answered)
-    assert check.value == (right / len(answered) if answered else None)
+    predicted = [row for row in rows if max(row["scores"]) >= np.float32(verdict.abstain_threshold)]
+    correct = sum(row["label"] == row["predicted"] for row in predicted)
+    assert check.value == (correct / len(predicted) if predicted else None)
 
 
 def test_a_person_may_accept_a_refused_model(tiny_model, tiny_dataset, tmp_path, caplog) -> None:

@@ -15,7 +15,7 @@ def made_up(images: int) -> Abstention:
 
 def test_the_curve_starts_at_full_coverage_and_includes_the_threshold() -> None:
     coverage = Coverage.of(FOUR, 0.6)
-    assert [(point.answered, point.correct) for point in coverage.points] == [(4, 3), (2, 2), (2, 2), (1, 1)]
+    assert [(point.predicted, point.correct) for point in coverage.points] == [(4, 3), (2, 2), (2, 2), (1, 1)]
     assert coverage.points[0].threshold == 0
     assert coverage.points[coverage.released] == Point(0.6, 2, 2, 4)
     assert Coverage.of(FOUR, 0.0).released == 0
@@ -25,7 +25,7 @@ def test_a_model_that_always_abstains_is_the_last_point() -> None:
     coverage = Coverage.of(FOUR, 1.0)
     assert coverage.released == len(coverage.points) - 1
     last = coverage.points[-1]
-    assert (last.answered, last.accuracy) == (0, None)
+    assert (last.predicted, last.accuracy) == (0, None)
     assert "nan" not in str(coverage_chart(coverage))
 
 
@@ -36,16 +36,16 @@ def test_many_thresholds_are_thinned_out_without_changing_any() -> None:
     thresholds = [point.threshold for point in coverage.points]
     assert thresholds == sorted(set(thresholds))
     for point in coverage.points:
-        assert abstention.at(point.threshold) == (point.answered, point.correct)
+        assert abstention.at(point.threshold) == (point.predicted, point.correct)
     steps = -np.diff([point.share for point in coverage.points])
     assert steps.max() < 0.005
-    assert coverage.points[-1].answered == 1
+    assert coverage.points[-1].predicted == 1
 
 
 def test_the_json_has_the_interval_of_each_point() -> None:
-    for threshold, answered, right, low, high in Coverage.of(FOUR, 0.6).to_json():
-        assert FOUR.at(threshold) == (answered, right)
-        assert (low, high) == wilson_interval(right, answered)
+    for threshold, predicted, correct, low, high in Coverage.of(FOUR, 0.6).to_json():
+        assert FOUR.at(threshold) == (predicted, correct)
+        assert (low, high) == wilson_interval(correct, predicted)
 
 
 def test_a_frame_maps_values_to_coordinates() -> None:

@@ -123,12 +123,12 @@ def test_the_slider_shows_the_effect_of_each_threshold(hostile) -> None:
         points = curve_of(page)["points"]
 
         def check(threshold: float) -> None:
-            answered, right = abstention.at(threshold)
+            predicted, correct = abstention.at(threshold)
             assert page.locator("#at-threshold").text_content() == f"{threshold:.4f}"
-            assert page.locator("#at-share").text_content() == f"{100 * answered / len(rows):.1f} %"
-            counts = f"{answered} predictions, {len(rows) - answered} abstentions"
-            assert page.locator("#at-answered").text_content() == counts
-            assert page.locator("#at-accuracy").text_content() == f"{100 * right / answered:.1f} %"
+            assert page.locator("#at-share").text_content() == f"{100 * predicted / len(rows):.1f} %"
+            counts = f"{predicted} predictions, {len(rows) - predicted} abstentions"
+            assert page.locator("#at-predicted").text_content() == counts
+            assert page.locator("#at-accuracy").text_content() == f"{100 * correct / predicted:.1f} %"
             assert f"threshold {threshold:.4f}" in (slider.get_attribute("aria-valuetext") or "")
 
         check(SETTINGS.abstain_threshold)

@@ -1,4 +1,4 @@
-"""The files that kfp.local leaves in the folder of a run: the steps' work, and a cache that refers to it.
+"""The files that kfp.local leaves in the folder of a run: the steps' outputs, and a cache that refers to them.
 
 ```
 <out>/steps/petalflow-2026-03-02-03-00-00-000000/convert/dataset/ ...     a folder per run, with a folder per step
@@ -45,13 +45,13 @@ def note_used(cache: Path, key: str) -> None:
 
 
 def forget_old(steps: Path, cache: Path, keep: int, always_keep: str = "") -> None:
-    """Removes the work of old runs, and the cache entries that refer to it.
+    """Removes the outputs of old runs, and the cache entries that refer to it.
 
     Keeps the newest runs that went beyond their snapshot, with the cached results they used, and the same number of
     runs that did not: weeks with nothing new do not displace what the next run can use.
 
     Args:
-        steps: The folder of the steps' work.
+        steps: The folder of the steps' outputs.
         cache: The folder of the cache.
         keep: How many runs of each kind.
         always_keep: Address whose run is always kept; "" for none.

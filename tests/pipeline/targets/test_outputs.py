@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from petalflow.storage import building
-from pipeline.targets import work
+from pipeline.targets import outputs
 
 
 def test_cached_results_that_lack_a_file_are_removed(tmp_path) -> None:
@@ -19,7 +19,7 @@ def test_cached_results_that_lack_a_file_are_removed(tmp_path) -> None:
     (tmp_path / "broken" / "shard").unlink()
     (tmp_path / "unmarked" / "complete.json").unlink()
     (cache / "torn.json").write_text('{"dataset')
-    work.forget_incomplete(cache)
+    outputs.forget_incomplete(cache)
     assert [path.name for path in cache.iterdir()] == ["whole.json"]
 
 
@@ -49,7 +49,7 @@ class Out:
             uri = str(self.steps / name / key / "output")
             (self.cache / f"{key}.json").write_text(json.dumps({"output": {"uri": uri}, "Output": "text"}))
         for key in (*made, *used):
-            work.note_used(self.cache, key)
+            outputs.note_used(self.cache, key)
             os.utime(self.cache / f"{key}.json", (time, time))
 
     def days(self) -> list[int]:
@@ -60,7 +60,7 @@ class Out:
         return sorted(entry.stem for entry in self.cache.iterdir())
 
     def forget(self, keep: int, always_keep: str = "") -> None:
-        work.forget_old(self.steps, self.cache, keep, always_keep)
+        outputs.forget_old(self.steps, self.cache, keep, always_keep)
 
 
 @pytest.fixture
@@ -126,5 +126,5 @@ def test_other_files_are_not_touched(out: Out) -> None:
 def test_use_of_a_cache_entry_is_recorded(out: Out) -> None:
     out.run("convert1", "convert10")
     before = {key: (out.cache / f"{key}.json").stat().st_mtime for key in out.entries()}
-    work.note_used(out.cache, "convert10")
+    outputs.note_used(out.cache, "convert10")
     assert {key for key in out.entries() if (out.cache / f"{key}.json").stat().st_mtime > before[key]} == {"convert10"}
