@@ -29,7 +29,9 @@ def test_the_card_explains_the_output_of_the_keras_model() -> None:
 def test_a_card_for_several_labels_explains_its_outputs() -> None:
     card = card_of("ant", "bee", "cat", task=Task.MULTI_LABEL)
     assert "| accuracy (every label correct) | 1.000 |" in card
-    assert "Both return `scores` and `labels`" in card
+    assert "Both return `scores` and `labels`, which is true for every label with a score above 0.5." in card
+    assert "assigns one of them" not in card
+    assert "knows only the classes above and assigns one of them to any image." in card_of("ant", "bee", "cat")
 
 
 def test_the_card_names_who_accepted_a_model_that_failed() -> None:
