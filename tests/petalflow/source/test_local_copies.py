@@ -59,5 +59,5 @@ def test_at_most_one_byte_too_many_is_read() -> None:
 
 
 def test_a_full_disk_is_reported_before_copying() -> None:
-    with pytest.raises(UsageError, match=r"no room for a copy of big\.gz .*TMPDIR"):
+    with pytest.raises(UsageError, match=r"no space for a copy of big\.gz .*TMPDIR"):
         Copies().add(io.BytesIO(DATA), 1 << 60, "big.gz")
