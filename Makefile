@@ -19,7 +19,7 @@ demo: $(VENV)/.cpu  ## run the whole pipeline on handwritten digits
 	$(BIN)/python demo/digits.py runs/digits
 	$(BIN)/petalflow run runs/digits --config configs/digits.yaml --out $(DEMO) --registry models --name digits
 
-# Two processes share the tests by group (tests/conftest.py); those that need Docker are one of the groups.
+# Two processes share the tests by group (tests/groups.py); those that need Docker are one of the groups.
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 

@@ -50,7 +50,7 @@ def main() -> None:
     print_tables(turns, metrics, arguments.images)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     conditions = {"images": arguments.images, "cores": os.cpu_count(), "load": os.getloadavg()}
-    arguments.out.write_text(json.dumps({**conditions, "figures": metrics, "turns": turns}, indent=2))
+    arguments.out.write_text(json.dumps({**conditions, "metrics": metrics, "turns": turns}, indent=2))
 
 
 def measure(folder: Path, images: int, repeats: int) -> list[dict[str, dict[str, float]]]:

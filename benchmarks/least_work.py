@@ -36,10 +36,10 @@ def main() -> None:
     if arguments.config:
         settings += ["--config", str(arguments.config.absolute())]
     with tempfile.TemporaryDirectory(prefix="petalflow-") as folder:
-        figures = measure(arguments.source, Path(folder), settings)
-    print_table(figures["runs"])
+        measured = measure(arguments.source, Path(folder), settings)
+    print_table(measured["runs"])
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(figures, indent=2))
+    arguments.out.write_text(json.dumps(measured, indent=2))
 
 
 def measure(source: Path, folder: Path, settings: list[str]) -> dict[str, Any]:

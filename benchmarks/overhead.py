@@ -41,10 +41,12 @@ def main() -> None:
         for repeat in range(arguments.repeats):
             by_hand.append(time_by_hand(source, Path(folder) / f"hand-{repeat}"))
             pipeline.append(time_pipeline(source, Path(folder) / f"run-{repeat}", arguments.on))
-    figures = {step: compare([run[step] for run in pipeline], [run[step] for run in by_hand]) for step in pipeline[0]}
-    print_table(figures, arguments.on)
+    compared = {step: compare([run[step] for run in pipeline], [run[step] for run in by_hand]) for step in pipeline[0]}
+    print_table(compared, arguments.on)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps({"on": arguments.on, "repeats": arguments.repeats, "steps": figures}, indent=2))
+    arguments.out.write_text(
+        json.dumps({"on": arguments.on, "repeats": arguments.repeats, "steps": compared}, indent=2)
+    )
 
 
 def time_pipeline(source: Path, folder: Path, on: str) -> dict[str, float]:
@@ -99,11 +101,11 @@ def compare(pipeline: list[float], by_hand: list[float]) -> dict[str, float]:
     return {"pipeline_s": inside, "by_hand_s": outside, "ratio": inside / outside, "overhead_s": overhead}
 
 
-def print_table(figures: dict[str, dict[str, float]], on: str) -> None:
+def print_table(compared: dict[str, dict[str, float]], on: str) -> None:
     """Prints what `compare` returned, one line per step."""
     print(f"{'step':14} {on + ', s':>12} {'by hand, s':>12} {'ratio':>8} {'overhead, s':>12}")
-    for step, figure in figures.items():
-        inside, outside, ratio, more = figure.values()
+    for step, seconds in compared.items():
+        inside, outside, ratio, more = seconds.values()
         print(f"{step:14} {inside:12.2f} {outside:12.2f} {ratio:8.2f} {more:12.2f}")
 
 

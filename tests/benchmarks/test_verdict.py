@@ -73,24 +73,24 @@ def _few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict, "_EVERY_SIZE", range(50, 60))
 
 
-def test_the_command_prints_tables_and_writes_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, figures = run(200, 162, tmp_path)
+def test_the_command_prints_tables_and_writes_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, results = run(200, 162, tmp_path)
     printed = capsys.readouterr().out
     assert code == 0
     assert "OVER 5 %" not in printed
-    assert figures["tests"] == 200
-    for line in figures["not good enough"] + figures["good enough"]:
+    assert results["tests"] == 200
+    for line in results["not good enough"] + results["good enough"]:
         assert line["what"] in printed
         assert f"{100 * line['sizes']['162']['accepted']:.1f}" in printed
-    assert [peak["margin"] for peak in figures["peaks"]] == [0.05, 0.02, 0.01]
+    assert [peak["margin"] for peak in results["peaks"]] == [0.05, 0.02, 0.01]
 
 
 def test_where_the_bound_alone_would_pass_bad_models_too_often_the_exact_odds_do_not(tmp_path: Path) -> None:
-    code, figures = run(20_000, 52, tmp_path)
-    lines = {line["what"]: line for line in figures["not good enough"]}
+    code, results = run(20_000, 52, tmp_path)
+    lines = {line["what"]: line for line in results["not good enough"]}
     worst = lines["margin 0.05, truly -0.05, 0.05 differ"]
     assert worst["sizes"]["52"]["computed"] == worst["sizes"]["52"]["accepted"] == 0
-    assert figures["peaks"][0]["computed"] > 0.069, "by the bound alone"
+    assert results["peaks"][0]["computed"] > 0.069, "by the bound alone"
     assert code == 0
 
 

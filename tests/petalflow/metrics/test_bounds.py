@@ -11,7 +11,7 @@ from petalflow.verdict import clopper_pearson_lower
 from tests.components.evaluate.samples import made_up, made_up_labels, softmax
 
 CLASSES = ["a", "b", "c", "d"]
-FIGURES = (*OVERALL, *RANKED)
+METRICS = (*OVERALL, *RANKED)
 
 
 def certain(right: int, wrong: int, classes: int = 4) -> Predictions:
@@ -39,14 +39,14 @@ def test_the_bound_allows_for_unseen_mistakes() -> None:
 
 @pytest.mark.parametrize("predictions", [made_up(), made_up_labels()])
 def test_bounds_are_conservative_and_close_with_many_images(predictions: Predictions) -> None:
-    figures, bounds = compute_metrics(predictions, CLASSES, resamples=200).overall, compute_bounds(predictions, FIGURES)
-    assert set(bounds) == set(FIGURES)
+    found, bounds = compute_metrics(predictions, CLASSES, resamples=200).overall, compute_bounds(predictions, METRICS)
+    assert set(bounds) == set(METRICS)
     for name, bound in bounds.items():
         if name == "ece":  # resampled noise looks like miscalibration
-            assert figures[name].value < bound
+            assert found[name].value < bound
             continue
-        distance = (bound - figures[name].value) * (1 if name in LESS_IS_BETTER else -1)
-        shown = figures[name].high - figures[name].low
+        distance = (bound - found[name].value) * (1 if name in LESS_IS_BETTER else -1)
+        shown = found[name].high - found[name].low
         assert 0.2 * shown < distance < (2.5 if name in RANKED else 1.2) * shown, name
 
 
@@ -176,6 +176,6 @@ def test_classes_without_images_do_not_dilute_a_worsening() -> None:
 
 def test_which_metrics_are_better_low() -> None:
     good, bad = (compute_metrics(made_up(skill=skill), CLASSES, resamples=2).overall for skill in (4, 1))
-    lower = {name for name in FIGURES if good[name].value < bad[name].value}
+    lower = {name for name in METRICS if good[name].value < bad[name].value}
     assert lower >= LESS_IS_BETTER - {"ece"}
     assert lower <= LESS_IS_BETTER

@@ -12,14 +12,14 @@ from tests.components.evaluate.samples import made_up, made_up_labels
 CLASSES = ["a", "b", "c", "d"]
 
 
-def answers_of(labels: list[int], predicted: list[int], classes: int) -> Predictions:
+def predictions_of(labels: list[int], predicted: list[int], classes: int) -> Predictions:
     """Returns predictions with a score of 1; -1 predicts no class."""
     scores = np.eye(classes + 1, dtype=np.float32)[predicted][:, :classes]
     return Predictions(np.eye(classes, dtype=bool)[labels], scores, scores.astype(bool), Task.MULTI_CLASS)
 
 
 def test_metrics_of_known_predictions() -> None:
-    result = compute_metrics(answers_of([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 1, 0], 3), ["a", "b", "c"])
+    result = compute_metrics(predictions_of([0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 1, 0], 3), ["a", "b", "c"])
     assert result.accuracy == Proportion(4, 6)
     assert result.recalls == {"a": Proportion(2, 3), "b": Proportion(2, 2), "c": Proportion(0, 1)}
     assert result.precisions == {"a": Proportion(2, 3), "b": Proportion(2, 3), "c": Proportion(0, 0)}
@@ -27,7 +27,7 @@ def test_metrics_of_known_predictions() -> None:
 
 
 def test_a_prediction_of_an_unknown_class_is_wrong_and_counts() -> None:
-    result = compute_metrics(answers_of([0, 1, 1], [0, -1, 1], 2), ["a", "b"])
+    result = compute_metrics(predictions_of([0, 1, 1], [0, -1, 1], 2), ["a", "b"])
     assert result.accuracy == Proportion(2, 3)
     assert result.recalls["b"] == Proportion(1, 2)
     assert result.precisions["b"] == Proportion(1, 1)
@@ -73,9 +73,9 @@ def test_equal_scores_have_no_top_k_accuracy() -> None:
 
 
 def test_means_are_over_the_classes_with_images() -> None:
-    figures = compute_metrics(answers_of([0, 0, 1, 1], [0, 0, 1, 2], 4), CLASSES, resamples=2).overall
-    assert figures["macro_recall"].value == pytest.approx((1 + 0.5) / 2)
-    assert figures["macro_f1"].value == pytest.approx((1 + 2 / 3) / 2)
+    found = compute_metrics(predictions_of([0, 0, 1, 1], [0, 0, 1, 2], 4), CLASSES, resamples=2).overall
+    assert found["macro_recall"].value == pytest.approx((1 + 0.5) / 2)
+    assert found["macro_f1"].value == pytest.approx((1 + 2 / 3) / 2)
 
 
 @pytest.mark.parametrize("make", [made_up, made_up_labels])
@@ -83,10 +83,8 @@ def test_intervals_have_their_nominal_coverage(make) -> None:
     labels = overall(make(images=200_000, seed=1000), np.ones(200_000))
     held = np.zeros((60, len(OVERALL)))
     for seed in range(60):
-        figures = compute_metrics(make(images=250, seed=seed), CLASSES, resamples=200).overall
-        held[seed] = [
-            figures[name].low <= true <= figures[name].high for name, true in zip(OVERALL, labels, strict=True)
-        ]
+        found = compute_metrics(make(images=250, seed=seed), CLASSES, resamples=200).overall
+        held[seed] = [found[name].low <= true <= found[name].high for name, true in zip(OVERALL, labels, strict=True)]
     # The calibration error of few images is above that of many: noise looks like miscalibration.
     rates = dict(zip(OVERALL, held.mean(axis=0), strict=True))
     assert all(rate >= 0.85 for name, rate in rates.items() if name != "ece"), rates
@@ -107,7 +105,7 @@ def overall(predictions: Predictions, weights: np.ndarray) -> np.ndarray:
 
 
 def test_a_class_without_images_has_no_value_and_the_widest_interval() -> None:
-    result = compute_metrics(answers_of([0, 0], [0, 0], 2), ["a", "b"], resamples=5)
+    result = compute_metrics(predictions_of([0, 0], [0, 0], 2), ["a", "b"], resamples=5)
     recall = result.recalls["b"].to_json()
     assert recall["value"] is None
     assert (recall["low"], recall["high"]) == (0, 1)

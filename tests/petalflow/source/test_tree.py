@@ -61,7 +61,7 @@ def test_a_device_or_pipe_is_an_error_of_one_line_and_is_not_waited_for(tmp_path
         open_source(source).list()
 
 
-def test_links_in_circles_are_followed_once(tmp_path: Path) -> None:
+def test_links_in_cycles_are_followed_once(tmp_path: Path) -> None:
     source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
     (tmp_path / "daisy" / "again").symlink_to(tmp_path / "daisy")
     (tmp_path / "rose" / "all").symlink_to(tmp_path)
