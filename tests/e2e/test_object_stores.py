@@ -22,8 +22,8 @@ from tests.servers.store import Store
 # Few images, so more epochs: enough to kill a training between two of them.
 SETTINGS = (
     *QUICK,
-    "train.max_epochs=100",
-    "train.patience_epochs=100",
+    "train.max_epochs=40",
+    "train.patience_epochs=40",
     "evaluate.min_accuracy=0.3",
     "evaluate.max_accuracy_drop=0.1",
 )
@@ -110,10 +110,10 @@ def written(cloud: Store, run: Run, killed_at_epoch: int) -> list[str]:
 def test_a_killed_training_resumes_from_its_checkpoint_in_the_store(
     run: Run, written: list[str], killed_at_epoch: int
 ) -> None:
-    assert 1 <= killed_at_epoch < 100
+    assert 1 <= killed_at_epoch < 40
     went_on = re.search(r"train: resuming after epoch (\d+)", run.log())
     assert went_on
-    assert killed_at_epoch <= int(went_on[1]) < 100, "the step saves again when its runner is gone"
+    assert killed_at_epoch <= int(went_on[1]) < 40, "the step saves again when its runner is gone"
     assert storage.list_files(f"{run.bucket}/state/train") == [], "a finished training leaves no checkpoint"
 
 

@@ -179,7 +179,7 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
             service_account=self.settings.service_account,
             trigger=models.V2beta1Trigger(cron_schedule=models.V2beta1CronSchedule(cron=fields)),
             # A run that falls due while another run of this recurring run is running starts when that one ends, even
-            # with overlap=leave. About all others that setting decides: runs started by hand or by run-now, and a run
+            # with overlap=skip. About all others that setting decides: runs started by hand or by run-now, and a run
             # of the recurring run that this one replaces.
             max_concurrency="1",
             no_catchup=True,
