@@ -13,7 +13,7 @@ def test_a_problem_is_reported_with_its_remedy_and_the_rest_is_checked() -> None
     first, *rest = ended.output.splitlines()
     assert first.startswith(("✓ docker    engine", "✗ docker    engine"))
     if first.startswith("✓"):
-        assert rest.pop(0).startswith("✗ docker    image nowhere.invalid/petalflow/base")
+        assert rest.pop(0).startswith("✗ docker    container image nowhere.invalid/petalflow/base")
     assert rest[-1].startswith("✓ local"), "one target that is not ready does not hide another"
 
 
