@@ -8,7 +8,7 @@ def small_mobilenet(monkeypatch) -> None:
 
     from tests.components.train import small_backbone
 
-    # Only the first one draws from Keras' global seed for the whole network: not in a training, which must be repeatable.
+    # The first one draws from Keras' global seed for the whole network, which would make a training unrepeatable.
     small_backbone.build(False, None, (small_backbone.SIZE_PX, small_backbone.SIZE_PX, 3))
     monkeypatch.setattr(keras.applications, "MobileNetV2", small_backbone.build)
 
