@@ -5,7 +5,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from petalflow.imaging import Rules
+from petalflow.imaging import Rules, parse_colour
 from petalflow.settings import Settings
 from petalflow.source import SourceOptions
 
@@ -116,14 +116,13 @@ class ConvertSettings(SourceOptions):
 
     def rules(self) -> Rules:
         """Returns the limits for images, and how to re-encode them."""
-        red, green, blue = bytes.fromhex(self.background[1:])
         return Rules(
             max_bytes=self.max_image_mib << 20,
             max_pixels=self.max_megapixels * 1_000_000,
             min_side_px=self.min_side_px,
             max_side_px=self.max_side_px,
             frames=self.frames,
-            background=(red, green, blue),
+            background=parse_colour(self.background),
             jpeg_quality=self.jpeg_quality,
             resize_px=self.resize_px,
         )

@@ -17,6 +17,7 @@ from components.export.settings import ExportSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError
+from petalflow.imaging import parse_colour
 from petalflow.model.exported import LABELS_FILE, LITERT_FILE, Exported
 from petalflow.model.files import MODEL_FILE, TrainedModel, load_model, model_sha256
 from petalflow.model.scoring import Scores, score_model
@@ -45,8 +46,9 @@ def export(
         PetalflowError: If the export's scores differ from the model's.
     """
     dataset, model = open_dataset(dataset_root), load_model(model_folder)
+    background = dataset.statistics.get("preparation", {}).get("rules", {}).get("background", Exported.background)
     with storage.building(out) as folder, _verifier(folder, dataset, settings) as verifier:
-        write_saved_model(model, folder, serving)
+        write_saved_model(model, folder, serving, parse_colour(background))
         shutil.copy(Path(model_folder) / MODEL_FILE, folder)
         if settings.litert:
             write_litert(folder, folder / LITERT_FILE)
@@ -65,6 +67,7 @@ def export(
             largest_difference=difference,
             task=model.task,
             warm_started_from=model.info.get("warm_started_from") or None,
+            background=background,
         )
         exported.write(folder)
     return exported

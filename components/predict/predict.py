@@ -7,6 +7,7 @@ from typing import Any
 from components.predict.settings import PredictSettings
 from petalflow import imaging, storage
 from petalflow.errors import UsageError
+from petalflow.model.exported import Exported
 from petalflow.model.quiet import quiet_start
 from petalflow.registry import Release
 
@@ -48,8 +49,8 @@ class Prediction:
 def predict(release: Release, files: Sequence[str], settings: PredictSettings) -> Iterator[Prediction]:
     """Yields a prediction for each file, in order.
 
-    Files are checked first, since one undecodable image would fail its whole batch; whatever Pillow reads is sent in a
-    format that TensorFlow reads.
+    Files are prepared first as for a dataset: whatever Pillow reads is sent in a format that TensorFlow reads, and an
+    unreadable file is reported with the reason.
 
     Args:
         release: The release to classify with.
@@ -59,12 +60,13 @@ def predict(release: Release, files: Sequence[str], settings: PredictSettings) -
     with quiet_start():
         import tensorflow as tf
 
+    rules = imaging.Rules(background=imaging.parse_colour(release.lineage.get("background", Exported.background)))
     with storage.local_copy(release.uri) as folder:
         saved = tf.saved_model.load(str(folder))
         serve = saved.signatures["serving_default"]
         for start in range(0, len(files), settings.batch_size):
             chunk = files[start : start + settings.batch_size]
-            images = [_prepare(file) for file in chunk]
+            images = [_prepare(file, rules) for file in chunk]
             data = [image.data for image in images if isinstance(image, imaging.Prepared)]
             outputs = serve(image_bytes=tf.constant(data)) if data else {"scores": [], "accepted": []}
             several = "labels" in outputs
@@ -92,10 +94,10 @@ def _multi_label_prediction(file: str, scores: dict[str, float], predicted: Iter
     return Prediction(file, labels, max(scores.values()), True, scores)
 
 
-def _prepare(file: str) -> imaging.Prepared | str:
+def _prepare(file: str, rules: imaging.Rules) -> imaging.Prepared | str:
     """Returns an image, or why it cannot be read."""
     try:
-        return imaging.prepare(storage.read_bytes(file))
+        return imaging.prepare(storage.read_bytes(file), rules)
     except imaging.Rejected as rejected:
         return rejected.sentence
     except FileNotFoundError:

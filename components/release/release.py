@@ -70,6 +70,7 @@ def release(
         "settings": dict(settings),
         "code_version": code_version,
         "class_names": verdict["class_names"],
+        "background": export.background,
         "metrics": verdict["candidate"],
         "baseline": verdict["baseline"],
         "accepted_anyway": verdict.get("accepted_anyway"),

@@ -4,6 +4,17 @@ from petalflow.imaging.encode import thumbnail
 from petalflow.imaging.fingerprint import fingerprint
 from petalflow.imaging.opening import check_bytes, sniff
 from petalflow.imaging.prepare import prepare
-from petalflow.imaging.rules import Prepared, Rejected, Rules
+from petalflow.imaging.rules import Colour, Prepared, Rejected, Rules, parse_colour
 
-__all__ = ["Prepared", "Rejected", "Rules", "check_bytes", "fingerprint", "prepare", "sniff", "thumbnail"]
+__all__ = [
+    "Colour",
+    "Prepared",
+    "Rejected",
+    "Rules",
+    "check_bytes",
+    "fingerprint",
+    "parse_colour",
+    "prepare",
+    "sniff",
+    "thumbnail",
+]

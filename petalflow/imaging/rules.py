@@ -3,6 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+Colour = tuple[int, int, int]  # RGB, 0..255
+
+
+def parse_colour(text: str) -> Colour:
+    """Returns a colour that is written as #RRGGBB."""
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -24,7 +32,7 @@ class Rules:
     min_side_px: int = 1
     max_side_px: int = 65_535
     frames: Literal["first", "reject"] = "first"
-    background: tuple[int, int, int] = (255, 255, 255)
+    background: Colour = (255, 255, 255)
     jpeg_quality: int = 95
     resize_px: int | None = None
 

@@ -28,6 +28,7 @@ class Exported:
         largest_difference: The largest difference of a score on them.
         task: The model's task, which determines how to read the outputs of its Keras file.
         warm_started_from: Address of the release that its training started from, or None.
+        background: The colour shown where an image is transparent, #RRGGBB, as in the dataset.
     """
 
     fingerprint: str
@@ -41,6 +42,7 @@ class Exported:
     largest_difference: float
     task: Task = Task.MULTI_CLASS  # the only task when exports did not record it
     warm_started_from: str | None = None
+    background: str = "#ffffff"
 
     def write(self, folder: str | Path) -> None:
         """Writes export.json."""

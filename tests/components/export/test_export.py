@@ -47,7 +47,7 @@ def test_both_signatures_return_the_same(tiny_export, tiny_dataset) -> None:
     pixels = tf.stack([decode_image(record.image, 16) for record in records])
     by_bytes = saved.signatures["serving_default"](image_bytes=tf.constant([record.image for record in records]))
     by_pixels = saved.signatures["pixels"](pixels=pixels)
-    assert set(by_bytes) == {"scores", "label", "score", "accepted"}
+    assert set(by_bytes) == {"scores", "label", "score", "accepted", "readable"}
     np.testing.assert_allclose(by_bytes["scores"], by_pixels["scores"], atol=1e-6)
     best = np.argmax(by_bytes["scores"], axis=1)
     assert [label.decode() for label in by_bytes["label"].numpy()] == [("blue", "green", "red")[i] for i in best]
@@ -97,7 +97,7 @@ def test_each_of_several_labels_is_predicted(flags_model, flags_dataset, tmp_pat
     records = list(dataset.records("test"))
     serve = tf.saved_model.load(str(tmp_path / "out")).signatures["serving_default"]
     answer = serve(image_bytes=tf.constant([record.image for record in records]))
-    assert set(answer) == {"scores", "labels"}
+    assert set(answer) == {"scores", "labels", "readable"}
     np.testing.assert_array_equal(answer["labels"], answer["scores"].numpy() > 0.5)
     truth = [[index in record.labels for index in range(3)] for record in records]
     assert (answer["labels"].numpy() == truth).mean() > 0.9
