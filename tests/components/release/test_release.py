@@ -77,6 +77,7 @@ def test_an_accepted_export_becomes_the_live_release_with_its_lineage(place: str
         "settings": SETTINGS,
         "code_version": "c0ffee",
         "class_names": ["daisy", "glöckchen"],
+        "background": "#ffffff",
         "metrics": CANDIDATE,
         "baseline": VERDICT["baseline"],
         "accepted_anyway": None,
