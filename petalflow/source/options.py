@@ -4,34 +4,46 @@ A label pattern says where file names hold the class:
 
 ```
 {label}.*                  cat.0.jpg
-{label}_*                  cat_17.png
+{label}_{number}.jpg       sea_lion_17.jpg
+{label+}_*                 sea_lion_front.png
 {split}/{label}.*          train/cat.0.jpg
 */{group}/{label}-*        ward 3/patient 12/ill-4.png
 ```
 
-`{label}` is the shortest text with which the rest matches, `*` is any text or none; neither holds a slash. A pattern
-with a slash is matched with the whole path below the source, any other with the file's own name. A brace that belongs
-to a name is doubled, `{{` or `}}`.
+`{label}` is the shortest text with which the rest matches, `{label+}` the longest, `{number}` digits, `*` any text or
+none; none of them holds a slash. A pattern with a slash is matched with the whole path below the source, any other with
+the file's own name. A brace that belongs to a name is doubled, `{{` or `}}`.
 """
 
 import functools
 import json
 import re
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from petalflow.errors import UsageError, did_you_mean
 from petalflow.settings import StepSettings
 from petalflow.splits import SPLIT_NAMES
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|\*+|[^{}*]+")
+_LABELS = ("label", "label+", "label-")
+_SUGGESTED = ("label", "split", "group", "number")
 _PLACEHOLDERS = {
     "label": "(?P<label>[^/]+?)",
+    "label+": "(?P<label>[^/]+)",
+    "label-": "(?P<label>[^/]+?)",
     "split": f"(?P<split>(?i:{'|'.join(SPLIT_NAMES)}))",
     "group": "(?P<group>[^/]+?)",
+    "number": "[0-9]+",
 }
+
+
+# What the top folders of a source are, as the setting says.
+AUTO: Final = "auto"
+CLASSES: Final = "classes"
+SPLITS: Final = "splits"
 
 
 class PathLabel(NamedTuple):
@@ -62,6 +74,18 @@ class LabelPattern:
         self.text = text
         self._regex = _compile(text)
 
+    @property
+    def may_cut(self) -> bool:
+        """True if the pattern takes the shortest label and does not say that this is meant."""
+        return "{label}" in _TOKEN.findall(self.text)
+
+    def with_label(self, placeholder: str) -> str:
+        """Returns the pattern with another placeholder for the class, as text."""
+        tokens = _TOKEN.findall(self.text)
+        return "".join(
+            f"{{{placeholder}}}" if token[1:-1] in _LABELS and _is_placeholder(token) else token for token in tokens
+        )
+
     def match(self, name: str) -> PathLabel | None:
         """Returns the label in a file's name, which is relative to the source; None if it does not match."""
         found = self._regex.fullmatch(name if "/" in self.text else name.rpartition("/")[2])
@@ -86,16 +110,24 @@ def _check(text: str, tokens: list[str]) -> None:
     names = [token[1:-1] for token in tokens if _is_placeholder(token)]
     for name in names:
         if name not in _PLACEHOLDERS:
-            raise UsageError(f"{{{name}}} is not a placeholder: {did_you_mean(name, _PLACEHOLDERS)}")
-        if names.count(name) > 1:
+            raise UsageError(f"{{{name}}} is not a placeholder: {did_you_mean(name, _SUGGESTED)}")
+        if name != "number" and names.count(name) > 1:
             raise UsageError(f"it has {{{name}}} more than once")
-    if "label" not in names:
+    if sum(name in _LABELS for name in names) > 1:
+        raise UsageError("it has {label} more than once")
+    if not any(name in _LABELS for name in names):
         raise UsageError("it lacks {label}, which stands for the class; write it like {label}.* for cat.0.jpg")
     if not all(part not in ("", ".", "..") for part in text.split("/")):
         raise UsageError("it is not a path below the source; write it like {split}/{label}.*")
     for token, after in pairwise(tokens):
-        if token in ("{label}", "{group}") and (_is_placeholder(after) or after.startswith("*")):
+        if _is_text(token) and (_is_text(after) or after == "{split}" or after.startswith("*")):
             raise UsageError(f"nothing marks the end of {token} before {after}; put text between them")
+        if (token, after) == ("{label+}", "{number}"):
+            raise UsageError("{label+} takes all digits but the last; write {label}{number}")
+
+
+def _is_text(token: str) -> bool:
+    return _is_placeholder(token) and token[1:-1] in (*_LABELS, "group")
 
 
 def _is_placeholder(token: str) -> bool:
@@ -118,7 +150,13 @@ class SourceOptions(StepSettings):
     label_pattern: str | None = Field(
         None,
         min_length=1,
-        description="where file names contain the class: {label}.* for cat.0.jpg; * stands for any text",
+        description="where file names contain the class: {label}.* for cat.0.jpg, {label}_{number}.jpg for "
+        "sea_lion_12.jpg; * stands for any text",
+    )
+    layout: Literal["auto", "classes", "splits"] = Field(
+        AUTO,
+        description="top folders of a folder or an archive; classes: each is a class; splits: each contains the "
+        "classes of a split; auto: whichever is clear",
     )
     multi_label: bool = Field(
         False, description="images may have several classes; implied if any image of the source has several"
@@ -139,6 +177,12 @@ class SourceOptions(StepSettings):
                 raise ValueError(str(error)) from None
         return pattern
 
+    @model_validator(mode="after")
+    def _check_layout(self) -> Self:
+        if self.label_pattern is not None and self.layout != AUTO:
+            raise ValueError(f"layout={self.layout} has no effect with label_pattern; remove one of them")
+        return self
+
     @classmethod
     def among(cls, convert_config: str) -> "SourceOptions":
         """Returns the options among all settings of convert, given as JSON."""
@@ -150,4 +194,4 @@ class SourceOptions(StepSettings):
 PLAIN = SourceOptions.of({})
 
 # What a user calls the options, for messages.
-LABEL_PATTERN, TFDS_DATA_DIR = map(SourceOptions.full_name, ("label_pattern", "tfds_data_dir"))
+LABEL_PATTERN, LAYOUT, TFDS_DATA_DIR = map(SourceOptions.full_name, ("label_pattern", "layout", "tfds_data_dir"))

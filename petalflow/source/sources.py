@@ -8,9 +8,11 @@ from typing import ClassVar, Protocol, Self
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import archives, idx, manifests, tfds
-from petalflow.source.folders import ClassFolders, FileNames
+from petalflow.source.file_names import FileNames
+from petalflow.source.folders import ClassFolders
 from petalflow.source.listing import Item, Listing, check_classes
 from petalflow.source.options import LABEL_PATTERN, PLAIN, TFDS_DATA_DIR, SourceOptions
+from petalflow.source.tree import is_hidden
 
 # Given an item of the source, its image file's bytes.
 Reader = Callable[[Item], bytes]
@@ -143,7 +145,7 @@ class StoredSource(Source):
         if not storage.exists(self.address):
             return f"source {self.address} does not exist"
         is_file = storage.is_file(self.address)
-        if not (is_file or storage.has_files(self.address)):
+        if not (is_file or storage.has_files(self.address, is_hidden)):
             return f"source {self.address} is empty"
         folder, where = (self.address.rpartition("/")[0] or "/", "beside") if is_file else (self.address, "in")
         if ready_file and not storage.exists(storage.join(folder, ready_file)):
@@ -162,7 +164,11 @@ class StoredSource(Source):
             return FileNames(self.address, self.options.label_pattern)
         if tfds.recognises(self.address):
             return tfds.Dataset(self.address, tfds.prepared_folder(self.address), self.options)
-        return idx.IdxFiles(self.address) if idx.recognises(self.address) else ClassFolders(self.address)
+        return (
+            idx.IdxFiles(self.address)
+            if idx.recognises(self.address)
+            else ClassFolders(self.address, self.options.layout)
+        )
 
     def _file_contents(self) -> Contents:
         if archives.recognises(self.address):

@@ -54,8 +54,8 @@ class Folder:
         self.address = address
 
     def files(self) -> list[File]:
-        """Returns all files at any depth, sorted by name."""
-        return storage.list_files(self.address)
+        """Returns all files at any depth, sorted by name, except hidden ones that cannot be read."""
+        return storage.list_files(self.address, optional=is_hidden)
 
     def read(self, name: str) -> bytes:
         """Returns a file's contents."""
@@ -106,8 +106,14 @@ def read_as_listed(tree: Tree) -> Callable[[Item], bytes]:
     return read
 
 
+# Files and folders that systems leave behind: Windows, macOS, Synology, QNAP, Linux, Android.
+_LEFT_BEHIND = (
+    *("Thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$RECYCLE.BIN", "RECYCLER"),
+    *("System Volume Information", "FOUND.000", "__MACOSX", "Icon\r", "Icon\uf00d", "Network Trash Folder"),
+    *("Temporary Items", "@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "lost+found", "LOST.DIR"),
+)
 # Part of a path that begins with a dot, or is one of these. (One expression, since there may be a million names.)
-_HIDDEN = re.compile(r"(?:^|/)(?:\.|(?:Thumbs\.db|__MACOSX)(?:/|\Z))")
+_HIDDEN = re.compile(rf"(?i:(?:^|/)(?:\.|(?:{'|'.join(map(re.escape, _LEFT_BEHIND))})(?:/|\Z)))")
 
 
 def is_hidden(name: str) -> bool:

@@ -9,7 +9,7 @@ import stat
 import tempfile
 import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,18 +76,24 @@ def _kind(address: str) -> str | None:
             return None
 
 
-def list_files(address: str, *, deep: bool = True) -> list[File]:
+def _never(name: str) -> bool:
+    return False
+
+
+def list_files(address: str, *, deep: bool = True, optional: Callable[[str], bool] = _never) -> list[File]:
     """Returns the files below a folder, sorted by name; empty if it does not exist.
 
     Args:
         address: The folder.
         deep: True for files at any depth, False for those directly in it.
+        optional: Name of a file or folder -> True if it is left out where a local one cannot be read.
 
     Raises:
         UsageError: If a file is a broken link, or a device, a pipe or the like.
     """
     if is_local(address):
-        local = (_local_file(name, entry) for name, entry in _walk(local_path(address), deep=deep))
+        walked = _walk(local_path(address), deep=deep, optional=optional)
+        local = (_local_file(name, entry, optional) for name, entry in walked)
         return sorted(filter(None, local), key=lambda file: file.name)
     infos = _list_store(address, deep=deep)
     return [File(name, int(info["size"])) for name, info in infos.items() if info["type"] == "file"]
@@ -107,7 +113,12 @@ def _list_store(address: str, *, deep: bool) -> dict[str, dict[str, Any]]:
 
 
 def _walk(
-    folder: Path, *, deep: bool, prefix: str = "", above: frozenset[tuple[int, int]] = frozenset()
+    folder: Path,
+    *,
+    deep: bool,
+    prefix: str = "",
+    above: frozenset[tuple[int, int]] = frozenset(),
+    optional: Callable[[str], bool] = _never,
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Yields local files and their names; follows links, except to a folder that contains them."""
     if not folder.is_dir():
@@ -116,24 +127,33 @@ def _walk(
     identity = (status.st_dev, status.st_ino)
     if identity in above:
         return
-    with os.scandir(folder) as entries:
+    with contextlib.ExitStack() as stack:
+        try:
+            entries = stack.enter_context(os.scandir(folder))
+        except PermissionError:
+            if optional(prefix):
+                return
+            raise
         for entry in entries:
             # A link is examined by its path, since the entry raises for a link to itself; all else by its entry.
             if not (Path(entry).is_dir() if entry.is_symlink() else entry.is_dir(follow_symlinks=False)):
                 yield prefix + entry.name, entry
             elif deep:
-                yield from _walk(Path(entry), deep=deep, prefix=f"{prefix}{entry.name}/", above=above | {identity})
+                inner = f"{prefix}{entry.name}/"
+                yield from _walk(Path(entry), deep=deep, prefix=inner, above=above | {identity}, optional=optional)
 
 
-def _local_file(name: str, entry: os.DirEntry[str]) -> File | None:
-    """Returns the file at an entry, or None if it was removed meanwhile."""
+def _local_file(name: str, entry: os.DirEntry[str], optional: Callable[[str], bool]) -> File | None:
+    """Returns the file at an entry, or None if it was removed meanwhile, or is optional and cannot be read."""
     try:
         status = entry.stat()
     except OSError:
-        if not os.path.lexists(entry):
+        if not os.path.lexists(entry) or optional(name):
             return None
         raise UsageError(f"{entry.path} is a broken link; fix or remove it") from None
     if not stat.S_ISREG(status.st_mode):  # reading a pipe may block forever, and reading a device may never end
+        if optional(name):
+            return None
         raise UsageError(f"{entry.path} is not a file but a device, a pipe or a socket; remove it")
     return File(name, status.st_size)
 
@@ -147,10 +167,15 @@ def list_folders(address: str) -> list[str]:
     return [name for name, info in infos.items() if info["type"] == "directory"]
 
 
-def has_files(address: str) -> bool:
-    """Returns True if there is any file below a folder; stops at the first."""
+def has_files(address: str, optional: Callable[[str], bool] = _never) -> bool:
+    """Returns True if there is any file below a folder; stops at the first.
+
+    Args:
+        address: The folder.
+        optional: Name of a folder -> True if it is left out where a local one cannot be read.
+    """
     if is_local(address):
-        return next(_walk(local_path(address), deep=True), None) is not None
+        return next(_walk(local_path(address), deep=True, optional=optional), None) is not None
     infos = _list_store(address, deep=False)
     return any(info["type"] == "file" for info in infos.values()) or any(
         has_files(join(address, name)) for name in infos

@@ -16,7 +16,8 @@ from petalflow.errors import UsageError
 from petalflow.source import manifests
 from petalflow.source.archives.entries import read_tar_entries, read_zip_entries
 from petalflow.source.archives.opened import TAR_GZ, ZIP, Archive, open_unpacked, read_format
-from petalflow.source.folders import list_by_names, list_class_folders
+from petalflow.source.file_names import list_by_names
+from petalflow.source.folders import list_class_folders
 from petalflow.source.listing import Item, Listing
 from petalflow.source.options import SourceOptions
 from petalflow.source.tree import is_hidden, read_as_listed
@@ -136,7 +137,7 @@ def _list_tree(tree: _Folder, options: SourceOptions) -> Listing:
         return list_by_names(tree, options.label_pattern)
     if name := _manifest_in(tree):
         return manifests.list_tree(tree, name, options)
-    return list_class_folders(tree)
+    return list_class_folders(tree, options.layout)
 
 
 @functools.lru_cache(_MAX_OPEN)

@@ -110,3 +110,32 @@ def test_every_file_has_its_own_hash_however_many_there_are(tmp_path: Path) -> N
     folder = Folder(fill(str(tmp_path), *names))
     assert hashes(folder, folder.files()) == [hashlib.sha256(name.encode()).hexdigest() for name in names]
     assert hashes(folder, []) == []
+
+
+LEFT_BEHIND = [
+    *(
+        "daisy/@eaDir/a.jpg/SYNOPHOTO_THUMB_SM.jpg",
+        "@eaDir/x",
+        "daisy/desktop.ini",
+        "daisy/Desktop.INI",
+        "daisy/Icon\r",
+    ),
+    *("daisy/ehthumbs.db", "daisy/thumbs.DB", "$RECYCLE.BIN/$R1.jpg", "$Recycle.Bin/$R2.jpg", "lost+found/1.jpg"),
+    *("System Volume Information/IndexerVolumeGuid", "rose/.ipynb_checkpoints/a.jpg", ".Trash-1000/files/a.jpg"),
+    *("__MACOSX/daisy/._a.jpg", "daisy/._a.jpg", "#recycle/a.jpg", "rose/@Recycle/b.jpg"),
+]
+
+
+def test_what_systems_leave_behind_is_no_class_and_no_image(tmp_path: Path) -> None:
+    kept = ["daisy/Icons.jpg", "daisy/desktop.jpg", "lost+found cats/a.jpg", "rose/a.jpg", "rose/my @eaDir.jpg"]
+    listing = open_source(fill(str(tmp_path), *kept, *LEFT_BEHIND)).list()
+    assert [item.address for item in listing.items] == kept
+    assert listing.classes == ("daisy", "lost+found cats", "rose")
+    assert sorted(listing.ignored) == sorted(LEFT_BEHIND)
+
+
+def test_a_hidden_file_that_cannot_be_read_stops_nothing(tmp_path: Path) -> None:
+    fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
+    (tmp_path / "daisy" / ".link").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "rose" / ".pipe")
+    assert open_source(str(tmp_path)).list().classes == ("daisy", "rose")

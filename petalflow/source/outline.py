@@ -1,0 +1,152 @@
+"""The outline of a folder of images: what each of its top folders holds, from the names of files alone."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from petalflow import storage
+from petalflow.source.folder_names import alike, split_of
+from petalflow.source.tree import is_hidden
+from petalflow.splits import TRAIN
+
+# Endings of files that nobody takes for images. Any other file may be one, whatever its name.
+_OTHER_ENDINGS = frozenset(
+    {
+        *("txt", "md", "rst", "pdf", "doc", "docx", "html", "htm", "log", "bib", "cff"),
+        *("csv", "tsv", "json", "jsonl", "ndjson", "xml", "yaml", "yml", "xls", "xlsx", "db", "sqlite", "cls", "names"),
+        *("py", "ipynb", "js", "css", "sh", "ini", "cfg"),
+        *("mat", "npy", "npz", "pkl", "pickle", "h5", "hdf5", "parquet", "arrow", "tfrecord"),
+        *("zip", "tar", "gz", "tgz", "7z", "rar", "bz2", "xz", "zst"),
+        *("mp4", "avi", "mov", "mkv", "webm", "mp3", "wav"),
+    }
+)
+_OTHER_NAMES = frozenset(("readme", "license", "licence", "copying", "notice", "changelog", "_success"))
+_TABLES = ("csv", "tsv", "jsonl", "ndjson")
+_MOST_FOLDERS = 20
+
+
+@dataclass
+class Top:
+    """A top folder.
+
+    Attributes:
+        name: Its name.
+        loose: The number of files directly in it that may be images.
+        others: The number of other files directly in it.
+        folders: The folders directly in it, and the number of files at any depth in each that may be images.
+        example: The first file that may be an image, by its name below the source; else the first file.
+    """
+
+    name: str
+    loose: int = 0
+    others: int = 0
+    folders: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    example: str = ""
+
+    @property
+    def images(self) -> int:
+        """The number of files that may be images."""
+        return self.loose + sum(self.folders.values())
+
+    @property
+    def filled(self) -> list[str]:
+        """The folders directly in it that hold files that may be images."""
+        return [name for name, images in self.folders.items() if images]
+
+    @property
+    def is_deep(self) -> bool:
+        """True if its images are in folders below it, except for a few that were left beside them."""
+        return len(self.filled) > self.loose
+
+
+def may_be_image(name: str) -> bool:
+    """Returns True if a file may be an image: it has no ending that says that it is something else."""
+    file = name.rpartition("/")[2].lower()
+    stem, _, ending = file.rpartition(".")
+    return ending not in _OTHER_ENDINGS if stem else file not in _OTHER_NAMES
+
+
+def find_table(names: Iterable[str]) -> str | None:
+    """Returns a table at the top or directly in a top folder, one of training images if there is; else None."""
+    found = [name for name in names if name.count("/") < 2 and name.rpartition(".")[2].lower() in _TABLES]
+    return min(found, key=lambda name: split_of(name) != TRAIN, default=None)
+
+
+def read_outline(names: Iterable[str], below: str = "") -> dict[str, Top]:
+    """Returns the top folders that hold files, by name.
+
+    Args:
+        names: The names of all files that are not hidden, sorted.
+        below: Look at the folders in this folder instead, which ends with a slash.
+    """
+    tops: dict[str, Top] = {}
+    start = len(below)
+    for name in names:
+        if not name.startswith(below):
+            continue
+        top, slash, rest = name[start:].partition("/")
+        if slash:
+            _add(tops.setdefault(top, Top(top)), name, rest)
+    return tops
+
+
+def _add(top: Top, name: str, rest: str) -> None:
+    folder, slash, _ = rest.partition("/")
+    is_image = may_be_image(rest)
+    if slash:
+        top.folders[folder] += is_image
+    elif is_image:
+        top.loose += 1
+    else:
+        top.others += 1
+    if not top.example or (is_image and not may_be_image(top.example)):
+        top.example = name
+
+
+def sketch(address: str) -> list[str]:
+    """Returns names of files in a folder on an object store, by which its outline can be read, with few requests.
+
+    Files far below are not looked for: one made-up name stands for all files of a folder.
+    """
+    files, tops = _entries(address, "")
+    looked_at = tops if len(tops) <= _MOST_FOLDERS else alike(tops)
+    names = [*files, *(f"{top}/?" for top in tops if top not in looked_at)]
+    for top in looked_at:
+        names.extend(_sketch_top(address, f"{top}/"))
+    return sorted(names)
+
+
+def _sketch_top(address: str, folder: str) -> Iterator[str]:
+    files, folders = _entries(address, folder)
+    yield from files
+    for below in folders:
+        if len(folders) == 1 and not files:  # one more folder around
+            yield from _sketch_top(address, f"{folder}{below}/")
+        else:
+            yield f"{folder}{below}/?"
+
+
+def _entries(address: str, folder: str) -> tuple[list[str], list[str]]:
+    """Returns the files and the folders directly in a folder, without hidden ones."""
+    where = storage.join(address, folder.rstrip("/")) if folder else address
+    files = [folder + file.name for file in storage.list_files(where, deep=False)]
+    return [name for name in files if not is_hidden(name)], [
+        name for name in storage.list_folders(where) if not is_hidden(name)
+    ]
+
+
+def only_folder(names: Iterable[str], below: str = "") -> str:
+    """Returns the innermost folder that holds all images, if it holds two folders or more; else "".
+
+    Args:
+        names: The names of all files that are not hidden, sorted.
+        below: Where to begin: "", or a folder that ends with a slash.
+    """
+    names = list(names)
+    while len(tops := _with_images(read_outline(names, below))) == 1:
+        below += f"{next(iter(tops))}/"
+    return below.rstrip("/") if len(tops) > 1 else ""
+
+
+def _with_images(tops: Mapping[str, Top]) -> dict[str, Top]:
+    return {name: top for name, top in tops.items() if top.images}
