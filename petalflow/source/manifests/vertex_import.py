@@ -1,5 +1,7 @@
 """Lines of Vertex AI's import files for image classification, single-label and multi-label, as lines of a manifest.
 
+JSON Lines:
+
 ```
 {"imageGcsUri": "gs://b/a.jpg", "classificationAnnotation": {"displayName": "daisy"},
  "dataItemResourceLabels": {"aiplatform.googleapis.com/ml_use": "training", "site": "north"}}
@@ -8,12 +10,22 @@
 
 Their schemas are published as image_classification_single_label_io_format_1.0.0.yaml and
 image_classification_multi_label_io_format_1.0.0.yaml.
+
+CSV, which has no header, any number of labels, and the use (the split) in some lines and not in others:
+
+```
+training,gs://b/a.jpg,daisy,rose
+gs://b/b.jpg,daisy
+```
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from petalflow.errors import UsageError, did_you_mean
+from petalflow.source.manifests.labels import check_labels
+from petalflow.source.manifests.row import SPLITS
 
 IMAGE = "imageGcsUri"
 _ONE, _SEVERAL, _RESOURCE = "classificationAnnotation", "classificationAnnotations", "dataItemResourceLabels"
@@ -21,6 +33,9 @@ _KEYS = frozenset({IMAGE, _ONE, _SEVERAL, _RESOURCE})
 _RESERVED = "aiplatform.googleapis.com/"  # prefix of Vertex AI's own resource labels
 _ML_USE = _RESERVED + "ml_use"
 _TAKEN = frozenset({"image", "label", "split"})
+_IMAGE_NAME = re.compile(
+    r"\s*(?:\w+://.+|.*\.(?:jpe?g|jfif|png|gif|bmp|webp|tiff?|heic|heif|avif|ico))\s*", re.IGNORECASE | re.DOTALL
+)
 
 
 def as_manifest(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,3 +70,40 @@ def _labels(values: Mapping[str, Any]) -> list[Any]:
 
 def _is_annotation(value: object) -> bool:
     return isinstance(value, dict) and "displayName" in value
+
+
+def is_record(values: Sequence[str]) -> bool:
+    """Returns True if the first line of a CSV file is an image and its labels, not the names of columns."""
+    return len(values) > 1 and _is_image(values[1] if _is_ml_use(values[0]) else values[0])
+
+
+def lacks_ml_use(values: Sequence[str]) -> bool:
+    """Returns True if a line that may begin with the use begins with the image."""
+    return not _is_ml_use(values[0]) and _is_image(values[0])
+
+
+def from_record(values: Sequence[str]) -> tuple[str, str | tuple[str, ...], str]:
+    """Returns the image, the labels and the split in a line of CSV.
+
+    Raises:
+        UsageError: If it has several fields after the image, which need not be labels unless the image is at an
+            address: then they are, as Vertex AI defines it.
+    """
+    split, image, *labels = values if _is_ml_use(values[0]) and len(values) > 1 else ["", *values]
+    labels = [label for label in labels if label.strip()]
+    if len(labels) < 2:
+        return image, "".join(labels), split
+    if "://" not in image:
+        raise UsageError(
+            f"without a header, {labels[1]!r} may be another label or something else; add a first line like "
+            f"image,label,site, or write several labels as {labels[0].strip()}|{labels[1].strip()}"
+        )
+    return image, check_labels(labels), split
+
+
+def _is_ml_use(text: str) -> bool:
+    return not text.strip() or text.strip().lower() in SPLITS
+
+
+def _is_image(text: str) -> bool:
+    return _IMAGE_NAME.fullmatch(text) is not None

@@ -1,8 +1,10 @@
 import csv
 import hashlib
 import json
+import logging
 import os
 import random
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -212,6 +214,88 @@ row = st.tuples(st.sampled_from(["a.jpg", "b.jpg", "c.jpg", "./a.jpg", "gone"]),
 def test_each_row_is_accounted_for(tmp_path_factory: pytest.TempPathFactory, rows: Sequence[tuple[str, str]]) -> None:
     folder = fill(str(tmp_path_factory.mktemp("m")), "a.jpg", "b.jpg", "c.jpg")
     complete = [*rows, ("a.jpg", "x"), ("b.jpg", "y")]
-    listing = open_source(write(f"{folder}/m.csv", *(",".join(row) for row in complete))).list()
+    labels = defaultdict[str, set[str]](set)
+    for image, label in complete:
+        labels[image.removeprefix("./")] |= {label} - {""}
+    source = open_source(write(f"{folder}/m.csv", *(",".join(row) for row in complete)))
+    if any(len(different) > 1 for different in labels.values()):
+        with pytest.raises(UsageError, match=r"images have rows with different labels .*set convert\.multi_label=true"):
+            source.list()
+        return
+    listing = source.list()
     assert len(listing.items) + len(listing.rejects) == len(complete)
     assert [reject.reason for reject in listing.rejects].count("no_label") == [label for _, label in rows].count("")
+
+
+def test_rows_of_one_image_are_its_labels_if_the_setting_says_so(tmp_path: Path) -> None:
+    several = SourceOptions.of({"multi_label": True})
+    fill(str(tmp_path), "a.jpg", "b.jpg", "c.jpg")
+    rows = ["a.jpg,x,train,g,n", "b.jpg,y,,,", "a.jpg,z,train,g,n", "a.jpg,x,train,g,n", "c.jpg,,,,", "b.jpg,,,,"]
+    listing = open_source(write(str(tmp_path / "m.csv"), *rows), several).list()
+    assert (listing.rejects, listing.multi_label) == ((), True)
+    assert [(one.address, one.labels, one.split) for one in listing.items] == [
+        ("a.jpg", ("x", "z"), "train"),
+        ("b.jpg", ("y",), None),
+        ("c.jpg", (), None),
+    ]
+    write(str(tmp_path / "m.csv"), "a.jpg,x,train", "a.jpg,y,test")
+    with pytest.raises(UsageError, match=r"the rows of a\.jpg differ in more than their labels"):
+        open_source(str(tmp_path / "m.csv"), several).list()
+
+
+def test_a_few_contradictions_among_many_images_do_not_stop_a_run(tmp_path: Path) -> None:
+    names = [f"{number}.jpg" for number in range(20)]
+    rows = [f"{name},{'xy'[at % 2]}" for at, name in enumerate(fill(str(tmp_path), *names) and names)]
+    assert len(open_source(write(str(tmp_path / "m.csv"), *rows, "0.jpg,y")).list().items) == 21
+    with pytest.raises(UsageError, match=r"3 of 20 images have rows with different labels \(0\.jpg: x, y\)"):
+        open_source(write(str(tmp_path / "m.csv"), *rows, "0.jpg,y", "2.jpg,y", "4.jpg,y")).list()
+
+
+def test_one_column_for_each_class_is_read_as_labels(tmp_path: Path) -> None:
+    fill(str(tmp_path), "a.jpg", "b.jpg", "c.jpg")
+    several = tmp_path / "_classes.csv"  # as Roboflow writes it
+    several.write_text("filename, Brown - G1, Mouldy\na.jpg, 1, 1\nb.jpg, 0, 1\nc.jpg, 0, 0\n")
+    listing = open_source(str(several)).list()
+    assert [one.labels for one in listing.items] == [("Brown - G1", "Mouldy"), ("Mouldy",), ()]
+    assert (listing.rejects, listing.multi_label) == ((), True)
+    one = tmp_path / "truth.csv"  # as ISIC writes it
+    one.write_text(",image,MEL,NV,split\n0,a,1.0,0.0,train\n1,b,0.0,1.0,test\n2,c,0.0,0.0,\n")
+    listing = open_source(str(one)).list()
+    assert [(one.address, one.labels, one.split) for one in listing.items] == [
+        ("a.jpg", ("MEL",), "train"),
+        ("b.jpg", ("NV",), "test"),
+    ]
+    assert (reasons(listing), listing.multi_label) == ([("c", "", "no_label")], False)
+
+
+def test_images_in_another_spelling_are_found_and_it_is_said_how(place: str, caplog: pytest.LogCaptureFixture) -> None:
+    fill(place, "set/img/a b.png", "set/img/c.png", "set/._a b.png", "set/img/c.txt")
+    address = write(storage.join(place, "m.csv"), "img\\a%20b,x", "img\\c,y", header="id,class")
+    with caplog.at_level(logging.INFO):
+        listing = open_source(address).list()
+    how = "read with / for \\, with %20 and the like decoded, with .png added, below the folder set"
+    assert (listing.kind, listing.rejects) == (f"a manifest {how}", ())
+    assert [(one.address, one.labels) for one in listing.items] == [
+        ("set/img/a b.png", ("x",)),
+        ("set/img/c.png", ("y",)),
+    ]
+    assert [open_source(address).reader()(one) for one in listing.items] == [b"set/img/a b.png", b"set/img/c.png"]
+    assert how in caplog.text
+    assert "the column id is read as image" in caplog.text
+
+
+def test_a_reading_that_does_not_find_all_is_named_in_the_error(tmp_path: Path) -> None:
+    fill(str(tmp_path), "1.png", "2.png")
+    with pytest.raises(UsageError, match=r"2 of these 3 would be found with \.png added, like '1\.png' for '1'"):
+        open_source(write(str(tmp_path / "m.csv"), "1,x", "2,y", "3,y")).list()
+    fill(str(tmp_path), "train/1.png", "train/2.png", "train/3.png", "test/1.png", "test/2.png", "test/3.png")
+    with pytest.raises(UsageError, match=r"'1' may be 'test/1\.png' .* or 'train/1\.png' .*write the whole path"):
+        open_source(str(tmp_path / "m.csv")).list()
+
+
+def test_images_in_another_spelling_are_found_in_a_tree_too(tmp_path: Path) -> None:
+    fill(str(tmp_path), "top/img/a.JPG", "top/b.JPG")
+    write(str(tmp_path / "top" / "m.csv"), "img/a.jpg,x", "b.jpg,y")
+    listing = list_tree(Folder(str(tmp_path)), "top/m.csv", PLAIN)
+    assert [one.address for one in listing.items] == ["top/b.JPG", "top/img/a.JPG"]
+    assert (listing.kind, listing.ignored) == ("a manifest read ignoring case", ())

@@ -6,7 +6,8 @@ import pytest
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source import Item, open_source
-from petalflow.source.manifests.rows import Row, read_rows
+from petalflow.source.manifests.row import Row
+from petalflow.source.manifests.rows import read_rows
 from tests.servers.store import Store
 
 ML_USE = "aiplatform.googleapis.com/ml_use"
@@ -41,6 +42,40 @@ def test_a_multi_label_file_is_rows() -> None:
     ]
 
 
+def test_an_unassigned_use_names_no_split() -> None:
+    line = {"imageGcsUri": "gs://b/a.jpg", "dataItemResourceLabels": {ML_USE: "unassigned"}}
+    assert [row.split for row in read(line)] == [""]
+
+
+def read_csv(*lines: str) -> list[tuple[str, tuple[str, ...], str]]:
+    rows = read_rows("\n".join(lines).encode(), "import.csv", lambda named: named)
+    return [(row.address, row.labels, row.split) for row in rows]
+
+
+def test_csv_has_no_header_and_may_leave_out_the_use() -> None:
+    lines = ["training,gs://b/a.jpg,daisy", "gs://b/b.jpg,daisy,rose", "UNASSIGNED,gs://b/c", ",gs://b/d.png,rose,"]
+    expected = [
+        ("gs://b/a.jpg", ("daisy",), "train"),
+        ("gs://b/b.jpg", ("daisy", "rose"), ""),
+        ("gs://b/c", (), ""),
+        ("gs://b/d.png", ("rose",), ""),
+    ]
+    assert read_csv(*lines) == expected
+    assert read_csv(*reversed(lines)) == expected[::-1]
+    assert read_csv("TEST, img/a b.JPG, daisy", "img/b.tif, rose") == [
+        ("img/a b.JPG", ("daisy",), "test"),
+        ("img/b.tif", ("rose",), ""),
+    ]
+
+
+def test_a_use_that_is_left_out_below_a_header_is_no_image() -> None:
+    assert read_csv("split,image,label", "TRAINING,a.jpg,daisy", "b.jpg,rose", ",c.jpg,rose") == [
+        ("a.jpg", ("daisy",), "train"),
+        ("b.jpg", ("rose",), ""),
+        ("c.jpg", ("rose",), ""),
+    ]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -50,7 +85,7 @@ def test_a_multi_label_file_is_rows() -> None:
         ({"classificationAnnotations": {"displayName": "daisy"}}, "an annotation must look like"),
         ({"classificationAnnotations": [{"displayName": ["daisy"]}]}, "label is"),
         ({"dataItemResourceLabels": ["test"]}, "must be a JSON object"),
-        ({"dataItemResourceLabels": {ML_USE: "unassigned"}}, "'unassigned' is not a split"),
+        ({"dataItemResourceLabels": {ML_USE: "dev"}}, "'dev' is not a split"),
         ({"dataItemResourceLabels": {"label": "x"}}, "the name 'label'"),
     ],
 )

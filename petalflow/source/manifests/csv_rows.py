@@ -1,0 +1,215 @@
+"""Rows of a CSV file: with a column of labels, with a column of 0 and 1 for each class, or without a header."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from petalflow.errors import UsageError
+from petalflow.source.manifests import vertex_import
+from petalflow.source.manifests.columns import (
+    IMAGE,
+    LABEL,
+    ROLES,
+    check_distinct,
+    check_name,
+    find_columns,
+    missing_column,
+    no_columns,
+)
+from petalflow.source.manifests.dialects import (
+    DELIMITERS,
+    Dialect,
+    find_dialect,
+    read_records,
+    split_off_separator,
+)
+from petalflow.source.manifests.labels import check_labels
+from petalflow.source.manifests.row import Row, RowMaker, error_at
+
+Note = Callable[[str], None]
+# A record: the number of the line at which it begins, and its fields.
+_Record = tuple[int, list[str]]
+
+# What pandas calls the column of row numbers when it reads a file that it has written itself.
+_ROW_NUMBERS = re.compile(r"Unnamed: \d+(?:\.\d+)*")
+_FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
+
+
+class _Layout(NamedTuple):
+    """Which field holds what. A column that does not exist is read from beyond the last field, where "" is added.
+
+    Attributes:
+        width: The number of columns.
+        roles: The positions of image, label, split and group.
+        others: The names and positions of all other columns, sorted.
+        numbers: The positions of columns that only number the rows.
+        unnamed: The position of a last column without a name, which must be empty.
+    """
+
+    width: int
+    roles: tuple[int, int, int, int]
+    others: list[tuple[str, int]]
+    numbers: list[int]
+    unnamed: list[int]
+
+
+def read_csv(data: bytes, manifest: str, maker: RowMaker, note: Note) -> Iterator[Row]:
+    """Yields the rows of a CSV file.
+
+    Args:
+        data: Its contents, in UTF-8.
+        manifest: What to call it in messages.
+        maker: Makes the rows.
+        note: Is told what is not read as it is written.
+
+    Raises:
+        UsageError: If the file is malformed; names the line.
+    """
+    separator, data = split_off_separator(data)
+    dialect, line, header = _find_header(data, manifest, separator or DELIMITERS, 2 if separator else 1)
+    records = read_records(data, manifest, dialect)
+    if vertex_import.is_record(header):
+        note("there is no header; each line is read as [split,]image,label, as in Vertex AI's import files")
+        for line, values in records:
+            try:
+                yield maker.make(*vertex_import.from_record(values), "", ())
+            except UsageError as error:
+                raise error_at(manifest, line, error) from None
+        return
+    next(records, None)
+    try:
+        layout = _lay_out(header, note)
+    except UsageError as error:
+        raise error_at(manifest, line, error) from None
+    fields = _fields(records, layout, manifest, dialect.delimiter)
+    if layout.roles[1] < layout.width:
+        yield from _labelled(fields, layout, manifest, maker)
+    else:
+        yield from _one_hot(list(fields), layout, manifest, maker, note, missing_column(LABEL, header))
+
+
+def _find_header(data: bytes, manifest: str, delimiters: str, first_line: int) -> tuple[Dialect, int, list[str]]:
+    """Returns the dialect that best fits the first record, its line, and its fields without blanks."""
+    found, failure = list[tuple[int, Dialect, int, list[str]]](), None
+    for delimiter in delimiters:
+        try:
+            dialect = find_dialect(data, manifest, delimiter, first_line)
+            line, values = next(read_records(data, manifest, dialect), (1, []))
+        except UsageError as error:
+            failure = failure or error
+            continue
+        names = [name.strip() for name in values]
+        found.append((_count_known(names) * 1000 + len(names), dialect, line, names))
+    if failure and not found:
+        raise failure
+    _, dialect, line, names = max(found, key=lambda one: one[0])
+    return dialect, line, names
+
+
+def _count_known(names: Sequence[str]) -> int:
+    """Returns how many of the columns image and label are among these."""
+    try:
+        return len({IMAGE, LABEL}.intersection(find_columns(names, lambda _: None)))
+    except UsageError:  # several columns that may be the same
+        return 1
+
+
+def _lay_out(names: Sequence[str], note: Note) -> _Layout:
+    """Returns which column holds what, by their names."""
+    if not names:
+        raise no_columns()
+    width = len(names)
+    numbers = [at for at, name in enumerate(names) if (not name and at == 0) or _ROW_NUMBERS.fullmatch(name)]
+    unnamed = [width - 1] if width > 1 and not names[-1] else []
+    named = {at: name for at, name in enumerate(names) if at not in (*numbers, *unnamed)}
+    for name in named.values():
+        check_name(name)
+    check_distinct(named.values())
+    columns = find_columns(list(named.values()), note)
+    if IMAGE not in columns:
+        if not names[0]:
+            raise UsageError("the first column has no name, and none is called image; name the one with the images")
+        raise missing_column(IMAGE, names)
+    at = {name: at for at, name in named.items()}
+    image, label, split, group = (at[columns[role]] if role in columns else width for role in ROLES)
+    others = sorted((name, at) for at, name in named.items() if name not in columns.values())
+    if numbers:
+        note(f"the column {names[numbers[0]] or 'without a name'} is ignored, since it numbers the rows")
+    return _Layout(width, (image, label, split, group), others, numbers, unnamed)
+
+
+def _fields(records: Iterator[_Record], layout: _Layout, manifest: str, delimiter: str) -> Iterator[_Record]:
+    """Yields the fields of each record below the header, with "" for those that are missing."""
+    width, (image, _, split, _) = layout.width, layout.roles
+    empty, numbers = layout.unnamed, layout.numbers
+    begins_with_split = (split, image) == (0, 1)
+    for line, values in records:
+        if begins_with_split and len(values) < width and vertex_import.lacks_ml_use(values):
+            values.insert(0, "")
+        if len(values) > width and any(values[width:]):
+            raise error_at(
+                manifest,
+                line,
+                f"{len(values)} fields for {width} columns; quote fields that contain {delimiter!r}, and separate "
+                "several labels by |",
+            )
+        values[width:] = [""]
+        values += [""] * (width + 1 - len(values))
+        for at in numbers:
+            if values[at].strip() and not values[at].strip().isdecimal():
+                raise error_at(manifest, line, f"{values[at]!r} is in a column without a name; name it or remove it")
+        for at in empty:
+            if values[at].strip():
+                raise error_at(manifest, line, f"{values[at]!r} is in a column without a name; name it or remove it")
+        yield line, values
+
+
+def _labelled(records: Iterator[_Record], layout: _Layout, manifest: str, maker: RowMaker) -> Iterator[Row]:
+    """Yields the rows of a table with a column of labels."""
+    (image, label, split, group), others = layout.roles, layout.others
+    for line, values in records:
+        slices = [(name, values[at]) for name, at in others if values[at]]
+        try:
+            yield maker.make(values[image], values[label], values[split], values[group], slices)
+        except UsageError as error:
+            raise error_at(manifest, line, error) from None
+
+
+def _one_hot(
+    records: list[_Record], layout: _Layout, manifest: str, maker: RowMaker, note: Note, no_label: UsageError
+) -> Iterator[Row]:
+    """Yields the rows of a table with a column of 0 and 1 for each class, or raises `no_label` if it is none.
+
+    Where a row has several labels, one without any means that the image has none of the classes.
+    """
+    if not records:
+        return
+    strange = {name: wrong for name, at in layout.others if (wrong := _not_a_flag(records, at))}
+    classes = [(name, at) for name, at in layout.others if name not in strange]
+    if len(classes) < 2:
+        raise error_at(manifest, 1, no_label)
+    named = ", ".join(name for name, _ in classes[:3]) + (", ..." if len(classes) > 3 else "")
+    if strange:
+        name, (line, value) = next(iter(strange.items()))
+        raise error_at(
+            manifest,
+            line,
+            f"{name} is {value!r}, while other columns ({named}) hold only 0 and 1, as one for each class does; "
+            f"remove the column {name}, or write the labels into a column {LABEL} as daisy|rose",
+        )
+    note(f"there is no column {LABEL}; the columns {named} hold only 0 and 1 and are read as one for each class")
+    chosen = [[name for name, at in classes if _FLAGS[values[at].strip().lower()]] for _, values in records]
+    several = any(len(names) > 1 for names in chosen)
+    image, _, split, group = layout.roles
+    for (line, values), names in zip(records, chosen, strict=True):
+        try:
+            row = maker.make(values[image], check_labels(names), values[split], values[group], ())
+        except UsageError as error:
+            raise error_at(manifest, line, error) from None
+        yield row._replace(is_complete=several)
+
+
+def _not_a_flag(records: list[_Record], at: int) -> tuple[int, str] | None:
+    """Returns the line and the first value in a column that is neither 0 nor 1, or None."""
+    wrong = ((line, values[at]) for line, values in records if values[at].strip().lower() not in _FLAGS)
+    return next(wrong, None)
