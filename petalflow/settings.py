@@ -109,6 +109,16 @@ class StepSettings(Settings):
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
 
+def quoting(value: object) -> str:
+    """Returns how to write a text that YAML has read as a truth value or as nothing; "" if it was not."""
+    if value is None:
+        return 'YAML reads null and ~ as no value; write a name in quotes: "null"'
+    if not isinstance(value, bool):
+        return ""
+    words, example = ("yes, on and true", "yes") if value else ("no, off and false", "no")
+    return f'YAML reads {words} as {value}; write a name in quotes: "{example}"'
+
+
 def sections(**configs: str) -> dict[str, Any]:
     """Returns the settings of several steps by section, from their JSON; a release stores them as lineage."""
     return {section: json.loads(config) for section, config in configs.items()}
@@ -132,6 +142,8 @@ def _sentence(cls: type[StepSettings], problem: Mapping[str, Any]) -> str:
     if problem["type"] == "extra_forbidden":
         wrong = str(problem["loc"][-1])
         return f"unknown setting {where}: {did_you_mean(wrong, _fields_at(cls, problem['loc'][:-1]))}"
+    if problem["type"] == "string_type" and (remedy := quoting(problem["input"])):
+        return f"{where}={problem['input']!r}: {remedy}"
     if problem["type"] == "string_type" and isinstance(problem["input"], int | float):
         text = f'"{problem["input"]}"'
         return f"{where}={problem['input']!r}: it must be text; write it as {text}, or as '{text}' in a shell"

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from petalflow.settings import StepSettings
+from petalflow.settings import StepSettings, quoting
 
 Share = float | None
 # A limit for all classes or slices, or limits by name.
@@ -121,6 +121,8 @@ class EvaluateSettings(StepSettings):
     @classmethod
     def _check_shares(cls, limits: Any, info: ValidationInfo) -> Any:
         by_name = limits if isinstance(limits, dict) else {"": 1 if limits is None else limits}
+        for remedy in filter(None, map(quoting, by_name)):
+            raise ValueError(remedy)
         try:
             shares = {str(name): float(limit) for name, limit in by_name.items()}
         except (TypeError, ValueError):

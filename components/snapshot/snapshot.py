@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from components.snapshot.baseline import keep_listing, reasons_to_run
+from components.snapshot.class_names import check_class_names
 from components.snapshot.settings import SnapshotSettings
 from components.snapshot.waiting import acquire_lock, await_source, why_not_due
 from petalflow import registry, storage
@@ -55,7 +56,7 @@ def snapshot_for_run(request: SnapshotRequest, options: SnapshotSettings, out: s
         The source with its fingerprint, or "" if there is nothing to do; and the snapshot for the run's record.
 
     Raises:
-        UsageError: If the source is missing, empty or of no known kind.
+        UsageError: If the source is missing, empty or of no known kind, or if it lacks a class that a setting names.
         PetalflowError: If the source or the lock was not free in time.
     """
     storage.write_bytes(out, b"")  # an output of the step, which must exist even if the run is skipped
@@ -67,6 +68,7 @@ def snapshot_for_run(request: SnapshotRequest, options: SnapshotSettings, out: s
         log.info("skipped: %s", skipped)
         return "", {"source": address or request.source, "skipped": skipped, "nothing_new": False}
     listing = _list(address, out, request.reading)
+    check_class_names(request.settings, listing.classes)
     baseline, reasons = _compare_with_releases(request, listing)
     keep_listing(request.state_uri, listing)
     nothing_new = options.if_changed and not reasons

@@ -57,6 +57,16 @@ def test_some_classes_may_have_their_own_threshold(name: str) -> None:
     assert getattr(EvaluateSettings.of({name: 0}), name) == 0
 
 
+@pytest.mark.parametrize("name", [*OF_CLASSES, "min_slice_accuracy"])
+@pytest.mark.parametrize(("read", "written"), [(False, "no"), (True, "yes"), (None, "null")])
+def test_a_name_that_yaml_reads_as_something_else_is_refused_with_its_quotes(
+    name: str, read: object, written: str
+) -> None:
+    with pytest.raises(UsageError, match=rf'evaluate\.{name}=.*write a name in quotes: "{written}"'):
+        EvaluateSettings.of({name: {"roses": 0.8, read: 0.5}})
+    assert getattr(EvaluateSettings.of({name: {written: 0.5}}), name) == {written: 0.5}
+
+
 @pytest.mark.parametrize("given", ["size", ["size", "format"], [["size"]], [["size", "size"]], 5])
 def test_slice_pairs_must_be_pairs_of_different_kinds(given: object) -> None:
     with pytest.raises(UsageError, match=r"give pairs of different kinds") as error:

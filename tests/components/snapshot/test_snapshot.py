@@ -168,3 +168,9 @@ def test_a_live_release_without_its_lineage_is_reported_in_one_line(
     storage.remove(storage.join(run_request.registry, "flowers", "1", "release.json"))
     with pytest.raises(UsageError, match=r"flowers/1 does not record what .* \(it has no release.json\); move"):
         snapshot_for_run(run_request, IF_CHANGED, str(tmp_path / "out"))
+
+
+def test_a_mistyped_class_in_a_setting_stops_the_run_here(run_request: SnapshotRequest, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "evaluate": {"min_recall": {"dasiy": 0.5}}}
+    with pytest.raises(UsageError, match=r"evaluate\.min_recall: .* did you mean daisy"):
+        snapshot_for_run(replace(run_request, settings=settings), SnapshotSettings(), str(tmp_path / "out"))
