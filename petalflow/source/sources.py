@@ -11,7 +11,7 @@ from petalflow.source import archives, idx, manifests, tfds
 from petalflow.source.file_names import FileNames
 from petalflow.source.folders import ClassFolders
 from petalflow.source.listing import Item, Listing, check_classes
-from petalflow.source.options import LABEL_PATTERN, PLAIN, TFDS_DATA_DIR, SourceOptions
+from petalflow.source.options import AUTO, LABEL_PATTERN, PLAIN, TFDS_DATA_DIR, SourceOptions
 from petalflow.source.tree import is_hidden
 
 # Given an item of the source, its image file's bytes.
@@ -164,11 +164,11 @@ class StoredSource(Source):
             return FileNames(self.address, self.options.label_pattern)
         if tfds.recognises(self.address):
             return tfds.Dataset(self.address, tfds.prepared_folder(self.address), self.options)
-        return (
-            idx.IdxFiles(self.address)
-            if idx.recognises(self.address)
-            else ClassFolders(self.address, self.options.layout)
-        )
+        if idx.recognises(self.address):
+            return idx.IdxFiles(self.address)
+        if self.options.layout == AUTO and manifests.has_split_tables(self.address):
+            return manifests.SplitTables(self.address, self.options)
+        return ClassFolders(self.address, self.options.layout)
 
     def _file_contents(self) -> Contents:
         if archives.recognises(self.address):

@@ -2,5 +2,6 @@
 
 from petalflow.source.manifests.manifest import Manifest, list_tree, recognises
 from petalflow.source.manifests.rows import begins_like_rows
+from petalflow.source.manifests.split_tables import SplitTables, has_split_tables
 
-__all__ = ["Manifest", "begins_like_rows", "list_tree", "recognises"]
+__all__ = ["Manifest", "SplitTables", "begins_like_rows", "has_split_tables", "list_tree", "recognises"]

@@ -64,11 +64,11 @@ class Manifest:
 
     def check(self) -> None:
         """Raises UsageError if a row is malformed, or there are not two classes; no image is looked at."""
-        _check_classes(self.address, (row.labels for row in self._rows(lambda _: None)))
+        check_classes(self.address, (row.labels for row in self._rows(lambda _: None)))
 
     def list(self) -> Listing:
         """Returns the listing; a row is an item, or a reject if its image is missing or has no label."""
-        return _list(self._rows, self.address, FilesBeside(_parent_folder(self.address)), self.options)
+        return list_rows(self._rows, self.address, FilesBeside(_parent_folder(self.address)), self.options)
 
     def reader(self) -> Callable[[Item], bytes]:
         """Returns a reader of the manifest's images, which fails if one has changed since it was listed."""
@@ -96,19 +96,30 @@ def list_tree(tree: Tree, name: str, options: SourceOptions) -> Listing:
     def rows(note: Callable[[str], None]) -> Iterator[Row]:
         return read_rows(tree.read(name), called, resolver_in_tree(posixpath.dirname(name)), note)
 
-    listing = _list(rows, called, FilesInTree(tree, files), options)
+    listing = list_rows(rows, called, FilesInTree(tree, files), options)
     named = {name, *(item.address for item in listing.items), *(reject.address for reject in listing.rejects)}
     return replace(listing, ignored=tuple(file for file in files if file not in named))
 
 
-def _list(
+def list_rows(
     read: Callable[[Callable[[str], None]], Iterable[Row]], manifest: str, files: NamedFiles, options: SourceOptions
 ) -> Listing:
+    """Returns the listing of the images that rows name.
+
+    Args:
+        read: Yields the rows, and is given what to tell what is not read as it is written.
+        manifest: What to call the manifest in messages.
+        files: The files that the rows name.
+        options: How to read them.
+
+    Raises:
+        UsageError: If a row is malformed, or there are fewer than two classes.
+    """
     notes: dict[str, None] = {}  # in order
     rows = sorted(read(lambda sentence: notes.setdefault(sentence)))
     for sentence in notes:
         log.info("%s: %s", manifest, sentence)
-    _check_classes(manifest, (row.labels for row in rows))
+    check_classes(manifest, (row.labels for row in rows))
     if options.multi_label:
         rows = merge_rows(rows, manifest)
     else:
@@ -161,7 +172,13 @@ def _find_missing(
     return "", hint, {}
 
 
-def _check_classes(manifest: str, labels: Iterable[Sequence[str]]) -> None:
+def check_classes(manifest: str, labels: Iterable[Sequence[str]]) -> None:
+    """Raises UsageError if a manifest has no rows, or fewer than two classes.
+
+    Args:
+        manifest: What to call it in messages.
+        labels: The labels of each row.
+    """
     rows, classes = 0, set[str]()
     for row_labels in labels:
         rows += 1

@@ -1,0 +1,99 @@
+"""Folders of images of one split each, with a table in each folder, as Hugging Face and Roboflow write them.
+
+```
+source/
+  train/metadata.csv   train/0001.png   ...        file_name,label
+  test/metadata.csv    test/0001.png    ...        0001.png,daisy
+```
+"""
+
+import posixpath
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from petalflow import storage
+from petalflow.errors import UsageError
+from petalflow.source.listing import Item, Listing
+from petalflow.source.manifests.manifest import check_classes, list_rows
+from petalflow.source.manifests.named_files import FilesBeside
+from petalflow.source.manifests.paths import resolver_beside
+from petalflow.source.manifests.row import Row
+from petalflow.source.manifests.rows import read_rows
+from petalflow.source.options import SourceOptions
+from petalflow.source.tree import is_hidden, read_as_listed
+from petalflow.splits import SPLIT_NAMES
+
+_TABLES = ("metadata.csv", "metadata.jsonl", "_classes.csv")
+
+
+def has_split_tables(address: str) -> bool:
+    """Returns True if a folder has only folders of splits, each with images and a table directly in it."""
+    return bool(_find_tables(address))
+
+
+@dataclass(frozen=True)
+class SplitTables:
+    """A folder of split folders with tables. Rows are of the split of their folder, and name files relative to it.
+
+    Attributes:
+        address: The folder above the split folders.
+        options: How to read it.
+    """
+
+    address: str
+    options: SourceOptions
+
+    def check(self) -> None:
+        """Raises UsageError if a row is malformed, or there are not two classes; no image is looked at."""
+        check_classes(self.address, (row.labels for row in self._rows(lambda _: None)))
+
+    def list(self) -> Listing:
+        """Returns the listing; a row is an item, or a reject if its image is missing or has no label."""
+        listing = list_rows(self._rows, self.address, FilesBeside(self.address), self.options)
+        return replace(listing, kind="tables in split folders" + listing.kind.removeprefix("a manifest"))
+
+    def reader(self) -> Callable[[Item], bytes]:
+        """Returns a reader of the images, which fails if one has changed since it was listed."""
+        return read_as_listed(FilesBeside(self.address))
+
+    def _rows(self, note: Callable[[str], None]) -> Sequence[Row]:
+        tables = _find_tables(self.address)
+        if not tables:
+            raise UsageError(f"source {self.address} changed while it was read; run again when nothing writes to it")
+        rows = [row for folder, name in tables.items() for row in self._rows_of(folder, name, note)]
+        # A table of columns of 0 and 1 has several labels per image, even if it is another one that shows it.
+        is_complete = any(row.is_complete for row in rows)
+        return [row._replace(is_complete=is_complete) for row in rows]
+
+    def _rows_of(self, folder: str, name: str, note: Callable[[str], None]) -> Iterator[Row]:
+        table = storage.join(self.address, folder, name)
+        resolve, split = resolver_beside(table), SPLIT_NAMES[folder.lower()]
+
+        def resolve_in_folder(named: str) -> str:
+            address = resolve(named)
+            return address if "://" in address else posixpath.join(folder, address)
+
+        for row in read_rows(storage.read_bytes(table), table, resolve_in_folder, note):
+            if row.split and row.split != split:
+                raise UsageError(
+                    f"{table}: {row.address} is in {row.split} by its row and in {split} by its folder; remove the "
+                    "column, or move the image and its row"
+                )
+            yield row._replace(split=split)
+
+
+def _find_tables(address: str) -> dict[str, str]:
+    """Returns the name of the table in each folder, the same in all; empty if the folder is not of this form."""
+    folders = [name for name in storage.list_folders(address) if not is_hidden(name)]
+    if not folders or not all(name.lower() in SPLIT_NAMES for name in folders):
+        return {}
+    tables = [_only_table(storage.join(address, folder)) for folder in folders]
+    return dict(zip(folders, tables, strict=True)) if len(set(tables)) == 1 and tables[0] else {}
+
+
+def _only_table(folder: str) -> str:
+    """Returns the name of the table in a folder without further folders, or "" if there is none, or more than one."""
+    if any(not is_hidden(name) for name in storage.list_folders(folder)):
+        return ""
+    found = [name for name in _TABLES if storage.is_file(storage.join(folder, name))]
+    return found[0] if len(found) == 1 else ""
