@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing
+from petalflow.source.masks import find_masks
 from petalflow.source.options import LABEL_PATTERN, LabelPattern
 from petalflow.source.outline import may_be_image
 from petalflow.source.tree import Folder, Tree, is_hidden, list_labelled, read_as_listed
@@ -67,6 +68,11 @@ def list_by_names(tree: Tree, label_pattern: str) -> Listing:
         del matches[name]
     labels = {name: found.label for name, found in matches.items()}
     _check_labels(tree.address, pattern, shown, labels)
+    if masks := find_masks(tree, [*labels]):
+        raise UsageError(
+            f"source {tree.address}: {masks}; move the masks out of the source, or correct {LABEL_PATTERN} so that it "
+            "does not match them"
+        )
     return list_labelled(tree, files, "file names", matches.get)
 
 

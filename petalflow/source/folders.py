@@ -8,14 +8,25 @@ source/                     source/
 ```
 """
 
-from collections.abc import Callable
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from statistics import median
 
 from petalflow import storage
+from petalflow.errors import UsageError
 from petalflow.source.layouts import read_layout
 from petalflow.source.listing import Item, Listing
+from petalflow.source.masks import find_masks
+from petalflow.source.options import CLASSES, LAYOUT
 from petalflow.source.outline import sketch
 from petalflow.source.tree import Folder, Tree, is_hidden, list_labelled, read_as_listed
+
+log = logging.getLogger(__name__)
+
+# A class has suspiciously few files if it has no more than this, and the usual class has this many times as many.
+_FEW, _MANY_TIMES = 3, 20
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,29 @@ def list_class_folders(tree: Tree, layout: str) -> Listing:
         UsageError: If there are fewer than two classes, or if it is not clear which folders are classes.
     """
     files = tree.files()
-    # Decided before any image is read, which may take long.
-    found = read_layout(tree.address, [file.name for file in files if not is_hidden(file.name)], layout)
+    shown = [file.name for file in files if not is_hidden(file.name)]
+    # Decided before all images are read, which may take long.
+    found = read_layout(tree.address, shown, layout)
+    labels = {name: one.label for name in shown if (one := found.read_label(name))}
+    if layout != CLASSES and (masks := find_masks(tree, [*labels])):
+        raise UsageError(
+            f"source {tree.address}: {masks}; move the masks out of the source, or set {LAYOUT}={CLASSES} if they are "
+            "images of their class, too"
+        )
+    _warn_of_strays(labels.values())
     return list_labelled(tree, files, "class folders", found.read_label)
+
+
+def _warn_of_strays(labels: Iterable[str]) -> None:
+    """Warns of classes that are so much smaller than the others that their folders may be no classes."""
+    counts = Counter(labels)
+    usual = median(counts.values() or [0])
+    for name, count in sorted(counts.items()):
+        if count <= _FEW and _MANY_TIMES * count <= usual:
+            log.warning(
+                "class %s has only %d files, where most have about %d; move its folder out of the source if it is not "
+                "a class",
+                name,
+                count,
+                usual,
+            )

@@ -11,6 +11,7 @@ from petalflow.errors import UsageError
 from petalflow.source.folder_names import alike, is_contents, split_of
 from petalflow.source.options import CLASSES, LABEL_PATTERN, LAYOUT, SPLITS, PathLabel
 from petalflow.source.outline import Top, find_table, only_folder, read_outline
+from petalflow.source.unread import find_unread_form
 from petalflow.splits import SPLIT_NAMES, TRAIN
 
 _MOST_NAMED = 3
@@ -55,6 +56,8 @@ def read_layout(address: str, names: Sequence[str], chosen: str) -> Layout:
         UsageError: If the source has fewer than two classes, or can be read in two ways.
     """
     tops = read_outline(names)
+    if not any(top.images for top in tops.values()) and (form := find_unread_form(names)):
+        raise UsageError(f"source {address}: {form}")
     if chosen == CLASSES:
         layout = Layout()
     elif chosen == SPLITS:
@@ -217,7 +220,7 @@ def _too_few(
         found = f"{len(names):,} files are not in class folders, like {names[0]}"
         remedy += f", or set {LABEL_PATTERN} if file names contain the class"
     else:
-        found = "no class folder contains files"
+        found = "no class folders contain files"
     return UsageError(f"source {address} has fewer than two classes ({found}); {remedy}")
 
 

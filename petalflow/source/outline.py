@@ -63,7 +63,8 @@ def may_be_image(name: str) -> bool:
     """Returns True if a file may be an image: it has no ending that says that it is something else."""
     file = name.rpartition("/")[2].lower()
     stem, _, ending = file.rpartition(".")
-    return ending not in _OTHER_ENDINGS if stem else file not in _OTHER_NAMES
+    # Shards may be numbered behind their ending: train.tfrecord-00000-of-00001
+    return ending.partition("-")[0] not in _OTHER_ENDINGS if stem else file not in _OTHER_NAMES
 
 
 def find_table(names: Iterable[str]) -> str | None:

@@ -156,3 +156,17 @@ def test_class_folders_without_images_are_a_usage_error(tmp_path: Path, names: l
         (tmp_path / f"{top}{name}").mkdir(parents=True)
     with pytest.raises(UsageError, match="fewer than two classes"):
         open_source(fill(str(tmp_path), *names)).list()
+
+
+def test_a_stray_folder_is_told_with_its_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"{flower}/{number}.jpg" for flower in ("daisy", "rose") for number in range(60)]
+    listing = open_source(fill(str(tmp_path), *names, "new/a.jpg", "new/b.jpg")).list()
+    assert listing.classes == ("daisy", "new", "rose")
+    assert [record.getMessage() for record in caplog.records if "only" in record.getMessage()] == [
+        "class new has only 2 files, where most have about 60; move its folder out of the source if it is not a class"
+    ]
+
+
+def test_small_classes_among_small_ones_are_no_strays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    open_source(fill(str(tmp_path), *(f"{letter}/{letter}.jpg" for letter in "abc"), "a/2", "a/3", "a/4")).list()
+    assert "only" not in caplog.text

@@ -1,3 +1,5 @@
+import io
+import tarfile
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -247,3 +249,36 @@ def test_an_archive_is_read_by_its_layout_too(tmp_path: Path) -> None:
         open_source(str(tmp_path / "seg.zip")).list()
     listing = open_source(str(tmp_path / "seg.zip"), SourceOptions.of({"layout": "splits"})).list()
     assert Counter((item.split, item.label) for item in listing.items) == labels(names, "splits")
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (
+            ["README.md", "data/train-00000-of-00002.parquet"],
+            "Parquet files, like data/train-00000-of-00002.parquet; save",
+        ),
+        (["data-00000-of-00001.arrow", "state.json"], "Arrow files, like data-00000-of-00001.arrow; save"),
+        (["train-0000.tar", "train-0001.tar"], "shards of a WebDataset, like train-0000.tar; unpack them"),
+        (
+            ["000.cls", "000.jpg", "001.cls", "001.jpg"],
+            "a shard of a WebDataset, with labels in files like 000.cls; unpack",
+        ),
+        (["test.zip", "train.zip", "sample.csv"], "archives, like test.zip; unpack them"),
+        (["x/train.tfrecord-00000-of-00001"], "TFRecord files, like x/train.tfrecord-00000-of-00001; give"),
+        (["cat/1.npy", "dog/1.npy"], "NumPy files, like cat/1.npy; save"),
+        (["train/digits.mat", "test/digits.mat"], "MATLAB files, like test/digits.mat; save"),
+    ],
+)
+def test_a_form_that_is_not_read_is_named_with_what_to_do(names: list[str], message: str) -> None:
+    assert message in refusal(names)
+
+
+def test_a_shard_of_a_web_dataset_is_named(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "train-0.tar", "w") as packed:
+        for name in ("000.cls", "000.jpg", "001.cls", "001.jpg"):
+            info = tarfile.TarInfo(name)
+            info.size = 1
+            packed.addfile(info, io.BytesIO(b"0"))
+    with pytest.raises(UsageError, match="shard of a WebDataset"):
+        open_source(str(tmp_path / "train-0.tar")).list()
