@@ -8,7 +8,8 @@ img\a b.jpg                 img/a b.jpg           with / for \
 ```
 
 A reading holds for all names that are not found as they are written. It is taken only if it finds every one of them,
-and if no other reading finds other files.
+and if no other reading finds other files. Other folders than the names say are meant only if no name at all is found as
+it is written: a photo that was moved out of the way was not forgotten in the manifest.
 """
 
 import posixpath
@@ -54,10 +55,12 @@ class _Way(NamedTuple):
 
     Attributes:
         how: It in words, or "".
+        moves: True if it looks in other folders than the names say.
         find: The key of a name -> its file, or None.
     """
 
     how: str
+    moves: bool
     find: Callable[[str], str | None]
 
 
@@ -70,14 +73,15 @@ def search(missing: Sequence[str], taken: Collection[str], files: Sequence[str])
         files: All files that may be meant, relative to what the names are relative to.
     """
     keys = {name: _key(name) for name in missing}
-    readings = list[Reading]()
+    readings, whole = list[Reading](), list[Reading]()
     for way in _ways(list(keys.values()), files):
         found = {name: file for name, key in keys.items() if (file := way.find(key)) is not None}
         times = Counter(found.values())
         found = {name: file for name, file in found.items() if times[file] == 1 and file not in taken}
         if found:
             readings.append(Reading(way.how, found))
-    whole = [reading for reading in readings if len(reading.files) == len(missing)]
+            if len(found) == len(missing) and not (way.moves and taken):
+                whole.append(readings[-1])
     for other in whole[1:]:
         if other.files != whole[0].files:
             return Search(None, _contradiction(whole[0], other))
@@ -149,13 +153,13 @@ def _ways_by_folder(
         at = by_base.get(posixpath.basename(form(key)), ())
         return find(at[0]) if len(at) == 1 else None
 
-    yield _Way(how, lambda key: find(form(key)))
+    yield _Way(how, False, lambda key: find(form(key)))
     sample = list(map(form, keys[:: max(1, len(keys) // _SAMPLE)]))
     for folder in _folders_above(sample, by_base):
-        yield _Way(how, lambda key, folder=folder: find(f"{folder}/{form(key)}"))  # type: ignore[misc]
+        yield _Way(how, True, lambda key, folder=folder: find(f"{folder}/{form(key)}"))  # type: ignore[misc]
     for depth in sorted({depth for key in sample for depth in _depths_below(key, index)}):
-        yield _Way(how, lambda key, depth=depth: find("/".join(form(key).split("/")[depth:])))  # type: ignore[misc]
-    yield _Way(how, find_anywhere)
+        yield _Way(how, True, lambda key, depth=depth: find("/".join(form(key).split("/")[depth:])))  # type: ignore[misc]
+    yield _Way(how, True, find_anywhere)
 
 
 def _folders_above(sample: Sequence[str], by_base: dict[str, list[str]]) -> list[str]:

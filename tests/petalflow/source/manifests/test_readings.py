@@ -42,6 +42,17 @@ def test_no_file_is_taken_twice_or_away_from_the_row_that_names_it() -> None:
     assert search(["a.JPG", "A.jpg"], [], ["a.jpg"]).reading is None
 
 
+def test_a_file_in_another_folder_is_not_meant_if_other_names_are_right() -> None:
+    found = search(["a.jpg"], ["b.jpg"], ["b.jpg", "bad/a.jpg"])
+    assert found.reading is None
+    assert found.hint == (
+        "1 of these 1 would be found below the folder bad, like 'bad/a.jpg' for 'a.jpg'; correct the names"
+    )
+    spelled = search(["a.JPG"], ["b.jpg"], ["a.jpg", "b.jpg", "bad/a.JPG"])
+    assert spelled.reading is not None
+    assert spelled.reading.files == {"a.JPG": "a.jpg"}
+
+
 def test_two_readings_with_different_files_are_both_named() -> None:
     found = search(["a.JPG"], [], ["a.jpg", "sub/a.JPG"])
     assert found.reading is None
