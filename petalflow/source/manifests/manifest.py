@@ -12,12 +12,14 @@ million rows, some are always wrong.
 
 import logging
 import posixpath
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing, Reject
+from petalflow.source.manifests.columns import SPLIT
 from petalflow.source.manifests.copies import check_one_row_per_image, merge_rows
 from petalflow.source.manifests.named_files import MISSING, NOT_A_FILE, Content, FilesBeside, FilesInTree, NamedFiles
 from petalflow.source.manifests.paths import resolver_beside, resolver_in_tree
@@ -26,6 +28,7 @@ from petalflow.source.manifests.row import Row
 from petalflow.source.manifests.rows import begins_like_rows, read_rows
 from petalflow.source.options import SourceOptions
 from petalflow.source.tree import Tree, read_as_listed
+from petalflow.splits import SPLIT_NAMES
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +123,8 @@ def list_rows(
     for sentence in notes:
         log.info("%s: %s", manifest, sentence)
     check_classes(manifest, (row.labels for row in rows))
+    for name in _unused_splits(rows):
+        log.warning("%s: the column %s holds only names of splits; rename it to %s to use them", manifest, name, SPLIT)
     if options.multi_label:
         rows = merge_rows(rows, manifest)
     else:
@@ -143,6 +148,17 @@ def list_rows(
         raise UsageError("; ".join(filter(None, (f"{manifest}: {lost}", first, hint))))
     multi_label = options.multi_label or any(len(row.labels) > 1 for row in rows)
     return Listing(f"a manifest{how}", tuple(items), (), tuple(rejects), multi_label)
+
+
+def _unused_splits(rows: Sequence[Row]) -> list[str]:
+    """Returns the columns that hold splits but are called otherwise, if there is no column of splits."""
+    if any(row.split for row in rows):
+        return []
+    found, others = defaultdict[str, set[str]](set), set[str]()
+    for name, value in {pair for row in rows for pair in row.slices}:
+        split = SPLIT_NAMES.get(value.strip().lower())
+        found[name].add(split) if split else others.add(name)
+    return sorted(name for name, splits in found.items() if name not in others and len(splits) > 1)
 
 
 def _may_be_item(row: Row, options: SourceOptions) -> bool:

@@ -185,13 +185,9 @@ def _described(reading: Reading) -> Reading:
     if reading.how:
         of_files = sorted({posixpath.splitext(file)[1] for file in reading.files.values()})
         how.append(f"with {' or '.join(of_files)} {'added' if reading.how == 'added' else 'as the ending'}")
-    how += sorted({_describe_folder(*pair) for pair in pairs} - {""}) if len(pairs) == 1 else _describe_folders(reading)
+    folders = sorted({_describe_folder(name, file) for name, file in pairs} - {""})
+    how += folders if len(folders) < 2 else ["from whatever folder has a file of that name"]
     return Reading(", ".join(how) or "in another spelling", reading.files)
-
-
-def _describe_folders(reading: Reading) -> list[str]:
-    folders = {_describe_folder(name, file) for name, file in reading.files.items()} - {""}
-    return sorted(folders) if len(folders) < 2 else ["from whatever folder has a file of that name"]
 
 
 def _describe_folder(name: str, file: str) -> str:
