@@ -53,7 +53,7 @@ def test_an_empty_source_is_an_error(place) -> None:
 def test_classes_without_files_are_an_error(place) -> None:
     (place.source / "cats").mkdir(parents=True)
     (place.source / "dogs").mkdir()
-    expect(place, ENOUGH, 2, str(place.source), "no class folder contains files")
+    expect(place, ENOUGH, 2, str(place.source), "no class folders contain files")
 
 
 def test_a_single_class_is_an_error(place) -> None:
