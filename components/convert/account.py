@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,19 @@ _MAX_BYTES = 1 << 30
 _SMALL_BYTES = 4 << 20
 
 
-def collect_rejects(listing: Listing, plan: Plan, results: Sequence[ShardResult]) -> list[Reject]:
-    """Returns the images that the listing, the plan or a worker rejected, sorted by address."""
+def collect_rejects(
+    listing: Listing, plan: Plan, results: Sequence[ShardResult], copies: Iterable[Reject] = ()
+) -> list[Reject]:
+    """Returns the images that the listing, the plan or a worker rejected, sorted by address.
+
+    Args:
+        listing: The listing of the source.
+        plan: The plan of the shards.
+        results: The outcomes of the shards.
+        copies: The copies of images that a worker rejected.
+    """
     of_workers = (reject for result in results for reject in result.rejects)
-    rejects = [*listing.rejects, *_conflicts(plan), *of_workers]
+    rejects = [*listing.rejects, *_conflicts(plan), *of_workers, *copies]
     return sorted(rejects, key=lambda reject: (reject.address, reject.label, reject.reason))
 
 
@@ -164,9 +174,17 @@ def compute_statistics(
         "rewritten": sum(result.rewritten for result in results),
         "duplicates": len(plan.duplicates),
         "left_out": len(plan.left_out),
-        "rejects": dict(sorted(Counter(reject.reason for reject in rejects).items())),
-        "rejects_by_class": dict(
-            sorted(Counter(name for reject in rejects for name in listing.reject_labels(reject)).items())
+        "rejects": _count(reject.reason for reject in rejects),
+        "rejects_by_class": _count(name for reject in rejects for name in listing.reject_labels(reject)),
+        "reject_examples": {
+            reject.reason: {"address": reject.address, "sentence": reject.sentence}
+            for reject in reversed(rejects)  # the first of each reason stays
+        },
+        "images_by_class": _count(
+            chain(
+                (name for item in listing.items for name in item.labels),
+                (name for reject in listing.rejects for name in listing.reject_labels(reject)),
+            )
         ),
         "bytes": {
             "source": sum(item.size_bytes for item in listing.items),
@@ -181,6 +199,10 @@ def compute_statistics(
             for split, by_class in summaries.items()
         },
     }
+
+
+def _count(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
 
 
 def _check_account(listing: Listing, plan: Plan, count: int, rejects: Sequence[Reject]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components.convert.account import collect_rejects, compute_statistics, summary_line, write_rejects
+from components.convert.copies import find_broken, reject_broken, without_broken
 from components.convert.page import write_page
 from components.convert.plan import make_plan
 from components.convert.previous import preparation, reusable_dataset
@@ -75,7 +76,9 @@ def convert(
             gc.unfreeze()
         if not storage.is_local(home):  # the workers wrote the index there; the next steps read it locally
             storage.copy_tree(storage.join(home, dataset.index.FOLDER), str(root / dataset.index.FOLDER))
-        rejects = collect_rejects(listing, plan, results)
+        broken = find_broken(job, plan, results)
+        copies, plan = tuple(reject_broken(plan, broken)), without_broken(plan, broken)
+        rejects = collect_rejects(listing, plan, results, copies)
         statistics = compute_statistics(listing, plan, results, rejects) | {"preparation": preparation(settings)}
         if not statistics["records"]:
             raise PetalflowError(f"source {address} has no readable image{_describe_first(rejects)}")

@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
+from typing import NamedTuple
 
+from components.convert.evenness import even_out
+from components.convert.hashing import BORDERS, unit_hash
 from components.convert.settings import ConvertSettings
 from petalflow.errors import UsageError
 from petalflow.source import Item, Listing
-from petalflow.splits import SPLITS
-
-_VALIDATION_FROM, _TEST_FROM = 0.8, 0.9
+from petalflow.splits import SPLITS, TEST, TRAIN, VALIDATION
 
 
 def named_split(item: Item, group_splits: Mapping[str, str] = {}) -> str | None:
@@ -47,7 +48,7 @@ def find_group_splits(items: Iterable[Item]) -> dict[str, str]:
 
 
 def assign_split(item: Item, own_splits: Collection[str], group_splits: Mapping[str, str] = {}) -> str:
-    """Returns the split of an image, by a threshold on a hash, so that adding images never moves it.
+    """Returns the split of an image by a threshold on a hash, before `even_out`.
 
     The source's own splits take precedence. If it lacks validation or test, each gets a tenth of the images that are in
     train or have no split; a source without splits is split 80/10/10 on average. The hash is that of the group or else
@@ -62,19 +63,19 @@ def assign_split(item: Item, own_splits: Collection[str], group_splits: Mapping[
         "train", "validation" or "test".
     """
     named = named_split(item, group_splits)
-    if named not in (None, "train"):
+    if named not in (None, TRAIN):
         return str(named)
-    hashed = _unit_hash(item.group or item.sha256)
-    if hashed >= _TEST_FROM and "test" not in own_splits:
-        return "test"
-    if _VALIDATION_FROM <= hashed < _TEST_FROM and "validation" not in own_splits:
-        return "validation"
-    return "train"
+    hashed = unit_hash(item.group or item.sha256)
+    for split in _drawn(own_splits):
+        start, end = BORDERS[split]
+        if start <= hashed < end:
+            return split
+    return TRAIN
 
 
-def _unit_hash(key: str) -> float:
-    """Returns a hash of `key` as a number in [0, 1)."""
-    return int.from_bytes(hashlib.sha256(f"split:{key}".encode()).digest()[:8]) / 2**64
+def _drawn(own_splits: Collection[str]) -> list[str]:
+    """Returns the splits that are filled from train, since the source names no image of them."""
+    return [split for split in (VALIDATION, TEST) if split not in own_splits]
 
 
 # Outcomes of an image, in addition to the names of the splits.
@@ -120,6 +121,8 @@ class Plan:
 def make_plan(listing: Listing, settings: ConvertSettings) -> Plan:
     """Returns the plan for a source; equal listings give equal plans.
 
+    What the source does not put into validation or test itself is divided by hash, evenly within each class.
+
     If the source assigns no split to identical images, only the first by address is kept: keeping one in each group
     could put the same content into training and test. In each split that the source does assign, one copy is kept.
 
@@ -135,21 +138,23 @@ def make_plan(listing: Listing, settings: ConvertSettings) -> Plan:
     """
     group_splits = find_group_splits(listing.items)
     own_splits = {item.split for item in listing.items if item.split}
-    by_outcome: dict[str, list[Item]] = defaultdict(list)
+    kept, others = list[_Kept](), defaultdict[str, list[Item]](list)
     # Ordering by content hash mixes the classes and needs no seed. Copies stay in the order of the listing.
     for _, same in groupby(sorted(listing.items, key=attrgetter("sha256")), attrgetter("sha256")):
         copies = list(same)
         splits = [assign_split(copy, own_splits, group_splits) for copy in copies]
         named = [named_split(copy, group_splits) for copy in copies]
-        for copy, outcome in zip(copies, _outcomes(copies, splits, named, settings.conflicts == "keep"), strict=True):
-            by_outcome[outcome].append(copy)
-    kept = [(split, item) for split in SPLITS for item in by_outcome[split]]
+        outcomes = _outcomes(copies, splits, named, settings.conflicts == "keep")
+        for copy, outcome, name in zip(copies, outcomes, named, strict=True):
+            if outcome in SPLITS:
+                kept.append(_Kept(outcome, copy, name in (None, TRAIN)))
+            else:
+                others[outcome].append(copy)
     excess = _excess(kept, settings.max_images_per_class, settings.seed) if settings.max_images_per_class else set()
-    left_out, chosen = list[Item](), defaultdict[str, list[Item]](list)
-    for at, (split, item) in enumerate(kept):
-        (left_out if at in excess else chosen[split]).append(item)
+    left_out = [one.item for at, one in enumerate(kept) if at in excess]
+    chosen = _by_split([one for at, one in enumerate(kept) if at not in excess], _drawn(own_splits))
     shards = tuple(shard for split in SPLITS for shard in _cut(split, chosen[split], settings))
-    return Plan(shards, *map(_sort_by_address, (by_outcome[_DUPLICATE], by_outcome[_CONFLICT], left_out)))
+    return Plan(shards, *map(_sort_by_address, (others[_DUPLICATE], others[_CONFLICT], left_out)))
 
 
 def _outcomes(copies: Sequence[Item], splits: Sequence[str], named: Sequence[str | None], keep: bool) -> list[str]:
@@ -181,7 +186,30 @@ def _outcomes(copies: Sequence[Item], splits: Sequence[str], named: Sequence[str
     return outcomes
 
 
-def _excess(kept: Sequence[tuple[str, Item]], most: int, seed: int) -> set[int]:
+class _Kept(NamedTuple):
+    """An image that is kept.
+
+    Attributes:
+        split: The split that the source or its hash gives it.
+        item: The image.
+        is_movable: True if the source does not name it for validation or test.
+    """
+
+    split: str
+    item: Item
+    is_movable: bool
+
+
+def _by_split(kept: Sequence[_Kept], drawn: Sequence[str]) -> dict[str, list[Item]]:
+    """Returns the images of each split, in order, after those that their hashes put there were evened out."""
+    evened = iter(even_out([(one.split, one.item) for one in kept if one.is_movable], drawn) if drawn else ())
+    chosen = defaultdict[str, list[Item]](list)
+    for one in kept:
+        chosen[next(evened) if drawn and one.is_movable else one.split].append(one.item)
+    return chosen
+
+
+def _excess(kept: Sequence[_Kept], most: int, seed: int) -> set[int]:
     """Returns the numbers of the images that are not among the first `most` of any of their classes, by hash.
 
     The order of two images does not depend on any other image. A larger `most` therefore keeps all images that a
@@ -189,7 +217,7 @@ def _excess(kept: Sequence[tuple[str, Item]], most: int, seed: int) -> set[int]:
     """
     order = sorted(
         (hashlib.sha256(f"{seed}:{item.sha256}".encode()).digest(), split, item.labels or _NO_CLASS, number)
-        for number, (split, item) in enumerate(kept)
+        for number, (split, item, _) in enumerate(kept)
     )
     seen, excess = defaultdict[str, int](int), set[int]()
     for _, _, labels, number in order:

@@ -1,13 +1,15 @@
 """The checks of a candidate: its metrics, and the changes against the live release, against the thresholds."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from components.evaluate.calibration import Abstention
 from components.evaluate.evidence import OVERALL_THRESHOLDS, WORSENING_THRESHOLDS, Changes, Evidence, Pairs
 from components.evaluate.settings import CHANGE_THRESHOLDS, SUFFICIENT, EvaluateSettings, Shares
 from petalflow.metrics.metrics import LESS_IS_BETTER
-from petalflow.verdict import Check, check_metric, check_min, check_paired, not_applicable
+from petalflow.verdict import Check, check_better, check_metric, check_min, check_paired, not_applicable
 
+CONSTANT = "must_beat_constant"
 NO_RELEASE = "no release to compare with: nothing is released yet, or no baseline was named"
 
 
@@ -24,6 +26,7 @@ def make_checks(evidence: Evidence, settings: EvaluateSettings) -> list[Check]:
         *_check_warm_start(evidence, settings),
         *own,
         *_check_sufficient(own),
+        *_check_constant(evidence, settings),
         *_check_changes(evidence, settings),
     ]
 
@@ -33,6 +36,21 @@ def _check_size(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Chec
     if images < least:
         why = f"{images} test images are too few for a verdict; add images, or lower min_test_images"
         yield Check("min_test_images", "", float(images), None, float(least), False, why)
+
+
+def _check_constant(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
+    pairs, predicted = evidence.constant.pairs, evidence.constant.predicted
+    if not settings.must_beat_constant or not pairs.images:
+        return
+    other = f"always predicting {' and '.join(predicted) or 'no class'}"
+    check = check_better(CONSTANT, pairs.better, pairs.worse, pairs.images, other, on_value=settings.on_value)
+    if not check.passed:
+        why = (
+            f"{check.why}, so nothing shows that the candidate tells the classes apart; train on more or clearer "
+            "images, or set evaluate.must_beat_constant=false if accuracy is not what counts"
+        )
+        check = dataclasses.replace(check, why=why)
+    yield check
 
 
 def _check_warm_start(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:

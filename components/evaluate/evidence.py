@@ -1,13 +1,17 @@
 """The evidence for the checks of a candidate: all numbers are computed here, so that the checks only compare them."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from components.evaluate.images import WarmStart
 from components.evaluate.scoring import Baseline
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices import Slices
 from petalflow.metrics.bounds import compute_bounds, compute_worsening
+from petalflow.metrics.constant import best_constant
 from petalflow.metrics.metrics import Metrics
 from petalflow.metrics.predictions import Predictions, discordant
 
@@ -36,6 +40,19 @@ class Pairs:
     better: int
     worse: int
     images: int
+
+
+@dataclass(frozen=True)
+class AgainstConstant:
+    """The candidate against the best constant prediction.
+
+    Attributes:
+        predicted: The classes that the constant predicts for every image.
+        pairs: Images on which exactly one of the two is correct; the constant takes the place of the baseline.
+    """
+
+    predicted: Sequence[str]
+    pairs: Pairs
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,20 @@ class Evidence:
     warm_start: WarmStart = field(default_factory=WarmStart)
     bounds: Mapping[str, float] = field(default_factory=dict)
     changes: Changes | None = None
+
+    @functools.cached_property
+    def constant(self) -> "AgainstConstant":
+        """The comparison with the best constant prediction, on all images."""
+        constant, correct = best_constant(self.predictions), self.predictions.correct
+        better, worse = int((correct & ~constant.correct).sum()), int((constant.correct & ~correct).sum())
+        predicted = tuple(self.classes[at] for at in constant.classes)
+        return AgainstConstant(predicted, Pairs(better, worse, self.predictions.images))
+
+    @property
+    def never_predicted(self) -> list[str]:
+        """The classes that the candidate predicts for none of the images."""
+        never = np.flatnonzero(~self.predictions.predicted.any(axis=0))
+        return [self.classes[int(at)] for at in never]
 
 
 def add_bounds(evidence: Evidence, settings: EvaluateSettings) -> Evidence:

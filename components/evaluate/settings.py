@@ -31,6 +31,9 @@ class EvaluateSettings(StepSettings):
         "min_answered_accuracy": "min_selective_accuracy",
     }
 
+    must_beat_constant: bool = Field(
+        True, description="refuse a candidate that is no better than always predicting the most frequent class"
+    )
     min_accuracy: Share = Field(None, ge=0, le=1, description="minimum accuracy on the test split, 0 to 1")
     min_top_k_accuracy: Share = Field(
         None, ge=0, le=1, description="minimum share of images whose class is among the top_k highest scores, 0 to 1"

@@ -6,7 +6,7 @@ from typing import Any
 
 from scipy import stats
 
-from components.evaluate.checks import NO_RELEASE
+from components.evaluate.checks import CONSTANT, NO_RELEASE
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.evidence import Evidence, Pairs
 from components.evaluate.settings import EvaluateSettings
@@ -22,6 +22,7 @@ from petalflow.verdict import (
 # With less power, a refusal reflects the size of the test split as much as the candidate (Cohen 1988).
 _ENOUGH_POWER = 0.8
 _SIGNIFICANCE = 0.05
+_NAMED = 10  # classes that a note names
 
 
 def make_verdict(found: Evaluation, checks: Sequence[Check], model_sha256: str, settings: EvaluateSettings) -> Verdict:
@@ -49,7 +50,11 @@ def make_verdict(found: Evaluation, checks: Sequence[Check], model_sha256: str, 
         temperature=found.temperature,
         # Without a threshold that reaches the accuracy, the model predicts only where a score is 1.
         abstain_threshold=1.0 if evidence.abstain_threshold is None else evidence.abstain_threshold,
-        notes=[*make_notes(evidence, checks, settings), *evidence.warm_start.notes(found.images.left_out)],
+        notes=[
+            *make_notes(evidence, checks, settings),
+            *evidence.warm_start.notes(found.images.left_out),
+            *filter(None, [found.model.info.get("nothing_learned")]),
+        ],
     )
     needs_a_person = anyway.by and not verdict.accepted
     return dataclasses.replace(verdict, accepted_anyway=anyway.model_dump()) if needs_a_person else verdict
@@ -66,6 +71,8 @@ def make_notes(evidence: Evidence, checks: Sequence[Check], settings: EvaluateSe
     if not settings.on_value:
         yield from _note_threshold(evidence, settings)
         yield from _note_comparison(evidence, checks)
+        yield from _note_constant(evidence, settings)
+    yield from _note_never_predicted(evidence)
     baseline = evidence.baseline
     if baseline and baseline.facts["trained_on"] is None:
         yield f"release {baseline.version} does not record its training images; some may be among these test images"
@@ -104,6 +111,30 @@ def _note_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[st
         f"{power:.0%} of the time (assuming that, as here, exactly one of the two is correct on {differ:.1%} of the "
         f"images){needed}"
     )
+
+
+def _note_constant(evidence: Evidence, settings: EvaluateSettings) -> Iterator[str]:
+    """Yields the odds of a candidate that is truly as much better than a constant prediction as this one, if low."""
+    pairs = evidence.constant.pairs
+    if not settings.must_beat_constant or pairs.better <= pairs.worse:
+        return
+    gain, differ = (pairs.better - pairs.worse) / pairs.images, (pairs.better + pairs.worse) / pairs.images
+    power = power_of_accuracy_drop(pairs.images, 0.0, differ, gain)
+    if power < _ENOUGH_POWER:
+        yield (
+            f"{CONSTANT}: with {pairs.images} test images, a model whose accuracy is truly {gain:.1%} higher than that "
+            f"of a constant prediction passes {power:.0%} of the time"
+            f"{_needed_images(images_for_accuracy_drop(0.0, differ, gain))}"
+        )
+
+
+def _note_never_predicted(evidence: Evidence) -> Iterator[str]:
+    if never := evidence.never_predicted:
+        more = f" and {len(never) - _NAMED} more" if len(never) > _NAMED else ""
+        yield (
+            f"{len(never)} of {len(evidence.classes)} classes are never predicted on the test images: "
+            f"{', '.join(never[:_NAMED])}{more}"
+        )
 
 
 def _needed_images(images: int | None) -> str:

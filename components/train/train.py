@@ -78,10 +78,10 @@ def train(
             model = _train_or_resume(training)
         if devices.policy != "float32":
             model = networks.to_float32(model)
-        _warn_if_nothing_learned(training)
+        nothing_learned = _find_nothing_learned(training)
         state = training.state
         model.save(folder / MODEL_FILE)
-        info = _describe(training, model, time.monotonic() - start)
+        info = _describe(training, model, time.monotonic() - start) | {"nothing_learned": nothing_learned}
         (folder / HISTORY_FILE).write_text(state.history_json())
         write_model_info(folder, info)
         write_outputs(folder, dataset, settings, model, state)
@@ -93,18 +93,23 @@ def train(
     return info
 
 
-def _warn_if_nothing_learned(training: Training) -> None:
-    """Warns if the network is no better than always predicting the most common class."""
+def _find_nothing_learned(training: Training) -> str:
+    """Returns a warning if the network is no better than always predicting the most common class, else ""."""
     dataset, accuracy = training.dataset, training.state.best_metric(VALIDATION_ACCURACY)
     counts = [dataset.counts["validation"].get(name, 0) for name in dataset.classes]
+    if not dataset.multi_label and sum(count > 0 for count in counts) == 1:
+        training.note("the validation split has images of one class only, so it cannot show what was learned")
+        return ""
     majority = majority_accuracy(counts, dataset.size("validation"), multi_label=dataset.multi_label)
-    if accuracy <= majority:
-        warning = (
-            f"nothing was learned: validation accuracy {accuracy:.3f}, against {majority:.3f} for always "
-            "predicting the most common class"
-        )
-        training.state.notes.append(warning)
-        log.warning("%s; try another train.learning_rate, or train longer", warning)
+    if accuracy > majority:
+        return ""
+    warning = (
+        f"nothing was learned: validation accuracy {accuracy:.3f}, against {majority:.3f} for always "
+        "predicting the most common class"
+    )
+    training.state.notes.append(warning)
+    log.warning("%s; try another train.learning_rate, or train longer", warning)
+    return warning
 
 
 def _describe(training: Training, model: keras.Model, seconds: float) -> dict[str, Any]:

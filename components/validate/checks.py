@@ -22,6 +22,7 @@ class DataCheck:
         passed: True if the dataset meets the limit.
         statistic: The test statistic, for drift; otherwise None.
         p: The p-value of the test, 0..1, for drift; otherwise None.
+        note: What a person needs to know to mend it, or "".
     """
 
     name: str
@@ -31,6 +32,7 @@ class DataCheck:
     passed: bool
     statistic: float | None = None
     p: float | None = None
+    note: str = ""
 
     @property
     def excess(self) -> float:
@@ -41,17 +43,18 @@ class DataCheck:
     def __str__(self) -> str:
         where = f" ({self.where})" if self.where else ""
         p = f"; p {self.p:.1g}" if self.p is not None else ""
-        return f"{self.name}{where}: {format_number(self.value)} (limit {format_number(self.limit)}{p})"
+        note = f"; {self.note}" if self.note else ""
+        return f"{self.name}{where}: {format_number(self.value)} (limit {format_number(self.limit)}{p}{note})"
 
 
-def at_least(name: str, where: str, value: float, limit: float) -> DataCheck:
+def at_least(name: str, where: str, value: float, limit: float, note: str = "") -> DataCheck:
     """Checks that a value is not below a limit."""
-    return DataCheck(name, where, value, limit, value >= limit)
+    return DataCheck(name, where, value, limit, value >= limit, note=note)
 
 
-def at_most(name: str, where: str, value: float, limit: float) -> DataCheck:
+def at_most(name: str, where: str, value: float, limit: float, note: str = "") -> DataCheck:
     """Checks that a value is not above a limit."""
-    return DataCheck(name, where, value, limit, value <= limit)
+    return DataCheck(name, where, value, limit, value <= limit, note=note)
 
 
 def no_classes(name: str, what: str, classes: set[str]) -> DataCheck:
@@ -71,12 +74,12 @@ def format_number(value: float) -> str:
 
 
 _WIDTH = 10_000  # wide enough to wrap and truncate nothing
-# Number of subjects per limit that the error message names; validation.json has all of them.
-_NAMED = 10
+# Number of subjects per limit that the table and the error message name; validation.json has all of them.
+_SHOWN, _NAMED = 10, 3
 
 
 def format_table(checks: Sequence[DataCheck]) -> list[str]:
-    """Returns the lines of a table: every failed check, and for each name the passed one closest to its limit."""
+    """Returns the lines of a table: for each name the ten worst failures and the passed check closest to its limit."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("limit", "subject", "found", "allowed", "statistic", "p", ""):
         table.add_column(column, justify="right" if column in ("found", "allowed", "statistic", "p") else "left")
@@ -98,20 +101,35 @@ def _shown_checks(checks: Sequence[DataCheck]) -> Iterator[tuple[DataCheck, int]
         of_name = list(group)
         failed = [check for check in of_name if not check.passed]
         passed = [check for check in of_name if check.passed]
-        yield from ((check, 0) for check in failed)
+        shown = _worst(failed, _SHOWN)
+        yield from ((check, 0) for check in shown[:-1])
+        yield from ((check, len(failed) - len(shown)) for check in shown[-1:])
         if passed and passed[0].p is None:
             yield max(passed, key=lambda check: check.excess), len(passed) - 1
         else:
             yield from ((check, 0) for check in passed)
 
 
-def failure_message(failed: Sequence[DataCheck]) -> str:
-    """Returns one line that names every violated limit, with its worst subjects."""
+def _worst(checks: Sequence[DataCheck], most: int) -> list[DataCheck]:
+    """Returns the checks with the largest excess, in their order."""
+    worst = sorted(checks, key=lambda check: -check.excess)[:most]
+    return [check for check in checks if check in worst]
+
+
+def failure_message(checks: Sequence[DataCheck]) -> str:
+    """Returns one line that names every violated limit, with the number of its subjects and the worst of them.
+
+    Args:
+        checks: All checks of the dataset.
+    """
+    failed = [check for check in checks if not check.passed]
     parts = []
-    for _, group in groupby(failed, lambda check: check.name):
+    for name, group in groupby(failed, lambda check: check.name):
         of_name = list(group)
-        worst = sorted(of_name, key=lambda check: -check.excess)[:_NAMED]
-        parts += [str(check) for check in of_name if check in worst]
+        worst = "; ".join(map(str, _worst(of_name, _NAMED)))
         if len(of_name) > _NAMED:
-            parts[-1] += f" and {len(of_name) - _NAMED} more"
-    return f"the dataset violates {len(failed)} limit{'s' if len(failed) > 1 else ''}: {'; '.join(parts)}"
+            total = sum(check.name == name for check in checks)
+            worst = f"{name} fails for {len(of_name)} of {total}, the worst are {worst}"
+        parts.append(worst)
+    names = len({check.name for check in failed})
+    return f"the dataset violates {names} limit{'s' if names > 1 else ''}: {'; '.join(parts)}"

@@ -1,10 +1,11 @@
 """Checks a dataset against limits that need no reference dataset."""
 
 from array import array
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from components.validate.checks import DataCheck, at_least, at_most, no_classes
 from components.validate.settings import ValidateSettings
 from petalflow.dataset import Dataset, index_path, read_index
 from petalflow.errors import PetalflowError
+from petalflow.printable import printable
 from petalflow.progress import Counter
 from petalflow.splits import SPLITS
 
@@ -125,17 +127,18 @@ def _check_counts(dataset: Dataset, settings: ValidateSettings) -> Iterator[Data
         yield at_least("min_images", "", images, settings.min_images)
     if settings.max_images is not None:
         yield at_most("max_images", "", images, settings.max_images)
+    total = images_per_class(dataset)
     minimums = (settings.min_train_images, settings.min_validation_images, settings.min_test_images)
     for split, minimum in zip(SPLITS, minimums, strict=True):
         if minimum is None:
             continue
         counts = dataset.counts.get(split, {})
         for name in dataset.classes:
-            yield at_least(f"min_{split}_images", f"{name} in {split}", counts.get(name, 0), minimum)
+            note = f"the class has {total[name]} images in all"
+            yield at_least(f"min_{split}_images", f"{name} in {split}", counts.get(name, 0), minimum, note)
     if settings.max_imbalance is not None:
-        by_class = images_per_class(dataset)
-        largest, smallest = max(by_class, key=by_class.__getitem__), min(by_class, key=by_class.__getitem__)
-        ratio = by_class[largest] / max(1, by_class[smallest])  # a class without images counts as one image
+        largest, smallest = max(total, key=total.__getitem__), min(total, key=total.__getitem__)
+        ratio = total[largest] / max(1, total[smallest])  # a class without images counts as one image
         yield at_most("max_imbalance", f"{largest} to {smallest}", ratio, settings.max_imbalance)
 
 
@@ -159,8 +162,33 @@ def _check_sizes(dataset: Dataset, settings: ValidateSettings) -> Iterator[DataC
 
 def _check_source(dataset: Dataset, contents: Contents, settings: ValidateSettings) -> Iterator[DataCheck]:
     images, rejects = dataset.statistics["images"], dataset.statistics["rejects"]
+    commonest = _describe_commonest(dataset.statistics)
     if settings.max_reject_share is not None:
-        yield at_most("max_reject_share", "", sum(rejects.values()) / images, settings.max_reject_share)
+        yield at_most("max_reject_share", "", sum(rejects.values()) / images, settings.max_reject_share, commonest)
+    if settings.max_class_reject_share is not None:
+        yield from _check_class_rejects(dataset.statistics, settings.max_class_reject_share)
     if settings.max_conflict_share is not None:
         conflicts = rejects.get(_CONFLICT, 0) + contents.conflicts()  # rejected, or kept by convert.conflicts=keep
         yield at_most("max_conflict_share", "", conflicts / images, settings.max_conflict_share)
+
+
+def _check_class_rejects(statistics: Mapping[str, Any], limit: float) -> Iterator[DataCheck]:
+    images = statistics.get("images_by_class", {})  # older datasets lack it
+    for name, rejected in statistics["rejects_by_class"].items() if images else ():
+        note = f"{rejected} of {images[name]}"
+        yield at_most("max_class_reject_share", name, rejected / images[name], limit, note)
+
+
+def _describe_commonest(statistics: Mapping[str, Any]) -> str:
+    """Returns the commonest reason of the rejects, with an example, or "" without rejects."""
+    rejects = statistics["rejects"]
+    if not rejects:
+        return ""
+    reason = max(rejects, key=rejects.__getitem__)
+    described = f"{rejects[reason]} of {sum(rejects.values())} are {reason}"
+    example = statistics.get("reject_examples", {}).get(reason)  # older datasets lack it
+    return (
+        f"{described}, such as {printable(example['address'])}: {printable(example['sentence'])}"
+        if example
+        else described
+    )

@@ -38,6 +38,9 @@ class ValidateSettings(StepSettings):
     max_reject_share: float | None = Field(
         0.05, ge=0, le=1, description="maximum share of the source's images that were rejected, 0 to 1"
     )
+    max_class_reject_share: float | None = Field(
+        0.25, ge=0, le=1, description="maximum share of any class's images that were rejected, 0 to 1"
+    )
     max_conflict_share: float | None = Field(
         0.05, ge=0, le=1, description="maximum share of the source's images with conflicting labels, 0 to 1"
     )
@@ -45,7 +48,18 @@ class ValidateSettings(StepSettings):
         0, ge=0, description="maximum number of images that are also in another split"
     )
     max_near_duplicates: int | None = Field(
-        None, ge=0, description="maximum number of images that resemble one in another split; null: not checked"
+        None, ge=0, description="maximum number of images that resemble one in another split"
+    )
+    max_near_duplicate_share: float | None = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="maximum share of the validation and test images that resemble one in another split, 0 to 1",
+    )
+    near_duplicates_up_to: int = Field(
+        20_000,
+        ge=0,
+        description="number of images up to which max_near_duplicate_share is checked; max_near_duplicates always is",
     )
     near_duplicate_distance: int = Field(
         4,

@@ -14,7 +14,7 @@ from components.validate.settings import ValidateSettings
 from petalflow import storage
 from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError, UsageError
-from petalflow.splits import SPLITS
+from petalflow.splits import SPLITS, TRAIN
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def validate(
     if storage.absolute(str(out)) == storage.absolute(str(dataset_root)):
         raise UsageError(f"--out {out} is the folder of the dataset; choose another --out")
     contents = read_contents(dataset)
-    alike = find_near_duplicates(dataset, settings) if settings.max_near_duplicates is not None else None
+    alike = find_near_duplicates(dataset, settings) if _is_searched(dataset, settings) else None
     checks = list(_check_all(dataset, contents, alike, settings, reference))
     failed = [check for check in checks if not check.passed]
     result = {
@@ -64,10 +64,39 @@ def validate(
     for line in table:
         log.info("%s", line)
     log.info("drift: %s", f"compared with {reference.name}" if reference.profile else f"not checked: {reference.why}")
+    if alike and len(alike.images):
+        log.warning("%d images look like one in an earlier split; %s lists them", len(alike.images), _JSON_FILE)
     if failed:
-        raise PetalflowError(failure_message(failed))
+        raise PetalflowError(failure_message(checks))
     log.info("all %d checks passed", len(checks))
     return result
+
+
+def _is_searched(dataset: Dataset, settings: ValidateSettings) -> bool:
+    """Returns True if near-duplicates are to be looked for: always if their number is limited, else if it is cheap."""
+    if settings.max_near_duplicates is not None:
+        return True
+    images = sum(dataset.sizes.values())
+    if settings.max_near_duplicate_share is None or images <= settings.near_duplicates_up_to:
+        return settings.max_near_duplicate_share is not None
+    log.info(
+        "near-duplicates: not looked for among %s images; raise validate.near_duplicates_up_to to look for them",
+        f"{images:,}",
+    )
+    return False
+
+
+def _check_near_duplicates(dataset: Dataset, alike: NearDuplicates, settings: ValidateSettings) -> Iterator[DataCheck]:
+    found = len(alike.images)
+    if settings.max_near_duplicates is not None:
+        yield at_most("max_near_duplicates", "", found, settings.max_near_duplicates)
+    compared = sum(dataset.size(split) for split in SPLITS if split != TRAIN)
+    if settings.max_near_duplicate_share is not None and compared:
+        note = (
+            f"{found} of {compared} validation and test images look like one in an earlier split, listed in "
+            f"{_JSON_FILE}; give such images a common group, or remove them"
+        )
+        yield at_most("max_near_duplicate_share", "", found / compared, settings.max_near_duplicate_share, note)
 
 
 def _check_all(
@@ -78,8 +107,8 @@ def _check_all(
     reference: ReferenceDataset,
 ) -> Iterator[DataCheck]:
     yield from check_limits(dataset, contents, settings)
-    if alike is not None and settings.max_near_duplicates is not None:
-        yield at_most("max_near_duplicates", "", len(alike.images), settings.max_near_duplicates)
+    if alike is not None:
+        yield from _check_near_duplicates(dataset, alike, settings)
     if reference.classes and not settings.allow_missing_classes:
         present = {name for name, count in images_per_class(dataset).items() if count}
         yield no_classes("allow_missing_classes", "missing", set(reference.classes) - present)

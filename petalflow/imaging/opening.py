@@ -8,6 +8,7 @@ import warnings
 from PIL import Image, UnidentifiedImageError
 
 from petalflow.imaging.rules import Rejected, Rules
+from petalflow.imaging.unsupported import recognize
 
 # Our own limits are checked before decoding, and give a better message than Pillow's warning.
 Image.MAX_IMAGE_PIXELS = None
@@ -38,8 +39,8 @@ def open_image(data: bytes, rules: Rules) -> Image.Image:
         rules: What an image may be.
 
     Raises:
-        Rejected: empty, too_many_bytes, not_an_image, too_many_pixels, too_large, too_small,
-            several_frames or unreadable.
+        Rejected: empty, too_many_bytes, too_many_pixels, too_large, too_small, several_frames, unreadable,
+            not_an_image, or what `recognize` takes it for.
     """
     if not data:
         raise Rejected("empty", "the file is empty")
@@ -53,7 +54,7 @@ def open_image(data: bytes, rules: Rules) -> Image.Image:
         _check_area(tile, rules)
         frames = _frames(image) if rules.frames == "reject" else 1
     except UnidentifiedImageError:
-        raise Rejected("not_an_image", f"not an image in a known format (it looks like {sniff(data)})") from None
+        raise recognize(data) or _unknown(data) from None
     except Rejected:
         raise
     except Exception as error:  # Pillow's plugins raise all kinds of errors
@@ -61,6 +62,12 @@ def open_image(data: bytes, rules: Rules) -> Image.Image:
     if frames > 1:
         raise Rejected("several_frames", f"{frames} frames where one image is expected")
     return image
+
+
+def _unknown(data: bytes) -> Rejected:
+    form = sniff(data)
+    known = f"begins like {form.upper()}, but cannot be opened" if form != "other" else "not an image in a known format"
+    return Rejected("not_an_image", known)
 
 
 def check_bytes(size_bytes: int, rules: Rules) -> None:

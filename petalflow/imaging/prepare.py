@@ -16,6 +16,7 @@ from petalflow.imaging.encode import encode, was_lossy
 from petalflow.imaging.opening import one_line, open_image
 from petalflow.imaging.passing import is_plain_jpeg, is_plain_png
 from petalflow.imaging.rules import Prepared, Rejected, Rules
+from petalflow.imaging.unsupported import recognize
 
 # A JPEG is decoded at no less than this multiple of its final size; below it, the result of the Lanczos filter differs
 # visibly.
@@ -47,15 +48,16 @@ def prepare(data: bytes, rules: Rules = Rules()) -> Prepared:
         rules: What an image may be; bytes and pixels are checked before anything is decoded.
 
     Raises:
-        Rejected: With a stable reason: empty, too_many_bytes, not_an_image, too_many_pixels, too_large, too_small,
-            several_frames, unreadable.
+        Rejected: With a stable reason: empty, too_many_bytes, too_many_pixels, too_large, too_small, several_frames,
+            unreadable, not_an_image, or what `recognize` takes it for.
     """
     image = open_image(data, rules)
     try:
         with room_for(image.width * image.height):
             return _finish(data, image, rules)
     except Exception as error:  # Pillow's decoders raise all kinds of errors
-        raise Rejected("unreadable", f"cannot be decoded: {one_line(error)}") from None
+        known = recognize(data) if image.format == "JPEG" else None
+        raise known or Rejected("unreadable", f"cannot be decoded: {one_line(error)}") from None
 
 
 def means(image: Image.Image) -> tuple[float, float, float]:

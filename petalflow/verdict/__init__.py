@@ -3,6 +3,7 @@
 from petalflow.metrics.intervals import CONFIDENCE, clopper_pearson_lower, tango_interval, tango_lower, wilson_interval
 from petalflow.verdict.checks import (
     Check,
+    check_better,
     check_metric,
     check_min,
     check_paired,
@@ -25,6 +26,7 @@ __all__ = [
     "VERDICT_FILE",
     "Check",
     "Verdict",
+    "check_better",
     "check_metric",
     "check_min",
     "check_paired",

@@ -128,6 +128,32 @@ def check_paired(
     return Check(name, slice, value, bound, least, passed, why)
 
 
+def check_better(name: str, better: int, worse: int, images: int, other: str, *, on_value: bool = False) -> Check:
+    """Checks that the candidate is more accurate than another way to predict, on the same images.
+
+    As `check_paired`, but the difference must be above 0: equal is not enough.
+
+    Args:
+        name: Name of the check.
+        better: Images that only the candidate classifies correctly.
+        worse: Images that only the other one classifies correctly.
+        images: Number of images, 1 or more.
+        other: What it is compared with, in words.
+        on_value: True if the difference itself decides rather than its bound.
+    """
+    value, bound = (better - worse) / images, tango_lower(better, worse, images)
+    passed = (value if on_value else bound) > 0
+    relation = "is above 0" if passed else "is not above 0"
+    measured, shown = f"accuracy {value:+.4f} against {other} on {images} images", f"its lower 95 % bound {bound:+.4f}"
+    why = f"{measured} {relation}; {shown}" if on_value else f"{measured}; {shown} {relation}"
+    if passed and not on_value:  # the bound is approximate where few images differ
+        odds = odds_of_difference(better, worse, images, 0.0)
+        passed = odds <= 1 - CONFIDENCE
+        if not passed:
+            why += f", but with so few images, one that is no better passes {odds:.1%} of the time, more than 5 %"
+    return Check(name, "", value, bound, 0.0, passed, why)
+
+
 def not_applicable(name: str, threshold: float, why: str) -> Check:
     """Returns a check that cannot be made, for a reason outside the candidate."""
     return Check(name, "", None, None, threshold, None, why)

@@ -75,6 +75,45 @@ def test_values_decide_if_configured() -> None:
     assert judged(found, max_ece=ece, judge_by="value")["max_ece", ""].passed
 
 
+def constant(classes: tuple[int, ...], predicted: int, several: bool = False) -> Predictions:
+    """Returns predictions of one class for images of these classes, as often as given."""
+    labels = np.repeat(np.eye(4, dtype=bool), [*classes, *[0] * (4 - len(classes))], axis=0)
+    scores = np.tile(np.eye(4, dtype=np.float32)[predicted] * 0.9 + 0.02, (len(labels), 1))
+    return Predictions.of(labels, scores, Task.MULTI_LABEL if several else Task.MULTI_CLASS)
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("how", ["bound", "value"])
+def test_a_constant_answer_is_refused_whatever_the_thresholds(how: str, several: bool) -> None:
+    found = evidence(constant((54, 6), 0, several))
+    checks = judged(found, min_accuracy=0.5, judge_by=how)
+    check = checks["must_beat_constant", ""]
+    assert [name for (name, _), one in checks.items() if one.passed is False] == ["must_beat_constant"]
+    assert (check.value, check.threshold, "always predicting a on 60 images" in check.why) == (0, 0, True)
+    assert "evaluate.must_beat_constant=false" in check.why
+    assert ("must_beat_constant", "") not in judged(found, must_beat_constant=False)
+
+
+def test_an_answer_by_chance_is_refused() -> None:
+    refused = [judged(evidence(made_up(100, skill=0, seed=seed)))["must_beat_constant", ""].passed for seed in range(9)]
+    assert refused.count(False) >= 8
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_model_that_tells_classes_apart_beats_a_constant(several: bool) -> None:
+    sample = made_up_labels if several else made_up
+    check = judged(evidence(sample(skill=4)))["must_beat_constant", ""]
+    assert check.passed
+    assert 0 < check.bound < check.value
+
+
+@pytest.mark.parametrize(("images", "passes"), [((2, 2), False), ((5, 5), True), ((95, 5), True), ((98, 2), False)])
+def test_a_perfect_model_passes_on_a_handful_of_images_of_the_rarer_class(images: tuple, passes: bool) -> None:
+    labels = np.repeat(np.eye(4, dtype=bool), [*images, 0, 0], axis=0)
+    perfect = Predictions.of(labels, labels.astype(np.float32), Task.MULTI_CLASS)
+    assert judged(evidence(perfect))["must_beat_constant", ""].passed is passes
+
+
 def test_nothing_is_accepted_on_too_few_test_images() -> None:
     assert judged(evidence(made_up(images=9)))["min_test_images", ""].passed is False
     assert ("min_test_images", "") not in judged(evidence(made_up(images=10)))

@@ -341,7 +341,7 @@ def test_a_worse_model_is_refused(tiny_dataset, tiny_registry, tmp_path) -> None
     verdict = evaluate(
         tmp_path / "model", tiny_dataset, tmp_path / "out", EvaluateSettings(min_accuracy=0, **SMALL), live
     )
-    assert [check.name for check in verdict.failed] == ["max_accuracy_drop"]
+    assert [check.name for check in verdict.failed] == ["must_beat_constant", "max_accuracy_drop"]
     assert "against the baseline" in verdict.failed[0].why
 
 

@@ -32,6 +32,21 @@ def test_enough_images_need_no_note() -> None:
     assert power.endswith("of the images)")
 
 
+def test_classes_that_are_never_predicted_are_named() -> None:
+    sample = made_up()
+    scores = sample.scores.copy()
+    scores[:, [1, 3]] = 0
+    *_, note = notes(Predictions.of(sample.labels, scores, sample.task))
+    assert note == "2 of 4 classes are never predicted on the test images: b, d"
+
+
+def test_the_odds_against_a_constant_prediction_are_noted_if_they_are_low() -> None:
+    (note,) = notes(made_up(images=60, skill=0.5))
+    assert note.startswith("must_beat_constant: with 60 test images, a model whose accuracy is truly ")
+    assert "% of the time; 80% requires " in note
+    assert notes(made_up(images=60, skill=0.5), must_beat_constant=False) == []
+
+
 def test_a_threshold_too_close_for_this_many_images_is_noted_with_the_number_needed() -> None:
     predictions = made_up(images=100)
     value = predictions.correct.mean()

@@ -1,10 +1,13 @@
 """A fixture that writes datasets with everything that validate reads."""
 
-from collections.abc import Callable, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from petalflow import storage
 from petalflow.dataset import (
@@ -29,6 +32,15 @@ ORDINARY = ImageStatistics(320, 240, 120.0, 130.0, 90.0)
 MakeDataset = Callable[..., Path]
 
 
+def tiny_png() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (1, 1)).save(file, "PNG")
+    return file.getvalue()
+
+
+TINY = tiny_png()
+
+
 def of_content(filename: str) -> str:
     return sha256(filename.encode()).hexdigest()
 
@@ -42,10 +54,11 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
         name: str = "dataset",
         rejects: dict[str, int] | None = None,
         content: Callable[[str], str] = lambda filename: filename,
-        image: Callable[[str], bytes] = lambda filename: b"image",
+        image: Callable[[str], bytes] = lambda filename: TINY,
         statistics_of: Callable[[str], ImageStatistics] = lambda filename: ORDINARY,
         multi_label: bool = False,
         index: bool = True,
+        more: Mapping[str, Any] = {},
     ) -> Path:
         classes = sorted({part for of in counts.values() for label in of for part in label.split("|")})
         shards, summaries, by_class = {}, {}, {}
@@ -71,6 +84,7 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
                 "counts": by_class,
                 "images": sum(refused.values()) + sum(one.records for [one] in shards.values()),
                 "rejects": refused,
+                **more,
                 "summaries": {
                     split: {label: one.to_json() for label, one in of.items()} for split, of in summaries.items()
                 },

@@ -22,10 +22,22 @@ def test_markup_in_class_names_is_not_interpreted() -> None:
 
 
 def test_the_message_names_every_limit_and_the_worst_of_many_subjects() -> None:
-    checks = [at_least("min_test_images", f"class-{n:02} in test", n, 50) for n in range(12)]
+    checks = [
+        at_least("min_test_images", f"class-{n:02} in test", n, 9, f"the class has {n}0 images") for n in range(12)
+    ]
     message = failure_message([*checks, DRIFT])
-    assert message.startswith("the dataset violates 13 limits: min_test_images (class-00 in test): 0 (limit 50); ")
-    assert message.endswith(
-        "(class-09 in test): 9 (limit 50) and 2 more; max_colour_drift (red): 0.4123 (limit 0.3; p 1e-09)"
+    assert message == (
+        "the dataset violates 2 limits: min_test_images fails for 9 of 12, the worst are "
+        "min_test_images (class-00 in test): 0 (limit 9; the class has 00 images); "
+        "min_test_images (class-01 in test): 1 (limit 9; the class has 10 images); "
+        "min_test_images (class-02 in test): 2 (limit 9; the class has 20 images); "
+        "max_colour_drift (red): 0.4123 (limit 0.3; p 1e-09)"
     )
     assert failure_message([DRIFT]).startswith("the dataset violates 1 limit: ")
+
+
+def test_the_table_of_many_failed_checks_stays_short() -> None:
+    checks = [at_least("min_test_images", f"class-{n:03} in test", n % 2, 2) for n in range(500)]
+    shown = format_table(checks)
+    assert len(shown) == 11
+    assert shown[-1].split()[1:7] == ["class-018", "in", "test", "(and", "490", "more)"]

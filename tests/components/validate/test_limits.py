@@ -24,9 +24,9 @@ def failed(dataset: Path, **settings: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("split", "few", "message"),
     [
-        ("train", 9, "min_train_images (rose in train): 9 (limit 10)"),
-        ("validation", 0, "min_validation_images (rose in validation): 0 (limit 1)"),
-        ("test", 0, "min_test_images (rose in test): 0 (limit 1)"),
+        ("train", 9, "min_train_images (rose in train): 9 (limit 10; the class has 12 images in all)"),
+        ("validation", 0, "min_validation_images (rose in validation): 0 (limit 1; the class has 11 images in all)"),
+        ("test", 0, "min_test_images (rose in test): 0 (limit 1; the class has 12 images in all)"),
     ],
 )
 def test_too_few_images_of_a_class_are_named(make_dataset: MakeDataset, split: str, few: int, message: str) -> None:
@@ -35,7 +35,10 @@ def test_too_few_images_of_a_class_are_named(make_dataset: MakeDataset, split: s
 
 def test_a_missing_split_counts_as_a_split_without_images(make_dataset: MakeDataset) -> None:
     dataset = make_dataset({split: GOOD[split] for split in ("train", "validation")})
-    assert failed(dataset) == [f"min_test_images ({name} in test): 0 (limit 1)" for name in ("daisy", "rose")]
+    assert failed(dataset) == [
+        f"min_test_images ({name} in test): 0 (limit 1; the class has {images} images in all)"
+        for name, images in (("daisy", 13), ("rose", 12))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -123,3 +126,25 @@ def test_sizes_cannot_be_checked_without_an_index(make_dataset: MakeDataset) -> 
     assert failed(dataset) == []
     with pytest.raises(PetalflowError, match=r"has no index .* convert again, or set it to null"):
         failed(dataset, min_short_side_px=10)
+
+
+REJECTS = {
+    "rejects_by_class": {"daisy": 2, "rose": 6},
+    "images_by_class": {"daisy": 20, "rose": 24},
+    "reject_examples": {"git_lfs_pointer": {"address": "rose/0\n.jpg", "sentence": "a Git LFS pointer"}},
+}
+
+
+def test_the_commonest_reason_of_rejects_is_given_with_its_count_and_an_example(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(rejects={"empty": 1, "git_lfs_pointer": 7}, more=REJECTS)
+    assert failed(dataset, max_class_reject_share=None) == [
+        "max_reject_share: 0.2286 (limit 0.05; 7 of 8 are git_lfs_pointer, such as rose/0\\n.jpg: a Git LFS pointer)"
+    ]
+
+
+def test_rejects_of_a_single_class_have_a_limit_of_their_own(make_dataset: MakeDataset) -> None:
+    dataset = make_dataset(rejects={"git_lfs_pointer": 8}, more=REJECTS)
+    assert failed(dataset, max_reject_share=None) == []  # 6 of 24 is a quarter
+    assert failed(dataset, max_reject_share=None, max_class_reject_share=0.24) == [
+        "max_class_reject_share (rose): 0.25 (limit 0.24; 6 of 24)"
+    ]

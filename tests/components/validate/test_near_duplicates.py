@@ -75,7 +75,27 @@ def test_near_duplicates_in_two_splits_are_counted_and_listed(make_dataset: Make
     assert all(pair["distance"] <= 4 for pair in found)
     assert [pair["distance"] for pair in found] == sorted(pair["distance"] for pair in found)
     assert validate(dataset, tmp_path / "out", ValidateSettings(max_near_duplicates=3))["passed"]
-    assert "near_duplicates" not in validate(dataset, tmp_path / "out", ValidateSettings())
+    # By default, three of 48 images of validation and test are reported, and do not stop the run.
+    by_default = validate(dataset, tmp_path / "out", ValidateSettings())
+    assert (by_default["passed"], len(by_default["near_duplicates"])) == (True, 3)
+
+
+def test_a_large_share_of_near_duplicates_stops_the_run(make_dataset: MakeDataset, tmp_path: Path) -> None:
+    # The thumbnail of each test photo is among the training images.
+    def image(filename: str) -> bytes:
+        split, name, number = filename.split("/")
+        px = 70 if split == "train" else 160
+        return encoded(scene(10 * (name == "rose") + int(number), px=160).resize((px, px)))
+
+    dataset = make_dataset(image=image)
+    with pytest.raises(PetalflowError) as caught:
+        validate(dataset, tmp_path / "out", ValidateSettings())
+    assert "max_near_duplicate_share: 1 (limit 0.25; 5 of 5 validation and test images look like one" in str(
+        caught.value
+    )
+    for off in ({"near_duplicates_up_to": 26}, {"max_near_duplicate_share": None}):
+        result = validate(dataset, tmp_path / "out", ValidateSettings(**off))
+        assert (result["passed"], "near_duplicates" in result) == (True, False)
 
 
 @given(hashes=HASHES, others=HASHES, distance=st.integers(0, 16), data=st.data())

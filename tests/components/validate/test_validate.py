@@ -34,6 +34,7 @@ def test_a_good_dataset_passes_and_every_check_is_written(make_dataset: MakeData
         ("max_reject_share", ""),
         ("max_conflict_share", ""),
         ("max_shared_images", ""),
+        ("max_near_duplicate_share", ""),
     ]
     assert all(check["passed"] for check in result["checks"])
 
@@ -43,7 +44,7 @@ def test_all_violations_are_reported_at_once_and_written(make_dataset: MakeDatas
     few = {**GOOD, "train": {"daisy": 5, "rose": 4}}
     dataset = make_dataset(few, rejects={"unreadable": 9}, statistics_of=lambda filename: DARK)
     message = failure(dataset, tmp_path / "out", before)
-    assert message.startswith("the dataset violates 8 limits: min_train_images (daisy in train): 5 (limit 10); ")
+    assert message.startswith("the dataset violates 5 limits: min_train_images (daisy in train): 5 (limit 10; ")
     broken = ("rose in train): 4", "max_reject_share", "missing: aster", "max_brightness_drift (brightness): 1 (limit")
     assert all(part in message for part in (*broken, *(f"max_colour_drift ({one}): 1" for one in ("red", "blue"))))
     written = json.loads((tmp_path / "out" / "validation.json").read_text())

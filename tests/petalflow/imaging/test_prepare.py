@@ -151,7 +151,7 @@ def test_an_empty_file_is_refused_as_empty() -> None:
     assert reason(b"") == "empty"
 
 
-@pytest.mark.parametrize("data", [b"not an image\n", b"\x00" * 100, b"\xff\xd8\xff", b"%PDF-1.4"])
+@pytest.mark.parametrize("data", [b"not an image\n", b"\x00" * 100, b"\xff\xd8\xff"])
 def test_a_file_that_is_not_an_image_is_refused_as_such(data: bytes) -> None:
     assert reason(data) == "not_an_image"
 
