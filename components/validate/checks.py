@@ -126,10 +126,13 @@ def failure_message(checks: Sequence[DataCheck]) -> str:
     parts = []
     for name, group in groupby(failed, lambda check: check.name):
         of_name = list(group)
-        worst = "; ".join(map(str, _worst(of_name, _NAMED)))
-        if len(of_name) > _NAMED:
-            total = sum(check.name == name for check in checks)
-            worst = f"{name} fails for {len(of_name)} of {total}, the worst are {worst}"
-        parts.append(worst)
+        worst = _worst(of_name, _NAMED)
+        if len(of_name) == len(worst):
+            parts += map(str, worst)
+            continue
+        total = sum(check.name == name for check in checks)
+        examples = ", ".join(f"{check.where}: {format_number(check.value)}" for check in worst)
+        limit = format_number(worst[0].limit)
+        parts.append(f"{name} fails for {len(of_name)} of {total} (limit {limit}), such as {examples}")
     names = len({check.name for check in failed})
     return f"the dataset violates {names} limit{'s' if names > 1 else ''}: {'; '.join(parts)}"

@@ -342,7 +342,7 @@ def test_a_worse_model_is_refused(tiny_dataset, tiny_registry, tmp_path) -> None
         tmp_path / "model", tiny_dataset, tmp_path / "out", EvaluateSettings(min_accuracy=0, **SMALL), live
     )
     assert [check.name for check in verdict.failed] == ["must_beat_constant", "max_accuracy_drop"]
-    assert "against the baseline" in verdict.failed[0].why
+    assert "against the baseline" in verdict.failed[1].why
 
 
 def test_different_classes_are_named(tiny_model, tiny_dataset, tmp_path) -> None:
