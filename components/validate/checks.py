@@ -123,7 +123,7 @@ def failure_message(checks: Sequence[DataCheck]) -> str:
         checks: All checks of the dataset.
     """
     failed = [check for check in checks if not check.passed]
-    parts = []
+    parts = list[str]()
     for name, group in groupby(failed, lambda check: check.name):
         of_name = list(group)
         worst = _worst(of_name, _NAMED)
