@@ -11,8 +11,9 @@ from petalflow.source import archives, idx, manifests, tfds
 from petalflow.source.file_names import FileNames
 from petalflow.source.folders import ClassFolders
 from petalflow.source.listing import Item, Listing, check_classes
-from petalflow.source.options import AUTO, LABEL_PATTERN, PLAIN, TFDS_DATA_DIR, SourceOptions
+from petalflow.source.options import AUTO, LABEL_PATTERN, LAYOUT, PLAIN, TFDS_DATA_DIR, SourceOptions
 from petalflow.source.tree import is_hidden
+from petalflow.source.unread import find_unread_form
 
 # Given an item of the source, its image file's bytes.
 Reader = Callable[[Item], bytes]
@@ -174,8 +175,10 @@ class StoredSource(Source):
         if archives.recognises(self.address):
             return archives.ArchivedImages(self.address, self.options)
         if manifests.recognises(self.address):
-            _refuse_label_pattern(self)
+            _refuse_layout(self)
             return manifests.Manifest(self.address, self.options)
+        if form := find_unread_form([self.address]):
+            raise UsageError(f"source {self.address}: {form}")
         raise UsageError(
             f"source {self.address} is a file, but neither an archive (.zip, .tar, .tar.gz) nor a manifest (.csv, "
             ".jsonl); give one of those, or a folder"
@@ -215,7 +218,7 @@ class NamedSource(Source):
         return ""
 
     def _check(self) -> None:
-        _refuse_label_pattern(self)
+        _refuse_layout(self)
         self._name.check()
         if folder := self._name.find():
             self._dataset(folder).check()
@@ -238,9 +241,11 @@ def open_source(address: str, options: SourceOptions = PLAIN) -> Source:
     return (NamedSource if tfds.is_name(address) else StoredSource)(address, options)
 
 
-def _refuse_label_pattern(source: Source) -> None:
-    if source.options.label_pattern:
-        raise UsageError(f"source {source.address} already names its classes; remove {LABEL_PATTERN}")
+def _refuse_layout(source: Source) -> None:
+    """Checks that no setting says where the classes of a source are that names them itself."""
+    for setting, is_set in ((LABEL_PATTERN, source.options.label_pattern), (LAYOUT, source.options.layout != AUTO)):
+        if is_set:
+            raise UsageError(f"source {source.address} already names its classes; remove {setting}")
 
 
 @contextlib.contextmanager

@@ -16,10 +16,7 @@ _FORMS = {
     "hdf5": ("HDF5 files", f"{_SAVE} h5py"),
     "mat": ("MATLAB files", f"{_SAVE} scipy (scipy.io.loadmat)"),
     "pkl": ("pickled Python objects", f"{_SAVE} Pillow (Image.fromarray)"),
-    "tar": (
-        "tar files, like the shards of a WebDataset",
-        "unpack them into class folders, or give a table of the images",
-    ),
+    "tar": ("tar files", "if they are the shards of a WebDataset, unpack all of them into class folders"),
     "zip": ("archives", "unpack them, or give one of them as the source"),
     "tgz": ("archives", "unpack them, or give one of them as the source"),
     "gz": ("compressed files", "unpack them, or give one of them as the source"),
@@ -43,7 +40,7 @@ def find_unread_form(names: Sequence[str]) -> str:
         return ""
     for ending, (what, remedy) in _FORMS.items():
         if example := _first(names, ending):
-            return f"it contains no images, but {what}, like {example}; {remedy}"
+            return f"it consists of {what}, like {example}; {remedy}"
     return ""
 
 

@@ -259,7 +259,10 @@ def test_an_archive_is_read_by_its_layout_too(tmp_path: Path) -> None:
             "Parquet files, like data/train-00000-of-00002.parquet; save",
         ),
         (["data-00000-of-00001.arrow", "state.json"], "Arrow files, like data-00000-of-00001.arrow; save"),
-        (["train-0000.tar", "train-0001.tar"], "shards of a WebDataset, like train-0000.tar; unpack them"),
+        (
+            ["train-0000.tar", "train-0001.tar"],
+            "tar files, like train-0000.tar; if they are the shards of a WebDataset, unpack",
+        ),
         (
             ["000.cls", "000.jpg", "001.cls", "001.jpg"],
             "a shard of a WebDataset, with labels in files like 000.cls; unpack",

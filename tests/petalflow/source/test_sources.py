@@ -61,8 +61,17 @@ def test_the_real_flowers_are_five_classes_of_320(shared_data: Path) -> None:
     assert listing.ignored == ("LICENSE.txt",)
 
 
-def test_a_label_pattern_is_refused_for_a_source_that_states_its_classes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("setting", "value"), [("label_pattern", "{label}.*"), ("layout", "classes")])
+def test_where_classes_are_is_not_set_for_a_source_that_states_them(tmp_path: Path, setting: str, value: str) -> None:
     (tmp_path / "m.csv").write_text("image,label\na.jpg,cat\nb.jpg,dog\n")
     for look in (Source.check, Source.list):
-        with pytest.raises(UsageError, match=r"remove convert\.label_pattern"):
-            look(open_source(str(tmp_path / "m.csv"), SourceOptions.of({"label_pattern": "{label}.*"})))
+        with pytest.raises(UsageError, match=rf"remove convert\.{setting}"):
+            look(open_source(str(tmp_path / "m.csv"), SourceOptions.of({setting: value})))
+
+
+def test_a_parquet_file_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "train.parquet").write_bytes(b"PAR1")
+    with pytest.raises(
+        UsageError, match=r"train\.parquet: it consists of Parquet files, .*; save its images into class"
+    ):
+        open_source(str(tmp_path / "train.parquet")).check()

@@ -49,6 +49,16 @@ def test_a_file_without_read_permission_is_an_error_of_one_line_that_names_it(
     )
 
 
+def test_a_hidden_folder_that_only_root_can_read_stops_nothing(
+    tmp_path: Path, run_python, unprivileged_code: str
+) -> None:
+    source = Path(fill(str(tmp_path / "photos"), "daisy/a.jpg", "rose/b.jpg", "lost+found/c"))
+    (source / "lost+found").chmod(0)  # as on every disk that Linux has formatted
+    done = run_python(unprivileged_code, str(source))
+    (source / "lost+found").chmod(0o755)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_a_device_or_pipe_is_an_error_of_one_line_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     source = fill(str(tmp_path), "daisy/a.jpg", "rose/b.jpg")
