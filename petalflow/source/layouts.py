@@ -6,6 +6,7 @@ What is clear is read. What is not is refused in a line that says how it can be 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from petalflow.errors import UsageError
 from petalflow.source.folder_names import alike, is_contents, split_of
@@ -76,24 +77,72 @@ def read_layout(address: str, names: Sequence[str], chosen: str) -> Layout:
 
 
 def _choose(address: str, names: Sequence[str], tops: Mapping[str, Top]) -> Layout:
+    parts, layout = alike(tops), None
     if tops and all(top.lower() in SPLIT_NAMES for top in tops):
-        return _read_splits(names, {top: SPLIT_NAMES[top.lower()] for top in tops})
-    if len(tops) < 2:
-        return Layout()
-    parts = alike(tops)
-    if len(parts) == len(tops) and (layout := _find_clear_splits(names, tops)):
-        return layout
-    for problem in (
-        _find_splits_beside_others(tops, parts),
-        _find_parts(tops, parts, find_table(names)),
-        _find_other_files(tops),
-        _find_copies(tops),
-        _find_same_folders(tops),
-        _find_deep_folders(tops),
-    ):
-        if problem:
-            raise UsageError(f"source {address}: {problem}")
-    return Layout()
+        layout, above = _read_splits(names, {top: SPLIT_NAMES[top.lower()] for top in tops}), "{split}/"
+    elif len(tops) > 1 and len(parts) == len(tops):
+        layout, above = _find_clear_splits(names, tops), "*/"
+    if layout:
+        classes = _merged_outline(names, (inner for inner, _ in layout.splits.values()))
+        problem = _find_unclear(names, classes, _Level(above, SPLITS)) if len(classes) > 1 else ""
+    elif len(tops) > 1:
+        layout = Layout()
+        problem = _find_splits_beside_others(tops, parts) or _find_unclear(names, tops, _Level("", CLASSES))
+    else:
+        layout, problem = Layout(), ""
+    if problem:
+        raise UsageError(f"source {address}: {problem}")
+    return layout
+
+
+class _Level(NamedTuple):
+    """Where folders are that are probably classes.
+
+    Attributes:
+        above: What stands for the folders above them in a pattern.
+        layout: The layout by which they are classes.
+    """
+
+    above: str
+    layout: str
+
+    @property
+    def if_one(self) -> str:
+        """What to do about a folder that is probably no class."""
+        return f"move it out of the source, or set {LAYOUT}={self.layout} if it is a class, too"
+
+    @property
+    def if_each(self) -> str:
+        """The setting by which all are classes."""
+        return f"{LAYOUT}={self.layout} if each of them is a class"
+
+    def if_below(self, folders: Iterable[Top]) -> str:
+        """The setting by which the folders in them are classes, or splits."""
+        if all(split_of(name) for folder in folders for name in folder.filled):
+            pattern, what = f"{self.above}{{label}}/{{split}}/*", "folders in them are splits"
+        else:
+            pattern, what = f"{self.above}*/{{label}}/*", "folders in them are the classes"
+        return f"set {LABEL_PATTERN}={pattern} if the {what}"
+
+
+def _find_unclear(names: Sequence[str], folders: Mapping[str, Top], level: _Level) -> str:
+    """Returns why folders may not be classes, and what to do; "" if they are."""
+    return (
+        _find_parts(folders, alike(folders), find_table(names), level)
+        or _find_other_files(folders, level)
+        or _find_copies(folders, level)
+        or _find_same_folders(folders, level)
+        or _find_deep_folders(folders, level)
+    )
+
+
+def _merged_outline(names: Sequence[str], folders: Iterable[str]) -> dict[str, Top]:
+    """Returns the folders in several folders, those of one name as one."""
+    merged: dict[str, Top] = {}
+    for folder in folders:
+        for name, top in read_outline(names, folder).items():
+            merged.setdefault(name, Top(name)).add(top)
+    return merged
 
 
 def _read_splits(names: Sequence[str], splits: Mapping[str, str]) -> Layout:
@@ -140,64 +189,55 @@ def _find_splits_beside_others(tops: Mapping[str, Top], parts: Collection[str]) 
     )
 
 
-def _find_parts(tops: Mapping[str, Top], parts: Sequence[str], table: str | None) -> str:
+def _find_parts(folders: Mapping[str, Top], parts: Sequence[str], table: str | None, level: _Level) -> str:
     if len(parts) < 2:
         return ""
-    deep = [tops[part] for part in parts if tops[part].is_deep]
+    deep = [folders[part] for part in parts if folders[part].is_deep]
     if any(map(is_contents, parts)) or len(deep) < len(parts):
         by_table = f", give {table} as the source if it is a table of the labels" if table else ""
-        other = f"set {LABEL_PATTERN} if file names like {_example(tops, parts)} contain the class{by_table}"
+        other = f"set {LABEL_PATTERN} if file names like {_example(folders, parts)} contain the class{by_table}"
     else:
-        other = _below_are_classes(deep)
-    return f"its folders {_some(parts)} look like parts of a data set, not classes; {other}, or {_TOPS_ARE_CLASSES}"
+        other = level.if_below(deep)
+    return f"its folders {_some(parts)} look like parts of a data set, not classes; {other}, or {level.if_each}"
 
 
-def _find_other_files(tops: Mapping[str, Top]) -> str:
-    for top in tops.values():
-        if not top.images and any(other.images for other in tops.values()):
-            return f"its folder {top.name} contains no images, but files like {top.example}; {_MOVE_IT}"
+def _find_other_files(folders: Mapping[str, Top], level: _Level) -> str:
+    for name, folder in folders.items():
+        if not folder.images and any(other.images for other in folders.values()):
+            return f"its folder {name} contains no images, but files like {folder.example}; {level.if_one}"
     return ""
 
 
-def _find_copies(tops: Mapping[str, Top]) -> str:
-    for top in tops.values():
-        if len(same := sorted({*top.filled} & ({*tops} - {top.name}))) > 1:
-            return f"its folder {top.name} contains folders named like those beside it ({_some(same)}); {_MOVE_IT}"
+def _find_copies(folders: Mapping[str, Top], level: _Level) -> str:
+    for name, folder in folders.items():
+        if len(same := sorted({*folder.filled} & ({*folders} - {name}))) > 1:
+            return f"its folder {name} contains folders named like those beside it ({_some(same)}); {level.if_one}"
     return ""
 
 
-def _find_same_folders(tops: Mapping[str, Top]) -> str:
-    if not all(top.is_deep for top in tops.values()):
+def _find_same_folders(folders: Mapping[str, Top], level: _Level) -> str:
+    if not all(folder.is_deep for folder in folders.values()):
         return ""
-    counts = Counter(name for top in tops.values() for name in top.filled)
+    counts = Counter(name for folder in folders.values() for name in folder.filled)
     same = sorted(name for name, count in counts.items() if count > 1)
     if len(same) < 2 or 2 * sum(counts[name] for name in same) < counts.total():
         return ""
-    holding = _some(sorted(tops))
     return (
-        f"its folders {holding} contain the same folders ({_some(same)}); {_below_are_classes([*tops.values()])}, "
-        f"or {_TOPS_ARE_CLASSES}"
+        f"its folders {_some(sorted(folders))} contain the same folders ({_some(same)}); "
+        f"{level.if_below(folders.values())}, or {level.if_each}"
     )
 
 
-def _find_deep_folders(tops: Mapping[str, Top]) -> str:
-    if any(top.loose for top in tops.values()) or sum(len(top.filled) for top in tops.values()) <= len(tops):
+def _find_deep_folders(folders: Mapping[str, Top], level: _Level) -> str:
+    if any(folder.loose for folder in folders.values()):
         return ""
-    example = next(top.example for top in tops.values() if len(top.filled) > 1)
+    deep = [folder for folder in folders.values() if len(folder.filled) > 1]
+    if not deep:
+        return ""
     return (
-        f"all its images are in folders below the top folders, like {example}; "
-        f"{_below_are_classes([*tops.values()])}, or {_TOPS_ARE_CLASSES}"
+        f"all images in {_some(sorted(folders))} are in folders below them, like {deep[0].example}; "
+        f"{level.if_below(folders.values())}, or {level.if_each}"
     )
-
-
-_MOVE_IT = f"move it out of the source, or set {LAYOUT}={CLASSES} if it is a class, too"
-_TOPS_ARE_CLASSES = f"{LAYOUT}={CLASSES} if each of them is a class"
-
-
-def _below_are_classes(tops: Sequence[Top]) -> str:
-    if all(split_of(name) for top in tops for name in top.filled):
-        return f"set {LABEL_PATTERN}={{label}}/{{split}}/* to read them as classes with splits below"
-    return f"set {LABEL_PATTERN}=*/{{label}}/* if the folders in them are the classes"
 
 
 def _too_few(
@@ -215,7 +255,7 @@ def _too_few(
         by_table = (
             f", give {table} as the source if it is a table of the labels" if (table := find_table(names)) else ""
         )
-        remedy = f"set {LABEL_PATTERN} if file names contain the class{by_table}, or {_TOPS_ARE_CLASSES}"
+        remedy = f"set {LABEL_PATTERN} if file names contain the class{by_table}, or {_Level('', CLASSES).if_each}"
     elif names:
         found = f"{len(names):,} files are not in class folders, like {names[0]}"
         remedy += f", or set {LABEL_PATTERN} if file names contain the class"

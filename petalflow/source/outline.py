@@ -58,6 +58,15 @@ class Top:
         """True if its images are in folders below it, except for a few that were left beside them."""
         return len(self.filled) > self.loose
 
+    def add(self, other: "Top") -> None:
+        """Adds what another folder of this name holds."""
+        self.loose += other.loose
+        self.others += other.others
+        for name, images in other.folders.items():
+            self.folders[name] += images
+        if not self.example or (other.images and not may_be_image(self.example)):
+            self.example = other.example
+
 
 def may_be_image(name: str) -> bool:
     """Returns True if a file may be an image: it has no ending that says that it is something else."""

@@ -106,6 +106,47 @@ def test_what_can_be_read_in_two_ways_is_refused_with_both(folders: dict[str, in
 
 
 @pytest.mark.parametrize(
+    ("folders", "others", "said"),
+    [
+        (
+            {"train__images": 3, "valid__images": 2},
+            ["train/labels/0.txt"],
+            ("images, labels", "like train/images/0.jpg"),
+        ),
+        (
+            {"train__cat": 3, "train__dog": 2, "test__cat": 1},
+            ["train/xml/0.xml"],
+            ("its folder xml contains no images",),
+        ),
+        (
+            {"train__a__cat": 3, "train__a__dog": 2, "train__b__oak": 1},
+            [],
+            ("set convert.label_pattern={split}/*/{label}/*",),
+        ),
+        ({"train__fold_1": 3, "train__fold_2": 2}, [], ("fold_1, fold_2",)),
+        (
+            {
+                "x_train__a__cat": 3,
+                "x_train__b__cat": 2,
+                "x_train__a__dog": 1,
+                "x_test__a__cat": 2,
+                "x_test__b__dog": 2,
+            },
+            [],
+            ("the same folders", "*/*/{label}/*"),
+        ),
+    ],
+)
+def test_folders_in_splits_that_may_not_be_classes_are_refused(
+    folders: dict[str, int], others: list[str], said: tuple[str, ...]
+) -> None:
+    message = refusal([*tree(**folders), *others])
+    for text in (*said, "convert.layout=splits"):
+        assert text in message
+    assert labels([*tree(**folders), *others], "splits")
+
+
+@pytest.mark.parametrize(
     "folders",
     [
         {"with_mask": 9, "without_mask": 9},
