@@ -3,19 +3,16 @@
 What is clear is read. What is not is refused in a line that says how it can be read, and by which setting.
 """
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from petalflow.errors import UsageError
-from petalflow.source.folder_names import alike, is_contents, split_of
+from petalflow.source.folder_names import alike, split_of
 from petalflow.source.options import CLASSES, LABEL_PATTERN, LAYOUT, SPLITS, PathLabel
 from petalflow.source.outline import Top, find_table, only_folder, read_outline
+from petalflow.source.unclear import Level, example_of, find_unclear, some
 from petalflow.source.unread import find_unread_form
 from petalflow.splits import SPLIT_NAMES, TRAIN
-
-_MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def read_layout(address: str, names: Sequence[str], chosen: str) -> Layout:
         layout = _read_splits(names, {top: split for top in tops if (split := split_of(top))})
         if not layout.splits:
             raise UsageError(
-                f"source {address}: no top folder is named like a split ({_some(tops)}); rename them to train, "
+                f"source {address}: no top folder is named like a split ({some(tops)}); rename them to train, "
                 f"validation and test, or remove {LAYOUT}"
             )
     else:
@@ -84,56 +81,15 @@ def _choose(address: str, names: Sequence[str], tops: Mapping[str, Top]) -> Layo
         layout, above = _find_clear_splits(names, tops), "*/"
     if layout:
         classes = _merged_outline(names, (inner for inner, _ in layout.splits.values()))
-        problem = _find_unclear(names, classes, _Level(above, SPLITS)) if len(classes) > 1 else ""
+        problem = find_unclear(names, classes, Level(above, SPLITS)) if len(classes) > 1 else ""
     elif len(tops) > 1:
         layout = Layout()
-        problem = _find_splits_beside_others(tops, parts) or _find_unclear(names, tops, _Level("", CLASSES))
+        problem = _find_splits_beside_others(tops, parts) or find_unclear(names, tops, Level("", CLASSES))
     else:
         layout, problem = Layout(), ""
     if problem:
         raise UsageError(f"source {address}: {problem}")
     return layout
-
-
-class _Level(NamedTuple):
-    """Where folders are that are probably classes.
-
-    Attributes:
-        above: What stands for the folders above them in a pattern.
-        layout: The layout by which they are classes.
-    """
-
-    above: str
-    layout: str
-
-    @property
-    def if_one(self) -> str:
-        """What to do about a folder that is probably no class."""
-        return f"move it out of the source, or set {LAYOUT}={self.layout} if it is a class, too"
-
-    @property
-    def if_each(self) -> str:
-        """The setting by which all are classes."""
-        return f"{LAYOUT}={self.layout} if each of them is a class"
-
-    def if_below(self, folders: Iterable[Top]) -> str:
-        """The setting by which the folders in them are classes, or splits."""
-        if all(split_of(name) for folder in folders for name in folder.filled):
-            pattern, what = f"{self.above}{{label}}/{{split}}/*", "folders in them are splits"
-        else:
-            pattern, what = f"{self.above}*/{{label}}/*", "folders in them are the classes"
-        return f"set {LABEL_PATTERN}={pattern} if the {what}"
-
-
-def _find_unclear(names: Sequence[str], folders: Mapping[str, Top], level: _Level) -> str:
-    """Returns why folders may not be classes, and what to do; "" if they are."""
-    return (
-        _find_parts(folders, alike(folders), find_table(names), level)
-        or _find_other_files(folders, level)
-        or _find_copies(folders, level)
-        or _find_same_folders(folders, level)
-        or _find_deep_folders(folders, level)
-    )
 
 
 def _merged_outline(names: Sequence[str], folders: Iterable[str]) -> dict[str, Top]:
@@ -184,59 +140,8 @@ def _find_splits_beside_others(tops: Mapping[str, Top], parts: Collection[str]) 
     if not splits or not others:
         return ""
     return (
-        f"it has split folders ({_some(splits)}) beside others ({_some(others)}); set {LAYOUT}={SPLITS} to read only "
+        f"it has split folders ({some(splits)}) beside others ({some(others)}); set {LAYOUT}={SPLITS} to read only "
         f"the splits, or {LAYOUT}={CLASSES} if each of these folders is a class"
-    )
-
-
-def _find_parts(folders: Mapping[str, Top], parts: Sequence[str], table: str | None, level: _Level) -> str:
-    if len(parts) < 2:
-        return ""
-    deep = [folders[part] for part in parts if folders[part].is_deep]
-    if any(map(is_contents, parts)) or len(deep) < len(parts):
-        by_table = f", give {table} as the source if it is a table of the labels" if table else ""
-        other = f"set {LABEL_PATTERN} if file names like {_example(folders, parts)} contain the class{by_table}"
-    else:
-        other = level.if_below(deep)
-    return f"its folders {_some(parts)} look like parts of a data set, not classes; {other}, or {level.if_each}"
-
-
-def _find_other_files(folders: Mapping[str, Top], level: _Level) -> str:
-    for name, folder in folders.items():
-        if not folder.images and any(other.images for other in folders.values()):
-            return f"its folder {name} contains no images, but files like {folder.example}; {level.if_one}"
-    return ""
-
-
-def _find_copies(folders: Mapping[str, Top], level: _Level) -> str:
-    for name, folder in folders.items():
-        if len(same := sorted({*folder.filled} & ({*folders} - {name}))) > 1:
-            return f"its folder {name} contains folders named like those beside it ({_some(same)}); {level.if_one}"
-    return ""
-
-
-def _find_same_folders(folders: Mapping[str, Top], level: _Level) -> str:
-    if not all(folder.is_deep for folder in folders.values()):
-        return ""
-    counts = Counter(name for folder in folders.values() for name in folder.filled)
-    same = sorted(name for name, count in counts.items() if count > 1)
-    if len(same) < 2 or 2 * sum(counts[name] for name in same) < counts.total():
-        return ""
-    return (
-        f"its folders {_some(sorted(folders))} contain the same folders ({_some(same)}); "
-        f"{level.if_below(folders.values())}, or {level.if_each}"
-    )
-
-
-def _find_deep_folders(folders: Mapping[str, Top], level: _Level) -> str:
-    if any(folder.loose for folder in folders.values()):
-        return ""
-    deep = [folder for folder in folders.values() if len(folder.filled) > 1]
-    if not deep:
-        return ""
-    return (
-        f"all images in {_some(sorted(folders))} are in folders below them, like {deep[0].example}; "
-        f"{level.if_below(folders.values())}, or {level.if_each}"
     )
 
 
@@ -250,24 +155,15 @@ def _too_few(
         if deeper and not has_splits:
             remedy = f"did you mean {address}/{deeper}?"
     elif has_splits and len(tops) > 1:
-        example = _example(tops, tops)
-        found = f"the files of {_some(sorted(tops))} are not in folders of their own, like {example}"
+        example = example_of(tops, tops)
+        found = f"the files of {some(sorted(tops))} are not in folders of their own, like {example}"
         by_table = (
             f", give {table} as the source if it is a table of the labels" if (table := find_table(names)) else ""
         )
-        remedy = f"set {LABEL_PATTERN} if file names contain the class{by_table}, or {_Level('', CLASSES).if_each}"
+        remedy = f"set {LABEL_PATTERN} if file names contain the class{by_table}, or {Level('', CLASSES).if_each}"
     elif names:
         found = f"{len(names):,} files are not in class folders, like {names[0]}"
         remedy += f", or set {LABEL_PATTERN} if file names contain the class"
     else:
         found = "no class folders contain files"
     return UsageError(f"source {address} has fewer than two classes ({found}); {remedy}")
-
-
-def _example(tops: Mapping[str, Top], of: Iterable[str]) -> str:
-    return max((tops[name] for name in of), key=lambda top: (top.images, top.loose)).example
-
-
-def _some(names: Collection[str]) -> str:
-    shown = ", ".join([*names][:_MOST_NAMED])
-    return shown if len(names) <= _MOST_NAMED else f"{shown} and {len(names) - _MOST_NAMED:,} more"
