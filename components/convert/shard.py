@@ -1,7 +1,6 @@
 """Writes one shard: reads, checks and encodes its images in threads."""
 
 import contextlib
-import errno
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,8 +11,8 @@ from typing import TypeVar
 from components.convert.plan import ShardPlan
 from components.convert.previous import previous_records
 from components.convert.records import EncodedRecord, Job, RecordMaker
+from petalflow import storage
 from petalflow.dataset import Entry, Summary, index_path, shard_name, write_index
-from petalflow.errors import PetalflowError
 from petalflow.progress import Counter
 from petalflow.source import Item, Reject
 
@@ -156,8 +155,6 @@ def _disk_full_as_error(shard: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise PetalflowError(
-            f"cannot write {shard}: {error.strerror}; free some space or choose another --out"
-        ) from None
+        if full := storage.no_room(error, shard):
+            raise full from None
+        raise

@@ -53,6 +53,8 @@ def publish(
                 return open_release(uri)
             begun = None
     except OSError as error:
+        if full := storage.no_room(error, storage.join(registry_uri, name)):
+            raise full from None
         raise UsageError(f"cannot write to the registry {registry_uri}: {error.strerror or error}") from None
 
 
@@ -117,9 +119,13 @@ def _publish_as(
     # The dot hides it from TF Serving, and the run id keeps it apart from those of other runs.
     aside = storage.join(home, f".{lineage['run_id']}")
     storage.remove(aside)  # left by an interrupted attempt
-    storage.copy_tree(folder, aside, exclude=_NOT_COPIED)
-    _write_files(aside, files)
-    storage.write_json(storage.join(aside, RELEASE_FILE), made)
+    try:
+        storage.copy_tree(folder, aside, exclude=_NOT_COPIED)
+        _write_files(aside, files)
+        storage.write_json(storage.join(aside, RELEASE_FILE), made)
+    except OSError:
+        storage.remove(aside)
+        raise
     try:
         os.rename(storage.local_path(aside), storage.local_path(uri))
     except OSError:

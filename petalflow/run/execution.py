@@ -43,8 +43,8 @@ def running(step: str, state_uri: str = "", run_id: str = "") -> Iterator[None]:
         run_id: The run; "" for a step that may be cached, which knows its run only from its environment, if at all.
 
     Raises:
-        SystemExit: With the error's exit code, after one line on stdout, when the work raises a PetalflowError. Any
-            other exception passes through with its traceback.
+        SystemExit: With the error's exit code, after one line on stdout, when the work raises a PetalflowError or
+            the disk is full. Any other exception passes through with its traceback.
     """
     log_as(step)
     run_id = run_id or os.environ.get(RUN_ID, "")
@@ -60,6 +60,9 @@ def running(step: str, state_uri: str = "", run_id: str = "") -> Iterator[None]:
         print(f"petalflow: {step}: error: {error}", flush=True)
         raise SystemExit(error.exit_code) from None
     except Exception as error:
+        if full := storage.no_room(error):
+            print(f"petalflow: {step}: error: {full}", flush=True)
+            raise SystemExit(full.exit_code) from None
         first = str(error).partition("\n")[0]
         print(f"petalflow: {step}: error: {type(error).__name__}: {first[:300]}", flush=True)
         raise

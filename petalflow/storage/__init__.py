@@ -1,7 +1,7 @@
 """Local folders, gs:// and s3:// behind one small interface, over fsspec."""
 
 from petalflow.storage.complete import building, check_complete, check_free, is_complete, why_incomplete
-from petalflow.storage.failures import Unavailable
+from petalflow.storage.failures import Unavailable, no_room
 from petalflow.storage.files import (
     File,
     absolute,
@@ -52,6 +52,7 @@ __all__ = [
     "local_file",
     "local_path",
     "modified",
+    "no_room",
     "open_file",
     "read_bytes",
     "read_json",

@@ -5,7 +5,6 @@ everywhere.
 """
 
 import contextlib
-import errno
 import fcntl
 import json
 import logging
@@ -15,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from petalflow.errors import PetalflowError, UnusableOutput
+from petalflow.storage.failures import no_room
 from petalflow.storage.files import copy_tree, has_files, is_file, join, list_files, read_bytes, remove, write_json
 from petalflow.storage.systems import is_local, local_path
 
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 MARKER = "complete.json"
 _BEING_BUILT: dict[str, object] = {}
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
@@ -54,10 +53,8 @@ def building(out: str | Path) -> Iterator[Path]:
         _mark(address)
     except BaseException as error:
         _clear(address)
-        if isinstance(error, OSError) and error.errno in _NO_ROOM:
-            raise PetalflowError(
-                f"cannot write {address}: {error.strerror}; free some space or choose another folder"
-            ) from error
+        if full := no_room(error, address):
+            raise full from error
         raise
     finally:
         lock.close()

@@ -3,6 +3,7 @@
 Errors are recognised by the names of their classes and modules, since the clients may not be installed.
 """
 
+import errno
 import os
 from dataclasses import dataclass
 
@@ -16,6 +17,22 @@ _BAD_CREDENTIALS = frozenset(
     | {"UnauthorizedSSOTokenError", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"}
 )
 _LONGEST_QUOTE = 300
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def no_room(error: BaseException, address: str = "") -> PetalflowError | None:
+    """Returns the error to raise for a disk that is full, or a quota that is used up; None for any other error.
+
+    Args:
+        error: The error that was raised.
+        address: What was written; "" if only the error knows.
+    """
+    if not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+        return None
+    what = address or str(error.filename or "a file")
+    return PetalflowError(f"cannot write {what}: {error.strerror}; free some space or choose another folder")
 
 
 class Unavailable(PetalflowError):

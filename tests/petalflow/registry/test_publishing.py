@@ -1,4 +1,5 @@
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -278,3 +279,21 @@ def test_a_registry_that_cannot_be_written_to_is_wrong_usage(
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(UsageError, match="cannot write to the registry"):
         registry.publish(make_export(), lineage("run-1"), str(tmp_path / "file"), "flowers")
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_behind(
+    tmp_path: Path, make_export: Callable[..., str], lineage: Callable[..., dict[str, Any]]
+) -> None:
+    export, before = make_export(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    registry.publish(export, lineage("run-1"), str(tmp_path / "models"), "flowers")
+    (Path(export) / "saved_model.pb").write_bytes(bytes(100_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(PetalflowError) as caught:
+            registry.publish(export, lineage("run-2"), str(tmp_path / "models"), "flowers")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    home = tmp_path / "models" / "flowers"
+    assert str(caught.value) == f"cannot write {home}: File too large; free some space or choose another folder"
+    assert [path.name for path in home.iterdir()] == ["1"]
+    assert registry.publish(export, lineage("run-2"), str(tmp_path / "models"), "flowers").version == 2

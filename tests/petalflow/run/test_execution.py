@@ -50,6 +50,21 @@ def test_an_error_is_printed_in_one_line_and_sets_the_exit_code(
     assert last_error(done.stdout) == "convert: the source is empty; add images"
 
 
+def test_a_full_disk_is_printed_in_one_line_with_the_path(
+    run_python: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = run_python(
+        """
+        import errno, os
+        from petalflow.run.execution import running
+        with running("release"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/models/flowers")
+        """
+    )
+    expected = "cannot write /models/flowers: No space left on device; free some space or choose another folder"
+    assert (done.returncode, done.stdout, done.stderr) == (1, f"petalflow: release: error: {expected}\n", "")
+
+
 def test_an_unexpected_error_is_printed_in_one_line_after_its_traceback(
     run_python: Callable[..., subprocess.CompletedProcess[str]],
 ) -> None:
