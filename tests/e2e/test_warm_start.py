@@ -14,6 +14,8 @@ SETTINGS = (
     "export.litert=false",
     "evaluate.min_accuracy=0",
     "evaluate.max_accuracy_drop=null",
+    "evaluate.min_test_images=1",
+    "evaluate.must_beat_constant=false",
 )
 WARM = "train.warm_start=true"
 REFUSED = "evaluate.min_accuracy=1"

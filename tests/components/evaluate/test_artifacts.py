@@ -63,7 +63,7 @@ def test_the_summary_has_at_most_ten_lines(tiny_evaluation) -> None:
     verdict, metrics = read_json(str(tiny_evaluation / "verdict.json")), metrics_of(tiny_evaluation)
     text = artifacts.summary(verdict, metrics)
     assert text.startswith("# Accepted\n- accuracy **")
-    assert text.endswith("- passed: 1 of 1 checks that apply\n")
+    assert text.endswith("- passed: 2 of 2 checks that apply\n")
     failed = {"name": "min_recall", "slice": "<script>", "passed": False, "why": "bound *0.5*\nis low"}
     many = {**verdict, "accepted": False, "checks": [failed] * 12, "accepted_anyway": {"by": "Ada", "reason": "so"}}
     lines = artifacts.summary(many, {**metrics, "baseline": metrics["candidate"]}).splitlines()
