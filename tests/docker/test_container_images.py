@@ -101,7 +101,8 @@ def test_cpu_trains_and_exports_and_base_releases(dataset, work) -> None:
         python -m petalflow.accelerators
         python -m components.train --dataset {dataset} --out model \
             --set backbone=dense --set image_size_px=16 --set max_epochs=3
-        python -m components.evaluate --model model --dataset {dataset} --out evaluation --set min_accuracy=0.01
+        python -m components.evaluate --model model --dataset {dataset} --out evaluation --set min_accuracy=0.01 \
+            --set min_test_images=1
         python -m components.export --model model --dataset {dataset} --evaluation evaluation --out export \
             --set litert=false
         """,
