@@ -18,7 +18,7 @@ _SHARE = 0.1  # of validation, and of test
 _TOLERANCE = 0.25  # a class may have a quarter more or fewer than its share
 _FEWEST = 5  # classes with fewer images stay as their hashes put them
 # Counted as a class: the images without a class, which a multi-label source may have.
-_NO_CLASS = ("",)
+NO_CLASS = ("",)
 
 
 def allowed_counts(images: int) -> tuple[int, int]:
@@ -96,7 +96,7 @@ class _Counts:
         self.within = {split: defaultdict[str, int](int) for split in drawn}
         for split, item in placed:
             of_split = self.within.get(split)
-            for name in item.labels or _NO_CLASS:
+            for name in item.labels or NO_CLASS:
                 self.totals[name] += 1
                 if of_split is not None:
                     of_split[name] += 1
@@ -184,6 +184,6 @@ def _make_units(placed: Sequence[tuple[str, Item]], keys: Sequence[str], classes
         unit = units.get(key)
         if unit is None:
             unit = units[key] = _Unit(key, unit_hash(key), split)
-        for name in item.labels or _NO_CLASS:
+        for name in item.labels or NO_CLASS:
             unit.images[name] = unit.images.get(name, 0) + 1
     return units

@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import NamedTuple
 
-from components.convert.evenness import even_out
+from components.convert.evenness import NO_CLASS, even_out
 from components.convert.hashing import BORDERS, unit_hash
 from components.convert.settings import ConvertSettings
 from petalflow.errors import UsageError
@@ -80,8 +80,6 @@ def _drawn(own_splits: Collection[str]) -> list[str]:
 
 # Outcomes of an image, in addition to the names of the splits.
 _DUPLICATE, _CONFLICT = "duplicate", "conflict"
-# Counted as a class: the images without a class, which a multi-label source may have.
-_NO_CLASS = ("",)
 
 
 @dataclass(frozen=True)
@@ -216,7 +214,7 @@ def _excess(kept: Sequence[_Kept], most: int, seed: int) -> set[int]:
     smaller one keeps, and an image that is left out stays left out when others are added.
     """
     order = sorted(
-        (hashlib.sha256(f"{seed}:{item.sha256}".encode()).digest(), split, item.labels or _NO_CLASS, number)
+        (hashlib.sha256(f"{seed}:{item.sha256}".encode()).digest(), split, item.labels or NO_CLASS, number)
         for number, (split, item, _) in enumerate(kept)
     )
     seen, excess = defaultdict[str, int](int), set[int]()

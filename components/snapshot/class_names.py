@@ -1,4 +1,4 @@
-"""Whether the settings of later steps name classes that the source has: known now, and used after hours of training."""
+"""Checks early that classes named in the settings of later steps exist, before hours of training."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
@@ -13,8 +13,8 @@ _OF_SLICE = "class="
 def check_class_names(settings: Mapping[str, Any], classes: Collection[str]) -> None:
     """Checks the names of classes in settings.
 
-    A class that validate.classes expects may be missing; validate tells that. But none may be expected by the number or
-    the truth value that YAML makes of its name.
+    A class that validate.classes expects may be missing, which validate reports. But a name that YAML has turned into a
+    number or a truth value is an error.
 
     Args:
         settings: The settings of the steps by section.

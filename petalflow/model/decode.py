@@ -232,7 +232,7 @@ def read_orientation(data: tf.Tensor) -> tf.Tensor:
 
 
 def _orientation_of_tiff(data: tf.Tensor) -> tf.Tensor:
-    """Returns the orientation in a TIFF structure, 1..8; 1 if it states none, or is none."""
+    """Returns the orientation in a TIFF structure, 1..8; 1 if it states none or is not such a structure."""
     head, magic = _padded_head(data), tf.strings.substr(data, 0, 4)
     is_tiff = (magic == b"II*\x00") | (magic == b"MM\x00*")
     return _valid(tf.cond(is_tiff, lambda: _orientation_in_tiff(head, tf.constant(0), tf.size(head) - 64), lambda: 1))

@@ -83,7 +83,7 @@ def list_class_folders(tree: Tree, layout: str) -> Listing:
 
 
 def _warn_of_strays(labels: Iterable[str]) -> None:
-    """Warns of classes that are so much smaller than the others that their folders may be no classes."""
+    """Warns of classes that are so much smaller than the others that their folders may not be classes."""
     counts = Counter(labels)
     usual = median(counts.values() or [0])
     for name, count in sorted(counts.items()):

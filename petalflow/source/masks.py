@@ -1,4 +1,4 @@
-"""Masks: pictures in which pixels stand for classes, made of photos. They are no photos of a class.
+"""Masks: pictures in which pixels stand for classes, made of photos. They are not photos of a class.
 
 They are found by their names, which are those of the photos: bird.jpg and bird.png, or bird.jpg and bird_mask.png.
 """

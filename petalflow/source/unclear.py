@@ -24,7 +24,7 @@ class Level(NamedTuple):
 
     @property
     def if_one(self) -> str:
-        """What to do about a folder that is probably no class."""
+        """What to do about a folder that is probably not a class."""
         return f"move it out of the source, or set {LAYOUT}={self.layout} if it is a class, too"
 
     @property

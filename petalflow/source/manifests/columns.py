@@ -26,7 +26,7 @@ def find_columns(names: Sequence[str], note: Callable[[str], None]) -> dict[str,
 
     Args:
         names: The names of all columns.
-        note: Is told which column is read as what, if it is called otherwise.
+        note: Called with a sentence about each column that is read by another name.
 
     Raises:
         UsageError: If two columns may be the same.

@@ -60,7 +60,7 @@ def read_csv(data: bytes, manifest: str, maker: RowMaker, note: Note) -> Iterato
         data: Its contents, in UTF-8.
         manifest: What to call it in messages.
         maker: Makes the rows.
-        note: Is told what is not read as it is written.
+        note: Called with a sentence about what is read differently from how it is written.
 
     Raises:
         UsageError: If the file is malformed; names the line.
@@ -155,11 +155,9 @@ def _fields(records: Iterator[_Record], layout: _Layout, manifest: str, delimite
             )
         values[width:] = [""]
         values += [""] * (width + 1 - len(values))
-        for at in numbers:
-            if values[at].strip() and not values[at].strip().isdecimal():
-                raise error_at(manifest, line, f"{values[at]!r} is in a column without a name; name it or remove it")
-        for at in empty:
-            if values[at].strip():
+        for at in (*numbers, *empty):
+            text = values[at].strip()
+            if text and not (at in numbers and text.isdecimal()):
                 raise error_at(manifest, line, f"{values[at]!r} is in a column without a name; name it or remove it")
         yield line, values
 
@@ -178,7 +176,7 @@ def _labelled(records: Iterator[_Record], layout: _Layout, manifest: str, maker:
 def _one_hot(
     records: list[_Record], layout: _Layout, manifest: str, maker: RowMaker, note: Note, no_label: UsageError
 ) -> Iterator[Row]:
-    """Yields the rows of a table with a column of 0 and 1 for each class, or raises `no_label` if it is none.
+    """Yields the rows of a table with a column of 0 and 1 for each class, or raises `no_label` if it is not one.
 
     Where a row has several labels, one without any means that the image has none of the classes.
     """

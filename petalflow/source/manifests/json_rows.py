@@ -25,7 +25,7 @@ def read_jsonl(data: bytes, manifest: str, maker: RowMaker, note: Callable[[str]
         data: Its contents, in UTF-8.
         manifest: What to call it in messages.
         maker: Makes the rows.
-        note: Is told what is not read as it is written.
+        note: Called with a sentence about what is read differently from how it is written.
 
     Raises:
         UsageError: If the file is malformed; names the line.

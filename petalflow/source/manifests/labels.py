@@ -51,7 +51,7 @@ def check_labels(names: Iterable[str], *, separated: bool = False) -> tuple[str,
 
 
 def _parse_list(text: str) -> list[str] | None:
-    """Returns the names in a list, or None if the text is none."""
+    """Returns the names in a list, or None if the text is not a list."""
     if _PYTHON.fullmatch(text):
         return [name[1:-1] for name in re.findall(_QUOTED, text)]
     if not (text.startswith("[") and text.endswith("]")):

@@ -110,7 +110,8 @@ def list_rows(
     """Returns the listing of the images that rows name.
 
     Args:
-        read: Yields the rows, and is given what to tell what is not read as it is written.
+        read: Yields the rows; calls its argument with a sentence about what is read differently from how it is
+            written.
         manifest: What to call the manifest in messages.
         files: The files that the rows name.
         options: How to read them.
@@ -151,7 +152,7 @@ def list_rows(
 
 
 def _unused_splits(rows: Sequence[Row]) -> list[str]:
-    """Returns the columns that hold splits but are called otherwise, if there is no column of splits."""
+    """Returns the columns whose values are splits but whose names are not, unless another column holds the splits."""
     if any(row.split for row in rows):
         return []
     found, others = defaultdict[str, set[str]](set), set[str]()

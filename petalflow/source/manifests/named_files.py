@@ -33,7 +33,7 @@ class NamedFiles(Protocol):
         """Returns the hash and size of each file, or the code of why it cannot be read."""
 
     def names(self) -> list[str]:
-        """Returns the files that a row may mean that names none: all that are below the manifest's folder."""
+        """Returns the files that rows may mean if no file has their names: all below the manifest's folder."""
 
 
 class FilesInTree:

@@ -30,7 +30,7 @@ class Reading(NamedTuple):
     """A way to read names.
 
     Attributes:
-        how: It in words, which continue "read".
+        how: Its description, which continues the word "read".
         files: The files of the names that it finds.
     """
 
@@ -43,7 +43,7 @@ class Search(NamedTuple):
 
     Attributes:
         reading: The only reading that finds all names, or None.
-        hint: If there is none, which readings find some or contradict each other; or "".
+        hint: Without such a reading: which one finds most, or which two contradict each other; or "".
     """
 
     reading: Reading | None
@@ -54,7 +54,7 @@ class _Way(NamedTuple):
     """A way to find a file, without the spelling, about which every way is lenient.
 
     Attributes:
-        how: It in words, or "".
+        how: Its description, or "".
         moves: True if it looks in other folders than the names say.
         find: The key of a name -> its file, or None.
     """

@@ -30,7 +30,7 @@ def read_rows(
         data: Its contents: CSV, or JSON Lines if it begins with a brace.
         manifest: What to call it in messages.
         resolve: Returns an image's address for its name in a row.
-        note: Is told, in a sentence, what is not read as it is written.
+        note: Called with a sentence about what is read differently from how it is written.
 
     Raises:
         UsageError: If the manifest is malformed; names the line.

@@ -149,15 +149,15 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
 
     def _unfinished_run(self, recurring: "RecurringRun") -> "Run | None":
         """Returns a run of a disabled recurring run that has not ended; waits for one that may be starting."""
-        wait_s = _until_listed_s(recurring, self._api.latest_runs(self._id(recurring)))
-        if wait_s:
+        runs = self._api.latest_runs(self._id(recurring))
+        wait_s = _until_listed_s(recurring, runs)
+        if wait_s and all(map(has_ended, runs)):
             print(f"waiting up to {wait_s:.0f} s for a run that may be starting ...", flush=True)
         deadline = time.monotonic() + wait_s
-        while True:
-            unfinished = [run for run in self._api.latest_runs(self._id(recurring)) if not has_ended(run)]
-            if unfinished or time.monotonic() > deadline:
-                return next(iter(unfinished), None)
+        while all(map(has_ended, runs)) and time.monotonic() < deadline:
             time.sleep(min(self.settings.poll_s, wait_s))
+            runs = self._api.latest_runs(self._id(recurring))
+        return next(filterfalse(has_ended, runs), None)
 
     def _entry(self, spec: ScheduleSpec) -> "RecurringRun":
         import kfp_server_api as models
@@ -179,7 +179,7 @@ class KubeflowSchedules(ClusterSchedules["RecurringRun"]):
             service_account=self.settings.service_account,
             trigger=models.V2beta1Trigger(cron_schedule=models.V2beta1CronSchedule(cron=fields)),
             # A run that falls due while another run of this recurring run is running starts when that one ends, even
-            # with overlap=skip. About all others that setting decides: runs started by hand or by run-now, and a run
+            # with overlap=skip. That setting decides about all others: runs started by hand or by run-now, and a run
             # of the recurring run that this one replaces.
             max_concurrency="1",
             no_catchup=True,

@@ -30,6 +30,7 @@ def test_a_card_for_several_labels_explains_its_outputs() -> None:
     card = card_of("ant", "bee", "cat", task=Task.MULTI_LABEL)
     assert "| accuracy (every label correct) | 1.000 |" in card
     assert "Both return `scores` and `labels`, which is true for every label with a score above 0.5." in card
+    assert "`readable`, which is false for an image that cannot be decoded; the other images of its batch" in card
     assert "assigns one of them" not in card
     assert "knows only the classes above and assigns one of them to any image." in card_of("ant", "bee", "cat")
 
