@@ -10,7 +10,7 @@ source/                     source/
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -19,9 +19,13 @@ from petalflow.errors import UsageError
 from petalflow.source.layouts import read_layout
 from petalflow.source.listing import Item, Listing
 from petalflow.source.masks import find_masks
-from petalflow.source.options import CLASSES, LAYOUT
+from petalflow.source.options import CLASSES, LAYOUT, PathLabel
 from petalflow.source.outline import sketch
 from petalflow.source.tree import Folder, Tree, is_hidden, list_labelled, read_as_listed
+from petalflow.storage import File
+
+# What a listing calls them.
+CLASS_FOLDERS = "class folders"
 
 log = logging.getLogger(__name__)
 
@@ -69,8 +73,22 @@ def list_class_folders(tree: Tree, layout: str) -> Listing:
         UsageError: If there are fewer than two classes, or if it is not clear which folders are classes.
     """
     files = tree.files()
-    shown = [file.name for file in files if not is_hidden(file.name)]
     # Decided before all images are read, which may take long.
+    return list_labelled(tree, files, CLASS_FOLDERS, read_class_folders(tree, files, layout))
+
+
+def read_class_folders(tree: Tree, files: Sequence[File], layout: str) -> Callable[[str], PathLabel | None]:
+    """Returns the function from the name of a file to its class; None if it is not in a class folder.
+
+    Args:
+        tree: The folder.
+        files: All its files.
+        layout: What its top folders are, as the setting says.
+
+    Raises:
+        UsageError: If there are fewer than two classes, or if it is not clear which folders are classes.
+    """
+    shown = [file.name for file in files if not is_hidden(file.name)]
     found = read_layout(tree.address, shown, layout)
     labels = {name: one.label for name in shown if (one := found.read_label(name))}
     if layout != CLASSES and (masks := find_masks(tree, [*labels])):
@@ -79,7 +97,7 @@ def list_class_folders(tree: Tree, layout: str) -> Listing:
             "images of their class, too"
         )
     _warn_of_strays(labels.values())
-    return list_labelled(tree, files, "class folders", found.read_label)
+    return found.read_label
 
 
 def _warn_of_strays(labels: Iterable[str]) -> None:

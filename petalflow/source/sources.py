@@ -9,7 +9,7 @@ from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.source import archives, idx, manifests, tfds
 from petalflow.source.file_names import FileNames
-from petalflow.source.folders import ClassFolders
+from petalflow.source.image_folder import ImageFolder
 from petalflow.source.listing import Item, Listing, check_classes
 from petalflow.source.options import AUTO, LABEL_PATTERN, LAYOUT, PLAIN, TFDS_DATA_DIR, SourceOptions
 from petalflow.source.tree import is_hidden
@@ -169,7 +169,7 @@ class StoredSource(Source):
             return idx.IdxFiles(self.address)
         if self.options.layout == AUTO and manifests.has_split_tables(self.address):
             return manifests.SplitTables(self.address, self.options)
-        return ClassFolders(self.address, self.options.layout)
+        return ImageFolder(self.address, self.options)
 
     def _file_contents(self) -> Contents:
         if archives.recognises(self.address):

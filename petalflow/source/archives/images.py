@@ -17,17 +17,15 @@ from petalflow.source import manifests
 from petalflow.source.archives.entries import read_tar_entries, read_zip_entries
 from petalflow.source.archives.opened import TAR_GZ, ZIP, Archive, open_unpacked, read_format
 from petalflow.source.file_names import list_by_names
-from petalflow.source.folders import list_class_folders
 from petalflow.source.listing import Item, Listing
-from petalflow.source.options import SourceOptions
+from petalflow.source.options import AUTO, SourceOptions
+from petalflow.source.tables import list_images, read_tables
 from petalflow.source.tree import is_hidden, read_as_listed
 from petalflow.splits import SPLIT_NAMES
 from petalflow.storage import File
 
 # Archives that a process keeps open, with their temporary files; it works on few sources.
 _MAX_OPEN = 4
-_HEAD_BYTES = 4096
-_TABLES = (".csv", ".jsonl")
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst")
 _opening = threading.Lock()
 
@@ -135,9 +133,14 @@ def _open(address: str, version: str) -> Archive:
 def _list_tree(tree: _Folder, options: SourceOptions) -> Listing:
     if options.label_pattern:
         return list_by_names(tree, options.label_pattern)
-    if name := _manifest_in(tree):
-        return manifests.list_tree(tree, name, options)
-    return list_class_folders(tree, options.layout)
+    if options.layout == AUTO and (listing := manifests.list_split_tables(tree, options)):
+        return listing
+    return list_images(
+        tree,
+        options,
+        lambda name: manifests.list_tree(tree, name, options),
+        lambda name: f"unpack it and give {name} as the source",
+    )
 
 
 @functools.lru_cache(_MAX_OPEN)
@@ -145,7 +148,7 @@ def _inner(archive: Archive) -> _Folder:
     """Returns the files below the innermost folder that holds them all, if there is one: flower_photos/, say."""
     shown = [name for name in archive.names() if not is_hidden(name)]
     prefix = ""
-    while not _manifest_in(tree := _Folder(archive, prefix)):
+    while not _has_table(tree := _Folder(archive, prefix)):
         tops = {top for top, slash, _ in (name[len(prefix) :].partition("/") for name in shown) if slash}
         if len(tops) != 1 or min(tops).lower() in SPLIT_NAMES:
             break
@@ -154,17 +157,8 @@ def _inner(archive: Archive) -> _Folder:
     return tree
 
 
-def _manifest_in(tree: _Folder) -> str | None:
-    """Returns the name of the manifest at the top of a tree, recognised by its contents, or None."""
-    names = [name for name in tree.names() if name.lower().endswith(_TABLES) and "/" not in name]
-    found = [
-        name for name in names if not is_hidden(name) and manifests.begins_like_rows(tree.read(name)[:_HEAD_BYTES])
-    ]
-    if len(found) > 1:
-        raise UsageError(
-            f"{tree.address} contains more than one manifest, {' and '.join(found)}; create it again with one"
-        )
-    return found[0] if found else None
+def _has_table(tree: _Folder) -> bool:
+    return any(not table.why_not for table in read_tables(tree, [*tree.names()]))
 
 
 def _check_not_nested(archive: Archive) -> None:

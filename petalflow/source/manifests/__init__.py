@@ -1,7 +1,18 @@
 """Manifests as sources: CSV and JSON Lines files with a row for each image."""
 
-from petalflow.source.manifests.manifest import Manifest, list_tree, recognises
-from petalflow.source.manifests.rows import begins_like_rows
-from petalflow.source.manifests.split_tables import SplitTables, has_split_tables
+from petalflow.source.manifests.manifest import Manifest, is_table, list_tree, recognises
+from petalflow.source.manifests.named_files import FilesBeside
+from petalflow.source.manifests.rows import read_rows
+from petalflow.source.manifests.split_tables import SplitTables, has_split_tables, list_split_tables
 
-__all__ = ["Manifest", "SplitTables", "begins_like_rows", "has_split_tables", "list_tree", "recognises"]
+__all__ = [
+    "FilesBeside",
+    "Manifest",
+    "SplitTables",
+    "has_split_tables",
+    "is_table",
+    "list_split_tables",
+    "list_tree",
+    "read_rows",
+    "recognises",
+]

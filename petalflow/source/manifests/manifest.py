@@ -47,10 +47,15 @@ def recognises(address: str) -> bool:
     """Returns True if a file is a manifest, by its name or by how it begins."""
     if not storage.is_file(address):
         return False
-    if address.lower().endswith(_ENDINGS):
+    if is_table(address):
         return True
     with storage.open_file(address) as file:
         return begins_like_rows(file.read(_HEAD_BYTES))
+
+
+def is_table(name: str) -> bool:
+    """Returns True if a file is a table by its name."""
+    return name.lower().endswith(_ENDINGS)
 
 
 @dataclass(frozen=True)

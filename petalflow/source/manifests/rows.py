@@ -1,9 +1,8 @@
 """The rows of a manifest, read from CSV or JSON Lines into one form."""
 
-import codecs
 from collections.abc import Callable, Iterator
 
-from petalflow.source.manifests import vertex_import
+from petalflow.errors import UsageError
 from petalflow.source.manifests.csv_rows import read_csv
 from petalflow.source.manifests.dialects import to_utf8
 from petalflow.source.manifests.json_rows import is_jsonl, read_jsonl
@@ -13,12 +12,12 @@ _HEAD_BYTES = 4096
 
 
 def begins_like_rows(head: bytes) -> bool:
-    """Returns True if a file with these first bytes is a manifest, whatever its name."""
-    head = head.removeprefix(codecs.BOM_UTF8)
-    if is_jsonl(head):
-        return b'"image"' in head or vertex_import.IMAGE.encode() in head
-    first = head.split(b"\n")[0]
-    return b"image" in first and b"label" in first
+    """Returns True if a file with these first bytes is a manifest, whatever its name: its first row can be read."""
+    lines = head if len(head) < _HEAD_BYTES else head[: head.rfind(b"\n") + 1] or head
+    try:
+        return next(read_rows(lines, "", lambda named: named), None) is not None
+    except UsageError:
+        return False
 
 
 def read_rows(

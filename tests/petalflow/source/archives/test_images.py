@@ -164,7 +164,7 @@ def test_a_table_that_is_not_a_manifest_is_ignored(tmp_path: Path) -> None:
 
 def test_two_manifests_in_an_archive_are_refused(tmp_path: Path) -> None:
     table = b"image,label\na.jpg,cat\nb.jpg,dog\n"
-    with pytest.raises(UsageError, match=r"more than one manifest, train\.csv and valid\.csv"):
+    with pytest.raises(UsageError, match=r"more than one table labels its images \(train\.csv, valid\.csv\)"):
         open_source(put(tmp_path, zipped({"train.csv": table, "valid.csv": table, "a.jpg": b"", "b.jpg": b""}))).list()
 
 

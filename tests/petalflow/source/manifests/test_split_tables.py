@@ -1,4 +1,6 @@
 import json
+import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +32,22 @@ def test_a_table_in_each_split_folder_names_its_images(place: str) -> None:
     assert [(one.address, one.reason) for one in listing.rejects] == [("test/gone.png", "missing")]
     assert listing.kind == "tables in split folders"
     assert [source.reader()(one) for one in listing.items] == [b"test 1.png", b"train 1.png", b"train 2.png"]
+
+
+@pytest.mark.parametrize("inside", ["", "data/"])
+def test_an_archive_of_split_folders_with_tables_is_read_as_the_folder(tmp_path: Path, inside: str) -> None:
+    files = {f"{split}/{number}.png": f"{split} {number}" for split in ("train", "test") for number in (1, 2)}
+    for split in ("train", "test"):
+        files[f"{split}/metadata.csv"] = "file_name,label\n1.png,daisy\n2.png,rose\ngone.png,rose\n"
+    with zipfile.ZipFile(tmp_path / "it.zip", "w") as packed:
+        for name, text in files.items():
+            packed.writestr(inside + name, text)
+    folder = open_source(write(str(tmp_path / "it"), files))
+    archive = open_source(str(tmp_path / "it.zip"))
+    assert archive.list().items == folder.list().items
+    assert archive.list().fingerprint == folder.list().fingerprint
+    assert [archive.reader()(one) for one in archive.list().items] == [b"test 1", b"test 2", b"train 1", b"train 2"]
+    assert archive.list().kind == "tables in split folders in an archive"
 
 
 def test_roboflow_gives_several_labels_in_each_split(place: str) -> None:
