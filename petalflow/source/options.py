@@ -161,6 +161,16 @@ class SourceOptions(StepSettings):
     multi_label: bool = Field(
         False, description="images may have several classes; implied if any image of the source has several"
     )
+    image_column: str | None = Field(
+        None,
+        min_length=1,
+        description="column of a table that holds the images; null: the one that is called image, filename, path, ...",
+    )
+    label_column: str | None = Field(
+        None,
+        min_length=1,
+        description="column of a table that holds the classes; null: the one that is called label, class, target, ...",
+    )
     tfds_data_dir: str | None = Field(
         None,
         min_length=1,

@@ -1,61 +1,180 @@
-"""Which column of a table holds what, by the names that people give to columns."""
+"""Which column of a table holds what, by the names that people give to columns, and by what the columns hold."""
 
+import posixpath
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from petalflow.errors import UsageError, did_you_mean
+from petalflow.source.options import PLAIN, SourceOptions
 
 IMAGE, LABEL, SPLIT, GROUP = ROLES = ("image", "label", "split", "group")
+IMAGE_COLUMN, LABEL_COLUMN = map(SourceOptions.full_name, ("image_column", "label_column"))
+_SETTINGS = {IMAGE: IMAGE_COLUMN, LABEL: LABEL_COLUMN}
 _FORM = "the first line must name the columns: image,label[,split][,group][,more]"
 
 # In small letters, without blanks and underscores. A name of an earlier tuple goes before one of a later tuple.
+_NUMBERS = ("imageid", "imgid", "id")  # of an image, or of a row
 _CALLED = {
     IMAGE: (
         ("image",),
-        ("filename", "filepath", "file", "path", "imagename", "imagepath", "imagefile"),
-        ("imageid", "id"),
+        (
+            *("filename", "filepath", "file", "path", "img"),
+            *("imagename", "imagepath", "imagefile", "imagefilename", "imgname", "imgpath", "imgfile", "imgfilename"),
+        ),
+        _NUMBERS,
     ),
     LABEL: (("label",), ("labels", "class", "classes", "classname", "labelname", "target", "category")),
     SPLIT: (("split",), ("mluse",)),
     GROUP: (("group",),),
 }
+_NUMBERED_LABEL = re.compile(r"(?:label|class|category|target|tag)s?\d+")
+# Labels by the subject of a data set. Such a column is not read as the label, but may well be it.
+_LABELS_OF_A_FIELD = frozenset(("diagnosis", "disease", "species", "breed", "type", "outcome", "finding", "grade", "y"))
+# Columns of files that belong to an image without being it.
+_COMPANION = re.compile(r"(?i)mask|seg|annot|thumb|preview|xml|json")
+_ENDING = re.compile(r"\.(?:jpe?g|jfif|png|gif|bmp|webp|tiff?|heic|heif|avif|ico)\s*\Z", re.IGNORECASE)
+_STORED = re.compile(r"\s*(?:file|gs|gcs|s3)://.+", re.DOTALL)
+_SHARE = 0.9
+SAMPLE = 1000  # rows by whose values columns are told apart
+
+# The name of a column -> some of its values, for all columns of the same rows.
+Values = Callable[[str], Sequence[str]]
 
 
-def find_columns(names: Sequence[str], note: Callable[[str], None]) -> dict[str, str]:
+def find_columns(
+    names: Sequence[str],
+    note: Callable[[str], None],
+    values: Values = lambda _: (),
+    options: SourceOptions = PLAIN,
+) -> dict[str, str]:
     """Returns the columns by what they hold: "image", "label", "split" or "group", as far as they exist.
 
     Args:
         names: The names of all columns.
         note: Called with a sentence about each column that is read by another name.
+        values: Some of their values.
+        options: May name columns.
 
     Raises:
         UsageError: If two columns may be the same.
     """
-    found = {role: name for role in ROLES if (name := _find(role, names)) is not None}
+    labels = [name for name in names if _plain(name) in sum(_CALLED[LABEL], ())]
+    chosen = _chosen(options)
+    found = dict[str, str]()
+    for role in ROLES:
+        if name := chosen.get(role):
+            choice = name if name in names else None
+        elif role == IMAGE:
+            choice = _find_image(names, values)
+        else:
+            choice = _find_label(names) if role == LABEL else _only(role, _called(role, names))
+        if choice is not None:
+            found[role] = choice
     for role, name in found.items():
         if name.casefold() != role:
             note(f"the column {name} is read as {role}")
+    for name in labels:
+        if LABEL in found and name not in found.values():
+            note(f"the column {name} is not read as {LABEL}; set {LABEL_COLUMN}={name} to read it instead")
     return found
 
 
-def _find(role: str, names: Sequence[str]) -> str | None:
+def _find_label(names: Sequence[str]) -> str | None:
+    numbered = [name for name in names if _NUMBERED_LABEL.fullmatch(_plain(name))]
+    found = _only(LABEL, _called(LABEL, names))
+    several = [*([found] if found else []), *numbered]
+    if numbered and len(several) > 1:
+        raise UsageError(
+            f"the columns {' and '.join(several)} may hold several labels of an image; set "
+            f"{LABEL_COLUMN}={several[0]} to read only this one, or write all of them into one column {LABEL} as "
+            "daisy|rose"
+        )
+    return found
+
+
+def _find_image(names: Sequence[str], values: Values) -> str | None:
+    """Returns the column with the images.
+
+    A column that is called a number (id) holds images only if no other column does: it may number the rows.
+    """
+    others = {name for role in (LABEL, SPLIT, GROUP) for name in names if _plain(name) in sum(_CALLED[role], ())}
+    holding = [
+        name for name in names if name not in others and not _COMPANION.search(name) and _are_images(values(name))
+    ]
+    called = _called(IMAGE, names)
+    if len(called) > 1:
+        called = [name for name in called if name in holding] or called
+    name = _only(IMAGE, called)
+    is_number = name is not None and _plain(name) in _NUMBERS
+    if name is None or (is_number and name not in holding):
+        return _only(IMAGE, holding) or name
+    if name in holding and not is_number:
+        return name
+    different = [other for other in holding if other != name and not _are_same(values(name), values(other))]
+    return _only(IMAGE, [name, *different])
+
+
+def _called(role: str, names: Sequence[str]) -> list[str]:
+    """Returns the columns whose names are the best for a role."""
     if role in names:
-        return role
-    plain = {name: "".join(filter(str.isalnum, name.casefold())) for name in names}
-    for called in _CALLED[role]:
-        found = [name for name in names if plain[name] in called]
-        if len(found) > 1:
-            raise UsageError(
-                f"the columns {' and '.join(found)} may each be the {role}; rename the right one to {role}"
-            )
-        if found:
-            return found[0]
-    return None
+        return [role]
+    found = ([name for name in names if _plain(name) in called] for called in _CALLED[role])
+    return next(filter(None, found), [])
 
 
-def missing_column(role: str, names: Iterable[str]) -> UsageError:
+def _only(role: str, names: Sequence[str]) -> str | None:
+    """Returns the only one of these columns, or None if there is none; raises UsageError if there are several."""
+    if len(names) < 2:
+        return names[0] if names else None
+    remedy = f"rename the right one to {role}"
+    if setting := _SETTINGS.get(role):
+        remedy = "set " + " or ".join(f"{setting}={name}" for name in names)
+    raise UsageError(f"the columns {' and '.join(names)} may each be the {role}; {remedy}")
+
+
+def _are_images(values: Sequence[str]) -> bool:
+    """Returns True if nearly all values are names of image files, and not always the same."""
+    filled = [value for value in values if value.strip()]
+    images = [value for value in filled if is_image_name(value)]
+    return bool(images) and len(images) >= _SHARE * len(filled) and len(set(images)) >= min(2, len(filled))
+
+
+def _are_same(values: Sequence[str], others: Sequence[str]) -> bool:
+    """Returns True if two columns name the same images, with or without folders and endings."""
+    return all(map(str.__eq__, map(_stem, values), map(_stem, others)))
+
+
+def is_image_name(text: str) -> bool:
+    """Returns True if a text is the name of an image file, or an address on a store."""
+    return _STORED.fullmatch(text) is not None or ("://" not in text and _ENDING.search(text) is not None)
+
+
+def _stem(name: str) -> str:
+    return _ENDING.sub("", posixpath.basename(name.replace("\\", "/").strip()))
+
+
+def _plain(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def may_hold_labels(name: str) -> bool:
+    """Returns True if a column is called like labels are in some field: diagnosis, species."""
+    return _plain(name) in _LABELS_OF_A_FIELD
+
+
+def missing_column(role: str, names: Iterable[str], options: SourceOptions) -> UsageError:
     """Returns the error for a table without a column that it must have."""
-    return UsageError(f"the column {role} is missing: {did_you_mean(role, filter(None, names))} ({_FORM})")
+    known = list(filter(None, names))
+    if chosen := _chosen(options).get(role):
+        return UsageError(f"the table has no column {_SETTINGS[role]}={chosen}: {did_you_mean(chosen, known)}")
+    return UsageError(f"the column {role} is missing: {did_you_mean(role, known)} ({_FORM}; or set {_SETTINGS[role]})")
+
+
+def _chosen(options: SourceOptions) -> dict[str, str]:
+    """Returns the columns that settings name, by what they hold."""
+    found = {IMAGE: options.image_column, LABEL: options.label_column}
+    return {role: name for role, name in found.items() if name is not None}
 
 
 def no_columns() -> UsageError:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from typing import NamedTuple
 
 from petalflow.errors import UsageError
@@ -10,6 +11,8 @@ from petalflow.source.manifests.columns import (
     IMAGE,
     LABEL,
     ROLES,
+    SAMPLE,
+    Values,
     check_distinct,
     check_name,
     find_columns,
@@ -23,16 +26,14 @@ from petalflow.source.manifests.dialects import (
     read_records,
     split_off_separator,
 )
-from petalflow.source.manifests.labels import check_labels
+from petalflow.source.manifests.one_hot import Record, read_one_hot
 from petalflow.source.manifests.row import Row, RowMaker, error_at
+from petalflow.source.options import SourceOptions
 
 Note = Callable[[str], None]
-# A record: the number of the line at which it begins, and its fields.
-_Record = tuple[int, list[str]]
 
 # What pandas calls the column of row numbers when it reads a file that it has written itself.
 _ROW_NUMBERS = re.compile(r"Unnamed: \d+(?:\.\d+)*")
-_FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 
 class _Layout(NamedTuple):
@@ -53,7 +54,7 @@ class _Layout(NamedTuple):
     unnamed: list[int]
 
 
-def read_csv(data: bytes, manifest: str, maker: RowMaker, note: Note) -> Iterator[Row]:
+def read_csv(data: bytes, manifest: str, maker: RowMaker, note: Note, options: SourceOptions) -> Iterator[Row]:
     """Yields the rows of a CSV file.
 
     Args:
@@ -61,6 +62,7 @@ def read_csv(data: bytes, manifest: str, maker: RowMaker, note: Note) -> Iterato
         manifest: What to call it in messages.
         maker: Makes the rows.
         note: Called with a sentence about what is read differently from how it is written.
+        options: May name columns.
 
     Raises:
         UsageError: If the file is malformed; names the line.
@@ -77,15 +79,17 @@ def read_csv(data: bytes, manifest: str, maker: RowMaker, note: Note) -> Iterato
                 raise error_at(manifest, line, error) from None
         return
     next(records, None)
+    sample = list(islice(records, SAMPLE))
     try:
-        layout = _lay_out(header, note)
+        layout = _lay_out(header, note, _values_of(header, sample), options)
     except UsageError as error:
         raise error_at(manifest, line, error) from None
-    fields = _fields(records, layout, manifest, dialect.delimiter)
+    fields = _fields(chain(sample, records), layout, manifest, dialect.delimiter)
     if layout.roles[1] < layout.width:
         yield from _labelled(fields, layout, manifest, maker)
     else:
-        yield from _one_hot(list(fields), layout, manifest, maker, note, missing_column(LABEL, header))
+        no_label = missing_column(LABEL, header, options)
+        yield from read_one_hot(list(fields), layout.roles, layout.others, manifest, maker, note, no_label)
 
 
 def _find_header(data: bytes, manifest: str, delimiters: str, first_line: int) -> tuple[Dialect, int, list[str]]:
@@ -114,7 +118,17 @@ def _count_known(names: Sequence[str]) -> int:
         return 1
 
 
-def _lay_out(names: Sequence[str], note: Note) -> _Layout:
+def _values_of(header: Sequence[str], records: Sequence[Record]) -> Values:
+    """Returns the function from the name of a column to its values in some records."""
+
+    def values(name: str) -> list[str]:
+        at = header.index(name)
+        return [fields[at] if at < len(fields) else "" for _, fields in records]
+
+    return values
+
+
+def _lay_out(names: Sequence[str], note: Note, values: Values, options: SourceOptions) -> _Layout:
     """Returns which column holds what, by their names."""
     if not names:
         raise no_columns()
@@ -125,11 +139,13 @@ def _lay_out(names: Sequence[str], note: Note) -> _Layout:
     for name in named.values():
         check_name(name)
     check_distinct(named.values())
-    columns = find_columns(list(named.values()), note)
+    columns = find_columns(list(named.values()), note, values, options)
     if IMAGE not in columns:
         if not names[0]:
             raise UsageError("the first column has no name, and none is called image; name the one with the images")
-        raise missing_column(IMAGE, names)
+        raise missing_column(IMAGE, names, options)
+    if LABEL not in columns and options.label_column:
+        raise missing_column(LABEL, names, options)
     at = {name: at for at, name in named.items()}
     image, label, split, group = (at[columns[role]] if role in columns else width for role in ROLES)
     others = sorted((name, at) for at, name in named.items() if name not in columns.values())
@@ -138,7 +154,7 @@ def _lay_out(names: Sequence[str], note: Note) -> _Layout:
     return _Layout(width, (image, label, split, group), others, numbers, unnamed)
 
 
-def _fields(records: Iterator[_Record], layout: _Layout, manifest: str, delimiter: str) -> Iterator[_Record]:
+def _fields(records: Iterator[Record], layout: _Layout, manifest: str, delimiter: str) -> Iterator[Record]:
     """Yields the fields of each record below the header, with "" for those that are missing."""
     width, (image, _, split, _) = layout.width, layout.roles
     empty, numbers = layout.unnamed, layout.numbers
@@ -162,7 +178,7 @@ def _fields(records: Iterator[_Record], layout: _Layout, manifest: str, delimite
         yield line, values
 
 
-def _labelled(records: Iterator[_Record], layout: _Layout, manifest: str, maker: RowMaker) -> Iterator[Row]:
+def _labelled(records: Iterator[Record], layout: _Layout, manifest: str, maker: RowMaker) -> Iterator[Row]:
     """Yields the rows of a table with a column of labels."""
     (image, label, split, group), others = layout.roles, layout.others
     for line, values in records:
@@ -171,43 +187,3 @@ def _labelled(records: Iterator[_Record], layout: _Layout, manifest: str, maker:
             yield maker.make(values[image], values[label], values[split], values[group], slices)
         except UsageError as error:
             raise error_at(manifest, line, error) from None
-
-
-def _one_hot(
-    records: list[_Record], layout: _Layout, manifest: str, maker: RowMaker, note: Note, no_label: UsageError
-) -> Iterator[Row]:
-    """Yields the rows of a table with a column of 0 and 1 for each class, or raises `no_label` if it is not one.
-
-    Where a row has several labels, one without any means that the image has none of the classes.
-    """
-    if not records:
-        return
-    strange = {name: wrong for name, at in layout.others if (wrong := _not_a_flag(records, at))}
-    classes = [(name, at) for name, at in layout.others if name not in strange]
-    if len(classes) < 2:
-        raise error_at(manifest, 1, no_label)
-    named = ", ".join(name for name, _ in classes[:3]) + (", ..." if len(classes) > 3 else "")
-    if strange:
-        name, (line, value) = next(iter(strange.items()))
-        raise error_at(
-            manifest,
-            line,
-            f"{name} is {value!r}, while other columns ({named}) hold only 0 and 1, as one for each class does; "
-            f"remove the column {name}, or write the labels into a column {LABEL} as daisy|rose",
-        )
-    note(f"there is no column {LABEL}; the columns {named} hold only 0 and 1 and are read as one for each class")
-    chosen = [[name for name, at in classes if _FLAGS[values[at].strip().lower()]] for _, values in records]
-    several = any(len(names) > 1 for names in chosen)
-    image, _, split, group = layout.roles
-    for (line, values), names in zip(records, chosen, strict=True):
-        try:
-            row = maker.make(values[image], check_labels(names), values[split], values[group], ())
-        except UsageError as error:
-            raise error_at(manifest, line, error) from None
-        yield row._replace(is_complete=several)
-
-
-def _not_a_flag(records: list[_Record], at: int) -> tuple[int, str] | None:
-    """Returns the line and the first value in a column that is neither 0 nor 1, or None."""
-    wrong = ((line, values[at]) for line, values in records if values[at].strip().lower() not in _FLAGS)
-    return next(wrong, None)

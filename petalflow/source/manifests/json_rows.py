@@ -3,14 +3,26 @@
 import io
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain, islice
 from typing import Any
 
-from petalflow.errors import UsageError, did_you_mean
+from petalflow.errors import UsageError
 from petalflow.source.manifests import vertex_import
-from petalflow.source.manifests.columns import GROUP, IMAGE, LABEL, SPLIT, check_distinct, check_name, find_columns
+from petalflow.source.manifests.columns import (
+    GROUP,
+    IMAGE,
+    LABEL,
+    SAMPLE,
+    SPLIT,
+    check_distinct,
+    check_name,
+    find_columns,
+    missing_column,
+)
 from petalflow.source.manifests.dialects import not_utf8
 from petalflow.source.manifests.labels import check_labels
 from petalflow.source.manifests.row import Row, RowMaker, error_at
+from petalflow.source.options import SourceOptions
 
 
 def is_jsonl(head: bytes) -> bool:
@@ -18,7 +30,9 @@ def is_jsonl(head: bytes) -> bool:
     return head.lstrip().startswith(b"{")
 
 
-def read_jsonl(data: bytes, manifest: str, maker: RowMaker, note: Callable[[str], None]) -> Iterator[Row]:
+def read_jsonl(
+    data: bytes, manifest: str, maker: RowMaker, note: Callable[[str], None], options: SourceOptions
+) -> Iterator[Row]:
     """Yields the rows of a JSON Lines file.
 
     Args:
@@ -26,36 +40,52 @@ def read_jsonl(data: bytes, manifest: str, maker: RowMaker, note: Callable[[str]
         manifest: What to call it in messages.
         maker: Makes the rows.
         note: Called with a sentence about what is read differently from how it is written.
+        options: May name columns.
 
     Raises:
         UsageError: If the file is malformed; names the line.
     """
-    decoder = json.JSONDecoder(
-        object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=_refuse_constant
-    )
     keys: dict[str, None] = {}  # all keys seen so far, in order
     known: dict[tuple[str, ...], dict[str, str]] = {}  # what the keys of a line hold
     is_labelled = False
-    for line, raw in enumerate(io.BytesIO(data), 1):
-        if not raw.strip():
-            continue
+    lines = _read_lines(data, manifest)
+    sample = list(islice(lines, SAMPLE))
+
+    def some_values(name: str) -> list[str]:
+        found = (values.get(name) for _, values in sample)
+        return [value if isinstance(value, str) else "" for value in found]
+
+    for line, values in chain(sample, lines):
         try:
-            values = _decode(decoder, raw)
             if not values.keys() <= keys.keys():
                 for name in values:
                     check_name(name)
                 keys |= dict.fromkeys(values)
                 check_distinct(keys)
             if (columns := known.get(tuple(values))) is None:
-                columns = known[tuple(values)] = find_columns(list(values), note)
+                columns = known[tuple(values)] = find_columns(list(values), note, some_values, options)
                 is_labelled = is_labelled or LABEL in columns
-            yield _make_row(values, columns, maker)
+            yield _make_row(values, columns, maker, options)
+        except UsageError as error:
+            raise error_at(manifest, line, error) from None
+    if keys and not is_labelled:
+        raise UsageError(f"{manifest}: {missing_column(LABEL, keys, options)}")
+
+
+def _read_lines(data: bytes, manifest: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields the number of each line that is not empty, and its object."""
+    decoder = json.JSONDecoder(
+        object_pairs_hook=_object, parse_int=str, parse_float=str, parse_constant=_refuse_constant
+    )
+    for line, raw in enumerate(io.BytesIO(data), 1):
+        if not raw.strip():
+            continue
+        try:
+            yield line, _decode(decoder, raw)
         except UnicodeDecodeError:
             raise not_utf8(data, manifest) from None
         except UsageError as error:
             raise error_at(manifest, line, error) from None
-    if keys and not is_labelled:
-        raise UsageError(f"{manifest}: no line has the key {LABEL}: {did_you_mean(LABEL, keys)}")
 
 
 def _decode(decoder: json.JSONDecoder, raw: bytes) -> dict[str, Any]:
@@ -75,9 +105,9 @@ def _decode(decoder: json.JSONDecoder, raw: bytes) -> dict[str, Any]:
     return vertex_import.as_manifest(values) if vertex_import.IMAGE in values else values
 
 
-def _make_row(values: dict[str, Any], columns: dict[str, str], maker: RowMaker) -> Row:
+def _make_row(values: dict[str, Any], columns: dict[str, str], maker: RowMaker, options: SourceOptions) -> Row:
     if IMAGE not in columns:
-        raise UsageError(f"the key {IMAGE} is missing: {did_you_mean(IMAGE, values)}")
+        raise missing_column(IMAGE, values, options)
     image, split, group = (_text(role, values.get(columns.get(role, role))) for role in (IMAGE, SPLIT, GROUP))
     label = values.get(columns.get(LABEL, LABEL))
     labels = check_labels([_text(LABEL, one) for one in label]) if isinstance(label, list) else _text(LABEL, label)

@@ -83,7 +83,9 @@ class Manifest:
         return read_as_listed(FilesBeside(_parent_folder(self.address)))
 
     def _rows(self, note: Callable[[str], None]) -> Iterator[Row]:
-        return read_rows(storage.read_bytes(self.address), self.address, resolver_beside(self.address), note)
+        return read_rows(
+            storage.read_bytes(self.address), self.address, resolver_beside(self.address), note, self.options
+        )
 
 
 def list_tree(tree: Tree, name: str, options: SourceOptions) -> Listing:
@@ -102,7 +104,7 @@ def list_tree(tree: Tree, name: str, options: SourceOptions) -> Listing:
     called = f"{tree.address}: {name}"
 
     def rows(note: Callable[[str], None]) -> Iterator[Row]:
-        return read_rows(tree.read(name), called, resolver_in_tree(posixpath.dirname(name)), note)
+        return read_rows(tree.read(name), called, resolver_in_tree(posixpath.dirname(name)), note, options)
 
     listing = list_rows(rows, called, FilesInTree(tree, files), options)
     named = {name, *(item.address for item in listing.items), *(reject.address for reject in listing.rejects)}

@@ -113,7 +113,7 @@ def _read(
     tree: Tree, folder: str, name: str, resolve: Resolver, options: SourceOptions, note: Callable[[str], None]
 ) -> Iterator[Row]:
     table, split = storage.join(tree.address, folder, name), SPLIT_NAMES[folder.lower()]
-    for row in read_rows(tree.read(f"{folder}/{name}"), table, resolve, note):
+    for row in read_rows(tree.read(f"{folder}/{name}"), table, resolve, note, options):
         if row.split and row.split != split:
             raise UsageError(
                 f"{table}: {row.address} is in {row.split} by its row and in {split} by its folder; remove the "
