@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from petalflow.errors import UsageError, did_you_mean
+from petalflow.source.manifests.spellings import IMAGE_ENDING
 from petalflow.source.options import PLAIN, SourceOptions
 
 IMAGE, LABEL, SPLIT, GROUP = ROLES = ("image", "label", "split", "group")
@@ -33,7 +34,6 @@ _NUMBERED_LABEL = re.compile(r"(?:label|class|category|target|tag)s?\d+")
 _LABELS_OF_A_FIELD = frozenset(("diagnosis", "disease", "species", "breed", "type", "outcome", "finding", "grade", "y"))
 # Columns of files that belong to an image without being it.
 _COMPANION = re.compile(r"(?i)mask|seg|annot|thumb|preview|xml|json")
-_ENDING = re.compile(r"\.(?:jpe?g|jfif|png|gif|bmp|webp|tiff?|heic|heif|avif|ico)\s*\Z", re.IGNORECASE)
 _STORED = re.compile(r"\s*(?:file|gs|gcs|s3)://.+", re.DOTALL)
 _SHARE = 0.9
 SAMPLE = 1000  # rows by whose values columns are told apart
@@ -147,11 +147,11 @@ def _are_same(values: Sequence[str], others: Sequence[str]) -> bool:
 
 def is_image_name(text: str) -> bool:
     """Returns True if a text is the name of an image file, or an address on a store."""
-    return _STORED.fullmatch(text) is not None or ("://" not in text and _ENDING.search(text) is not None)
+    return _STORED.fullmatch(text) is not None or ("://" not in text and IMAGE_ENDING.search(text) is not None)
 
 
 def _stem(name: str) -> str:
-    return _ENDING.sub("", posixpath.basename(name.replace("\\", "/").strip()))
+    return IMAGE_ENDING.sub("", posixpath.basename(name.replace("\\", "/").strip()))
 
 
 def _plain(name: str) -> str:

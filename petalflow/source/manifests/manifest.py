@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 from petalflow import storage
 from petalflow.errors import UsageError
+from petalflow.source.folder_names import split_of
 from petalflow.source.listing import Item, Listing, Reject
 from petalflow.source.manifests.columns import SPLIT
 from petalflow.source.manifests.copies import check_one_row_per_image, merge_rows
@@ -139,7 +140,8 @@ def list_rows(
         check_one_row_per_image(rows, manifest)
     wanted = [row for row in rows if _may_be_item(row, options)]
     contents = files.contents(list(dict.fromkeys(row.address for row in wanted)))
-    how, hint, called = _find_missing(contents, manifest, files)
+    splits = {row.address: row.split for row in wanted if row.split}
+    how, hint, called = _find_missing(contents, manifest, files, splits)
     if called:
         rows = sorted(row._replace(address=called.get(row.address, row.address)) for row in rows)
         contents |= files.contents(list(called.values()))
@@ -174,7 +176,7 @@ def _may_be_item(row: Row, options: SourceOptions) -> bool:
 
 
 def _find_missing(
-    contents: Mapping[str, Content | str], manifest: str, files: NamedFiles
+    contents: Mapping[str, Content | str], manifest: str, files: NamedFiles, splits: Mapping[str, str]
 ) -> tuple[str, str, Mapping[str, str]]:
     """Looks for images that are not found under their names.
 
@@ -185,7 +187,7 @@ def _find_missing(
     if not missing:
         return "", "", {}
     taken = {address for address, content in contents.items() if content != MISSING}
-    reading, hint = search(missing, taken, files.names())
+    reading, hint = search(missing, taken, files.names(), _splits_of(missing, manifest, splits))
     if reading:
         log.warning(
             "%s: %d of %d images are not found under their names; all of them are found when names are read %s",
@@ -194,6 +196,13 @@ def _find_missing(
         return f" read {reading.how}", "", reading.files
     log.warning("%s: %d of %d images are missing%s", manifest, len(missing), len(contents), hint and f"; {hint}")
     return "", hint, {}
+
+
+def _splits_of(names: Iterable[str], manifest: str, splits: Mapping[str, str]) -> dict[str, str]:
+    """Returns the split of each name, by its row or else by the name of the manifest: train.csv."""
+    named = split_of(posixpath.splitext(posixpath.basename(manifest))[0])
+    found = ((name, splits.get(name, named)) for name in names)
+    return {name: split for name, split in found if split}
 
 
 def check_classes(manifest: str, labels: Iterable[Sequence[str]]) -> None:

@@ -8,20 +8,25 @@ img\a b.jpg                 img/a b.jpg           with / for \
 ```
 
 A reading holds for all names that are not found as they are written. It is taken only if it finds every one of them,
-and if no other reading finds other files. Other folders than the names say are meant only if no name at all is found as
-it is written: a photo that was moved out of the way was not forgotten in the manifest.
+and if no other reading finds other files for nearly as many. Numbers are the same in many folders, and masks are called
+like their photos. So a reading is not taken either if it leads to
+
+- another folder than the names say, or to another ending, if nearly all names are found as they are written: a photo
+  that was lost or moved out of the way was not forgotten in the manifest;
+- a folder of another split, or of masks or thumbnails, that the names do not mention;
+- a folder in place of another one, for numbers or with another ending.
 """
 
 import posixpath
-import re
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import unquote
 
-_ENDING = re.compile(r"\.(?:jpe?g|jfif|png|gif|bmp|webp|tiff?|heic|heif|avif)\Z", re.IGNORECASE)
-_EDGE_BLANK = re.compile(r"(?:\A|[/\\])\s|\s(?:[/\\]|\Z)")
+from petalflow.source.manifests.doubts import find_doubt
+from petalflow.source.manifests.spellings import IMAGE_ENDING, changed_spellings, to_key
+
+_MOST = 0.8  # of all names: nearly all
+_SOME = 0.2
 _SAMPLE = 10  # names by which folders are proposed
 _MAX_FOLDERS = 8
 
@@ -32,10 +37,12 @@ class Reading(NamedTuple):
     Attributes:
         how: Its description, which continues the word "read".
         files: The files of the names that it finds.
+        doubt: Why these may be other images than the names mean, or "".
     """
 
     how: str
     files: dict[str, str]
+    doubt: str = ""
 
 
 class Search(NamedTuple):
@@ -64,59 +71,75 @@ class _Way(NamedTuple):
     find: Callable[[str], str | None]
 
 
-def search(missing: Sequence[str], taken: Collection[str], files: Sequence[str]) -> Search:
+def search(
+    missing: Sequence[str], taken: Collection[str], files: Sequence[str], splits: Mapping[str, str] = {}
+) -> Search:
     """Looks for the files of names that are not found as they are written.
 
     Args:
         missing: The names, each once.
         taken: The files that the manifest names as they are called. They cannot be meant by another name.
         files: All files that may be meant, relative to what the names are relative to.
+        splits: Name -> the split that it is in by other signs than its folders.
     """
-    keys = {name: _key(name) for name in missing}
-    readings, whole = list[Reading](), list[Reading]()
-    for way in _ways(list(keys.values()), files):
+    keys = {name: to_key(name) for name in missing}
+    readings = list[Reading]()
+    for way in _ways(list(keys.values()), files, taken):
         found = {name: file for name, key in keys.items() if (file := way.find(key)) is not None}
         times = Counter(found.values())
         found = {name: file for name, file in found.items() if times[file] == 1 and file not in taken}
         if found:
-            readings.append(Reading(way.how, found))
-            if len(found) == len(missing) and not (way.moves and taken):
-                whole.append(readings[-1])
-    for other in whole[1:]:
-        if other.files != whole[0].files:
+            lost = taken and (way.moves or (way.how and len(missing) <= (1 - _MOST) * (len(missing) + len(taken))))
+            doubt = "the others are found as they are written" if lost else find_doubt(found, splits)
+            readings.append(Reading(way.how, found, doubt))
+    certain = [reading for reading in readings if not reading.doubt]
+    whole = [reading for reading in certain if len(reading.files) == len(missing)]
+    for other in certain:
+        if whole and _contradicts(other, whole[0]):
             return Search(None, _contradiction(whole[0], other))
     if whole:
         return Search(_described(whole[0]), "")
-    best = max(readings, key=lambda reading: len(reading.files), default=None)
-    if best is None:
-        return Search(None, "")
+    best = max(readings, key=lambda reading: (not reading.doubt, len(reading.files)), default=None)
+    return Search(None, _hint(best, len(missing)) if best else "")
+
+
+def _hint(best: Reading, count: int) -> str:
     name, file = next(iter(best.files.items()))
-    found_of = f"{len(best.files)} of these {len(missing)} would be found"
-    return Search(None, f"{found_of} {_described(best).how}, like {file!r} for {name!r}; correct the names")
+    found = f"{len(best.files)} of these {count} would be found {_described(best).how}, like {file!r} for {name!r}"
+    return f"{found}{best.doubt and f', but {best.doubt}'}; correct the names"
+
+
+def _contradicts(other: Reading, whole: Reading) -> bool:
+    """Returns True if a reading finds other files than one that finds all, and some of them may only be lost."""
+    if other.files.items() <= whole.files.items():
+        return False
+    # Masks are PNGs. So if these are all there and some photos are, those may be the images.
+    may_be_masks = all(map(_is_png, whole.files.values())) and not any(map(_is_png, other.files.values()))
+    return len(other.files) >= (_SOME if may_be_masks else _MOST) * len(whole.files)
+
+
+def _is_png(name: str) -> bool:
+    return name.lower().endswith(".png")
 
 
 def _contradiction(one: Reading, other: Reading) -> str:
-    name = next(name for name in one.files if one.files[name] != other.files[name])
+    name = next(name for name, file in other.files.items() if one.files[name] != file)
     return (
         f"{name!r} may be {one.files[name]!r} ({_described(one).how}) or {other.files[name]!r} "
         f"({_described(other).how}); write the whole path"
     )
 
 
-def _key(name: str) -> str:
-    """Returns a name without what spellings differ in."""
-    plain = unquote(name).replace("\\", "/")
-    plain = posixpath.normpath("/".join(part.strip() for part in plain.split("/"))).lstrip("/")
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", plain).casefold())
-
-
-def _ways(keys: Sequence[str], files: Sequence[str]) -> Iterator[_Way]:
+def _ways(keys: Sequence[str], files: Sequence[str], taken: Collection[str]) -> Iterator[_Way]:
     """Yields the ways to find files that are worth trying, the simplest first."""
     by_key, by_stem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     for file in files:
-        by_key[key := _key(file)].append(file)
-        if (stem := _ENDING.sub("", key)) != key:
+        by_key[key := to_key(file)].append(file)
+        if (stem := IMAGE_ENDING.sub("", key)) != key:
             by_stem[stem].append(file)
+    # Where images that are found have files of other endings beside them, those are not images of their own.
+    if any(len(by_stem.get(IMAGE_ENDING.sub("", to_key(file)), ())) > 1 for file in taken):
+        by_stem.clear()
     for how, index, form in (
         ("", by_key, None),
         ("added", by_stem, None),
@@ -126,7 +149,7 @@ def _ways(keys: Sequence[str], files: Sequence[str]) -> Iterator[_Way]:
 
 
 def _stem_of_image(key: str) -> str:
-    return _ENDING.sub("", key) if _ENDING.search(key) else "\0"  # which no file is called
+    return IMAGE_ENDING.sub("", key) if IMAGE_ENDING.search(key) else "\0"  # which no file is called
 
 
 def _ways_by_folder(
@@ -181,7 +204,7 @@ def _depths_below(key: str, index: dict[str, list[str]]) -> Iterator[int]:
 def _described(reading: Reading) -> Reading:
     """Returns a reading with all in words that it changes: spelling, endings and folders."""
     pairs = reading.files.items()
-    how = [words for words, is_changed in _SPELLINGS if any(is_changed(name, file) for name, file in pairs)]
+    how = changed_spellings(reading.files)
     if reading.how:
         of_files = sorted({posixpath.splitext(file)[1] for file in reading.files.values()})
         how.append(f"with {' or '.join(of_files)} {'added' if reading.how == 'added' else 'as the ending'}")
@@ -191,7 +214,7 @@ def _described(reading: Reading) -> Reading:
 
 
 def _describe_folder(name: str, file: str) -> str:
-    named, found = (posixpath.dirname(_key(one)) for one in (name, file))
+    named, found = (posixpath.dirname(to_key(one)) for one in (name, file))
     if named == found:
         return ""
     depth = len(found.split("/")) - (len(named.split("/")) if named else 0)
@@ -201,27 +224,3 @@ def _describe_folder(name: str, file: str) -> str:
         left_out = len(named.split("/")) - (len(found.split("/")) if found else 0)
         return f"without the first {left_out} folders" if left_out > 1 else "without the first folder"
     return f"in the folder {posixpath.dirname(file)}"
-
-
-def _is_case_changed(name: str, file: str) -> bool:
-    # From the end, as far as both go: folders may be left out of either. Endings are compared only if both have one.
-    plain, called = (unicodedata.normalize("NFC", unquote(one)).replace("\\", "/") for one in (name, file))
-    if not (_ENDING.search(plain) and plain.lower().endswith(posixpath.splitext(called)[1].lower())):
-        plain, called = _ENDING.sub("", plain), _ENDING.sub("", called)
-    pairs = zip(reversed(plain.split("/")), reversed(called.split("/")), strict=False)
-    return any(a.strip() != b.strip() and a.strip().casefold() == b.strip().casefold() for a, b in pairs)
-
-
-_SPELLINGS: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
-    ("with / for \\", lambda name, file: "\\" in name or "\\" in file),
-    (
-        "with %20 and the like decoded",
-        lambda name, file: any("%" in one and unquote(one) != one for one in (name, file)),
-    ),
-    ("without blanks around names", lambda name, file: bool(_EDGE_BLANK.search(name) or _EDGE_BLANK.search(file))),
-    (
-        "with accents composed (NFC)",
-        lambda name, file: unicodedata.is_normalized("NFC", name) != unicodedata.is_normalized("NFC", file),
-    ),
-    ("ignoring case", _is_case_changed),
-)

@@ -46,7 +46,8 @@ def test_a_file_in_another_folder_is_not_meant_if_other_names_are_right() -> Non
     found = search(["a.jpg"], ["b.jpg"], ["b.jpg", "bad/a.jpg"])
     assert found.reading is None
     assert found.hint == (
-        "1 of these 1 would be found below the folder bad, like 'bad/a.jpg' for 'a.jpg'; correct the names"
+        "1 of these 1 would be found below the folder bad, like 'bad/a.jpg' for 'a.jpg', but the others are found as "
+        "they are written; correct the names"
     )
     spelled = search(["a.JPG"], ["b.jpg"], ["a.jpg", "b.jpg", "bad/a.JPG"])
     assert spelled.reading is not None
@@ -58,7 +59,7 @@ def test_two_readings_with_different_files_are_both_named() -> None:
     assert found.reading is None
     assert found.hint.startswith("'a.JPG' may be 'a.jpg' (ignoring case) or 'sub/a.JPG' (below the folder sub); ")
     # A photo and its mask: the same name, another ending.
-    assert search(["1"], [], ["photos/1.jpg", "masks/1.png"]).reading is None
+    assert search(["1"], [], ["photos/1.jpg", "lesions/1.png"]).reading is None
     assert search(["1"], [], ["1.jpg", "1.png"]).reading is None
 
 
@@ -81,6 +82,105 @@ def test_without_a_reading_for_all_the_best_is_named() -> None:
         "2 of these 3 would be found with .png added, like 'a.png' for 'a'; correct the names"
     )
     assert search(["a"], [], ["b.png"]) == (None, "")
+
+
+def numbered(form: str, *numbers: int) -> list[str]:
+    return [form.format(number) for number in numbers or range(8)]
+
+
+@pytest.mark.parametrize(
+    ("names", "files", "hint"),
+    [
+        (numbered("train/{}.jpg"), numbered("test/{}.jpg"), "'test/0.jpg' is in test, and 'train/0.jpg' in train; "),
+        (numbered("a_train/b/{}.jpg"), numbered("valid/b/{}.jpg"), "is in validation, and 'a_train/b/0.jpg' in train"),
+        (numbered("C:\\set\\test\\{}.png"), numbered("train/{}.png"), "is in train, and "),
+        (numbered("photos/{}.jpg"), numbered("masks/{}.png"), "'masks/0.png' looks like a mask or a thumbnail; "),
+        (numbered("{}"), numbered("SegmentationClass/{}.png"), "looks like a mask or a thumbnail"),
+        (numbered("bird {}.jpg"), numbered("set/thumbs/bird {}.jpg"), "looks like a mask or a thumbnail"),
+        (numbered("photos/{}.jpg"), numbered("unrelated/{}.jpg"), "but these may be other images; "),
+        (numbered("photos/IMG_{}.jpg"), numbered("unrelated/IMG_{}.jpg"), "but these may be other images; "),
+        (numbered("photos/bird {}.jpg"), numbered("lesions/bird {}.png"), "but these may be other images; "),
+    ],
+)
+def test_files_that_may_be_other_images_are_named_but_not_taken(names: list[str], files: list[str], hint: str) -> None:
+    found = search(names, [], files)
+    assert found.reading is None
+    assert hint in found.hint
+    assert found.hint.startswith("8 of these 8 would be found ")
+
+
+def test_a_folder_of_the_same_split_or_of_none_is_taken() -> None:
+    for names, files in (
+        (numbered("train/{}.jpg"), numbered("set/train/{}.jpg")),
+        (numbered("/home/ann/test/train/{}.jpg"), numbered("train/{}.jpg")),
+        (numbered("train/{}.jpg"), numbered("{}.jpg")),
+        (numbered("with_mask/{}"), numbered("faces/with_mask/{}.png")),
+        (numbered("{}"), numbered("with_mask/{}.png")),
+        (numbered("photos/bird {}.jpg"), numbered("img/bird {}.jpg")),
+        (numbered("/data/local-files/?d=img/{}.jpg"), numbered("img/{}.jpg")),
+    ):
+        assert search(names, [], files).reading is not None
+
+
+def test_the_split_of_a_row_counts_where_its_name_has_none() -> None:
+    names, files = numbered("{}"), numbered("test/{}.jpg")
+    assert search(names, [], files).reading is not None
+    found = search(names, [], files, dict.fromkeys(names, "train"))
+    assert (found.reading, "is in test, and '0' in train" in found.hint) == (None, True)
+    assert search(names, [], numbered("my_train/{}.jpg"), dict.fromkeys(names, "train")).reading is not None
+
+
+@pytest.mark.parametrize("beside", ["{}.png", "lesions/{}.png", "lesions/{}.jpg", "masks/{}.png"])
+def test_what_is_beside_the_images_does_not_stand_in_for_a_lost_one(beside: str) -> None:
+    photos, others = numbered("{}.jpg", *range(7)), numbered(beside)
+    lost = search(["7.jpg"], photos, photos + others)
+    assert lost.reading is None
+    # Where names are read in another way, a lost photo does not make another reading win.
+    below = [f"photos/{name}" for name in photos]
+    for names in (numbered("{}"), numbered("{}.jpg")):
+        assert search(names, [], below + others).reading is None
+
+
+def test_half_of_the_images_with_another_ending_are_found() -> None:
+    jpg, png = numbered("{}.jpg", *range(4)), numbered("{}.png", *range(4, 8))
+    found = search(numbered("{}.jpg", *range(4, 8)), jpg, jpg + png)
+    assert found.reading is not None
+    assert found.reading.how == "with .png as the ending"
+    # Those of the others are masks, as far as one can tell.
+    assert search(numbered("{}.jpg", *range(4, 8)), jpg, jpg + numbered("{}.png")).reading is None
+
+
+def test_masks_of_some_images_do_not_hide_the_images() -> None:
+    for share in range(9):
+        found = search(numbered("{}"), [], numbered("photos/{}.jpg") + numbered("masks/{}.png", *range(share)))
+        assert found.reading is not None
+        assert found.reading.files["0"] == "photos/0.jpg"
+
+
+folders = st.sampled_from(["photos", "train", "test", "masks", "thumbs", "lesions", "val/img"])
+
+
+@given(
+    folders,
+    st.dictionaries(st.tuples(folders, st.sampled_from([".jpg", ".png"])), st.sets(st.integers(0, 9)), max_size=3),
+    st.sampled_from(["", ".jpg"]),
+    st.booleans(),
+)
+def test_numbers_are_not_read_as_images_of_another_folder(
+    named: str, there: dict[tuple[str, str], set[int]], ending: str, is_named: bool
+) -> None:
+    files = [f"{folder}/{number}{end}" for (folder, end), numbers in there.items() for number in sorted(numbers)]
+    names = [f"{named}/{number}{ending}" if is_named else f"{number}{ending}" for number in range(10)]
+    taken = {*names} & {*files}
+    found = search([name for name in names if name not in taken], taken, files)
+    read = found.reading.files if found.reading else {}
+    if is_named:
+        assert all(file.startswith(f"{named}/") for file in read.values())
+    assert not taken or not read or len(taken) <= 8
+    if not is_named:  # all from one folder, which is the only one, or has more than the others
+        folders = {file.rpartition("/")[0] for file in read.values()}
+        assert folders.isdisjoint({"masks", "thumbs"})
+    assert len(found.hint.splitlines()) <= 1
 
 
 # Letters without a second case form, so that no two names are the same in another spelling.
