@@ -35,7 +35,7 @@ class ImageFolder:
                 raise
             if storage.is_local(self.address):
                 tree = Folder(self.address)
-                tables = read_tables(tree, [file.name for file in tree.files()])
+                tables = read_tables(tree, [file.name for file in tree.files()], self.options)
                 self._table(choose_table(self.address, tables, error, self._how_to_give)).check()
 
     def list(self) -> Listing:

@@ -66,7 +66,7 @@ def list_images(
         UsageError: If neither folders nor a table give two classes, or they can be read in two ways.
     """
     files = tree.files()
-    tables = read_tables(tree, [file.name for file in files]) if options.layout == AUTO else []
+    tables = read_tables(tree, [file.name for file in files], options) if options.layout == AUTO else []
     try:
         read_label = read_class_folders(tree, files, options.layout)
     except UsageError as error:
@@ -81,23 +81,24 @@ def table_names(names: Iterable[str]) -> list[str]:
     return [name for name in names if "/" not in name and manifests.is_table(name) and not is_hidden(name)]
 
 
-def read_tables(tree: Tree, names: Sequence[str]) -> list[Table]:
+def read_tables(tree: Tree, names: Sequence[str], options: SourceOptions) -> list[Table]:
     """Returns the tables at the top of a tree.
 
     Args:
         tree: The tree.
         names: The names of all its files.
+        options: How to read it.
     """
     found = table_names(names)
     files = _Files(names) if found else None
-    return [_read(tree, name, files) for name in found if files]
+    return [_read(tree, name, files, options) for name in found if files]
 
 
-def _read(tree: Tree, name: str, files: "_Files") -> Table:
+def _read(tree: Tree, name: str, files: "_Files", options: SourceOptions) -> Table:
     if _ANSWERS.search(name):
         return Table(name, {}, why_not="by its name, its labels are predictions")
     try:
-        rows = list(manifests.read_rows(tree.read(name), name, lambda named: named))
+        rows = list(manifests.read_rows(tree.read(name), name, lambda named: named, options=options))
     except UsageError as error:
         return Table(name, {}, why_not=str(error).removeprefix(name).lstrip(",: "))
     labelled = [row for row in rows if row.labels]

@@ -90,7 +90,7 @@ class ArchivedImages:
     def list(self) -> Listing:
         """Returns the listing of the archive, by names relative to the innermost folder that holds everything."""
         archive = open_archive(self.address)
-        tree = _inner(archive)
+        tree = _inner(archive, self.options)
         try:
             listing = _list_tree(tree, self.options)
         except UsageError:
@@ -102,7 +102,7 @@ class ArchivedImages:
 
     def reader(self) -> Callable[[Item], bytes]:
         """Returns a reader of the archive's files, which fails if one has changed since it was listed."""
-        return read_as_listed(_inner(open_archive(self.address)))
+        return read_as_listed(_inner(open_archive(self.address), self.options))
 
 
 def open_archive(address: str) -> Archive:
@@ -144,11 +144,11 @@ def _list_tree(tree: _Folder, options: SourceOptions) -> Listing:
 
 
 @functools.lru_cache(_MAX_OPEN)
-def _inner(archive: Archive) -> _Folder:
+def _inner(archive: Archive, options: SourceOptions) -> _Folder:
     """Returns the files below the innermost folder that holds them all, if there is one: flower_photos/, say."""
     shown = [name for name in archive.names() if not is_hidden(name)]
     prefix = ""
-    while not _has_table(tree := _Folder(archive, prefix)):
+    while not _has_table(tree := _Folder(archive, prefix), options):
         tops = {top for top, slash, _ in (name[len(prefix) :].partition("/") for name in shown) if slash}
         if len(tops) != 1 or min(tops).lower() in SPLIT_NAMES:
             break
@@ -157,8 +157,8 @@ def _inner(archive: Archive) -> _Folder:
     return tree
 
 
-def _has_table(tree: _Folder) -> bool:
-    return any(not table.why_not for table in read_tables(tree, [*tree.names()]))
+def _has_table(tree: _Folder, options: SourceOptions) -> bool:
+    return any(not table.why_not for table in read_tables(tree, [*tree.names()], options))
 
 
 def _check_not_nested(archive: Archive) -> None:

@@ -1,13 +1,16 @@
 import json
 import re
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import SourceOptions
+from petalflow.source import SourceOptions, open_source
 from petalflow.source.manifests.columns import find_columns
 from petalflow.source.manifests.rows import read_rows
 
@@ -152,3 +155,16 @@ def test_whatever_numbers_the_rows_the_images_are_read(numbers: list[int], order
     ]
     rows, _ = read(",".join(order), *(",".join(row[name] for name in order) for row in table))
     assert rows == [(row["name"], row["label"]) for row in table]
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_columns_are_chosen_for_a_table_beside_its_images_too(tmp_path: Path, is_packed: bool) -> None:
+    for number in range(4):
+        storage.write_bytes(f"{tmp_path}/set/img/{number}.jpg", b"%d" % number)
+    lines = ["id_code,breed", *(f"{number},{['pug', 'boxer'][number % 2]}" for number in range(4))]
+    storage.write_bytes(f"{tmp_path}/set/labels.csv", "\n".join(lines).encode())
+    address = shutil.make_archive(f"{tmp_path}/set", "zip", f"{tmp_path}/set") if is_packed else f"{tmp_path}/set"
+    source = open_source(address, SourceOptions.of({"image_column": "id_code", "label_column": "breed"}))
+    listing = source.list()
+    assert [(item.address, item.label) for item in listing.items][:2] == [("img/0.jpg", "pug"), ("img/1.jpg", "boxer")]
+    assert [source.reader()(item) for item in listing.items] == [b"0", b"1", b"2", b"3"]
