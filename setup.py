@@ -68,6 +68,8 @@ setup(
         "cpu": CPU + LEARNING,
         "gpu": GPU + LEARNING,
         "tpu": TPU + LEARNING,
+        # Lets `petalflow predict` start without TensorFlow.
+        "litert": ["ai-edge-litert>=2.1,<3"],
         # Object stores: gs:// and s3://. The container images contain both.
         "gcs": ["gcsfs>=2026.1"],
         "s3": ["s3fs>=2026.1"],

@@ -15,11 +15,12 @@ def predict(registry: str, name: str, images: str, predict_config: str, predicti
     from petalflow.run.execution import running
 
     with running("predict"):
+        from components.predict.files import find_images
         from components.predict.predict import predict as work
         from petalflow.registry import find_release
 
         release = find_release(storage.join(registry, name))
-        files = [storage.join(images, file.name) for file in storage.list_files(images)]
+        files = find_images([images.rstrip("/") + "/"])
         results = work(release, files, PredictSettings.from_json(predict_config))
         lines = [json.dumps(result.to_json(), ensure_ascii=False) + "\n" for result in results]
         storage.write_bytes(predictions.path, "".join(lines).encode())

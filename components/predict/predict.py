@@ -1,15 +1,20 @@
 """Classify images with a released model."""
 
-from collections.abc import Iterable, Iterator, Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
+from components.predict.runtimes import Scored, open_runtime
 from components.predict.settings import PredictSettings
 from petalflow import imaging, storage
 from petalflow.errors import UsageError
 from petalflow.model.exported import Exported
-from petalflow.model.quiet import quiet_start
 from petalflow.registry import Release
+
+log = logging.getLogger(__name__)
 
 # Between the labels of an image, as in a manifest.
 _SEPARATOR = "|"
@@ -49,49 +54,41 @@ class Prediction:
 def predict(release: Release, files: Sequence[str], settings: PredictSettings) -> Iterator[Prediction]:
     """Yields a prediction for each file, in order.
 
-    Files are prepared first as for a dataset: whatever Pillow reads is sent in a format that TensorFlow reads, and an
-    unreadable file is reported with the reason.
+    Files are prepared first as for a dataset: whatever Pillow reads is classified, and an unreadable file is reported
+    with the reason.
 
     Args:
         release: The release to classify with.
         files: Addresses of images.
         settings: The settings of predict.
     """
-    with quiet_start():
-        import tensorflow as tf
-
     rules = imaging.Rules(background=imaging.parse_colour(release.lineage.get("background", Exported.background)))
-    with storage.local_copy(release.uri) as folder:
-        saved = tf.saved_model.load(str(folder))
-        serve = saved.signatures["serving_default"]
+    with open_runtime(release, len(files), settings) as runtime, ThreadPoolExecutor() as pool:
+        log.info("version %d, with %s", release.version, runtime.name)
         for start in range(0, len(files), settings.batch_size):
             chunk = files[start : start + settings.batch_size]
-            images = [_prepare(file, rules) for file in chunk]
+            images = list(pool.map(partial(_prepare, rules=rules), chunk))
             data = [image.data for image in images if isinstance(image, imaging.Prepared)]
-            outputs = serve(image_bytes=tf.constant(data)) if data else {"scores": [], "accepted": []}
-            several = "labels" in outputs
-            scored = zip(outputs["scores"], outputs["labels" if several else "accepted"], strict=True)
+            scored = _rows(runtime.score(data)) if data else iter(())
             for file, image in zip(chunk, images, strict=True):
                 if isinstance(image, str):
                     yield Prediction(file, None, None, False, {}, image)
-                    continue
-                scores, chosen = next(scored)
-                by_name = dict(zip(release.class_names, map(float, scores), strict=True))
-                yield (
-                    _multi_label_prediction(file, by_name, chosen)
-                    if several
-                    else _single_label_prediction(file, by_name, bool(chosen))
-                )
+                else:
+                    scores, chosen = next(scored)
+                    yield _prediction(file, dict(zip(release.class_names, scores, strict=True)), chosen)
 
 
-def _single_label_prediction(file: str, scores: dict[str, float], accepted: bool) -> Prediction:
+def _rows(scored: Scored) -> Iterator[tuple[list[float], Any]]:
+    """Returns the scores of each image, and whether it is accepted or which labels it has."""
+    return zip(scored.scores.tolist(), scored.chosen.tolist(), strict=True)
+
+
+def _prediction(file: str, scores: dict[str, float], chosen: bool | list[bool]) -> Prediction:
+    if isinstance(chosen, list):
+        labels = _SEPARATOR.join(name for name, is_predicted in zip(scores, chosen, strict=True) if is_predicted)
+        return Prediction(file, labels, max(scores.values()), True, scores)
     label = max(scores, key=scores.__getitem__)
-    return Prediction(file, label, scores[label], accepted, scores)
-
-
-def _multi_label_prediction(file: str, scores: dict[str, float], predicted: Iterable[bool]) -> Prediction:
-    labels = _SEPARATOR.join(name for name, is_predicted in zip(scores, predicted, strict=True) if is_predicted)
-    return Prediction(file, labels, max(scores.values()), True, scores)
+    return Prediction(file, label, scores[label], chosen, scores)
 
 
 def _prepare(file: str, rules: imaging.Rules) -> imaging.Prepared | str:

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from petalflow import accelerators, clock, storage
 from petalflow.errors import PetalflowError
@@ -68,9 +68,14 @@ def running(step: str, state_uri: str = "", run_id: str = "") -> Iterator[None]:
         raise
 
 
-def log_as(step: str) -> None:
-    """Sends our own log to stdout, each line beginning with the step's name; libraries log warnings only."""
-    handler = logging.StreamHandler(sys.stdout)
+def log_as(step: str, stream: TextIO | None = None) -> None:
+    """Sends our own log to a stream, each line beginning with the step's name; libraries log warnings only.
+
+    Args:
+        step: The step.
+        stream: Where to; None for stdout.
+    """
+    handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(logging.Formatter(f"{step}: %(message)s"))
     for name in OUR_LOGGERS:
         logger = logging.getLogger(name)

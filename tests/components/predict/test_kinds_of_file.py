@@ -15,10 +15,11 @@ from PIL import ExifTags, Image
 
 from components.export.litert import score_litert, write_litert
 from components.export.serving import write_saved_model
-from components.predict.predict import predict
+from components.predict.predict import Prediction, predict
 from components.predict.settings import PredictSettings
 from petalflow import imaging
 from petalflow.model.decode import decode_image
+from petalflow.model.exported import Exported
 from petalflow.model.files import TrainedModel
 from petalflow.model.serving import Serving
 from petalflow.model.task import Task
@@ -117,6 +118,8 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
     folder = tmp_path_factory.mktemp("release")
     write_saved_model(TrainedModel(network, NAMES, Task.MULTI_LABEL, SIZE_PX, {}), folder, Serving(1.0, 0.0))
     write_litert(folder, folder / "model.tflite")
+    exported = Exported("f", NAMES, Serving(1.0, 0.0), "m", "none", 0, SIZE_PX, 0, 0.0, Task.MULTI_LABEL)
+    exported.write(folder)
     return Release(str(folder), 1, {"class_names": NAMES})
 
 
@@ -140,6 +143,11 @@ def compared(seen: Pixels, expected: Pixels) -> str:
     return "same pixels" if np.abs(seen - expected).max() <= SAME else "other colours"
 
 
+def pixels(prediction: Prediction) -> Pixels:
+    """Returns what the network saw, which the release returns as its scores."""
+    return np.array([prediction.scores[name] for name in NAMES], np.float32) if prediction.scores else None
+
+
 @pytest.fixture(scope="module")
 def rows(release: Release, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, str, str]]:
     """Of each kind: what becomes of it in a dataset, in `predict`, and in one batch given to the SavedModel."""
@@ -147,16 +155,19 @@ def rows(release: Release, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     files = [folder / str(number) for number in range(len(KINDS))]
     for file, make in zip(files, KINDS.values(), strict=True):
         file.write_bytes(make())
-    predicted = list(predict(release, [str(file) for file in files], PredictSettings(batch_size=len(files))))
+    predicted = {
+        runtime: list(predict(release, [str(file) for file in files], PredictSettings(batch_size=9, runtime=runtime)))
+        for runtime in ("litert", "saved_model")
+    }
     serve = tf.saved_model.load(release.uri).signatures["serving_default"]
     served = serve(image_bytes=tf.constant([file.read_bytes() for file in files]))
     found = {}
     for number, kind in enumerate(KINDS):
         record, expected = in_the_dataset(files[number].read_bytes())
-        scores = predicted[number].scores
-        by_predict = np.array([scores[name] for name in NAMES], np.float32) if scores else None
+        by_predict = {compared(pixels(of_one[number]), expected) for of_one in predicted.values()}
+        assert len(by_predict) == 1, f"{kind} depends on the runtime"
         by_model = served["scores"].numpy()[number] if served["readable"].numpy()[number] else None
-        found[kind] = (record, compared(by_predict, expected), compared(by_model, expected))
+        found[kind] = (record, by_predict.pop(), compared(by_model, expected))
     return found
 
 

@@ -19,10 +19,11 @@ def photos(tmp_path):
     return tmp_path
 
 
-def test_all_files_have_a_prediction_in_order(tiny_registry, photos) -> None:
+@pytest.mark.parametrize("runtime", ["litert", "saved_model"])
+def test_all_files_have_a_prediction_in_order(tiny_registry, photos, runtime) -> None:
     release = find_release(storage.join(str(tiny_registry), "tiny"))
     files = [str(photos / name) for name in ("red.png", "notes.jpg", "blue.tif", "missing.png")]
-    results = list(predict(release, files, PredictSettings(batch_size=3)))
+    results = list(predict(release, files, PredictSettings(batch_size=3, runtime=runtime)))
     assert [result.file for result in results] == files
     assert [result.label for result in results] == ["red", None, "blue", None]
     assert sum(results[0].scores.values()) == pytest.approx(1, abs=1e-4)
@@ -52,4 +53,5 @@ def test_the_command_prints_json_and_fails_for_an_unreadable_file(tiny_registry,
     assert first["label"] == "red"
     assert second["error"]
     assert done.returncode == 1
-    assert done.stderr == ""
+    assert done.stderr.startswith("predict: version 1, with ")
+    assert done.stderr.count("\n") == 1
