@@ -2,7 +2,7 @@
 
 from petalflow.imaging.encode import thumbnail
 from petalflow.imaging.fingerprint import fingerprint
-from petalflow.imaging.opening import check_bytes, sniff
+from petalflow.imaging.opening import check_bytes, open_image, sniff
 from petalflow.imaging.prepare import prepare
 from petalflow.imaging.rules import Colour, Prepared, Rejected, Rules, parse_colour
 
@@ -13,6 +13,7 @@ __all__ = [
     "Rules",
     "check_bytes",
     "fingerprint",
+    "open_image",
     "parse_colour",
     "prepare",
     "sniff",
