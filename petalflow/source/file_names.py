@@ -7,10 +7,12 @@ source/
 ```
 """
 
+import itertools
 import logging
+import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from petalflow import storage
@@ -23,8 +25,14 @@ from petalflow.source.tree import Folder, Tree, is_hidden, list_labelled, read_a
 
 log = logging.getLogger(__name__)
 
-_NUMBER = re.compile(r"\d+")
-_SURE = 0.8
+_MARKS = re.compile(r"[_\-. ()]+")
+# What cameras and programs write into names.
+_CAMERA_WORDS = frozenset(
+    {
+        *("img", "image", "photo", "pic", "picture", "dsc", "dscn", "dscf", "dji", "gopr", "pxl", "mvimg", "scan"),
+        *("screenshot", "frame", "crop", "cropped", "copy", "edited", "aug", "augmented", "flip", "flipped", "rotated"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,7 @@ def list_by_names(tree: Tree, label_pattern: str) -> Listing:
     for name in _unlabelled({name: found.label for name, found in matches.items()}):
         del matches[name]
     labels = {name: found.label for name, found in matches.items()}
+    _warn_of_others(tree.address, pattern, [name for name in shown if may_be_image(name) and not pattern.match(name)])
     _check_labels(tree.address, pattern, shown, labels)
     if masks := find_masks(tree, [*labels]):
         raise UsageError(
@@ -74,6 +83,14 @@ def list_by_names(tree: Tree, label_pattern: str) -> Listing:
             "does not match them"
         )
     return list_labelled(tree, files, "file names", matches.get)
+
+
+def _warn_of_others(address: str, pattern: LabelPattern, names: list[str]) -> None:
+    if names:
+        log.warning(
+            "source %s: ignored %d files whose names do not match %s=%s, like %s",
+            *(address, len(names), LABEL_PATTERN, pattern.text, names[0]),
+        )
 
 
 def _unlabelled(labels: Mapping[str, str]) -> list[str]:
@@ -100,7 +117,7 @@ def _unlabelled(labels: Mapping[str, str]) -> list[str]:
 def _check_labels(address: str, pattern: LabelPattern, shown: list[str], labels: Mapping[str, str]) -> None:
     classes = sorted({*labels.values()})
     if len(classes) > 1:
-        if pattern.may_cut and (pair := _find_cut(labels)):
+        if pattern.may_cut and (pair := _find_cut(pattern, labels)):
             raise UsageError(
                 f"source {address}: {LABEL_PATTERN}={pattern.text} puts {pair[0]} and {pair[1]} into one class, "
                 f"{labels[pair[0]]!r}; set it to {pattern.with_label('label+')} or use {{number}} if they are of two "
@@ -116,27 +133,36 @@ def _check_labels(address: str, pattern: LabelPattern, shown: list[str], labels:
     )
 
 
-def _find_cut(labels: Mapping[str, str]) -> tuple[str, str] | None:
-    """Returns two files of one label whose names differ behind it as those of two classes do: sea_1, sea_lion_1.
+def _find_cut(pattern: LabelPattern, labels: Mapping[str, str]) -> tuple[str, str] | None:
+    """Returns two files of one label whose names go on behind it as those of two classes do: sea_1, sea_lion_1.
 
-    What is behind a label, apart from numbers, is then found often, and with no other label.
+    They go on with a word that no other label has, and then more: sea_lion_a3f, sea_horse_1. What follows every label
+    is a view or a date.
     """
-    kinds: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for name, label in labels.items():
-        kinds[label][_kind_behind(name, label)].append(name)
-    uses = Counter(kind for of_label in kinds.values() for kind in of_label)
-    for of_label in kinds.values():
-        often = {kind: names for kind, names in of_label.items() if len(names) > 1}
-        own = [kind for kind in often if any(map(str.isalpha, kind))]
-        is_sure = sum(map(len, often.values())) >= _SURE * sum(map(len, of_label.values()))
-        if own and len(often) > 1 and is_sure and all(uses[kind] == 1 for kind in own):
-            one, other = sorted(often, key=lambda kind: kind not in own)[:2]
-            return min(often[one][0], often[other][0]), max(often[one][0], often[other][0])
+    words = _words_behind(pattern, labels)
+    uses = defaultdict[str, set[str]](set)
+    for name, word in words.items():
+        uses[word].add(labels[name])
+    firsts: dict[str, dict[str, str]] = defaultdict(dict)  # label -> word of its own, or "" -> first file
+    for name, word in sorted(words.items()):
+        firsts[labels[name]].setdefault(word if len(uses[word]) == 1 else "", name)
+    for label in sorted(firsts):
+        if len(firsts[label]) > 1:
+            one, other = [firsts[label][word] for word in sorted(firsts[label])[:2]]
+            return one, other
     return None
 
 
-def _kind_behind(name: str, label: str) -> str:
-    """Returns what is behind a label in a name, without the ending and with # for each number: lion_#."""
-    stem = name.rpartition("/")[2]
-    stem = stem.rpartition(".")[0] or stem
-    return _NUMBER.sub("#", stem.partition(label)[2])
+def _words_behind(pattern: LabelPattern, names: Iterable[str]) -> dict[str, str]:
+    """Returns the word with which each name goes on behind its label, if more follows; else ""."""
+    behind = {name: os.path.splitext(pattern.behind_label(name))[0] for name in names}
+    first, last = min(behind.values(), default=""), max(behind.values(), default="")
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    shared = "".join(one for one, _ in pairs)  # such as _photo_, which is in the pattern
+    skipped = max((shared.rfind(mark) for mark in "_-. "), default=0) + 1
+    parts = {name: _MARKS.split(text[max(skipped, 1) :]) for name, text in behind.items()}
+    return {name: part[0].lower() if len(part) > 1 and _is_word(part[0]) else "" for name, part in parts.items()}
+
+
+def _is_word(text: str) -> bool:
+    return len(text) > 1 and text.isalpha() and text.lower() not in _CAMERA_WORDS

@@ -38,7 +38,8 @@ _PLACEHOLDERS = {
     "group": "(?P<group>[^/]+?)",
     "number": "[0-9]+",
 }
-
+# Endings of one kind of file.
+_ENDINGS = [rf"(?i:\.{ending})" for ending in ("jpe?g", "tiff?", "hei[cf]", "png", "webp", "bmp", "gif", "avif")]
 
 # What the top folders of a source are, as the setting says.
 AUTO: Final = "auto"
@@ -88,19 +89,37 @@ class LabelPattern:
 
     def match(self, name: str) -> PathLabel | None:
         """Returns the label in a file's name, which is relative to the source; None if it does not match."""
-        found = self._regex.fullmatch(name if "/" in self.text else name.rpartition("/")[2])
+        found = self._match(name)
         if found is None:
             return None
         groups = found.groupdict()
         split = groups.get("split")
         return PathLabel(groups["label"], SPLIT_NAMES[split.lower()] if split else None, groups.get("group"))
 
+    def behind_label(self, name: str) -> str:
+        """Returns what follows the label in the name of a file that matches; "" if the label is a folder's name."""
+        found = self._match(name)
+        rest = found.string[found.end("label") :] if found else ""
+        return "" if "/" in rest else rest
+
+    def _match(self, name: str) -> re.Match[str] | None:
+        return self._regex.fullmatch(name if "/" in self.text else name.rpartition("/")[2])
+
 
 @functools.cache
 def _compile(text: str) -> re.Pattern[str]:
     tokens = _TOKEN.findall(text)
     _check(text, tokens)
-    return re.compile("".join(map(_to_regex, tokens)))
+    stem, ending = _split_ending(tokens[-1])
+    return re.compile("".join([*map(_to_regex, tokens[:-1]), _to_regex(stem) if stem else "", ending]))
+
+
+def _split_ending(token: str) -> tuple[str, str]:
+    """Returns the last token of a pattern without an image's ending, and what matches that ending in any spelling."""
+    for ending in _ENDINGS:
+        if not _is_placeholder(token) and (found := re.search(f"{ending}\\Z", token)):
+            return token[: found.start()], ending
+    return token, ""
 
 
 def _check(text: str, tokens: list[str]) -> None:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -106,8 +107,12 @@ def test_a_class_whose_name_begins_like_another_is_not_put_into_it(tmp_path: Pat
         lambda name, number: f"{hash((name, number)) & 0xFFFFFFFF:08x}",
         lambda name, number: f"{name}_{number}",
         lambda name, number: f"2026-11-0{number}T12:30",
+        lambda name, number: f"photo_{number}",
+        lambda name, number: f"{('IMG', 'DSC')[name == 'cat' and number % 2]}_{number}",
+        lambda name, number: f"{('sleepy', 'happy', 'big', 'small')[number % 4]}{number}",
+        lambda name, number: f"{number}_{name}side_{number}",
     ],
-    ids=["numbers", "views", "hashes", "the class again", "times"],
+    ids=["numbers", "views", "hashes", "the class again", "times", "one word", "cameras", "last words", "words later"],
 )
 def test_what_is_behind_a_label_in_every_class_cuts_none(tmp_path: Path, behind) -> None:
     names = [f"{name}_{behind(name, number)}.jpg" for name in ("cat", "dog") for number in range(8)]
@@ -130,3 +135,51 @@ def test_numbered_files_in_a_folder_of_their_own_are_no_classes(
 def test_numbers_that_are_classes_stay_classes(tmp_path: Path) -> None:
     names = [f"{part}/{digit}-{number}.png" for part in "ab" for digit in range(10) for number in range(2)]
     assert len(open_source(fill(str(tmp_path), *names), by("{label}-*")).list().classes) == 10
+
+
+TAILS = {
+    "hashes": "{:04x}f7".format,
+    "letters": "{:c}".format,
+    "numbers": "{}".format,
+    "dates": "2026-11-{:02}".format,
+}
+
+
+@pytest.mark.parametrize("tail", TAILS)
+@pytest.mark.parametrize("each", [1, 3])
+@pytest.mark.parametrize("classes", [("american_bulldog", "american_terrier"), ("american", "american_terrier")])
+def test_classes_are_not_cut_before_whatever_follows(
+    tmp_path: Path, tail: str, each: int, classes: tuple[str, ...]
+) -> None:
+    names = [f"{name}_{TAILS[tail](97 + number)}.jpg" for name in (*classes, "pug", "boxer") for number in range(each)]
+    with pytest.raises(UsageError, match="into one class, 'american'") as error:
+        open_source(fill(str(tmp_path), *names), by("{label}_*")).list()
+    for advised in re.findall(r"\{label[+-]\}_\*", str(error.value)):
+        found = counts(open_source(str(tmp_path), by(advised)).list())
+        if tail != "dates":
+            assert found["american" if "-" in advised else classes[1]] == (2 * each if "-" in advised else each)
+
+
+def test_text_of_the_pattern_behind_the_label_is_not_of_the_class(tmp_path: Path) -> None:
+    names = [f"{name}_photo_{number}_x.jpg" for name in ("sea", "cat") for number in range(4)]
+    assert counts(open_source(fill(str(tmp_path), *names), by("{label}_photo_*")).list()) == {"cat": 4, "sea": 4}
+    names = [
+        f"{name}_photo_{view}_{number}.jpg"
+        for name, view in (("sea", "lion"), ("sea", "horse"), ("cat", "tom"))
+        for number in range(4)
+    ]
+    with pytest.raises(UsageError, match="into one class, 'sea'"):
+        open_source(fill(str(tmp_path / "b"), *names), by("{label}_photo_*")).list()
+
+
+@pytest.mark.parametrize(("ending", "others"), [("jpg", ["JPG", "jpeg", "JPEG"]), ("tif", ["TIFF"]), ("PNG", ["png"])])
+def test_other_spellings_of_an_ending_match(
+    tmp_path: Path, ending: str, others: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"{name}_{number}.{one}" for name in ("cat", "dog") for number, one in enumerate([ending, *others])]
+    fill(str(tmp_path), *names, "cat_7.webp", "dog_8.webp", "README.md")
+    listing = open_source(str(tmp_path), by(f"{{label}}_{{number}}.{ending}")).list()
+    assert sorted(item.address for item in listing.items) == sorted(names)
+    assert listing.ignored == ("README.md", "cat_7.webp", "dog_8.webp")
+    assert "ignored 2 files whose names do not match" in caplog.text
+    assert "like cat_7.webp" in caplog.text
