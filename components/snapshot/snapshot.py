@@ -11,6 +11,7 @@ from components.snapshot.baseline import keep_listing, reasons_to_run
 from components.snapshot.class_names import check_class_names
 from components.snapshot.settings import SnapshotSettings
 from components.snapshot.waiting import acquire_lock, await_source, why_not_due
+from components.snapshot.weights import check_weights
 from petalflow import registry, storage
 from petalflow.registry import Release
 from petalflow.source import PLAIN, Listing, SourceOptions, open_source
@@ -56,7 +57,8 @@ def snapshot_for_run(request: SnapshotRequest, options: SnapshotSettings, out: s
         The source with its fingerprint, or "" if there is nothing to do; and the snapshot for the run's record.
 
     Raises:
-        UsageError: If the source is missing, empty or of no known kind, or if it lacks a class that a setting names.
+        UsageError: If the source is missing, empty or of no known kind, if it lacks a class that a setting names, or if
+            weights that the run needs cannot be had.
         PetalflowError: If the source or the lock was not free in time.
     """
     storage.write_bytes(out, b"")  # an output of the step, which must exist even if the run is skipped
@@ -75,6 +77,7 @@ def snapshot_for_run(request: SnapshotRequest, options: SnapshotSettings, out: s
     if nothing_new:
         log.info("nothing has changed since version %d", baseline.version if baseline else 0)
     else:
+        check_weights(request.settings.get("train", {}), listing, open_source(address, request.reading).reader())
         log.info("why: %s", "; ".join(reasons) or "requested, though nothing changed")
     record = {**_summary(listing), "source": address, "skipped": "", "nothing_new": nothing_new}
     record |= {"why": reasons, "compared_with": baseline.version if baseline else None}

@@ -3,10 +3,11 @@
 import ast
 import contextlib
 import importlib.util
+import re
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from petalflow import storage
@@ -56,6 +57,26 @@ def backbone_modules() -> dict[str, str]:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("keras.src.applications.")
         for alias in node.names
     }
+
+
+def backbone_of_file(weights: str) -> str:
+    """Returns the backbone that a weights file is named after, as Keras names its own: resnet50v2_..._notop.h5.
+
+    Raises:
+        UsageError: If the file's name contains no name of a backbone.
+    """
+    plain = _plain(PurePath(weights).name)
+    found = [name for name in backbone_modules() if _plain(name) in plain]
+    if not found:
+        raise UsageError(
+            f"train.weights={weights!r}: the file's name does not tell which backbone it is of; set train.backbone, "
+            "for example to MobileNetV2"
+        )
+    return max(found, key=len)
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z0-9]", "", name.lower())
 
 
 def check_backbone(name: str, image_size_px: int, channels: int, weights: str) -> None:

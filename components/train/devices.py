@@ -173,7 +173,7 @@ def explain_out_of_memory(settings: TrainSettings) -> Iterator[None]:
     except (tf.errors.ResourceExhaustedError, MemoryError) as error:
         raise PetalflowError(
             f"out of memory for {settings.backbone} or its input at any train.batch_size; try "
-            f"train.image_size_px={settings.image_size_px // 2}, fewer train.hidden_units, or a smaller train.cache_mib"
+            f"train.image_size_px={settings.size_px // 2}, fewer train.hidden_units, or a smaller train.cache_mib"
         ) from error
 
 
@@ -182,4 +182,4 @@ def describe_out_of_memory(settings: TrainSettings, devices: Devices) -> str:
     size = settings.batch_size
     remedy = f"try train.batch_size={size // 2}" if size > 1 else "try a smaller train.image_size_px"
     each = " on each device" if devices.count > 1 else ""
-    return f"out of memory with train.batch_size={size}{each} at train.image_size_px={settings.image_size_px}; {remedy}"
+    return f"out of memory with train.batch_size={size}{each} at train.image_size_px={settings.size_px}; {remedy}"

@@ -29,7 +29,7 @@ def build_from_scratch(settings: TrainSettings, task: Task, classes: int) -> ker
         task: The task to learn.
         classes: Number of classes.
     """
-    size_px = settings.image_size_px
+    size_px = settings.size_px
     inputs = keras.Input((size_px, size_px, 3), name="image")
     x = mix_channels(_GREY, "grey")(inputs) if settings.channels == 1 else inputs
     x = layers.Rescaling(1 / 255, name="scale")(x)

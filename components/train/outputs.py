@@ -106,7 +106,7 @@ def _write_curves(path: Path, dataset: Dataset, history: History, best_epoch: in
 def _write_pictures(folder: Path, dataset: Dataset, settings: TrainSettings) -> None:
     from components.train.plots import draw_images, draw_variations, read_sample
 
-    images, labels = read_sample(dataset, settings.image_size_px)
+    images, labels = read_sample(dataset, settings.size_px)
     (folder / IMAGES).write_bytes(draw_images(images, labels, dataset.classes))
     if settings.augment.is_on:
         (folder / VARIATIONS).write_bytes(draw_variations(images[0], settings.augment, settings.seed))

@@ -2,19 +2,24 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from components.train.backbones import check_backbone, load_backbone
+from components.train.backbones import backbone_of_file, check_backbone, load_backbone
 from petalflow import storage
 from petalflow.errors import PetalflowError, UsageError
+from petalflow.model.choice import SMALL_NETWORK, native_size
+from petalflow.model.published import why_unavailable
 from petalflow.settings import StepSettings
 
 if TYPE_CHECKING:
     from petalflow.dataset import Dataset
 
+AUTO: Final = "auto"
+
 _MAX_UNITS = 1 << 20
+_MIN_SIZE_PX, _MAX_SIZE_PX = 4, 2048
 
 
 def _check_units(value: Any) -> Any:
@@ -22,6 +27,13 @@ def _check_units(value: Any) -> Any:
     units = value if isinstance(value, list | tuple) else [0 if value is None else value]
     if not all(type(count) is int and 0 <= count <= _MAX_UNITS for count in units) or (units is value and 0 in units):
         raise ValueError("use a number of units (64), a list ([256, 64]), or 0 for no hidden layer")
+    return value
+
+
+def _check_size(value: Any) -> Any:
+    good = type(value) is int and _MIN_SIZE_PX <= value <= _MAX_SIZE_PX
+    if not good and value != AUTO:
+        raise ValueError(f"use a number of pixels from {_MIN_SIZE_PX} to {_MAX_SIZE_PX}, or auto")
     return value
 
 
@@ -91,7 +103,11 @@ class TrainSettings(StepSettings):
     former_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"features": {"anew": "recomputed"}}
 
     # The network.
-    backbone: str = Field("cnn", description='"dense", "cnn", or the name of a keras.applications model')
+    backbone: str = Field(
+        AUTO,
+        description='"dense", "cnn", the name of a keras.applications model, or "auto": chosen by the size and number '
+        "of the images",
+    )
     weights: str = Field(
         "imagenet",
         description='weights of a keras.applications model: "imagenet", "none" (random), or the path or URI of a '
@@ -100,7 +116,11 @@ class TrainSettings(StepSettings):
     weights_sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the weights file; filled in by a run"
     )
-    image_size_px: int = Field(64, ge=4, le=2048, description="height and width that images are resized to, in pixels")
+    image_size_px: Annotated[int | Literal["auto"], BeforeValidator(_check_size)] = Field(
+        AUTO,
+        description="height and width that images are resized to, in pixels; auto: what suits the backbone and the "
+        "images",
+    )
     channels: Literal[1, 3] = Field(3, description="3 for colour, 1 to convert images to grey inside the model")
     pooling: Literal["avg", "max", "flatten"] = Field(
         "avg", description="how a backbone's last feature map becomes a vector: avg, max or flatten"
@@ -191,8 +211,16 @@ class TrainSettings(StepSettings):
         5, gt=0, description="maximum minutes between two checkpoints; each epoch also ends with one"
     )
 
+    @property
+    def size_px(self) -> int:
+        """Height and width of the network's input, in pixels, once it is chosen."""
+        if self.image_size_px == AUTO:
+            raise ValueError("settle_network chooses the size first")
+        return self.image_size_px
+
 
 FROM_SCRATCH = ("dense", "cnn")
+IMAGENET = "imagenet"
 
 
 def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> None:
@@ -205,15 +233,37 @@ def check_settings(settings: TrainSettings, *, try_weights: bool = False) -> Non
     Raises:
         UsageError: If the backbone does not exist or does not fit, or if settings contradict each other.
     """
-    if settings.backbone not in FROM_SCRATCH:
-        check_backbone(settings.backbone, settings.image_size_px, settings.channels, settings.weights)
+    backbone = named_backbone(settings)
+    is_pretrained = backbone is not None and backbone not in FROM_SCRATCH
+    # Without the images, auto stands for the size that the weights were trained at.
+    size_px = native_size(backbone or "") if settings.image_size_px == AUTO else settings.size_px
+    if backbone and is_pretrained:
+        check_backbone(backbone, size_px, settings.channels, settings.weights)
     for contradiction in _contradictions(settings):
         raise UsageError(contradiction)
     file = weights_file(settings)
     if file and settings.weights_sha256 and settings.weights_sha256 != (found := _sha256(file)):
         raise UsageError(f"train.weights={settings.weights!r} does not match train.weights_sha256; its hash is {found}")
-    if try_weights and settings.backbone not in FROM_SCRATCH:
-        load_backbone(settings.backbone, settings.image_size_px, settings.weights)
+    if try_weights and backbone and is_pretrained:
+        if settings.weights == IMAGENET and (why := why_unavailable(backbone, size_px)):
+            raise UsageError(
+                f"train.backbone={backbone}: {why}; download the file elsewhere and set train.weights to its path"
+            )
+        load_backbone(backbone, size_px, settings.weights)
+
+
+def named_backbone(settings: TrainSettings) -> str | None:
+    """Returns the backbone that the settings name, by itself or by a weights file; None if the images decide.
+
+    Raises:
+        UsageError: If the name of a weights file does not tell its backbone.
+    """
+    if settings.backbone != AUTO:
+        return settings.backbone
+    if settings.weights == "none":
+        return SMALL_NETWORK
+    file = weights_file(settings)
+    return backbone_of_file(file) if file else None
 
 
 def _contradictions(settings: TrainSettings) -> Iterator[str]:
@@ -268,13 +318,13 @@ def check_dataset(dataset: "Dataset", settings: TrainSettings) -> None:
 
 def weights_file(settings: TrainSettings) -> str | None:
     """Returns the address of the weights file that the training reads, or None."""
-    no_file = settings.backbone in FROM_SCRATCH or settings.weights in ("imagenet", "none")
+    no_file = settings.backbone in FROM_SCRATCH or settings.weights in (IMAGENET, "none")
     return None if no_file else settings.weights
 
 
 def downloads_weights(settings: TrainSettings) -> bool:
     """Returns True if Keras downloads the weights for the training."""
-    return settings.backbone not in FROM_SCRATCH and settings.weights == "imagenet"
+    return settings.backbone not in FROM_SCRATCH and settings.weights == IMAGENET
 
 
 def pin_weights(settings: TrainSettings) -> TrainSettings:

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from components.train import networks, transfer_learning
+from components.train.automatic import settle_network
 from components.train.checkpoints import open_checkpoints, remove_checkpoints
 from components.train.devices import choose_devices, dtype_policy, explain_out_of_memory
 from components.train.interruption import defer_signals
@@ -58,9 +59,10 @@ def train(
         PetalflowError: If the dataset is incomplete, or cannot be trained on.
     """
     check_settings(settings)
-    settings = pin_weights(settings)
     dataset = open_dataset(dataset_root)
     check_dataset(dataset, settings)
+    settings, chosen = settle_network(pin_weights(settings), dataset)
+    check_settings(settings)  # a recipe, for one, may not suit the network that was chosen
     task = Task.of(len(dataset.classes), multi_label=dataset.multi_label)
     objective = Objective(task, len(dataset.classes), settings.label_smoothing)
     with (
@@ -75,7 +77,7 @@ def train(
         )
         start = time.monotonic()
         with dtype_policy(devices.policy), explain_out_of_memory(settings):
-            model = _train_or_resume(training)
+            model = _train_or_resume(training, chosen)
         if devices.policy != "float32":
             model = networks.to_float32(model)
         nothing_learned = _find_nothing_learned(training)
@@ -120,7 +122,7 @@ def _describe(training: Training, model: keras.Model, seconds: float) -> dict[st
         "epochs": state.epochs,
         "classes": list(dataset.classes),
         "task": str(training.task),
-        "image_size_px": settings.image_size_px,
+        "image_size_px": settings.size_px,
         "fingerprint": dataset.fingerprint,
         "dataset": dataset.digest(),
         "parameters": model.count_params(),
@@ -134,12 +136,14 @@ def _describe(training: Training, model: keras.Model, seconds: float) -> dict[st
     }
 
 
-def _train_or_resume(training: Training) -> keras.Model:
+def _train_or_resume(training: Training, chosen: str) -> keras.Model:
     """Returns the trained network; training resumes from the newest state that fits it, or starts from scratch."""
     settings = training.settings
     from_scratch = settings.backbone in FROM_SCRATCH or settings.weights == "none"
     for state in training.resumable_states():
         training.state = state
+        if chosen:
+            training.note(chosen)
         keras.utils.set_random_seed(settings.seed)
         try:
             return _train_from_scratch(training) if from_scratch else transfer_learning.train_pretrained(training)

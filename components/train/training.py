@@ -139,7 +139,7 @@ class Training:
         augment = self.settings.augment
         augmentation = make_augmentation(augment) if split == "train" and augment.is_on else None
         return make_image_feed(
-            self.dataset, split, self.settings.image_size_px, self.batching(), self.settings.cache_mib, augmentation
+            self.dataset, split, self.settings.size_px, self.batching(), self.settings.cache_mib, augmentation
         )
 
     def schedule(self) -> PhaseSchedule:

@@ -188,12 +188,12 @@ def build(training: Training) -> Pretrained:
     settings = training.settings
     from_scratch = settings.weights == "none"
     with training.devices.strategy.scope():
-        backbone = load_backbone(settings.backbone, settings.image_size_px, settings.weights)
+        backbone = load_backbone(settings.backbone, settings.size_px, settings.weights)
         if from_scratch:
             backbone.trainable = True
         else:
             disable_dropout(backbone)
-        features = networks.feature_model(backbone, settings.backbone, settings.image_size_px, settings.pooling)
+        features = networks.feature_model(backbone, settings.backbone, settings.size_px, settings.pooling)
         inputs = keras.Input(features.output_shape[1:], name="features")
         hidden, classes = networks.hidden_units(settings), len(training.dataset.classes)
         outputs = networks.build_head(inputs, hidden, settings.dropout, training.task, classes)
@@ -255,7 +255,7 @@ def _fine_tuning_phase(training: Training, network: Pretrained, choice: RecipeCh
     if keep and (cut := find_cut(backbone, first)):
         training.note(f"the layers before them, up to {cut.layer}, are computed once")
         with training.devices.strategy.scope():
-            below = networks.model_below_cut(cut.below, settings.backbone, settings.image_size_px)
+            below = networks.model_below_cut(cut.below, settings.backbone, settings.size_px)
             above = networks.model_above_cut(cut.above, settings.pooling, network.head)
         if kept := _kept_feeds(training, below):
             return Phase(FINE_TUNING, above, *kept, schedule)
@@ -268,7 +268,7 @@ def _kept_feeds(training: Training, frozen: keras.Model) -> tuple[Feed, Feed] | 
     dataset, settings, augment = training.dataset, training.settings, training.settings.augment
     images = FeatureImages(
         dataset,
-        settings.image_size_px,
+        settings.size_px,
         max(augment.variants, 1) if augment.is_on else 1,
         make_augmentation(augment) if augment.is_on else None,
         settings.seed + 1,

@@ -4,6 +4,8 @@ A summary consists of fixed bins and integer sums. Summaries of parts therefore 
 whole, in any order, and the summaries of two datasets can be compared bin by bin.
 """
 
+import itertools
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -109,6 +111,22 @@ class Summary:
         if name == "brightness":
             return _brightness(*(self._sums[colour] for colour in ("red", "green", "blue"))) / self.images
         return self._sums[name] / (1 if name.endswith("_px") else 100) / self.images
+
+    def middle(self, name: str) -> tuple[float, float]:
+        """Returns the edges of the bin that holds the median; 0 and infinity are the outer edges.
+
+        Args:
+            name: The name of a histogram.
+
+        Raises:
+            ValueError: If there are no images.
+        """
+        if not self.images:
+            raise ValueError("the summary has no images")
+        edges = (0.0, *BINS[name], math.inf)
+        reached = itertools.accumulate(self._counts[name])
+        at = next(index for index, count in enumerate(reached) if 2 * count >= self.images)
+        return edges[at], edges[at + 1]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the summary as a JSON value; equal summaries give equal values.

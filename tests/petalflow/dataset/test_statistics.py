@@ -66,9 +66,18 @@ def test_means_weigh_images_equally_whatever_their_size() -> None:
     assert (summary.mean("width_px"), summary.mean("height_px"), summary.pixels) == (505, 1010, 200 + 2_000_000)
 
 
-def test_an_empty_summary_has_no_mean() -> None:
+def test_an_empty_summary_has_no_mean_and_no_middle() -> None:
     with pytest.raises(ValueError, match="no images"):
         Summary().mean("red")
+    with pytest.raises(ValueError, match="no images"):
+        Summary().middle("short_side_px")
+
+
+@given(st.lists(MEASURES, min_size=1))
+def test_the_middle_holds_the_median(measures: list[ImageStatistics]) -> None:
+    sides = sorted(min(measure.width_px, measure.height_px) for measure in measures)
+    lowest, highest = summary_of(measures).middle("short_side_px")
+    assert lowest <= sides[(len(sides) - 1) // 2] < highest
 
 
 def test_a_summary_as_json_is_small_and_readable() -> None:
