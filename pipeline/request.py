@@ -13,11 +13,13 @@ class Home(NamedTuple):
     """Where everything about one model is stored, as absolute addresses.
 
     Attributes:
+        name: The name of the model.
         registry: The model registry.
         state_uri: State that outlives a run.
         record_uri: Records of the runs.
     """
 
+    name: str
     registry: str
     state_uri: str
     record_uri: str
@@ -33,6 +35,7 @@ def find_home(registry: str, name: str, state_uri: str | None = None, record_uri
     registry = storage.absolute(registry)
     # In dot folders, which a model server does not mistake for models.
     return Home(
+        name,
         registry,
         state_uri=storage.absolute(state_uri or storage.join(registry, ".state", name)),
         record_uri=storage.absolute(record_uri or storage.join(registry, ".records", name)),
@@ -79,7 +82,7 @@ class Request:
         home = find_home(registry, name, state_uri, record_uri)
         pattern = SourcePattern(source, configuration.convert).absolute()
         configuration = replace(configuration, sections={**configuration.sections, "convert": pattern.options})
-        return cls(pattern.text, name=name, configuration=configuration, **home._asdict())
+        return cls(pattern.text, configuration=configuration, **home._asdict())
 
     @property
     def source_pattern(self) -> SourcePattern:

@@ -160,7 +160,10 @@ class EvaluateSettings(StepSettings):
     def _problems(self) -> Iterator[str]:
         # With a comparison alone, the first release would not be judged.
         if not any(value is not None for name, value in self if name in SUFFICIENT):
-            yield "no thresholds, so nothing could be accepted; set evaluate.min_accuracy or evaluate.min_recall"
+            yield (
+                "no thresholds, so nothing could be accepted; add, for example, --set evaluate.min_accuracy=0.8, the "
+                "accuracy that a model must reach to be released"
+            )
         if self.abstain_below_accuracy is not None and self.abstain_threshold:
             yield "abstain_threshold and abstain_below_accuracy cannot be combined; remove one of them"
         if not self.abstain_threshold and self.abstain_below_accuracy is None:

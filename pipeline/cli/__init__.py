@@ -9,7 +9,7 @@ import typer
 from petalflow import commandline
 from petalflow.errors import ACCEPTED, USAGE
 from petalflow.run.steps import STEPS
-from pipeline.cli.options import On, Record, Registry, State
+from pipeline.cli.options import Name, On, Record, Registry, State
 from pipeline.cli.schedule import app as schedule_app
 
 app = commandline.new_app("Retrain image classifiers, and release only those that pass your checks.")
@@ -23,13 +23,21 @@ for _step in (*STEPS, "predict"):
 
 @app.command()
 def run(
-    source: Annotated[str, typer.Argument(help="Folder or URI of the labelled images.")],
-    out: Annotated[Path, typer.Option(help="Folder for this run; an unfinished run in it is resumed.")],
-    registry: Registry,
-    name: Annotated[str, typer.Option(help="Name of the model to release.")],
+    source: Annotated[
+        str | None, typer.Argument(help="Folder or URI of the labelled images; default: that of petalflow.yaml.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for this run; an unfinished run in it is resumed; default: runs/NAME."),
+    ] = None,
+    registry: Registry = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model to release; default: the name of the source's folder.")
+    ] = None,
     on: Annotated[
-        On, typer.Option(help="Target to run on; `petalflow settings TARGET` lists its settings.")
-    ] = On.LOCAL,
+        On | None,
+        typer.Option(help="Target to run on; `petalflow settings TARGET` lists its settings; default: local."),
+    ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     detach: Annotated[
@@ -42,20 +50,20 @@ def run(
 ) -> None:
     """Run the whole pipeline; exit code 0: accepted, nothing new or skipped, 1: failed, 2: wrong usage, 3: refused."""
     from pipeline import running
-    from pipeline.configuration import Configuration
-    from pipeline.request import Request
+    from pipeline.project import find_project
     from pipeline.targets import find_target
 
-    configuration = Configuration.of(commandline.read_settings(None, config, set))
-    request = Request.of(source, registry, name, configuration, state, record)
-    outcome = running.run(find_target(on, configuration.targets), request, out.absolute(), detach=detach)
+    project = find_project(config, set)
+    request = project.request(source, registry, name, state, record)
+    target = find_target(on or project.about.target, request.configuration.targets)
+    outcome = running.run(target, request, project.out(out, request.name), detach=detach)
     raise typer.Exit(running.EXIT_CODES[outcome])
 
 
 @app.command()
 def runs(
-    registry: Registry,
-    name: Annotated[str, typer.Option(help="Name of the model.")],
+    registry: Registry = None,
+    name: Name = None,
     last: Annotated[int, typer.Option(min=1, help="Number of newest runs to list.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="Print all details as a JSON array; times are in UTC.")] = False,
     state: State = None,
@@ -65,23 +73,45 @@ def runs(
     """List the runs of a model, newest last: start, outcome, reason and steps."""
     from petalflow.run.history import history
     from pipeline.cli.history import print_json, print_runs
-    from pipeline.request import find_home
+    from pipeline.project import find_project
 
-    home = find_home(registry, name, state, record)
+    home = find_project().home(registry, name, state, record)
     found = history(home.record_uri, home.state_uri, last)
     if json:
         print_json(found)
     elif found:
         print_runs(found)
     else:
-        print(f"no runs of {name} recorded in {home.record_uri}")
+        print(f"no runs of {home.name} recorded in {home.record_uri}")
+
+
+@app.command()
+def releases(
+    registry: Registry = None,
+    name: Name = None,
+    json: Annotated[bool, typer.Option("--json", help="Print all details as a JSON array.")] = False,
+    debug: commandline.Debug = False,
+) -> None:
+    """List the releases of a model, newest last: version, when, accuracy, run; the live one is marked."""
+    from petalflow.registry import releases
+    from pipeline.cli.releases import print_json, print_releases
+    from pipeline.project import find_project
+
+    home = find_project().home(registry, name)
+    found = releases(home.registry, home.name)
+    if json:
+        print_json(found)
+    elif found:
+        print_releases(found)
+    else:
+        print(f"{home.registry} has no release of {home.name}")
 
 
 @app.command()
 def rollback(
-    registry: Registry,
-    name: Annotated[str, typer.Option(help="Name of the model.")],
     to: Annotated[int, typer.Option(help="Version to restore.")],
+    registry: Registry = None,
+    name: Name = None,
     why: Annotated[str, typer.Option(help="Reason for the rollback, kept in the record.")] = "",
     state: State = None,
     record: Record = None,
@@ -89,23 +119,26 @@ def rollback(
 ) -> None:
     """Restore an earlier release by publishing its files as the next version."""
     from petalflow.run.rollback import roll_back
-    from pipeline.request import find_home
+    from pipeline.project import find_project
 
-    home = find_home(registry, name, state, record)
-    made = roll_back(home.registry, name, to, state_uri=home.state_uri, record_uri=home.record_uri, why=why)
+    home = find_project().home(registry, name, state, record)
+    made = roll_back(home.registry, home.name, to, state_uri=home.state_uri, record_uri=home.record_uri, why=why)
     print(f"released version {made.version}, a copy of version {to}: {made.uri}")
 
 
 @app.command()
 def report(
-    run: Annotated[str, typer.Argument(help="Folder of a run or an evaluation (its --out).")],
+    run: Annotated[
+        str | None,
+        typer.Argument(help="Folder of a run or an evaluation (its --out); default: that of petalflow.yaml."),
+    ] = None,
     open: Annotated[bool, typer.Option("--open", help="Also open it in the browser.")] = False,
     debug: commandline.Debug = False,
 ) -> None:
     """Print the path of a run's report."""
     from pipeline.comparison.evaluation import find_evaluation
 
-    found = find_evaluation(run).report
+    found = find_evaluation(run or _last_run()).report
     print(found)
     if open:
         import webbrowser
@@ -151,8 +184,9 @@ def compile_(
     """Compile the pipeline to a YAML file that Kubeflow Pipelines and Vertex AI can run."""
     from pipeline.cli.build import read_build
     from pipeline.compile import compile_pipeline
+    from pipeline.project import find_project
 
-    values = commandline.read_settings(None, config, set)
+    values = find_project(config, set).values
     compile_pipeline(out, read_build(on, values, container_repository, tag, accelerator))
     print(out)
 
@@ -167,8 +201,9 @@ def doctor(
     """Check what each target still needs; exit code 0 if the named targets (default: local) are ready, otherwise 2."""
     from pipeline.configuration import read_target_settings
     from pipeline.doctor import examine, print_findings
+    from pipeline.project import find_project
 
-    settings = read_target_settings(commandline.read_settings(None, config, set))
+    settings = read_target_settings(find_project(config, set).values)
     wrong = print_findings(examine(on or list(On), settings))
     raise typer.Exit(USAGE if wrong & {*(on or [On.LOCAL])} else ACCEPTED)
 
@@ -184,6 +219,14 @@ def settings(
     from pipeline.configuration import describe
 
     print(describe(section))
+
+
+def _last_run() -> str:
+    """Returns the folder of the last run of this folder's model."""
+    from pipeline.project import find_project
+
+    project = find_project()
+    return str(project.out(None, project.home(None, None).name))
 
 
 def main() -> None:

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-Registry = Annotated[str, typer.Option(help="Folder or URI of the model registry.")]
+# What petalflow.yaml may say instead.
+Registry = Annotated[str | None, typer.Option(help="Folder or URI of the model registry; default: models.")]
+Name = Annotated[str | None, typer.Option(help="Name of the model; default: the only one in the registry.")]
 State = Annotated[str | None, typer.Option(help="Folder or URI for state; default: REGISTRY/.state/NAME.")]
 Record = Annotated[str | None, typer.Option(help="Folder or URI for run records; default: REGISTRY/.records/NAME.")]
 

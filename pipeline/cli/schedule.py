@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,29 +13,42 @@ from petalflow import clock, commandline
 from pipeline.cli.options import On, Record, Registry, State
 
 if TYPE_CHECKING:
-    from pipeline.schedule import Schedule
+    from pipeline.schedule import Schedule, Schedules
 
 app = commandline.new_app("Run the pipeline on a schedule: by this machine's crontab, or by the cluster itself.")
-Name = Annotated[str, typer.Argument(help="Name of the schedule.")]
-Where = Annotated[On, typer.Option(help="Target that runs the schedule.")]
+Name = Annotated[
+    str | None, typer.Argument(help="Name of the schedule; default: that of petalflow.yaml.", show_default=False)
+]
+Where = Annotated[
+    On | None, typer.Option(help="Target that runs the schedule; default: that of petalflow.yaml, or local.")
+]
 
 _NO_TERMINAL_COLUMNS = 200
 
 
 @app.command()
 def create(
-    source: Annotated[str, typer.Argument(help="Folder or URI of the labelled images.")],
-    cron: Annotated[str, typer.Option(help="Minute, hour, day of the month, month, day of the week: '0 3 * * 1'.")],
-    registry: Registry,
-    name: Annotated[str, typer.Option(help="Name of the schedule, and of the model to release.")],
-    timezone: Annotated[str, typer.Option(help="Time zone of --cron, like Europe/Berlin.")] = "UTC",
-    on: Where = On.LOCAL,
-    out: Annotated[Path | None, typer.Option(help="Folder for the runs; only for local and docker.")] = None,
+    source: Annotated[
+        str | None, typer.Argument(help="Folder or URI of the labelled images; default: that of petalflow.yaml.")
+    ] = None,
+    cron: Annotated[
+        str | None, typer.Option(help="Minute, hour, day of the month, month, day of the week: '0 3 * * 1'.")
+    ] = None,
+    registry: Registry = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the schedule, and of the model; default: the name of the source's folder."),
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="Time zone of --cron, like Europe/Berlin; default: UTC.")] = None,
+    on: Where = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the runs; default: runs/NAME; only for local and docker.")
+    ] = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     state: State = None,
     record: Record = None,
-    replace: Annotated[
+    replace_existing: Annotated[
         bool, typer.Option("--replace", help="Replace the schedule if one of this name exists.")
     ] = False,
     debug: commandline.Debug = False,
@@ -44,80 +58,84 @@ def create(
     Unless you set them, snapshot.if_changed becomes true and snapshot.timezone becomes the value of --timezone.
     """
     from petalflow.cron import Cron
+    from petalflow.errors import UsageError
     from pipeline import scheduling
-    from pipeline.configuration import Configuration
-    from pipeline.request import Request
+    from pipeline.project import find_project
     from pipeline.schedule import ScheduleSpec
 
-    values = commandline.read_settings(None, config, set)
+    project = find_project(config, set)
+    cron, timezone = cron or project.schedule.cron, timezone or project.schedule.timezone
+    if cron is None:
+        raise UsageError("--cron is missing: when to run, for example --cron '0 3 * * 1' for Mondays at 3:00")
     with commandline.option("--timezone"):
         clock.zone(timezone)
     with commandline.option("--cron"):
         when = Cron.of(cron, timezone)
-    settings = scheduling.with_defaults(values, timezone)
-    request = Request.of(source, registry, name, Configuration.of(settings), state, record)
-    spec = ScheduleSpec(request, when, out.absolute() if out else None, settings)
-    for line in describe_created(scheduling.create(on, spec, replace=replace), values):
+    settings = scheduling.with_defaults(project.values, timezone)
+    request = replace(project, values=settings).request(source, registry, name, state, record)
+    target = on or On(project.about.target)
+    folder = project.out(out, request.name) if out or target in (On.LOCAL, On.DOCKER) else None
+    spec = ScheduleSpec(request, when, folder, settings)
+    for line in describe_created(scheduling.create(target, spec, replace=replace_existing), project.values):
         print(line)
 
 
 @app.command("list")
 def list_(
-    on: Where = On.LOCAL,
+    on: Where = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """List the schedules of a target; local and docker share those of this machine."""
     from pipeline.configuration import read_target_settings
+    from pipeline.project import find_project
     from pipeline.targets import find_schedules
 
-    found = find_schedules(on, read_target_settings(commandline.read_settings(None, config, set))).list()
+    project = find_project(config, set)
+    target = on or project.about.target
+    found = find_schedules(target, read_target_settings(project.values)).list()
     if found:
         print_table(found)
     else:
-        print(f"no schedules on {on}")
+        print(f"no schedules on {target}")
 
 
 @app.command()
 def show(
-    name: Name,
-    on: Where = On.LOCAL,
+    name: Name = None,
+    on: Where = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Print the details of a schedule."""
-    from pipeline import scheduling
-
-    _, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
+    _, schedule = _find(name, on, config, set)
     for line in describe(schedule):
         print(line)
 
 
 @app.command()
 def pause(
-    name: Name,
-    on: Where = On.LOCAL,
+    name: Name = None,
+    on: Where = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Pause a schedule."""
-    from pipeline import scheduling
-
-    schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
+    schedules, schedule = _find(name, on, config, set)
     if schedule.paused:
-        print(f"{name} is already paused")
+        print(f"{schedule.name} is already paused")
     else:
-        schedules.pause(name)
-        print(f"{name} is paused")
+        schedules.pause(schedule.name)
+        print(f"{schedule.name} is paused")
 
 
 @app.command()
 def resume(
-    name: Name,
-    on: Where = On.LOCAL,
+    name: Name = None,
+    on: Where = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
@@ -125,18 +143,18 @@ def resume(
     """Resume a paused schedule; missed runs are not made up for."""
     from pipeline import scheduling
 
-    schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
+    schedules, schedule = _find(name, on, config, set)
     if schedule.paused:
         schedule = scheduling.resume(schedules, schedule)
-        print(f"{name} is resumed; next run {_local_time(schedule.next_run, schedule)}")
+        print(f"{schedule.name} is resumed; next run {_local_time(schedule.next_run, schedule)}")
     else:
-        print(f"{name} is not paused; next run {_local_time(schedule.next_run, schedule)}")
+        print(f"{schedule.name} is not paused; next run {_local_time(schedule.next_run, schedule)}")
 
 
 @app.command()
 def delete(
-    name: Name,
-    on: Where = On.LOCAL,
+    name: Name = None,
+    on: Where = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
@@ -145,30 +163,28 @@ def delete(
 
     On kubeflow, a schedule whose run is unfinished is paused instead (exit code 2): delete it when the run has ended.
     """
-    from pipeline import scheduling
-
-    schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
+    schedules, schedule = _find(name, on, config, set)
     schedules.delete(schedule.name)
     print(f"{schedule.name} is deleted; its releases and records are kept")
 
 
 @app.command("run-now")
 def run_now(
-    name: Name,
-    on: Where = On.LOCAL,
+    name: Name = None,
+    on: Where = None,
     config: commandline.Config = None,
     set: commandline.Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Run a schedule now, even if it is paused; exit codes as for `petalflow run`, or 0 if it is only submitted."""
-    from pipeline import running, scheduling
+    from pipeline import running
 
-    schedules, schedule = scheduling.find(name, on, commandline.read_settings(None, config, set))
+    schedules, schedule = _find(name, on, config, set)
     raise typer.Exit(running.EXIT_CODES[schedules.run_now(schedule.name)])
 
 
 @app.command(hidden=True)
-def fire(name: Name, debug: commandline.Debug = False) -> None:
+def fire(name: Annotated[str, typer.Argument(help="Name of the schedule.")], debug: commandline.Debug = False) -> None:
     """Run a schedule of this machine if it is due this minute; called by the crontab."""
     from pipeline.targets.local import schedule_files
 
@@ -178,6 +194,18 @@ def fire(name: Name, debug: commandline.Debug = False) -> None:
     from pipeline import running, scheduling
 
     raise typer.Exit(running.EXIT_CODES[scheduling.fire(file)])
+
+
+def _find(name: str | None, on: On | None, config: Path | None, set: list[str] | None) -> "tuple[Schedules, Schedule]":
+    """Returns a schedule, and all schedules of its target; what is not given comes from petalflow.yaml."""
+    from petalflow.errors import UsageError
+    from pipeline import scheduling
+    from pipeline.project import find_project
+
+    project = find_project(config, set)
+    if not (name or project.about.name):
+        raise UsageError("which schedule? give its name; `petalflow schedule list` shows them")
+    return scheduling.find(name or str(project.about.name), on or project.about.target, project.values)
 
 
 def describe_created(schedule: "Schedule", values: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
