@@ -18,15 +18,24 @@ from petalflow.splits import SPLIT_NAMES, TEST, VALIDATION
 
 _SPLITS = {**SPLIT_NAMES, "eval": VALIDATION, "evaluation": VALIDATION, "dev": VALIDATION, "holdout": TEST}
 _PARTS = frozenset(("fold", "folds", "cv", "split", "splits", "part", "parts", "batch", "chunk", "shard", "subset"))
+_IMAGES = frozenset(("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures"))
 _CONTENTS = frozenset(
     {
-        *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures"),
+        *_IMAGES,
         *("annotation", "annotations", "labels", "mask", "masks", "trimap", "trimaps", "groundtruth", "gt"),
         *("bbox", "bboxes", "xml", "xmls"),
         *("unlabeled", "unlabelled", "pred", "prediction", "predictions", "submission"),
     }
 )
 _FILLERS = frozenset({"set", "sets", "data", "dataset", "jpeg", "jpg", "png"})
+_VAGUE = frozenset(("unknown", "all", "classes", "raw", "files"))
+# Words for heaps of files that belong to several classes or to none. A mask, a photo or a label may be a class.
+_HEAPS = frozenset(
+    {
+        *("images", "imgs", "masks", "labels", "annotations", "trimaps", "groundtruth", "bboxes"),
+        *("unlabeled", "unlabelled", "unsorted", "thumbnails", "thumbs"),
+    }
+)
 # Words, also those of camelCase, and numbers.
 _WORD = re.compile(r"\d+|[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
 
@@ -41,14 +50,40 @@ def split_of(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def is_part(name: str) -> bool:
-    """Returns True if a folder's name has a word for a part of a data set: fold_0."""
-    return not _PARTS.isdisjoint(_words(name))
-
-
 def is_contents(name: str) -> bool:
     """Returns True if a folder's name has a word for what it holds: images, annotations."""
     return not _CONTENTS.isdisjoint(_words(name))
+
+
+def is_images(name: str) -> bool:
+    """Returns True if a folder's name has a word for images: JPEGImages, photos."""
+    return not _IMAGES.isdisjoint(_words(name))
+
+
+def says_nothing(name: str) -> bool:
+    """Returns True if a folder's name has no word that could be a class, as long as other folders are classes.
+
+    >>> says_nothing("data"), says_nothing("test_images"), says_nothing("unknown"), says_nothing("test_tube")
+    (True, True, True, False)
+    """
+    rest, _ = _split_words(name)
+    return {*rest} <= _VAGUE
+
+
+def is_heap(name: str) -> bool:
+    """Returns True if a folder's name says that its files are not of one class: unlabeled, thumbnails, masks."""
+    words = {*_words(name)}
+    return bool(words & _HEAPS) and words <= _HEAPS | _FILLERS
+
+
+def names_heap(name: str) -> bool:
+    """Returns True if a folder's name has a word for such a heap: labels_old."""
+    return not _HEAPS.isdisjoint(_words(name))
+
+
+def has_word_of(name: str, other: str) -> bool:
+    """Returns True if two names have a word in common."""
+    return not {*_words(name)}.isdisjoint(_words(other))
 
 
 def alike(names: Iterable[str]) -> list[str]:
@@ -61,23 +96,35 @@ def alike(names: Iterable[str]) -> list[str]:
     """
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for name in sorted(names):
-        if (rest := _rest(name)) is not None:
-            groups[rest].append(name)
+        rest, is_marked = _split_words(name)
+        if is_marked:
+            groups[tuple(rest)].append(name)
     return max(groups.values(), key=len, default=[])
 
 
 def _words(name: str) -> list[str]:
-    return [word.lower() for word in _WORD.findall(name)]
+    return [part for word in _WORD.findall(name) for part in _split_word(word.lower())]
 
 
-def _rest(name: str) -> tuple[str, ...] | None:
-    """Returns the words of a name that say nothing about its kind; None if no word does."""
-    rest, marked, counted = [], False, False
-    for word in _words(name):
+def _split_word(word: str) -> list[str]:
+    """Returns the words in a word: train and data in traindata."""
+    for filler in _FILLERS:
+        if word.endswith(filler) and word.removesuffix(filler) in _SPLITS:
+            return [word.removesuffix(filler), filler]
+    return [word]
+
+
+def _split_words(name: str) -> tuple[list[str], bool]:
+    """Returns the words of a name that say nothing about its kind, and whether there is another one that does."""
+    words = _words(name)
+    if len(words) > 1 and words[0].isdecimal() and words[1] in _SPLITS:  # 01_train
+        del words[0]
+    rest, is_marked, counted = [], False, False
+    for word in words:
         is_mark = word in _SPLITS or word in _PARTS or word in _CONTENTS
         if is_mark or word in _FILLERS:
-            marked, counted = marked or is_mark, True
+            is_marked, counted = is_marked or is_mark, True
         elif not (counted and (word.isdecimal() or len(word) == 1)):  # the number of a part: test1, images_part_B
             rest.append(word)
             counted = False
-    return tuple(rest) if marked else None
+    return rest, is_marked

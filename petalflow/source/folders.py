@@ -9,8 +9,8 @@ source/                     source/
 """
 
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -20,8 +20,10 @@ from petalflow.source.layouts import read_layout
 from petalflow.source.listing import Item, Listing
 from petalflow.source.masks import find_masks
 from petalflow.source.options import CLASSES, LAYOUT, PathLabel
-from petalflow.source.outline import sketch
+from petalflow.source.outline import may_be_image, sketch
 from petalflow.source.tree import Folder, Tree, is_hidden, list_labelled, read_as_listed
+from petalflow.source.unclear import some
+from petalflow.splits import SPLITS
 from petalflow.storage import File
 
 # What a listing calls them.
@@ -89,14 +91,17 @@ def read_class_folders(tree: Tree, files: Sequence[File], layout: str) -> Callab
         UsageError: If there are fewer than two classes, or if it is not clear which folders are classes.
     """
     shown = [file.name for file in files if not is_hidden(file.name)]
-    found = read_layout(tree.address, shown, layout)
-    labels = {name: one.label for name in shown if (one := found.read_label(name))}
+    found = read_layout(tree.address, shown, layout, is_packed=not isinstance(tree, Folder))
+    read = {name: one for name in shown if (one := found.read_label(name))}
+    labels = {name: one.label for name, one in read.items()}
     if layout != CLASSES and (masks := find_masks(tree, [*labels])):
         raise UsageError(
             f"source {tree.address}: {masks}; move the masks out of the source, or set {LAYOUT}={CLASSES} if they are "
             "images of their class, too"
         )
     _warn_of_strays(labels.values())
+    _warn_of_left_out([name for name in shown if name not in read and may_be_image(name)])
+    _warn_of_other_splits({*read.values()})
     return found.read_label
 
 
@@ -113,3 +118,27 @@ def _warn_of_strays(labels: Iterable[str]) -> None:
                 count,
                 usual,
             )
+
+
+def _warn_of_left_out(names: Sequence[str]) -> None:
+    """Warns of images that are in no class folder."""
+    folders = Counter(name.rpartition("/")[0] or "the source itself" for name in names)
+    if names:
+        log.warning(
+            "left out %d images that are not in class folders (%s), like %s",
+            len(names),
+            some([f"{count:,} in {folder}" for folder, count in folders.most_common()]),
+            names[0],
+        )
+
+
+def _warn_of_other_splits(found: Collection[PathLabel]) -> None:
+    """Warns of classes that are in one split only; a class that is not in train cannot be learned."""
+    splits: dict[str, list[str]] = defaultdict(list)
+    for one in found:
+        splits[one.label].append(one.split or "")
+    if len({one.split for one in found}) < 2:
+        return
+    for split in SPLITS:
+        if only := sorted(label for label, held in splits.items() if held == [split]):
+            log.warning("%d of %d classes are only in the split %s: %s", len(only), len(splits), split, some(only))

@@ -10,6 +10,13 @@ from petalflow.errors import UsageError
 from petalflow.source.folder_names import alike, split_of
 from petalflow.source.options import CLASSES, LABEL_PATTERN, LAYOUT, SPLITS, PathLabel
 from petalflow.source.outline import Top, find_table, only_folder, read_outline
+from petalflow.source.split_folders import (
+    SplitFolder,
+    find_other_classes,
+    learned_classes,
+    read_split_folders,
+    with_classes,
+)
 from petalflow.source.unclear import Level, example_of, find_unclear, some
 from petalflow.source.unread import find_unread_form
 from petalflow.splits import SPLIT_NAMES, TRAIN
@@ -42,13 +49,14 @@ class Layout:
         return sorted({found.label for found in map(self.read_label, names) if found})
 
 
-def read_layout(address: str, names: Sequence[str], chosen: str) -> Layout:
+def read_layout(address: str, names: Sequence[str], chosen: str, *, is_packed: bool = False) -> Layout:
     """Returns the layout of a source.
 
     Args:
         address: What to call the source in messages.
         names: The names of its files that are not hidden, sorted.
         chosen: The setting: the top folders are "classes" or "splits", or "auto".
+        is_packed: True if the source is an archive.
 
     Raises:
         UsageError: If the source has fewer than two classes, or can be read in two ways.
@@ -56,40 +64,69 @@ def read_layout(address: str, names: Sequence[str], chosen: str) -> Layout:
     tops = read_outline(names)
     if not any(top.images for top in tops.values()) and (form := find_unread_form(names)):
         raise UsageError(f"source {address}: {form}")
+    splits = {top: split for top in tops if (split := split_of(top))}
+    tops_level = Level("", CLASSES, find_table(names), "unpack it and give" if is_packed else "give")
     if chosen == CLASSES:
         layout = Layout()
     elif chosen == SPLITS:
-        layout = _read_splits(names, {top: split for top in tops if (split := split_of(top))})
-        if not layout.splits:
+        layout = _layout_of(read_split_folders(names, splits))
+        if not splits:
             raise UsageError(
                 f"source {address}: no top folder is named like a split ({some(tops)}); rename them to train, "
                 f"validation and test, or remove {LAYOUT}"
             )
     else:
-        layout = _choose(address, names, tops)
+        layout, problem = _choose(names, tops, splits, tops_level)
+        if problem:
+            raise UsageError(f"source {address}: {problem}")
     classes = layout.classes(names)
     if len(classes) < 2:
-        raise _too_few(address, names, tops, classes, has_splits=bool(layout.splits))
+        raise _too_few(address, names, tops, classes, layout, tops_level)
     return layout
 
 
-def _choose(address: str, names: Sequence[str], tops: Mapping[str, Top]) -> Layout:
-    parts, layout = alike(tops), None
-    if tops and all(top.lower() in SPLIT_NAMES for top in tops):
-        layout, above = _read_splits(names, {top: SPLIT_NAMES[top.lower()] for top in tops}), "{split}/"
-    elif len(tops) > 1 and len(parts) == len(tops):
-        layout, above = _find_clear_splits(names, tops), "*/"
-    if layout:
+def _choose(
+    names: Sequence[str], tops: Mapping[str, Top], splits: Mapping[str, str], tops_level: Level
+) -> tuple[Layout, str]:
+    """Returns the layout that is clear, or why none is."""
+    parts = alike(tops)
+    are_splits = bool(tops) and all(top.lower() in SPLIT_NAMES for top in tops)
+    if are_splits or (len(splits) == len(parts) == len(tops) and {TRAIN} < {*splits.values()}):
+        folders = read_split_folders(names, splits)
+        layout, problem = _layout_of(folders), _find_unlike(folders, tops)
         classes = _merged_outline(names, (inner for inner, _ in layout.splits.values()))
-        problem = find_unclear(names, classes, Level(above, SPLITS)) if len(classes) > 1 else ""
-    elif len(tops) > 1:
-        layout = Layout()
-        problem = _find_splits_beside_others(tops, parts) or find_unclear(names, tops, Level("", CLASSES))
-    else:
-        layout, problem = Layout(), ""
-    if problem:
-        raise UsageError(f"source {address}: {problem}")
-    return layout
+        if are_splits or (classes and not problem):
+            level = _level_in(layout, tops, tops_level)
+            return layout, problem or (find_unclear(classes, level) if len(classes) > 1 else "")
+    if len(tops) < 2:
+        return Layout(), ""
+    beside = _find_splits_beside_others(tops, parts)
+    return Layout(), beside or find_unclear(tops, tops_level)
+
+
+def _layout_of(folders: Sequence[SplitFolder]) -> Layout:
+    return Layout({folder.name: (folder.inner, folder.split) for folder in with_classes(folders)})
+
+
+def _find_unlike(folders: Sequence[SplitFolder], tops: Mapping[str, Top]) -> str:
+    """Returns why splits may not hold the same classes, and what to do; "" if they do."""
+    read = with_classes(folders)
+    train = [folder.name for folder in folders if folder.split == TRAIN and tops[folder.name].images]
+    if any(folder.folders for folder in read) and train and TRAIN not in {folder.split for folder in read}:
+        return (
+            f"its split {some(train)} has no class folders as {some([folder.name for folder in read])} has, but files "
+            f"like {example_of(tops, train)}; put the images of each class in a folder of its own, or set "
+            f"{LABEL_PATTERN} if file names contain the class"
+        )
+    if other := find_other_classes(read):
+        learned, inside = learned_classes(read), {*other.folders}
+        missing = f"; not in it: {some(sorted(learned - inside))}" if learned - inside else ""
+        return (
+            f"its splits contain different folders (only in {other.name}: {some(sorted(inside - learned))}{missing}); "
+            f"name each class alike in all splits, move {other.name} out of the source if its folders are not classes, "
+            f"or set {LAYOUT}={SPLITS} if each of them is a class"
+        )
+    return ""
 
 
 def _merged_outline(names: Sequence[str], folders: Iterable[str]) -> dict[str, Top]:
@@ -101,69 +138,52 @@ def _merged_outline(names: Sequence[str], folders: Iterable[str]) -> dict[str, T
     return merged
 
 
-def _read_splits(names: Sequence[str], splits: Mapping[str, str]) -> Layout:
-    return Layout({top: (_inner_folder(names, f"{top}/", split), split) for top, split in splits.items()})
-
-
-def _inner_folder(names: Sequence[str], folder: str, split: str) -> str:
-    """Returns the folder that holds the classes of a split: train/, or train/train/ if there is one more around."""
-    below = read_outline(names, folder)
-    if len(below) == 1:
-        (name, top), outer = next(iter(below.items())), folder.rstrip("/").rpartition("/")[2]
-        if top.is_deep and (name.lower() == outer.lower() or split_of(name) == split):
-            return _inner_folder(names, f"{folder}{name}/", split)
-    return folder
-
-
-def _find_clear_splits(names: Sequence[str], tops: Mapping[str, Top]) -> Layout | None:
-    """Returns the layout if every top folder is named like a split, and they hold the same classes."""
-    splits = {top: split for top in tops if (split := split_of(top))}
-    if len(splits) < len(tops) or len({*splits.values()}) < 2 or TRAIN not in splits.values():
-        return None
-    layout = _read_splits(names, splits)
-    classes = {top: _classes_of(names, inner) for top, (inner, _) in layout.splits.items()}
-    trained = {name for top, split in splits.items() if split == TRAIN for name in classes[top]}
-    known = [2 * len(found & trained) >= len(found) > 0 for found in classes.values()]
-    return layout if len(trained) > 1 and all(known) else None
-
-
-def _classes_of(names: Sequence[str], folder: str) -> set[str]:
-    """Returns the folders in a folder, if nearly all its images are in them."""
-    top = read_outline(f"x/{name[len(folder) :]}" for name in names if name.startswith(folder)).get("x")
-    return set(top.filled) if top and top.is_deep else set()
-
-
 def _find_splits_beside_others(tops: Mapping[str, Top], parts: Collection[str]) -> str:
-    splits = [top for top in tops if tops[top].is_deep and (top.lower() in SPLIT_NAMES or top in parts)]
-    splits = sorted(top for top in splits if split_of(top) and (top.lower() in SPLIT_NAMES or len(parts) > 1))
+    splits = [
+        top for top in tops if split_of(top) and (top.lower() in SPLIT_NAMES or (top in parts and len(parts) > 1))
+    ]
     others = sorted({*tops} - {*splits})
-    if not splits or not others:
+    if not others or not any(tops[top].is_deep for top in splits):
         return ""
+    also = [top for top in others if split_of(top)]
+    what = f"the splits, {some(also)} too" if also else "only the splits"
     return (
-        f"it has split folders ({some(splits)}) beside others ({some(others)}); set {LAYOUT}={SPLITS} to read only "
-        f"the splits, or {LAYOUT}={CLASSES} if each of these folders is a class"
+        f"it has split folders ({some(sorted(splits))}) beside others ({some(others)}); set {LAYOUT}={SPLITS} to read "
+        f"{what}, or {LAYOUT}={CLASSES} if each of these folders is a class"
     )
 
 
 def _too_few(
-    address: str, names: Sequence[str], tops: Mapping[str, Top], classes: Sequence[str], *, has_splits: bool
+    address: str, names: Sequence[str], tops: Mapping[str, Top], classes: Sequence[str], layout: Layout, level: Level
 ) -> UsageError:
     remedy = "put the images of each class in a folder of its own"
     if classes:
         found = f"only {classes[0]} contains files"
-        deeper = only_folder(names)
-        if deeper and not has_splits:
+        if not layout.splits and (deeper := only_folder(names)):
             remedy = f"did you mean {address}/{deeper}?"
-    elif has_splits and len(tops) > 1:
-        example = example_of(tops, tops)
-        found = f"the files of {some(sorted(tops))} are not in folders of their own, like {example}"
-        by_table = (
-            f", give {table} as the source if it is a table of the labels" if (table := find_table(names)) else ""
-        )
-        remedy = f"set {LABEL_PATTERN} if file names contain the class{by_table}, or {Level('', CLASSES).if_each}"
+        elif pattern := _pattern_below(names, tops, classes[0], layout, level):
+            remedy = f"set {pattern} if the folders in it are the classes"
+    elif layout.splits and len(tops) > 1:
+        found = f"the files of {some(sorted(tops))} are not in folders of their own, like {example_of(tops, tops)}"
+        remedy = f"set {LABEL_PATTERN} if file names contain the class{level.by_table}, or {level.if_each}"
     elif names:
         found = f"{len(names):,} files are not in class folders, like {names[0]}"
         remedy += f", or set {LABEL_PATTERN} if file names contain the class"
     else:
         found = "no class folders contain files"
     return UsageError(f"source {address} has fewer than two classes ({found}); {remedy}")
+
+
+def _pattern_below(names: Sequence[str], tops: Mapping[str, Top], only: str, layout: Layout, level: Level) -> str:
+    """Returns the setting by which the folders in the only folder of splits are the classes; "" if it has no two."""
+    folder = _merged_outline(names, (inner for inner, _ in layout.splits.values())).get(only)
+    if not folder or len(folder.filled) < 2:
+        return ""
+    return _level_in(layout, tops, level).by_pattern(folder.deeper, "*", "{label}")
+
+
+def _level_in(layout: Layout, tops: Mapping[str, Top], level: Level) -> Level:
+    """Returns the level of the folders in splits."""
+    depth = max(inner.count("/") for inner, _ in layout.splits.values())
+    first = "{split}/" if all(top.lower() in SPLIT_NAMES for top in tops) else "*/"
+    return level._replace(above=first + "*/" * (depth - 1), layout=SPLITS)

@@ -1,8 +1,10 @@
 """The outline of a folder of images: what each of its top folders holds, from the names of files alone."""
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from petalflow import storage
 from petalflow.source.folder_names import alike, split_of
@@ -35,6 +37,7 @@ class Top:
         others: The number of other files directly in it.
         folders: The folders directly in it, and the number of files at any depth in each that may be images.
         example: The first file that may be an image, by its name below the source; else the first file.
+        deeper: The first file in its folders that may be an image; "" if none is.
     """
 
     name: str
@@ -42,6 +45,7 @@ class Top:
     others: int = 0
     folders: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     example: str = ""
+    deeper: str = ""
 
     @property
     def images(self) -> int:
@@ -66,6 +70,7 @@ class Top:
             self.folders[name] += images
         if not self.example or (other.images and not may_be_image(self.example)):
             self.example = other.example
+        self.deeper = self.deeper or other.deeper
 
 
 def may_be_image(name: str) -> bool:
@@ -82,7 +87,7 @@ def find_table(names: Iterable[str]) -> str | None:
     return min(found, key=lambda name: split_of(name) != TRAIN, default=None)
 
 
-def read_outline(names: Iterable[str], below: str = "") -> dict[str, Top]:
+def read_outline(names: Sequence[str], below: str = "") -> dict[str, Top]:
     """Returns the top folders that hold files, by name.
 
     Args:
@@ -91,9 +96,9 @@ def read_outline(names: Iterable[str], below: str = "") -> dict[str, Top]:
     """
     tops: dict[str, Top] = {}
     start = len(below)
-    for name in names:
+    for name in islice(names, bisect_left(names, below), None):
         if not name.startswith(below):
-            continue
+            break
         top, slash, rest = name[start:].partition("/")
         if slash:
             _add(tops.setdefault(top, Top(top)), name, rest)
@@ -105,6 +110,8 @@ def _add(top: Top, name: str, rest: str) -> None:
     is_image = may_be_image(rest)
     if slash:
         top.folders[folder] += is_image
+        if is_image and not top.deeper:
+            top.deeper = name
     elif is_image:
         top.loose += 1
     else:
@@ -130,7 +137,8 @@ def _sketch_top(address: str, folder: str) -> Iterator[str]:
     files, folders = _entries(address, folder)
     yield from files
     for below in folders:
-        if len(folders) == 1 and not files:  # one more folder around
+        # Look into one more folder around, and into a split in a class or in a part.
+        if (len(folders) == 1 and not files) or (below == folders[0] and all(map(split_of, folders))):
             yield from _sketch_top(address, f"{folder}{below}/")
         else:
             yield f"{folder}{below}/?"
@@ -145,18 +153,18 @@ def _entries(address: str, folder: str) -> tuple[list[str], list[str]]:
     ]
 
 
-def only_folder(names: Iterable[str], below: str = "") -> str:
+def only_folder(names: Sequence[str], below: str = "") -> str:
     """Returns the innermost folder that holds all images, if it holds two folders or more; else "".
 
     Args:
         names: The names of all files that are not hidden, sorted.
         below: Where to begin: "", or a folder that ends with a slash.
     """
-    names = list(names)
-    while len(tops := _with_images(read_outline(names, below))) == 1:
+    while len(tops := with_images(read_outline(names, below))) == 1:
         below += f"{next(iter(tops))}/"
     return below.rstrip("/") if len(tops) > 1 else ""
 
 
-def _with_images(tops: Mapping[str, Top]) -> dict[str, Top]:
+def with_images(tops: Mapping[str, Top]) -> dict[str, Top]:
+    """Returns the folders that hold files that may be images."""
     return {name: top for name, top in tops.items() if top.images}

@@ -4,9 +4,19 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from petalflow.source.folder_names import alike, is_contents, split_of
+from petalflow.source.folder_names import (
+    alike,
+    has_word_of,
+    is_contents,
+    is_heap,
+    is_images,
+    names_heap,
+    says_nothing,
+    split_of,
+)
 from petalflow.source.options import LABEL_PATTERN, LAYOUT
-from petalflow.source.outline import Top, find_table
+from petalflow.source.outline import Top
+from petalflow.splits import SPLIT_NAMES
 
 _MOST_NAMED = 3
 
@@ -17,10 +27,19 @@ class Level(NamedTuple):
     Attributes:
         above: What stands for the folders above them in a pattern.
         layout: The layout by which they are classes.
+        table: The table that may hold the labels; None if there is none.
+        give: What to do to read only a part of the source.
     """
 
     above: str
     layout: str
+    table: str | None = None
+    give: str = "give"
+
+    @property
+    def by_table(self) -> str:
+        """What to do if a table holds the labels; "" if there is none."""
+        return f", {self.give} {self.table} as the source if it is a table of the labels" if self.table else ""
 
     @property
     def if_one(self) -> str:
@@ -32,41 +51,47 @@ class Level(NamedTuple):
         """The setting by which all are classes."""
         return f"{LAYOUT}={self.layout} if each of them is a class"
 
-    def if_below(self, folders: Iterable[Top]) -> str:
-        """The setting by which the folders in them are classes, or splits."""
-        if all(split_of(name) for folder in folders for name in folder.filled):
-            pattern, what = f"{self.above}{{label}}/{{split}}/*", "folders in them are splits"
-        else:
-            pattern, what = f"{self.above}*/{{label}}/*", "folders in them are the classes"
-        return f"set {LABEL_PATTERN}={pattern} if the {what}"
+    def by_pattern(self, like: str, *known: str) -> str:
+        """Returns the setting of a pattern that matches files as deep as one of them.
+
+        Args:
+            like: The file.
+            known: What stands in the pattern for the first folders of this level.
+        """
+        files = like.count("/") + 1 - self.above.count("/") - len(known)
+        return f"{LABEL_PATTERN}={self.above}{'/'.join((*known, *'*' * max(1, files)))}"
 
 
-def find_unclear(names: Sequence[str], folders: Mapping[str, Top], level: Level) -> str:
+def find_unclear(folders: Mapping[str, Top], level: Level) -> str:
     """Returns why folders may not be classes, and what to do; "" if they are.
 
     Args:
-        names: The names of all files of the source, sorted.
         folders: The folders that are probably classes, by name.
         level: Where they are.
     """
     return (
-        _find_parts(folders, alike(folders), find_table(names), level)
+        _find_parts(folders, alike(folders), level)
         or _find_other_files(folders, level)
         or _find_copies(folders, level)
-        or _find_same_folders(folders, level)
+        or _find_wrapper(folders, level)
+        or _find_heaps(folders, level)
+        or _find_splits(folders, level)
         or _find_deep_folders(folders, level)
     )
 
 
-def _find_parts(folders: Mapping[str, Top], parts: Sequence[str], table: str | None, level: Level) -> str:
+def _find_parts(folders: Mapping[str, Top], parts: Sequence[str], level: Level) -> str:
     if len(parts) < 2:
         return ""
     deep = [folders[part] for part in parts if folders[part].is_deep]
-    if any(map(is_contents, parts)) or len(deep) < len(parts):
-        by_table = f", give {table} as the source if it is a table of the labels" if table else ""
-        other = f"set {LABEL_PATTERN} if file names like {example_of(folders, parts)} contain the class{by_table}"
+    images = [top for top in deep if is_images(top.name) and _has_classes(top, level)]
+    if images:
+        other = _if_classes_in(images[0], level)
+    elif any(map(is_contents, parts)) or len(deep) < len(parts):
+        like = example_of(folders, parts)
+        other = f"set {LABEL_PATTERN} if file names like {like} contain the class{level.by_table}"
     else:
-        other = level.if_below(deep)
+        other = _if_below(deep, level)
     return f"its folders {some(parts)} look like parts of a data set, not classes; {other}, or {level.if_each}"
 
 
@@ -79,34 +104,113 @@ def _find_other_files(folders: Mapping[str, Top], level: Level) -> str:
 
 def _find_copies(folders: Mapping[str, Top], level: Level) -> str:
     for name, folder in folders.items():
-        if len(same := sorted({*folder.filled} & ({*folders} - {name}))) > 1:
+        same = sorted({*folder.filled} & ({*folders} - {name}))
+        if len(same) > 1 or (same and not folder.loose and {*folder.filled} <= {*folders}):
             return f"its folder {name} contains folders named like those beside it ({some(same)}); {level.if_one}"
     return ""
 
 
-def _find_same_folders(folders: Mapping[str, Top], level: Level) -> str:
-    if not all(folder.is_deep for folder in folders.values()):
+def _find_wrapper(folders: Mapping[str, Top], level: Level) -> str:
+    """Finds a folder around the classes by its name, or by the names of those beside it: imgs/cat, labels_old/1.png."""
+    for name, folder in folders.items():
+        others = sorted({*folders} - {name})
+        is_around = says_nothing(name) or (all(map(names_heap, others)) and not names_heap(name))
+        are_flat = not any(folders[other].filled for other in others)
+        if others and is_around and are_flat and _has_classes(folder, level) and not folder.loose:
+            return (
+                f"its folder {name} contains folders ({some(folder.filled)}), but {some(others)} beside it none; "
+                f"{_if_classes_in(folder, level)}, or {level.if_each}"
+            )
+    return ""
+
+
+def _find_heaps(folders: Mapping[str, Top], level: Level) -> str:
+    for name in folders:
+        others = {*folders} - {name}
+        if is_heap(name) and len(others) > 1 and not any(has_word_of(name, other) for other in others):
+            return f"the name of its folder {name} says that its files are not of one class; {level.if_one}"
+    return ""
+
+
+def _find_splits(folders: Mapping[str, Top], level: Level) -> str:
+    found = [folder for folder in folders.values() if _splits_in(folder)]
+    if not any(len(_splits_in(folder)) > 1 for folder in found):
         return ""
-    counts = Counter(name for folder in folders.values() for name in folder.filled)
-    same = sorted(name for name, count in counts.items() if count > 1)
-    if len(same) < 2 or 2 * sum(counts[name] for name in same) < counts.total():
-        return ""
+    splits = sorted({name for folder in found for name in folder.filled})
+    rest = sorted({*folders} - {folder.name for folder in found})
+    move = f"move the images in {some(rest)} into such folders, too, and " if rest else ""
     return (
-        f"its folders {some(sorted(folders))} contain the same folders ({some(same)}); "
-        f"{level.if_below(folders.values())}, or {level.if_each}"
+        f"its folders {some(sorted(folder.name for folder in found))} contain folders named like splits "
+        f"({some(splits)}); {move}{_if_below(found, level)}, or {level.if_each}"
     )
 
 
 def _find_deep_folders(folders: Mapping[str, Top], level: Level) -> str:
-    if any(folder.loose for folder in folders.values()):
-        return ""
     deep = [folder for folder in folders.values() if len(folder.filled) > 1]
-    if not deep:
+    same = _same_folders(folders)
+    if same:
+        what = f"its folders {some(sorted(folders))} contain the same folders ({some(same)})"
+    elif deep and not any(folder.loose for folder in folders.values()):
+        what = f"all images in {some(sorted(folders))} are in folders below them, like {deep[0].example}"
+    else:
         return ""
+    return f"{what}; {_if_below([*folders.values()], level, are_same=bool(same))}, or {level.if_each}"
+
+
+def _same_folders(folders: Mapping[str, Top]) -> list[str]:
+    """Returns the names that most folders in the folders have in common with those in another one."""
+    counts = Counter(name for folder in folders.values() for name in folder.filled)
+    same = sorted(name for name, count in counts.items() if count > 1)
+    is_deep = all(folder.is_deep for folder in folders.values())
+    return same if is_deep and len(same) > 1 and 2 * sum(counts[name] for name in same) >= counts.total() else []
+
+
+def _if_below(folders: Sequence[Top], level: Level, *, are_same: bool = False) -> str:
+    """Returns the settings by which folders in folders are the classes, or their splits, or belong to them."""
+    names = sorted({name for folder in folders for name in folder.filled})
+    like = max((folder.deeper for folder in folders), key=lambda name: name.count("/"))
+    if all(name.lower() in SPLIT_NAMES for name in names) and "{split}" not in level.above:
+        if _is_below_split(like, level):
+            one = "" if level.above else f"{level.give} one of them as the source, like {folders[0].name}, or "
+            return f"{one}set {level.by_pattern(like, '*', '{split}', '{label}')} to read all of them"
+        return f"set {level.by_pattern(like, '{label}', '{split}')} if the folders in them are splits"
+    if all(map(says_nothing, names)) and (images := [*filter(is_images, names)]):
+        pattern = level.by_pattern(like, "{label}", _escape(images[0]))
+        return f"set {pattern} if the images of each class are in {images[0]}"
+    classes, grouped = level.by_pattern(like, "*", "{label}"), level.by_pattern(like, "{label}", "{group}")
+    if level.above:
+        return f"set {classes} if the folders in them are the classes"
+    rename = " (rename the outer ones to train, validation and test if they are splits)" if are_same else ""
     return (
-        f"all images in {some(sorted(folders))} are in folders below them, like {deep[0].example}; "
-        f"{level.if_below(folders.values())}, or {level.if_each}"
+        f"set {classes} if the folders in them are the classes{rename}, {grouped} if the images in each inner folder "
+        "belong together, like those of a patient"
     )
+
+
+def _if_classes_in(folder: Top, level: Level) -> str:
+    """Returns the setting by which the folders in one folder are the classes, or those in its splits."""
+    where = ("{split}", "{label}") if _splits_in(folder) else ("{label}",)
+    pattern = level.by_pattern(folder.deeper, _escape(folder.name), *where)
+    return f"set {pattern} if the folders in {'its splits' if len(where) > 1 else folder.name} are the classes"
+
+
+def _has_classes(folder: Top, level: Level) -> bool:
+    """Returns True if a folder holds folders that may be the classes, or splits with such folders."""
+    are_splits = any(map(split_of, folder.filled))
+    return folder.is_deep and len(folder.filled) > 1 and (not are_splits or _is_below_split(folder.deeper, level))
+
+
+def _is_below_split(name: str, level: Level) -> bool:
+    """Returns True if a file is in a folder in a split in a folder of the level."""
+    return name.count("/") > level.above.count("/") + 2
+
+
+def _splits_in(folder: Top) -> set[str]:
+    return {SPLIT_NAMES[name.lower()] for name in folder.filled if name.lower() in SPLIT_NAMES}
+
+
+def _escape(name: str) -> str:
+    return name.replace("{", "{{").replace("}", "}}")
 
 
 def example_of(tops: Mapping[str, Top], of: Iterable[str]) -> str:
