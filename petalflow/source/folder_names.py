@@ -60,14 +60,21 @@ def is_images(name: str) -> bool:
     return not _IMAGES.isdisjoint(_words(name))
 
 
-def says_nothing(name: str) -> bool:
+def says_nothing(name: str, outer: str = "") -> bool:
     """Returns True if a folder's name has no word that could be a class, as long as other folders are classes.
+
+    Args:
+        name: The name.
+        outer: The name of the folder around it, which may be repeated.
 
     >>> says_nothing("data"), says_nothing("test_images"), says_nothing("unknown"), says_nothing("test_tube")
     (True, True, True, False)
+    >>> says_nothing("seg_train", "seg_train"), says_nothing("seg", "seg_train")
+    (True, False)
     """
-    rest, _ = _split_words(name)
-    return {*rest} <= _VAGUE
+    rest, is_marked = _split_words(name)
+    repeated = set(_split_words(outer)[0]) if is_marked or name.lower() == outer.lower() else set()
+    return {*rest} <= _VAGUE | repeated
 
 
 def is_heap(name: str) -> bool:

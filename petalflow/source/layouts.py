@@ -91,8 +91,8 @@ def _choose(
     """Returns the layout that is clear, or why none is."""
     parts = alike(tops)
     are_splits = bool(tops) and all(top.lower() in SPLIT_NAMES for top in tops)
+    folders = read_split_folders(names, splits)
     if are_splits or (len(splits) == len(parts) == len(tops) and {TRAIN} < {*splits.values()}):
-        folders = read_split_folders(names, splits)
         layout, problem = _layout_of(folders), _find_unlike(folders, tops)
         classes = _merged_outline(names, (inner for inner, _ in layout.splits.values()))
         if are_splits or (classes and not problem):
@@ -100,7 +100,7 @@ def _choose(
             return layout, problem or (find_unclear(classes, level) if len(classes) > 1 else "")
     if len(tops) < 2:
         return Layout(), ""
-    beside = _find_splits_beside_others(tops, parts)
+    beside = _find_splits_beside_others(tops, parts, folders)
     return Layout(), beside or find_unclear(tops, tops_level)
 
 
@@ -138,12 +138,14 @@ def _merged_outline(names: Sequence[str], folders: Iterable[str]) -> dict[str, T
     return merged
 
 
-def _find_splits_beside_others(tops: Mapping[str, Top], parts: Collection[str]) -> str:
+def _find_splits_beside_others(tops: Mapping[str, Top], parts: Collection[str], folders: Sequence[SplitFolder]) -> str:
     splits = [
         top for top in tops if split_of(top) and (top.lower() in SPLIT_NAMES or (top in parts and len(parts) > 1))
     ]
     others = sorted({*tops} - {*splits})
     if not others or not any(tops[top].is_deep for top in splits):
+        return ""
+    if len({name for folder in with_classes(folders) for name in folder.folders}) < 2:
         return ""
     also = [top for top in others if split_of(top)]
     what = f"the splits, {some(also)} too" if also else "only the splits"

@@ -4,7 +4,6 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 from petalflow import storage
 from petalflow.source.folder_names import alike, split_of
@@ -96,7 +95,8 @@ def read_outline(names: Sequence[str], below: str = "") -> dict[str, Top]:
     """
     tops: dict[str, Top] = {}
     start = len(below)
-    for name in islice(names, bisect_left(names, below), None):
+    for index in range(bisect_left(names, below), len(names)):
+        name = names[index]
         if not name.startswith(below):
             break
         top, slash, rest = name[start:].partition("/")

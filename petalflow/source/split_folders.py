@@ -91,12 +91,12 @@ def _spelled(name: str) -> str:
 
 
 def _find_branch(names: Sequence[str], folder: str) -> set[str]:
-    """Returns the names of the first folders at or below one that are not the only one with images beside others."""
-    below = with_images(read_outline(names, folder))
-    while len(below) == 1:
+    """Returns the folders of a split that are probably classes: the first ones beside others, else those on the way."""
+    passed = set()
+    while len(below := with_images(read_outline(names, folder))) == 1:
+        passed |= {name for name in below if not _is_vague(name, folder)}
         folder += f"{next(iter(below))}/"
-        below = with_images(read_outline(names, folder))
-    return {*below}
+    return {*below} or passed
 
 
 def _find_inner(names: Sequence[str], folder: str, split: str, known: Collection[str]) -> str:
@@ -118,5 +118,4 @@ def _find_inner(names: Sequence[str], folder: str, split: str, known: Collection
 
 
 def _is_vague(name: str, folder: str) -> bool:
-    outer = folder.rstrip("/").rpartition("/")[2]
-    return says_nothing(name) or name.lower() == outer.lower()
+    return says_nothing(name, folder.rstrip("/").rpartition("/")[2])

@@ -174,24 +174,31 @@ def _if_below(folders: Sequence[Top], level: Level, *, are_same: bool = False) -
             one = "" if level.above else f"{level.give} one of them as the source, like {folders[0].name}, or "
             return f"{one}set {level.by_pattern(like, '*', '{split}', '{label}')} to read all of them"
         return f"set {level.by_pattern(like, '{label}', '{split}')} if the folders in them are splits"
-    if all(map(says_nothing, names)) and (images := [*filter(is_images, names)]):
-        pattern = level.by_pattern(like, "{label}", _escape(images[0]))
-        return f"set {pattern} if the images of each class are in {images[0]}"
-    classes, grouped = level.by_pattern(like, "*", "{label}"), level.by_pattern(like, "{label}", "{group}")
-    if level.above:
-        return f"set {classes} if the folders in them are the classes"
-    rename = " (rename the outer ones to train, validation and test if they are splits)" if are_same else ""
-    return (
-        f"set {classes} if the folders in them are the classes{rename}, {grouped} if the images in each inner folder "
-        "belong together, like those of a patient"
-    )
+    if images := _images_in_each(folders):
+        return f"set {level.by_pattern(like, '{label}', _escape(images))} if the images of each class are in {images}"
+    found = []
+    if len(names) > 1:
+        rename = " (rename the outer ones to train, validation and test if they are splits)" if are_same else ""
+        found.append(f"{level.by_pattern(like, '*', '{label}')} if the folders in them are the classes{rename}")
+    if not level.above:
+        grouped = level.by_pattern(like, "{label}", "{group}")
+        found.append(f"{grouped} if the images in each inner folder belong together, like those of a patient")
+    return "set " + ", ".join(found) if found else "move the images up"
+
+
+def _images_in_each(folders: Sequence[Top]) -> str:
+    """Returns the folder of images in several folders that also hold such as masks/; "" if there is none."""
+    counts = Counter(name for folder in folders for name in folder.filled)
+    found = [name for name, count in counts.items() if is_images(name) and count > 1]
+    return min(found, default="") if all(map(says_nothing, counts)) else ""
 
 
 def _if_classes_in(folder: Top, level: Level) -> str:
     """Returns the setting by which the folders in one folder are the classes, or those in its splits."""
-    where = ("{split}", "{label}") if _splits_in(folder) else ("{label}",)
+    are_splits = all(name.lower() in SPLIT_NAMES for name in folder.filled)
+    where = ("{split}", "{label}") if are_splits else ("{label}",)
     pattern = level.by_pattern(folder.deeper, _escape(folder.name), *where)
-    return f"set {pattern} if the folders in {'its splits' if len(where) > 1 else folder.name} are the classes"
+    return f"set {pattern} if the folders in {'its splits' if are_splits else folder.name} are the classes"
 
 
 def _has_classes(folder: Top, level: Level) -> bool:

@@ -92,7 +92,10 @@ def test_any_folder_beside_splits_is_refused(other: str) -> None:
             {"2019__cat": 2, "2019__dog": 2, "2020__cat": 2, "2020__dog": 2},
             ("the same folders (cat, dog)", "*/{label}/*"),
         ),
-        ({"cat__train": 9, "cat__test": 2, "dog__train": 9, "dog__test": 2}, ("named like splits", "{label}/{split}/*")),
+        (
+            {"cat__train": 9, "cat__test": 2, "dog__train": 9, "dog__test": 2},
+            ("named like splits", "{label}/{split}/*"),
+        ),
         ({"animals__cats": 3, "animals__dogs": 3, "plants__oak": 3}, ("animals/cats/0.jpg", "*/{label}/*")),
     ],
 )
