@@ -145,13 +145,14 @@ def _find_splits_beside_others(tops: Mapping[str, Top], parts: Collection[str], 
     others = sorted({*tops} - {*splits})
     if not others or not any(tops[top].is_deep for top in splits):
         return ""
-    if len({name for folder in with_classes(folders) for name in folder.folders}) < 2:
-        return ""
     also = [top for top in others if split_of(top)]
-    what = f"the splits, {some(also)} too" if also else "only the splits"
+    if len({name for folder in with_classes(folders) for name in folder.folders}) < 2:
+        remedy = "move the others into them, or out of the source"
+    else:
+        remedy = f"set {LAYOUT}={SPLITS} to read {f'the splits, {some(also)} too' if also else 'only the splits'}"
     return (
-        f"it has split folders ({some(sorted(splits))}) beside others ({some(others)}); set {LAYOUT}={SPLITS} to read "
-        f"{what}, or {LAYOUT}={CLASSES} if each of these folders is a class"
+        f"it has split folders ({some(sorted(splits))}) beside others ({some(others)}); {remedy}, or set "
+        f"{LAYOUT}={CLASSES} if each of these folders is a class"
     )
 
 
