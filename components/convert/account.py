@@ -17,7 +17,7 @@ from petalflow import source, storage
 from petalflow.dataset import BINS, STATISTICS_FILE, Summary
 from petalflow.errors import PetalflowError
 from petalflow.printable import printable
-from petalflow.source import Item, Listing, Reject
+from petalflow.source import IGNORED, Item, Listing, Reject, count_ignored
 from petalflow.splits import SPLITS
 
 log = logging.getLogger(__name__)
@@ -180,6 +180,7 @@ def compute_statistics(
             reject.reason: {"address": reject.address, "sentence": reject.sentence}
             for reject in reversed(rejects)  # the first of each reason stays
         },
+        "ignored": {reason: asdict(found) for reason, found in count_ignored(listing.ignored).items()},
         "images_by_class": _count(
             chain(
                 (name for item in listing.items for name in item.labels),
@@ -218,9 +219,14 @@ def summary_line(statistics: Mapping[str, Any]) -> str:
     """Returns the account as one line for the log."""
     sizes = ", ".join(f"{size} {split}" for split, size in statistics["sizes"].items())
     left_out = f", {statistics['left_out']} left out" if statistics["left_out"] else ""
+    ignored = ", ".join(
+        f"{one['count']} {reason}, like {one['example']}" for reason, one in statistics["ignored"].items()
+    )
+    others = f"; other files ignored: {ignored}" if ignored else ""
     return (
         f"{statistics['images']} images in: {statistics['records']} records ({sizes}; {statistics['rewritten']} "
         f"re-encoded), {sum(statistics['rejects'].values())} rejects, {statistics['duplicates']} duplicates{left_out}"
+        f"{others}"
     )
 
 
@@ -251,3 +257,7 @@ def _rows(statistics: Mapping[str, Any], rejects: Sequence[Reject]) -> Iterator[
     yield f"{statistics['duplicates']:,}", "duplicates", "one copy of each is kept" if statistics["duplicates"] else ""
     if statistics["left_out"]:
         yield f"{statistics['left_out']:,}", "left out", "by max_images_per_class"
+    if ignored := statistics.get("ignored"):  # older datasets lack it
+        yield f"{sum(one['count'] for one in ignored.values()):,}", "other files", "ignored"
+        for reason, one in ignored.items():
+            yield f"{one['count']:,}", f"  {reason}", f"{one['example']}: {IGNORED[reason]}"

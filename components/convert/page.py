@@ -13,7 +13,7 @@ from components.convert.shard import ShardResult
 from petalflow import __version__, storage
 from petalflow.dataset import BINS, Summary
 from petalflow.document import render
-from petalflow.source import Listing, Reject
+from petalflow.source import IGNORED, Listing, Reject
 
 # Size of a chart, in units of its SVG view box.
 WIDTH, HEIGHT = 240, 80
@@ -179,7 +179,8 @@ def write_page(
         left_out=Counter(label for item in plan.left_out for label in item.labels).most_common(_MAX_ADDRESSES),
         slices=_slices(listing, plan, results),
         groups=_groups(listing, plan, results),
-        ignored=listing.ignored,
+        ignored=statistics["ignored"],
+        ignored_reasons=IGNORED,
         values=_MAX_VALUES,
         most=_MOST_COUNTED,
         version=__version__,

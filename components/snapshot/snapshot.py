@@ -14,7 +14,7 @@ from components.snapshot.waiting import acquire_lock, await_source, why_not_due
 from components.snapshot.weights import check_weights
 from petalflow import registry, storage
 from petalflow.registry import Release
-from petalflow.source import PLAIN, Listing, SourceOptions, open_source
+from petalflow.source import IGNORED, PLAIN, Listing, SourceOptions, count_ignored, open_source
 from petalflow.source.addresses import pin
 
 log = logging.getLogger(__name__)
@@ -106,8 +106,8 @@ def _list(address: str, out: str, reading: SourceOptions) -> Listing:
     lines = [json.dumps(asdict(item), sort_keys=True, ensure_ascii=False) + "\n" for item in listing.items]
     storage.write_bytes(out, "".join(lines).encode())
     log.info("%d images in %d classes (%s)", len(listing.items), len(listing.classes), listing.kind)
-    for name in listing.ignored[:10]:
-        log.info("ignored, since it is outside the class folders: %s", name)
+    for reason, found in count_ignored(listing.ignored).items():
+        log.info("%d files ignored, like %s: %s", found.count, found.example, IGNORED[reason])
     return listing
 
 

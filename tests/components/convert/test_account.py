@@ -13,7 +13,7 @@ from components.convert.convert import convert
 from components.convert.plan import Plan, ShardPlan, make_plan
 from components.convert.settings import ConvertSettings
 from components.convert.shard import ShardResult
-from petalflow.dataset import ImageStatistics, Summary
+from petalflow.dataset import ImageStatistics, Summary, open_dataset
 from petalflow.errors import PetalflowError
 from petalflow.source import Item, Listing, Reject, open_source
 
@@ -189,3 +189,25 @@ def test_a_rejected_photo_may_have_a_line_separator_in_its_name(
     escaped = ascii(separator)[1:-1]
     (rejected,) = [line for line in format_account(str(tmp_path / "out")).split("\n") if "not_an_image" in line]
     assert f"rose/first{escaped}second.jpg: " in rejected
+
+
+def test_ignored_files_are_counted_by_reason_with_an_example(tmp_path: Path, make_flowers: Callable[..., Path]) -> None:
+    source = make_flowers(tmp_path / "source", ("daisy", "rose"), each=10)
+    for name in ("loose 2.jpg", "loose 1.jpg", "LICENSE", "notes.txt", "a.csv", "rose/.DS_Store", "rose/Thumbs.db"):
+        (source / name).write_bytes(b"x")
+    convert(str(source), tmp_path / "out", ConvertSettings())
+    assert open_dataset(tmp_path / "out").statistics["ignored"] == {
+        "no_class": {"count": 2, "example": "loose 1.jpg"},
+        "not_an_image": {"count": 3, "example": "LICENSE"},
+        "hidden": {"count": 2, "example": "rose/.DS_Store"},
+    }
+    lines = format_account(str(tmp_path / "out")).splitlines()
+    assert [line.split()[:2] for line in lines[-5:-1]] == [
+        ["7", "other"],
+        ["2", "hidden"],
+        ["2", "no_class"],
+        ["3", "not_an_image"],
+    ]
+    assert "loose 1.jpg: neither a folder, a file name nor a table gives their class" in lines[-3]
+    page = (tmp_path / "out" / "dataset.html").read_text()
+    assert all(one in page for one in ("Ignored: no_class", "like loose 1.jpg", "like LICENSE", "like rose/.DS_Store"))
