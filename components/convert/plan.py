@@ -51,8 +51,9 @@ def assign_split(item: Item, own_splits: Collection[str], group_splits: Mapping[
     """Returns the split of an image by a threshold on a hash, before `even_out`.
 
     The source's own splits take precedence. If it lacks validation or test, each gets a tenth of the images that are in
-    train or have no split; a source without splits is split 80/10/10 on average. The hash is that of the group or else
-    of the content, so duplicates share a split, and so do the images of a group.
+    train or have no split; a source without splits is split 80/10/10 on average, and so are images without a split in
+    a source that names all three. The hash is that of the group or else of the content, so duplicates share a split,
+    and so do the images of a group.
 
     Args:
         item: The image.
@@ -66,15 +67,17 @@ def assign_split(item: Item, own_splits: Collection[str], group_splits: Mapping[
     if named not in (None, TRAIN):
         return str(named)
     hashed = unit_hash(item.group or item.sha256)
-    for split in _drawn(own_splits):
+    for split in _drawn(own_splits, named):
         start, end = BORDERS[split]
         if start <= hashed < end:
             return split
     return TRAIN
 
 
-def _drawn(own_splits: Collection[str]) -> list[str]:
-    """Returns the splits that are filled from train, since the source names no image of them."""
+def _drawn(own_splits: Collection[str], named: str | None) -> list[str]:
+    """Returns the splits, besides train, into which hashes put images that the source names for train or for none."""
+    if named is None and {*SPLITS} <= {*own_splits}:
+        return [VALIDATION, TEST]
     return [split for split in (VALIDATION, TEST) if split not in own_splits]
 
 
@@ -145,12 +148,12 @@ def make_plan(listing: Listing, settings: ConvertSettings) -> Plan:
         outcomes = _outcomes(copies, splits, named, settings.conflicts == "keep")
         for copy, outcome, name in zip(copies, outcomes, named, strict=True):
             if outcome in SPLITS:
-                kept.append(_Kept(outcome, copy, name in (None, TRAIN)))
+                kept.append(_Kept(outcome, copy, name in (None, TRAIN) and bool(_drawn(own_splits, name))))
             else:
                 others[outcome].append(copy)
     excess = _excess(kept, settings.max_images_per_class, settings.seed) if settings.max_images_per_class else set()
     left_out = [one.item for at, one in enumerate(kept) if at in excess]
-    chosen = _by_split([one for at, one in enumerate(kept) if at not in excess], _drawn(own_splits))
+    chosen = _by_split([one for at, one in enumerate(kept) if at not in excess], _drawn(own_splits, None))
     shards = tuple(shard for split in SPLITS for shard in _cut(split, chosen[split], settings))
     return Plan(shards, *map(_sort_by_address, (others[_DUPLICATE], others[_CONFLICT], left_out)))
 
@@ -190,7 +193,7 @@ class _Kept(NamedTuple):
     Attributes:
         split: The split that the source or its hash gives it.
         item: The image.
-        is_movable: True if the source does not name it for validation or test.
+        is_movable: True if a hash decided on its split.
     """
 
     split: str

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from petalflow.errors import UsageError, did_you_mean
+from petalflow.source.folder_names import split_of
 from petalflow.source.manifests.spellings import IMAGE_ENDING
 from petalflow.source.options import PLAIN, SourceOptions
 
@@ -35,6 +36,7 @@ _LABELS_OF_A_FIELD = frozenset(("diagnosis", "disease", "species", "breed", "typ
 # Columns of files that belong to an image without being it.
 _COMPANION = re.compile(r"(?i)mask|seg|annot|thumb|preview|xml|json")
 _STORED = re.compile(r"\s*(?:file|gs|gcs|s3)://.+", re.DOTALL)
+_BEGINS_WITH_IS = re.compile("[Ii]s(?![a-z])")
 _SHARE = 0.9
 SAMPLE = 1000  # rows by whose values columns are told apart
 
@@ -59,7 +61,7 @@ def find_columns(
     Raises:
         UsageError: If two columns may be the same.
     """
-    labels = [name for name in names if _plain(name) in sum(_CALLED[LABEL], ())]
+    labels = [name for name in names if to_plain(name) in sum(_CALLED[LABEL], ())]
     chosen = _chosen(options)
     found = dict[str, str]()
     for role in ROLES:
@@ -81,7 +83,7 @@ def find_columns(
 
 
 def _find_label(names: Sequence[str]) -> str | None:
-    numbered = [name for name in names if _NUMBERED_LABEL.fullmatch(_plain(name))]
+    numbered = [name for name in names if _NUMBERED_LABEL.fullmatch(to_plain(name))]
     found = _only(LABEL, _called(LABEL, names))
     several = [*([found] if found else []), *numbered]
     if numbered and len(several) > 1:
@@ -98,7 +100,7 @@ def _find_image(names: Sequence[str], values: Values) -> str | None:
 
     A column that is called a number (id) holds images only if no other column does: it may number the rows.
     """
-    others = {name for role in (LABEL, SPLIT, GROUP) for name in names if _plain(name) in sum(_CALLED[role], ())}
+    others = {name for role in (LABEL, SPLIT, GROUP) for name in names if to_plain(name) in sum(_CALLED[role], ())}
     holding = [
         name for name in names if name not in others and not _COMPANION.search(name) and _are_images(values(name))
     ]
@@ -106,7 +108,7 @@ def _find_image(names: Sequence[str], values: Values) -> str | None:
     if len(called) > 1:
         called = [name for name in called if name in holding] or called
     name = _only(IMAGE, called)
-    is_number = name is not None and _plain(name) in _NUMBERS
+    is_number = name is not None and to_plain(name) in _NUMBERS
     if name is None or (is_number and name not in holding):
         return _only(IMAGE, holding) or name
     if name in holding and not is_number:
@@ -119,7 +121,7 @@ def _called(role: str, names: Sequence[str]) -> list[str]:
     """Returns the columns whose names are the best for a role."""
     if role in names:
         return [role]
-    found = ([name for name in names if _plain(name) in called] for called in _CALLED[role])
+    found = ([name for name in names if to_plain(name) in called] for called in _CALLED[role])
     return next(filter(None, found), [])
 
 
@@ -154,13 +156,19 @@ def _stem(name: str) -> str:
     return IMAGE_ENDING.sub("", posixpath.basename(name.replace("\\", "/").strip()))
 
 
-def _plain(name: str) -> str:
+def to_plain(name: str) -> str:
+    """Returns a name in small letters, without blanks, underscores and the like."""
     return "".join(filter(str.isalnum, name.casefold()))
 
 
 def may_hold_labels(name: str) -> bool:
     """Returns True if a column is called like labels are in some field: diagnosis, species."""
-    return _plain(name) in _LABELS_OF_A_FIELD
+    return to_plain(name) in _LABELS_OF_A_FIELD
+
+
+def marks_split(name: str) -> bool:
+    """Returns True for is_train, is_valid and the like."""
+    return _BEGINS_WITH_IS.match(name) is not None and split_of(name) is not None
 
 
 def missing_column(role: str, names: Iterable[str], options: SourceOptions) -> UsageError:

@@ -12,7 +12,6 @@ million rows, some are always wrong.
 
 import logging
 import posixpath
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,16 +19,18 @@ from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.folder_names import split_of
 from petalflow.source.listing import Item, Listing, Reject
-from petalflow.source.manifests.columns import SPLIT
+from petalflow.source.manifests.boxes import merge_boxes
+from petalflow.source.manifests.classes import check_classes
 from petalflow.source.manifests.copies import check_one_row_per_image, merge_rows
 from petalflow.source.manifests.named_files import MISSING, NOT_A_FILE, Content, FilesBeside, FilesInTree, NamedFiles
 from petalflow.source.manifests.paths import resolver_beside, resolver_in_tree
 from petalflow.source.manifests.readings import search
 from petalflow.source.manifests.row import Row
 from petalflow.source.manifests.rows import begins_like_rows, read_rows
+from petalflow.source.manifests.split_columns import read_splits
 from petalflow.source.options import SourceOptions
 from petalflow.source.tree import Tree, read_as_listed
-from petalflow.splits import SPLIT_NAMES
+from petalflow.splits import SPLITS, TEST, TRAIN, VALIDATION
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +133,8 @@ def list_rows(
     for sentence in notes:
         log.info("%s: %s", manifest, sentence)
     check_classes(manifest, (row.labels for row in rows))
-    for name in _unused_splits(rows):
-        log.warning("%s: the column %s holds only names of splits; rename it to %s to use them", manifest, name, SPLIT)
+    rows = read_splits(merge_boxes(rows, manifest, multi_label=options.multi_label), manifest)
+    _log_unassigned(rows, manifest)
     if options.multi_label:
         rows = merge_rows(rows, manifest)
     else:
@@ -160,15 +161,14 @@ def list_rows(
     return Listing(f"a manifest{how}", tuple(items), (), tuple(rejects), multi_label)
 
 
-def _unused_splits(rows: Sequence[Row]) -> list[str]:
-    """Returns the columns whose values are splits but whose names are not, unless another column holds the splits."""
-    if any(row.split for row in rows):
-        return []
-    found, others = defaultdict[str, set[str]](set), set[str]()
-    for name, value in {pair for row in rows for pair in row.slices}:
-        split = SPLIT_NAMES.get(value.strip().lower())
-        found[name].add(split) if split else others.add(name)
-    return sorted(name for name, splits in found.items() if name not in others and len(splits) > 1)
+def _log_unassigned(rows: Sequence[Row], manifest: str) -> None:
+    """Logs what becomes of rows that name no split, if others do."""
+    without, named = sum(not row.split for row in rows), {row.split for row in rows}
+    if 0 < without < len(rows):
+        where = [TRAIN, *(split for split in (VALIDATION, TEST) if split not in named)]
+        where = list(SPLITS) if {*SPLITS} <= named else where
+        how = f"come into {' or '.join(where)}, by hash" if len(where) > 1 else f"come into {TRAIN}"
+        log.info("%s: %d of %d rows name no split and %s", manifest, without, len(rows), how)
 
 
 def _may_be_item(row: Row, options: SourceOptions) -> bool:
@@ -203,24 +203,6 @@ def _splits_of(names: Iterable[str], manifest: str, splits: Mapping[str, str]) -
     named = split_of(posixpath.splitext(posixpath.basename(manifest))[0])
     found = ((name, splits.get(name, named)) for name in names)
     return {name: split for name, split in found if split}
-
-
-def check_classes(manifest: str, labels: Iterable[Sequence[str]]) -> None:
-    """Raises UsageError if a manifest has no rows, or fewer than two classes.
-
-    Args:
-        manifest: What to call it in messages.
-        labels: The labels of each row.
-    """
-    rows, classes = 0, set[str]()
-    for row_labels in labels:
-        rows += 1
-        classes.update(row_labels)
-    if not rows:
-        raise UsageError(f"{manifest} has no rows; add one per image below the column names")
-    if len(classes) < 2:
-        found = f"only {min(classes)!r}" if classes else "no row has a label"
-        raise UsageError(f"{manifest} has fewer than two classes ({found} in {rows} rows); label two or more")
 
 
 def _parent_folder(address: str) -> str:

@@ -9,18 +9,16 @@ Columns of 0 and 1 may as well say something else about an image (smoker, is_tra
 other column can hold the classes.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from petalflow.errors import UsageError
 from petalflow.source.folder_names import split_of
-from petalflow.source.manifests.columns import LABEL, LABEL_COLUMN, may_hold_labels
+from petalflow.source.manifests.columns import LABEL, LABEL_COLUMN, marks_split, may_hold_labels
 from petalflow.source.manifests.labels import check_labels
 from petalflow.source.manifests.row import Row, RowMaker, error_at
 
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
-_BEGINS_WITH_IS = re.compile("[Ii]s(?![a-z])")
 
 # A record: the number of the line at which it begins, and its fields.
 Record = tuple[int, list[str]]
@@ -60,7 +58,7 @@ def read_one_hot(
         return
     columns = [_Column(*one) for one in others]
     strange = {one: wrong for one in columns if (wrong := _not_a_flag(records, one.at))}
-    flags = [one for one in columns if one not in strange and not _marks_split(one.name)]
+    flags = [one for one in columns if one not in strange and not marks_split(one.name)]
     if len(flags) < 2:
         raise error_at(manifest, 1, no_label)
     splits = [one for one in strange if _holds_splits(records, one.at)]
@@ -129,11 +127,6 @@ def _is_set(values: Sequence[str], at: int) -> bool:
 
 def _have_one_each(records: Sequence[Record], flags: Sequence[_Column]) -> bool:
     return all(sum(_is_set(values, one.at) for one in flags) == 1 for _, values in records)
-
-
-def _marks_split(name: str) -> bool:
-    """Returns True for is_train, is_valid and the like."""
-    return _BEGINS_WITH_IS.match(name) is not None and split_of(name) is not None
 
 
 def _holds_splits(records: Sequence[Record], at: int) -> bool:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.source.listing import Item, Listing
-from petalflow.source.manifests.manifest import check_classes, list_rows
+from petalflow.source.manifests.classes import check_classes
+from petalflow.source.manifests.manifest import list_rows
 from petalflow.source.manifests.named_files import FilesBeside, FilesInTree
 from petalflow.source.manifests.paths import resolver_beside, resolver_in_tree
 from petalflow.source.manifests.row import Resolver, Row

@@ -36,6 +36,8 @@ _TAKEN = frozenset({"image", "label", "split"})
 _IMAGE_NAME = re.compile(
     r"\s*(?:\w+://.+|.*\.(?:jpe?g|jfif|png|gif|bmp|webp|tiff?|heic|heif|avif|ico))\s*", re.IGNORECASE | re.DOTALL
 )
+_NUMBER = re.compile(r"[\d.]+")
+_BOX = 4  # numbers
 
 
 def as_manifest(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,11 +88,13 @@ def from_record(values: Sequence[str]) -> tuple[str, str | tuple[str, ...], str]
     """Returns the image, the labels and the split in a line of CSV.
 
     Raises:
-        UsageError: If it has several fields after the image, which need not be labels unless the image is at an
-            address: then they are, as Vertex AI defines it.
+        UsageError: If it holds a bounding box, or has several fields after the image, which need not be labels unless
+            the image is at an address: then they are, as Vertex AI defines it.
     """
     split, image, *labels = values if _is_ml_use(values[0]) and len(values) > 1 else ["", *values]
     labels = [label for label in labels if label.strip()]
+    if sum(_NUMBER.fullmatch(label.strip()) is not None for label in labels) >= _BOX:
+        raise UsageError("a label and numbers behind an image are a bounding box; write lines like image,label")
     if len(labels) < 2:
         return image, "".join(labels), split
     if "://" not in image:

@@ -91,6 +91,23 @@ def test_a_group_in_two_splits_is_an_error_that_names_it() -> None:
         find_group_splits(torn)
 
 
+def test_images_without_a_split_are_split_by_hash_if_the_source_names_all_splits() -> None:
+    for sha256 in number(2000):
+        assert assign_split(item(sha256), {*SPLITS}) == assign_split(item(sha256), ())
+    counts = Counter(assign_split(item(sha256), {"validation", "test"}) for sha256 in number(2000))
+    assert counts == {"train": 2000}
+
+
+def test_images_without_a_split_are_evened_out_and_those_of_train_stay() -> None:
+    kinds = [(number, "cat", 1) for number in range(60)]
+    source = listing(kinds, ["train"] * 20 + ["validation", "test", *[None] * 38])
+    found = planned(make_plan(source, 1000))
+    assert all(found[item.sha256] == item.split for item in source.items if item.split)
+    counts = Counter(found[item.sha256] for item in source.items if not item.split)
+    assert 3 <= counts["validation"] <= 4
+    assert 3 <= counts["test"] <= 4
+
+
 def test_images_without_a_split_go_to_the_missing_splits() -> None:
     counts = Counter(assign_split(item(sha256), {"test"}) for sha256 in number(20_000))
     assert {split: round(count / 20_000, 2) for split, count in counts.items()} == {"train": 0.9, "validation": 0.1}
@@ -102,7 +119,7 @@ sources = st.lists(facts, max_size=40)
 own_split_sources = st.lists(st.tuples(facts, st.sampled_from(SPLITS)), min_size=1, max_size=30)
 
 
-def listing(facts: list[tuple[int, str, int]], splits: list[str] | None = None) -> Listing:
+def listing(facts: list[tuple[int, str, int]], splits: list[str | None] | None = None) -> Listing:
     items = [
         Item(
             f"{label}/{number:03d}", (label,), hashlib.sha256(str(content).encode()).hexdigest(), size_mib << 20, split

@@ -299,12 +299,3 @@ def test_images_in_another_spelling_are_found_in_a_tree_too(tmp_path: Path) -> N
     listing = list_tree(Folder(str(tmp_path)), "top/m.csv", PLAIN)
     assert [one.address for one in listing.items] == ["top/b.JPG", "top/img/a.JPG"]
     assert (listing.kind, listing.ignored) == ("a manifest read ignoring case", ())
-
-
-def test_a_column_of_splits_that_is_called_otherwise_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    fill(str(tmp_path), "a.jpg", "b.jpg")
-    rows, header = ("a.jpg,x,Train,train", "b.jpg,y,TEST,dev"), "image,label,subset,stage"
-    listing = open_source(write(str(tmp_path / "m.csv"), *rows, header=header)).list()
-    assert listing.items[0].slices == (("stage", "train"), ("subset", "Train"))
-    assert "the column subset holds only names of splits; rename it to split to use them" in caplog.text
-    assert "stage" not in caplog.text
