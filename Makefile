@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 DEMO := runs/demo
 TEST_PROCESSES := 2
 
-.PHONY: demo test lint lock pipeline.yaml container-images container-images-all clean help
+.PHONY: demo test lint lock pipeline.yaml petalflow.schema.json container-images container-images-all clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z.-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 24
@@ -23,16 +23,20 @@ demo: $(VENV)/.cpu  ## run the whole pipeline on handwritten digits
 test: $(VENV)/.dev  ## run the tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup --no-loadscope-reorder
 
-lint: $(VENV)/.dev  ## check style, types, layers, and that pipeline.yaml is current
+lint: $(VENV)/.dev  ## check style, types, layers, and that the generated files are current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/petalflow compile -o $(VENV)/pipeline.yaml
 	diff -u pipeline.yaml $(VENV)/pipeline.yaml
+	$(BIN)/petalflow settings --schema | diff -u petalflow.schema.json -
 
 pipeline.yaml: $(VENV)/.cpu  ## compile the pipeline
 	$(BIN)/petalflow compile -o $@
+
+petalflow.schema.json: $(VENV)/.cpu  ## generate the JSON schema of the configuration
+	$(BIN)/petalflow settings --schema > $@
 
 # With hashes and without index addresses: whoever installs them decides where packages come from.
 LOCK = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \

@@ -7,13 +7,13 @@ from setuptools.command.build_py import build_py
 
 
 class BuildWithPipeline(build_py):
-    """Puts the compiled pipeline into the package `pipeline`, where an installed Petalflow finds it."""
+    """Puts the generated files into the package `pipeline`, where an installed Petalflow finds them."""
 
     def run(self) -> None:
-        """Builds the package and adds pipeline.yaml."""
+        """Builds the package and adds the compiled pipeline and the schema of its configuration."""
         super().run()
-        if not self.editable_mode:
-            self.copy_file("pipeline.yaml", f"{self.build_lib}/pipeline/pipeline.yaml")
+        for name in ("pipeline.yaml", "petalflow.schema.json") if not self.editable_mode else ():
+            self.copy_file(name, f"{self.build_lib}/pipeline/{name}")
 
 
 # Without TensorFlow: enough for snapshot, convert, validate, release and notify.
@@ -90,6 +90,7 @@ setup(
             "gcp-storage-emulator",
             "hypothesis",
             "import-linter",
+            "jsonschema",  # checks configs/ against petalflow.schema.json
             "moto[s3]",
             "mypy",
             "playwright>=1.55",  # drives Debian's Chromium

@@ -15,7 +15,7 @@ _INGREDIENTS = (
     "docker/install-libraries.sh",
     *(f"requirements/{name}.txt" for name in ("base", "cpu", "gpu", "tpu", "uv")),
     *("LICENSE", "README.md", "VERSION", "pyproject.toml", "setup.py"),
-    "pipeline.yaml",
+    *("petalflow.schema.json", "pipeline.yaml"),
     *(f"{package}/**/*.{kind}" for package in ("components", "petalflow", "pipeline") for kind in ("j2", "py")),
 )
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,22 +24,21 @@ Debug = Annotated[
 Config = Annotated[
     Path | None, typer.Option("--config", help="YAML file of settings by section; `petalflow settings` lists them.")
 ]
-Set = Annotated[
-    list[str] | None, typer.Option("--set", metavar="SECTION.SETTING=VALUE", help="A single setting; can be repeated.")
-]
 # For the command of a single step, whose section need not be named.
 StepSet = Annotated[
     list[str] | None, typer.Option("--set", metavar="[STEP.]SETTING=VALUE", help="A single setting; can be repeated.")
 ]
 
 
-def new_app(help: str, **options: Any) -> typer.Typer:
-    """Returns an app with our defaults: no shell completion, errors reported by `main`."""
-    return typer.Typer(help=help, add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True, **options)
+def new_app(help: str, *, add_completion: bool = False, **options: Any) -> typer.Typer:
+    """Returns an app with our defaults: errors are reported by `main`, shell completion is left to the main command."""
+    return typer.Typer(
+        help=help, add_completion=add_completion, pretty_exceptions_enable=False, no_args_is_help=True, **options
+    )
 
 
 def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
-    """Runs an app; reports an error as one line on stderr and an exit code.
+    """Runs an app; reports an error as one line on stderr, or a line for each problem, and an exit code.
 
     Raises:
         SystemExit: Always, with the exit code.
@@ -47,12 +46,12 @@ def main(app: typer.Typer, argv: Sequence[str] | None = None) -> None:
     try:
         app(args=argv)
     except UnusableOutput as error:
-        _fail(error, f"--out {error}", error.exit_code)
+        _fail(error, [f"--out {error}"], error.exit_code)
     except PetalflowError as error:
-        _fail(error, str(error), error.exit_code)
+        _fail(error, error.lines(), error.exit_code)
     except Exception as error:  # a bug: still one line, which says how to see the rest
         first = str(error).partition("\n")[0]
-        _fail(error, f"{type(error).__name__}: {first} (--debug shows the traceback)", FAILED)
+        _fail(error, [f"{type(error).__name__}: {first} (--debug shows the traceback)"], FAILED)
 
 
 @contextlib.contextmanager
@@ -87,7 +86,7 @@ def read_settings(
 
     Args:
         section: A step's name, to return only its settings; they can then be set without the prefix. None returns
-            all settings by section.
+            all settings by section; what the user set without a section is returned under its own name.
         config: A YAML file, or None.
         assignments: "step.setting=value" strings, which take precedence over the file.
         groups: The step's settings that contain settings, which can be set without the prefix too: "augment.flip=both".
@@ -98,13 +97,13 @@ def read_settings(
     # Not OmegaConf's dot lists: they treat ${...} and a[0] in patterns as syntax, and reject a value like {label}.*
     import yaml
 
-    sections = _read_config(config) if config else {}
+    values = _read_config(config) if config else {}
     for assignment in assignments or []:
         key, equals, value = assignment.partition("=")
         step, dot, setting = key.strip().partition(".")
         if section and (not dot or step in groups):
             step, dot, setting = section, ".", key.strip()
-        if not (equals and dot and setting):
+        if not (equals and step and bool(dot) == bool(setting)):
             raise UsageError(f"--set {assignment!r} must look like train.backbone=MobileNetV2")
         if section and step != section:
             raise UsageError(
@@ -115,12 +114,17 @@ def read_settings(
             read = yaml.safe_load(value)
         except yaml.YAMLError:
             read = value  # a pattern like {label}.* is taken literally
-        _set(sections.setdefault(step, {}), setting, read)
-    return dict(sections.get(section, {})) if section else sections
+        _set(values, key.strip() if not section else f"{step}.{setting}", read)
+    if not section:
+        return values
+    settings = values.get(section, {})
+    if not isinstance(settings, dict):
+        raise UsageError(f"--config {config}: {section} must contain settings, like 'train: {{backbone: cnn}}'")
+    return settings
 
 
 def _set(settings: dict[str, Any], name: str, value: Any) -> None:
-    """Sets a setting; dots in its name lead into nested settings, as in dataflow.region."""
+    """Sets a setting; dots in its name lead into sections and nested settings, as in convert.dataflow.region."""
     *above, last = name.split(".")
     for one in above:
         inner = settings.get(one)
@@ -128,7 +132,7 @@ def _set(settings: dict[str, Any], name: str, value: Any) -> None:
     settings[last] = value
 
 
-def _read_config(path: Path) -> dict[str, dict[str, Any]]:
+def _read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
@@ -139,19 +143,16 @@ def _read_config(path: Path) -> dict[str, dict[str, Any]]:
         raise UsageError(f"--config {path} is not UTF-8") from None
     except yaml.YAMLError as error:
         raise UsageError(f"--config {path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if isinstance(values, dict):
-        values = {section: {} if value is None else value for section, value in values.items()}
-    if not isinstance(values, dict) or not all(
-        isinstance(section, str) and isinstance(value, dict) for section, value in values.items()
-    ):
+    if not isinstance(values, dict) or not all(isinstance(section, str) for section in values):
         raise UsageError(f"--config {path} must contain sections of settings, like 'train: {{backbone: cnn}}'")
-    return values
+    return {section: {} if value is None else value for section, value in values.items()}
 
 
-def _fail(error: BaseException, message: str, exit_code: int) -> None:
+def _fail(error: BaseException, messages: Iterable[str], exit_code: int) -> None:
     if _show_traceback:
         import traceback
 
         traceback.print_exception(error)
-    print(f"petalflow: error: {message}", file=sys.stderr)
+    for message in messages:
+        print(f"petalflow: error: {message}", file=sys.stderr)
     raise SystemExit(exit_code) from None

@@ -19,11 +19,31 @@ class PetalflowError(Exception):
 
     exit_code = FAILED
 
+    def lines(self) -> tuple[str, ...]:
+        """Returns the message as it is shown on a terminal: a line for each problem."""
+        return (str(self),)
+
 
 class UsageError(PetalflowError):
     """Wrong usage or configuration, detected before any work was done."""
 
     exit_code = USAGE
+
+
+class InvalidSettings(UsageError):
+    """Settings that are unknown, of the wrong type, out of range or contradictory; the message names all in one line.
+
+    Attributes:
+        problems: A line for each.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+    def lines(self) -> tuple[str, ...]:
+        """Returns the problems."""
+        return self.problems
 
 
 class UnusableOutput(UsageError):

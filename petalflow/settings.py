@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Self, TypeGuard, get_args
+from typing import Annotated, Any, ClassVar, Self, get_args
 
 import pydantic
+import pydantic_core
+from pydantic.json_schema import JsonSchemaValue
 
 from petalflow import clock
-from petalflow.errors import UsageError, did_you_mean
+from petalflow.errors import InvalidSettings, UsageError
+from petalflow.problems import describe, is_group
 
 
 def _known_zone(name: str) -> str:
@@ -46,27 +49,55 @@ class Settings(pydantic.BaseModel):
                 current[name] = values_by_former.get(value, value)
         return current
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: pydantic_core.CoreSchema, handler: pydantic.GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Returns the JSON schema, in which former names and values are accepted, but marked as deprecated."""
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        properties = schema["properties"]
+        for name, values in cls.former_values.items():
+            current = properties[name]
+            former = {"enum": list(values), "deprecated": True}
+            properties[name] = {"anyOf": [{"enum": current.pop("enum")}, former], **current}
+        for former_name, name in cls.former_names.items():
+            now = {key: value for key, value in properties[name].items() if key != "default"}
+            properties[former_name] = {**now, "description": f"former name of {name}", "deprecated": True}
+        return schema
+
 
 class StepSettings(Settings):
     """All settings of one step.
 
     Attributes:
         section: The step's name, which is also the section's name in a configuration.
+        page: The page of the documentation that explains them.
+        common: The settings that people need most, by their names within the section -> an example of a value.
     """
 
     section: ClassVar[str]
+    page: ClassVar[str] = ""
+    common: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
+    def of(cls, values: Any) -> Self:
         """Returns validated settings.
 
+        Args:
+            values: Setting -> value.
+
         Raises:
-            UsageError: If a setting is unknown or out of range; the message is one line and names each.
+            InvalidSettings: If a setting is unknown or out of range; it names each.
         """
+        if not isinstance(values, Mapping):
+            name = cls.section
+            raise InvalidSettings(
+                [f"{name}={values!r}: {name} is a section; write its settings below it or after {name}."]
+            )
         try:
             return cls.model_validate(dict(values))
         except pydantic.ValidationError as error:
-            raise UsageError("; ".join(_sentence(cls, problem) for problem in error.errors())) from None
+            raise InvalidSettings([describe(cls, cls.section, problem) for problem in error.errors()]) from None
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -102,21 +133,11 @@ class StepSettings(Settings):
     @classmethod
     def groups(cls) -> list[str]:
         """Returns the names of the settings that contain settings."""
-        return [name for name, field in cls.model_fields.items() if _is_group(field.annotation)]
+        return [name for name, field in cls.model_fields.items() if is_group(field.annotation)]
 
     def to_json(self) -> str:
         """Returns the settings as canonical JSON: equal settings give equal strings."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-
-
-def quoting(value: object) -> str:
-    """Returns how to write a text that YAML has read as a truth value or as nothing; "" if it was not."""
-    if value is None:
-        return 'YAML reads null and ~ as no value; write a name in quotes: "null"'
-    if not isinstance(value, bool):
-        return ""
-    words, example = ("yes, on and true", "yes") if value else ("no, off and false", "no")
-    return f'YAML reads {words} as {value}; write a name in quotes: "{example}"'
 
 
 def sections(**configs: str) -> dict[str, Any]:
@@ -135,33 +156,3 @@ def flat(settings: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         named |= flat(value, f"{above}{name}.") if isinstance(value, Mapping) else {above + name: value}
     return named
-
-
-def _sentence(cls: type[StepSettings], problem: Mapping[str, Any]) -> str:
-    where = ".".join([cls.section, *(str(part) for part in problem["loc"])])
-    if problem["type"] == "extra_forbidden":
-        wrong = str(problem["loc"][-1])
-        return f"unknown setting {where}: {did_you_mean(wrong, _fields_at(cls, problem['loc'][:-1]))}"
-    if problem["type"] == "string_type" and (remedy := quoting(problem["input"])):
-        return f"{where}={problem['input']!r}: {remedy}"
-    if problem["type"] == "string_type" and isinstance(problem["input"], int | float):
-        text = f'"{problem["input"]}"'
-        return f"{where}={problem['input']!r}: it must be text; write it as {text}, or as '{text}' in a shell"
-    message = str(problem["msg"]).removeprefix("Value error, ")
-    if not problem["loc"]:
-        return f"{cls.section}: {message}"
-    return f"{where}={problem['input']!r}: {message[0].lower()}{message[1:]}"
-
-
-def _fields_at(cls: type[pydantic.BaseModel], path: tuple[str | int, ...]) -> list[str]:
-    """Returns the names of the settings at a path into nested settings."""
-    for part in path:
-        inner = cls.model_fields[str(part)].annotation if str(part) in cls.model_fields else None
-        if not _is_group(inner):
-            return []
-        cls = inner
-    return list(cls.model_fields)
-
-
-def _is_group(annotation: object) -> TypeGuard[type[pydantic.BaseModel]]:
-    return isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)

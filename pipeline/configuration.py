@@ -1,11 +1,8 @@
 """The user's configuration: the settings of every step and of every target."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
-
-from pydantic import BaseModel
+from typing import Any, TypeVar, cast
 
 from components.convert.settings import ConvertSettings
 from components.evaluate.settings import EvaluateSettings
@@ -14,9 +11,12 @@ from components.notify.settings import KeepSettings, NotifySettings
 from components.snapshot.settings import SnapshotSettings
 from components.train.settings import TrainSettings, pin_weights
 from components.validate.settings import ValidateSettings
-from petalflow.errors import UsageError, did_you_mean
+from petalflow.errors import InvalidSettings
 from petalflow.settings import StepSettings
+from pipeline.placement import place
 from pipeline.settings import TARGET_SETTINGS, ContainerSettings
+
+AnySettings = TypeVar("AnySettings", bound=StepSettings)
 
 SECTIONS: dict[str, type[StepSettings]] = {
     cls.section: cls
@@ -33,6 +33,10 @@ SECTIONS: dict[str, type[StepSettings]] = {
 }
 
 
+# Those of the steps and those of the targets.
+ALL_SECTIONS: dict[str, type[StepSettings]] = {**SECTIONS, **TARGET_SETTINGS}
+
+
 @dataclass(frozen=True)
 class Configuration:
     """Validated settings.
@@ -46,24 +50,16 @@ class Configuration:
     targets: Mapping[str, ContainerSettings]
 
     @classmethod
-    def of(cls, values: Mapping[str, Mapping[str, Any]]) -> "Configuration":
+    def of(cls, values: Mapping[str, Any]) -> "Configuration":
         """Returns the configuration with defaults filled in.
 
+        Args:
+            values: Section -> setting -> value; anything else is a problem.
+
         Raises:
-            UsageError: If settings are unknown or out of range; the message names each.
+            InvalidSettings: If settings are unknown, out of range or in no section; it names each.
         """
-        known = {**SECTIONS, **TARGET_SETTINGS}
-        problems = [
-            f"unknown section {section}: {did_you_mean(section, known)}" for section in values if section not in known
-        ]
-        valid: dict[str, Any] = {}
-        for section, settings in known.items():
-            try:
-                valid[section] = settings.of(values.get(section, {}))
-            except UsageError as error:
-                problems.append(str(error))
-        if problems:
-            raise UsageError("; ".join(problems))
+        valid: dict[str, Any] = _read(values, ALL_SECTIONS)
         valid["train"] = pin_weights(valid["train"])
         return cls({section: valid[section] for section in SECTIONS}, {name: valid[name] for name in TARGET_SETTINGS})
 
@@ -92,35 +88,24 @@ class Configuration:
         return {f"{section}_config": settings.to_json() for section, settings in self.sections.items()}
 
 
-def read_target_settings(values: Mapping[str, Mapping[str, Any]]) -> dict[str, ContainerSettings]:
+def read_target_settings(values: Mapping[str, Any]) -> dict[str, ContainerSettings]:
     """Returns the settings of the targets, by name, without validating those of the steps.
 
     Raises:
-        UsageError: If a setting is unknown or out of range.
+        InvalidSettings: If a setting is unknown, out of range or in no section; it names each.
     """
-    return {name: settings.of(values.get(name, {})) for name, settings in TARGET_SETTINGS.items()}
+    return _read(values, TARGET_SETTINGS)
 
 
-def describe(section: str | None) -> str:
-    """Returns a table of settings: name, default, meaning.
-
-    Raises:
-        UsageError: If the section is unknown.
-    """
-    known: dict[str, type[StepSettings]] = {**SECTIONS, **TARGET_SETTINGS}
-    if section is not None and section not in known:
-        raise UsageError(f"unknown section {section}: {did_you_mean(section, known)}")
-    chosen = [known[section]] if section else list(known.values())
-    rows = [row for cls in chosen for row in _rows(cls.section, cls)]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(f"{name:{widths[0]}}  {default:{widths[1]}}  {meaning}" for name, default, meaning in rows)
-
-
-def _rows(prefix: str, cls: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
-    for name, field in cls.model_fields.items():
-        if isinstance(field.default, BaseModel):  # nested settings
-            yield from _rows(f"{prefix}.{name}", type(field.default))
-        else:
-            # As in a YAML file or after --set: null, true, [a, b].
-            default = field.default if field.default and isinstance(field.default, str) else json.dumps(field.default)
-            yield f"{prefix}.{name}", default, field.description or ""
+def _read(values: Mapping[str, Any], wanted: Mapping[str, type[AnySettings]]) -> dict[str, AnySettings]:
+    """Returns the validated settings of the wanted sections; the names of all sections are checked."""
+    by_section, problems = place(values, ALL_SECTIONS)
+    valid = {}
+    for section, settings in wanted.items():
+        try:
+            valid[section] = settings.of(by_section.get(section, {}))
+        except InvalidSettings as error:
+            problems += error.problems
+    if problems:
+        raise InvalidSettings(problems)
+    return valid

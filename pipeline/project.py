@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from petalflow import commandline, storage
-from petalflow.errors import UsageError
+from petalflow.errors import InvalidSettings, UsageError
 from petalflow.settings import StepSettings, TimeZone
-from pipeline.configuration import Configuration
+from pipeline.configuration import ALL_SECTIONS, Configuration
 from pipeline.request import Home, Request, find_home
 
 FILE = "petalflow.yaml"
@@ -28,6 +28,8 @@ class ProjectSettings(StepSettings):
     """What is trained on, and where everything about the model is stored; paths are relative to the file."""
 
     section: ClassVar[str] = "project"
+    page: ClassVar[str] = "docs/settings.md"
+    common: ClassVar[Mapping[str, Any]] = {"source": "photos", "name": "flowers", "registry": "models"}
 
     source: str | None = Field(None, min_length=1, description="folder or URI of the labelled images")
     name: str | None = Field(None, min_length=1, description="name of the model to release")
@@ -46,6 +48,8 @@ class ScheduleSettings(StepSettings):
     """When `petalflow schedule create` lets the pipeline run."""
 
     section: ClassVar[str] = "schedule"
+    page: ClassVar[str] = "docs/schedules.md"
+    common: ClassVar[Mapping[str, Any]] = {"cron": "0 3 * * 1", "timezone": "Europe/Berlin"}
 
     cron: str | None = Field(
         None, description="minute, hour, day of the month, month, day of the week: '0 3 * * 1' is Monday at 3:00"
@@ -54,6 +58,8 @@ class ScheduleSettings(StepSettings):
 
 
 PROJECT_SETTINGS: dict[str, type[StepSettings]] = {cls.section: cls for cls in (ProjectSettings, ScheduleSettings)}
+# All sections of a file.
+FILE_SECTIONS: dict[str, type[StepSettings]] = {**PROJECT_SETTINGS, **ALL_SECTIONS}
 # The settings whose values are paths, which are relative to the file.
 _PATHS = (
     *(f"project.{name}" for name in ("source", "registry", "out", "state", "record")),
@@ -106,9 +112,9 @@ class Project:
         try:
             configuration = Configuration.of(self.values)
         except UsageError as error:
-            problems.append(str(error))
+            problems += error.lines()
         if problems or not source:
-            raise UsageError("; ".join(problems))
+            raise InvalidSettings(problems)
         name = name or self.about.name or name_after(source)
         return Request.of(source, self.registry(registry), name, configuration, *self._places(state, record))
 

@@ -20,10 +20,12 @@ from pipeline.targets.local.schedules import LocalSchedules
 Values = Mapping[str, Mapping[str, Any]]
 
 
-def with_defaults(values: Values, timezone: str) -> dict[str, dict[str, Any]]:
+def with_defaults(values: Mapping[str, Any], timezone: str) -> dict[str, Any]:
     """Returns the user's settings, completed by the defaults of a schedule: run only if the source has changed."""
-    snapshot = {"if_changed": True, "timezone": timezone, **values.get("snapshot", {})}
-    return {**{section: dict(given) for section, given in values.items()}, "snapshot": snapshot}
+    given = values.get("snapshot", {})
+    if not isinstance(given, Mapping):
+        return dict(values)  # validation will reject it
+    return {**values, "snapshot": {"if_changed": True, "timezone": timezone, **given}}
 
 
 def create(on: str, spec: ScheduleSpec, *, replace: bool = False) -> Schedule:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 import pydantic
@@ -61,6 +61,7 @@ class ClusterSettings(ContainerSettings):
 
     machines: Mapping[str, Machine] = Field(
         {},
+        json_schema_extra={"propertyNames": {"enum": [*STEPS]}},
         description="machines by step, like {train: {cpu: 8, memory_gb: 32, accelerator: KIND, accelerators: 1, "
         "retries: 2}}; KIND is nvidia.com/gpu or google.com/tpu on Kubernetes, NVIDIA_L4, TPU_V6E ... on Vertex AI",
     )
@@ -78,6 +79,8 @@ class DockerSettings(ContainerSettings):
     """Containers on this machine."""
 
     section: ClassVar[str] = "docker"
+    page: ClassVar[str] = "docs/docker.md"
+    common: ClassVar[Mapping[str, Any]] = {"container_repository": "registry.example.com/petalflow"}
 
     network: str = Field("auto", description="Docker network of the steps; auto: no network if every address is local")
 
@@ -125,6 +128,13 @@ class KubeflowSettings(ClusterSettings):
     """A Kubeflow Pipelines endpoint."""
 
     section: ClassVar[str] = "kubeflow"
+    page: ClassVar[str] = "docs/kubeflow.md"
+    common: ClassVar[Mapping[str, Any]] = {
+        "container_repository": "registry.example.com/petalflow",
+        "machines": {"train": {"cpu": 8, "memory_gb": 32}},
+        "host": "http://localhost:8080",
+        "namespace": "botany",
+    }
 
     host: str | None = Field(
         None,
@@ -216,6 +226,13 @@ class VertexSettings(ClusterSettings):
     """Vertex AI Pipelines."""
 
     section: ClassVar[str] = "vertex"
+    page: ClassVar[str] = "docs/vertex.md"
+    common: ClassVar[Mapping[str, Any]] = {
+        "container_repository": "europe-west4-docker.pkg.dev/my-project/petalflow",
+        "machines": {"train": {"cpu": 8, "accelerator": "NVIDIA_L4"}},
+        "project": "my-project",
+        "location": "europe-west4",
+    }
 
     project: str | None = Field(None, description="Google Cloud project id; null: the project of the credentials")
     location: str = Field("us-central1", pattern=r"^[a-z]+-[a-z]+[0-9]+$", description="region, like europe-west4")

@@ -1,7 +1,7 @@
 """Settings of convert."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -66,6 +66,14 @@ class DataflowSettings(Settings):
 
 class ConvertSettings(SourceOptions):
     """How to convert a source to a dataset."""
+
+    common: ClassVar[Mapping[str, Any]] = {
+        "label_pattern": "{label}.*",
+        "layout": "splits",
+        "multi_label": True,
+        "max_images_per_class": 200,
+        "resize_px": 512,
+    }
 
     max_images_per_class: int | None = Field(
         None, ge=1, description="maximum number of images per class, chosen by hash; for quick experiments"

@@ -1,15 +1,17 @@
 """Settings of evaluate."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from petalflow.settings import StepSettings, quoting
+from petalflow.problems import meant_share, quoting
+from petalflow.settings import StepSettings
 
 Share = float | None
+_Limit = Annotated[float, Field(ge=0, le=1)]
 # A limit for all classes or slices, or limits by name.
-Shares = float | dict[str, float] | None
+Shares = _Limit | dict[str, _Limit] | None
 _SOME = {"min_slice_accuracy": '{"brightness=dark": 0.8}'}
 
 
@@ -26,6 +28,14 @@ class EvaluateSettings(StepSettings):
     """The thresholds a candidate must reach, and how its scores are calibrated."""
 
     section = "evaluate"
+    page = "docs/verdict.md"
+    common: ClassVar[Mapping[str, Any]] = {
+        "min_accuracy": 0.8,
+        "min_recall": 0.6,
+        "min_slice_accuracy": {"brightness=dark": 0.7},
+        "max_accuracy_drop": 0.1,
+        "abstain_below_accuracy": 0.95,
+    }
     former_names: ClassVar[Mapping[str, str]] = {
         "accept_unknown_ancestor": "accept_unknown_warm_start",
         "min_answered_accuracy": "min_selective_accuracy",
@@ -132,7 +142,8 @@ class EvaluateSettings(StepSettings):
             shares = {}
         if not shares or bool in map(type, by_name.values()) or not all(0 <= one <= 1 for one in shares.values()):
             some = _SOME.get(str(info.field_name), '{"roses": 0.8}')
-            raise ValueError(f"give a share from 0 to 1, for all or by name: {some}")
+            asked = next(filter(None, map(meant_share, by_name.values())), "")
+            raise ValueError(f"give a share from 0 to 1, for all or by name: {some}{f' ({asked})' if asked else ''}")
         return shares if isinstance(limits, dict) else limits
 
     @field_validator("slice_pairs", mode="before")

@@ -1,5 +1,8 @@
 """Settings of export."""
 
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
 from pydantic import Field
 
 from petalflow.settings import StepSettings
@@ -9,6 +12,8 @@ class ExportSettings(StepSettings):
     """What an export contains, and how it is verified."""
 
     section = "export"
+    page = "docs/releases.md"
+    common: ClassVar[Mapping[str, Any]] = {"litert": False}
 
     litert: bool = Field(True, description="also write model.tflite, for phones and small devices")
     checked_images: int = Field(

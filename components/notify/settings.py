@@ -26,8 +26,18 @@ class NotifySettings(StepSettings):
     """Whom to notify of a run's outcome; secrets are only referred to."""
 
     section = "notify"
+    page = "docs/notify.md"
+    common: ClassVar[Mapping[str, Any]] = {
+        "outcomes": ["refused", "failed"],
+        "webhook": "env:SLACK_WEBHOOK",
+        "email_to": "anna@example.com",
+        "email_from": "petalflow@example.com",
+        "smtp_host": "smtp.example.com",
+    }
 
-    outcomes: Annotated[tuple[Outcome, ...], BeforeValidator(_as_tuple)] = Field(
+    outcomes: Annotated[
+        tuple[Outcome, ...], BeforeValidator(_as_tuple, json_schema_input_type=tuple[Outcome, ...] | Outcome)
+    ] = Field(
         ("accepted", "refused", "failed"),
         description="outcomes to notify people of: accepted, refused, failed, nothing_new, skipped",
     )
@@ -38,8 +48,8 @@ class NotifySettings(StepSettings):
         "text",
         description='what to post; text: only {"text": ...}, as Slack and others expect; full: more fields',
     )
-    email_to: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)] = Field(
-        (), description="e-mail addresses of the recipients"
+    email_to: Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=tuple[str, ...] | str)] = (
+        Field((), description="e-mail addresses of the recipients")
     )
     email_from: str | None = Field(None, description="e-mail address of the sender")
     smtp_host: str | None = Field(None, description="mail server, like smtp.example.com")
@@ -122,6 +132,8 @@ class KeepSettings(StepSettings):
     """How much to keep of what runs leave behind; null keeps everything."""
 
     section = "keep"
+    page = "docs/schedules.md"
+    common: ClassVar[Mapping[str, Any]] = {"runs": 50, "releases": 10}
     former_names: ClassVar[Mapping[str, str]] = {"work": "outputs"}
 
     runs: int | None = Field(100, ge=1, description="number of newest runs whose records are kept; null: all")

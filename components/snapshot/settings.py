@@ -1,7 +1,7 @@
 """Settings of snapshot."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -14,6 +14,8 @@ class SnapshotSettings(StepSettings):
     """What a run waits for, and when it has nothing to do."""
 
     section = "snapshot"
+    page = "docs/schedules.md"
+    common: ClassVar[Mapping[str, Any]] = {"if_changed": True, "ready_file": "_SUCCESS", "source_wait_minutes": 60}
     former_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"overlap": {"leave": "skip"}}
 
     if_changed: bool = Field(False, description="do nothing if source, settings and code are those of the live release")

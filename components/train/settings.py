@@ -20,6 +20,8 @@ AUTO: Final = "auto"
 
 _MAX_UNITS = 1 << 20
 _MIN_SIZE_PX, _MAX_SIZE_PX = 4, 2048
+_Units = Annotated[int, Field(ge=0, le=_MAX_UNITS)]
+_Layers = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, le=1)] | Annotated[str, Field(min_length=1)]
 
 
 def _check_units(value: Any) -> Any:
@@ -85,7 +87,7 @@ class FineTuneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    layers: Annotated[int | float | str, BeforeValidator(_check_layers)] = Field(
+    layers: Annotated[_Layers, BeforeValidator(_check_layers)] = Field(
         0.3,
         description="number of last layers (30), share of all (0.3), or name of the first layer (block_13_expand)",
     )
@@ -100,6 +102,19 @@ class TrainSettings(StepSettings):
     """What to train, and how."""
 
     section = "train"
+    page = "docs/train.md"
+    common: ClassVar[Mapping[str, Any]] = {
+        "backbone": "MobileNetV2",
+        "weights": "weights.h5",
+        "image_size_px": 192,
+        "recipe": "fine_tune",
+        "augment.flip": "horizontal",
+        "augment.rotation_degrees": 15,
+        "balance": "class_weights",
+        "batch_size": 16,
+        "max_epochs": 20,
+        "time_budget_minutes": 60,
+    }
     former_values: ClassVar[Mapping[str, Mapping[str, str]]] = {"features": {"anew": "recomputed"}}
 
     # The network.
@@ -125,7 +140,7 @@ class TrainSettings(StepSettings):
     pooling: Literal["avg", "max", "flatten"] = Field(
         "avg", description="how a backbone's last feature map becomes a vector: avg, max or flatten"
     )
-    hidden_units: Annotated[int | tuple[int, ...] | None, BeforeValidator(_check_units)] = Field(
+    hidden_units: Annotated[_Units | tuple[_Units, ...] | None, BeforeValidator(_check_units)] = Field(
         None,
         description="units of the hidden ReLU layers: 64, or [256, 64]; 0: no hidden layer; null: 128 for dense "
         "and cnn, otherwise no hidden layer",

@@ -1,19 +1,29 @@
 """Settings of validate."""
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from petalflow.settings import StepSettings
 
 # YAML reads class names such as 0 to 9 as numbers.
-ClassName = Annotated[str, Field(coerce_numbers_to_str=True)]
+ClassName = Annotated[
+    str, Field(coerce_numbers_to_str=True), WithJsonSchema({"type": ["string", "number"]}, mode="validation")
+]
 
 
 class ValidateSettings(StepSettings):
     """Limits that a dataset must meet before anything is trained on it; null means no limit."""
 
     section = "validate"
+    page = "docs/validate.md"
+    common: ClassVar[Mapping[str, Any]] = {
+        "classes": ["daisy", "rose", "tulip"],
+        "min_train_images": 50,
+        "max_class_reject_share": 0.1,
+        "max_label_drift": 0.5,
+    }
 
     classes: tuple[ClassName, ...] | None = Field(
         None,

@@ -165,6 +165,7 @@ class SourceOptions(StepSettings):
     """How a source is read: settings of convert, which snapshot uses too when it lists the source."""
 
     section = "convert"
+    page = "docs/sources.md"
 
     label_pattern: str | None = Field(
         None,

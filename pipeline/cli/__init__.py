@@ -6,19 +6,37 @@ from typing import Annotated
 
 import typer
 
-from petalflow import commandline
+from petalflow import __version__, commandline
 from petalflow.errors import ACCEPTED, USAGE
 from petalflow.run.steps import STEPS
-from pipeline.cli.options import Name, On, Record, Registry, State
+from pipeline.cli.completion import complete_setting
+from pipeline.cli.options import Name, On, Record, Registry, Set, State
 from pipeline.cli.schedule import app as schedule_app
 
-app = commandline.new_app("Retrain image classifiers, and release only those that pass your checks.")
+app = commandline.new_app(
+    "Retrain image classifiers, and release only those that pass your checks.", add_completion=True
+)
 app.add_typer(schedule_app, name="schedule")
 
 for _step in (*STEPS, "predict"):
     # The same function as `python -m components.<step>`, which imports its heavy modules only when called.
     _module = importlib.import_module(f"components.{_step}.__main__")
     app.command(_step, rich_help_panel="Single steps" if _step != "predict" else None)(getattr(_module, _step))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"petalflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()
@@ -39,7 +57,7 @@ def run(
         typer.Option(help="Target to run on; `petalflow settings TARGET` lists its settings; default: local."),
     ] = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     detach: Annotated[
         bool,
         typer.Option("--detach", help="Submit the run and exit; run the same command without --detach to follow it."),
@@ -178,7 +196,7 @@ def compile_(
         str | None, typer.Option(help="Accelerator for train: nvidia.com/gpu, google.com/tpu, NVIDIA_L4 ...")
     ] = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Compile the pipeline to a YAML file that Kubeflow Pipelines and Vertex AI can run."""
@@ -195,7 +213,7 @@ def compile_(
 def doctor(
     on: Annotated[list[On] | None, typer.Argument(help="Targets to check; default: all.")] = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Check what each target still needs; exit code 0 if the named targets (default: local) are ready, otherwise 2."""
@@ -210,15 +228,29 @@ def doctor(
 
 @app.command()
 def settings(
-    section: Annotated[
-        str | None, typer.Argument(help="A section of the settings: a step, a target, or keep; default: all.")
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="A section (train), a group (augment) or a setting (backbone); default: all.",
+            autocompletion=complete_setting,
+        ),
     ] = None,
+    search: Annotated[str | None, typer.Option(help="List the settings that contain these words.")] = None,
+    all: Annotated[bool, typer.Option("--all", help="Also list the settings that are rarely needed.")] = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of a configuration, for editors.")
+    ] = False,
     debug: commandline.Debug = False,
 ) -> None:
-    """List the settings with their defaults and meanings."""
-    from pipeline.configuration import describe
+    """List the settings with their defaults and meanings, or explain one."""
+    from pipeline.cli.settings import show
+    from pipeline.project import FILE_SECTIONS
+    from pipeline.schema import configuration_schema, to_text
 
-    print(describe(section))
+    if schema:
+        print(to_text(configuration_schema(FILE_SECTIONS.values())), end="")
+    else:
+        show(FILE_SECTIONS, name, search, everything=all)
 
 
 def _last_run() -> str:

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from petalflow import clock, commandline
-from pipeline.cli.options import On, Record, Registry, State
+from pipeline.cli.completion import complete_schedule
+from pipeline.cli.options import On, Record, Registry, Set, State
 
 if TYPE_CHECKING:
     from pipeline.schedule import Schedule, Schedules
 
 app = commandline.new_app("Run the pipeline on a schedule: by this machine's crontab, or by the cluster itself.")
 Name = Annotated[
-    str | None, typer.Argument(help="Name of the schedule; default: that of petalflow.yaml.", show_default=False)
+    str | None,
+    typer.Argument(
+        help="Name of the schedule; default: that of petalflow.yaml.",
+        show_default=False,
+        autocompletion=complete_schedule,
+    ),
 ]
 Where = Annotated[
     On | None, typer.Option(help="Target that runs the schedule; default: that of petalflow.yaml, or local.")
@@ -45,7 +51,7 @@ def create(
         Path | None, typer.Option(help="Folder for the runs; default: runs/NAME; only for local and docker.")
     ] = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     state: State = None,
     record: Record = None,
     replace_existing: Annotated[
@@ -84,7 +90,7 @@ def create(
 def list_(
     on: Where = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """List the schedules of a target; local and docker share those of this machine."""
@@ -106,7 +112,7 @@ def show(
     name: Name = None,
     on: Where = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Print the details of a schedule."""
@@ -120,7 +126,7 @@ def pause(
     name: Name = None,
     on: Where = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Pause a schedule."""
@@ -137,7 +143,7 @@ def resume(
     name: Name = None,
     on: Where = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Resume a paused schedule; missed runs are not made up for."""
@@ -156,7 +162,7 @@ def delete(
     name: Name = None,
     on: Where = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Delete a schedule; its releases and records are kept, and a run in progress continues.
@@ -173,7 +179,7 @@ def run_now(
     name: Name = None,
     on: Where = None,
     config: commandline.Config = None,
-    set: commandline.Set = None,
+    set: Set = None,
     debug: commandline.Debug = False,
 ) -> None:
     """Run a schedule now, even if it is paused; exit codes as for `petalflow run`, or 0 if it is only submitted."""

@@ -136,5 +136,5 @@ def test_the_contents_of_a_container_image(name, tensorflow, work) -> None:
     # The content tag is made of these.
     ours = [str(path.relative_to(ROOT)) for path in CONTENT_TAG["ingredients"](ROOT)]
     in_packages = [path for path in ours if path.split("/")[0] in ("components", "petalflow", "pipeline")]
-    assert sorted(files) == sorted([*in_packages, "pipeline/pipeline.yaml"])
+    assert sorted(files) == sorted([*in_packages, "pipeline/pipeline.yaml", "pipeline/petalflow.schema.json"])
     assert int(compiled) == len([path for path in ours if path.endswith(".py") and "/" in path])

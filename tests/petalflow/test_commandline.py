@@ -4,7 +4,7 @@ import pytest
 import typer
 
 from petalflow import commandline
-from petalflow.errors import PetalflowError, UnusableOutput, UsageError
+from petalflow.errors import InvalidSettings, PetalflowError, UnusableOutput, UsageError
 
 app = commandline.new_app("Bake things.")
 
@@ -15,6 +15,7 @@ def bake(how: str, debug: commandline.Debug = False) -> None:
     raise {
         "failed": PetalflowError("the oven is cold; heat it"),
         "usage": UsageError("no such cake"),
+        "settings": InvalidSettings(["bake.heat=999: too hot", "unknown setting bake.glase"]),
         "output": UnusableOutput("/cakes is not empty; remove it, or choose another folder"),
         "defect": ValueError("first line\nsecond line"),
         "silent": ValueError(),
@@ -47,6 +48,12 @@ def test_an_error_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> N
     exit_code("bake", "failed")
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", "petalflow: error: the oven is cold; heat it\n")
+
+
+def test_several_problems_are_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code("bake", "settings") == 2
+    shown = "petalflow: error: bake.heat=999: too hot\npetalflow: error: unknown setting bake.glase\n"
+    assert capsys.readouterr().err == shown
 
 
 def test_a_folder_that_cannot_be_written_is_named_by_its_option(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,13 +141,13 @@ def test_a_value_that_is_not_yaml_is_taken_literally(value: str) -> None:
     assert commandline.read_settings(None, None, [f"train.x={value}"]) == {"train": {"x": value}}
 
 
-@pytest.mark.parametrize("assignment", ["threads", "threads=4", "=4", "convert.=4", ""])
+@pytest.mark.parametrize("assignment", ["threads", "=4", "convert.=4", ".threads=4", ""])
 def test_a_malformed_assignment_is_wrong_usage(assignment: str) -> None:
     with pytest.raises(UsageError, match="--set"):
         commandline.read_settings(None, None, [assignment])
 
 
-@pytest.mark.parametrize("text", ["- a\n", "convert: 3\n", "train\n", "train: [", "train: {a: b", "\x07"])
+@pytest.mark.parametrize("text", ["- a\n", "1: 3\n", "train\n", "train: [", "train: {a: b", "\x07"])
 def test_a_file_without_sections_is_wrong_usage(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError, match=r"settings\.yaml") as caught:
         commandline.read_settings(None, config(tmp_path, text), None)
@@ -153,6 +160,17 @@ def test_a_binary_file_is_wrong_usage(tmp_path: Path, data: bytes) -> None:
     path.write_bytes(data)
     with pytest.raises(UsageError, match=r"settings\.yaml"):
         commandline.read_settings(None, path, None)
+
+
+def test_what_is_set_without_a_section_keeps_its_own_name(tmp_path: Path) -> None:
+    path = config(tmp_path, "min_accuracy: 0.7\nconvert: {threads: 2}\n")
+    found = commandline.read_settings(None, path, ["seed=3", "convert.threads=4"])
+    assert found == {"min_accuracy": 0.7, "seed": 3, "convert": {"threads": 4}}
+
+
+def test_a_section_of_a_single_step_must_contain_settings(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"settings\.yaml: convert must contain settings"):
+        commandline.read_settings("convert", config(tmp_path, "convert: 3\n"), None)
 
 
 def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ def test_an_unknown_setting_is_named_with_the_nearest_known() -> None:
         BakeSettings.of({"heat_celcius": 200})
 
 
+@pytest.mark.parametrize("values", [3, "hot", ["heat_celsius"], None])
+def test_anything_but_settings_is_rejected(values: object) -> None:
+    with pytest.raises(UsageError, match=r"bake=.*: bake is a section; write its settings below it or after bake\."):
+        BakeSettings.of(values)
+
+
 def test_a_value_out_of_range_is_named_with_the_value() -> None:
     with pytest.raises(UsageError, match=r"bake\.heat_celsius=999: .*less than or equal to 300"):
         BakeSettings.of({"heat_celsius": 999})

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from petalflow import __version__
+from pipeline.schema_file import schema_file
+
 PETALFLOW = str(Path(sys.executable).with_name("petalflow"))
 
 
@@ -19,6 +22,23 @@ def test_help_imports_nothing_heavy() -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_version_is_printed() -> None:
+    assert petalflow("--version").stdout == f"petalflow {__version__}\n"
+
+
+def test_the_schema_is_printed() -> None:
+    assert petalflow("settings", "--schema").stdout == schema_file().read_text()
+
+
+def test_the_problems_of_a_configuration_are_a_line_each() -> None:
+    where = ["run", "nowhere", "--out", "o", "--registry", "r", "--name", "n"]
+    done = petalflow(*where, "--set", "min_accuracy=70", "--set", "train.bakbone=cnn")
+    assert done.returncode == 2
+    assert [line.removeprefix("petalflow: error: ").split(" ")[0] for line in done.stderr.splitlines()] == [
+        *("min_accuracy", "unknown", "evaluate.min_accuracy=70:")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_a_model_is_found_where_the_registry_has_only_one(tmp_path: Path, monkey
         ("project: {sorce: x}", "unknown setting project.sorce: did you mean source?"),
         ("project: {target: mars}", "project.target='mars'"),
         ("schedule: {timezone: Berlin}", "schedule.timezone='Berlin'"),
-        ("project: photos", "sections of settings"),
+        ("project: photos", "project='photos': project is a section"),
     ],
 )
 def test_what_is_wrong_in_the_file_is_told(tmp_path: Path, monkeypatch, text: str, message: str) -> None:

@@ -17,7 +17,11 @@ from tests.servers.store import Store
 
 ROOT = Path(__file__).resolve().parents[3]
 # What the distribution is built from.
-PACKED = {"petalflow", "components", "pipeline", "pipeline.yaml", "setup.py", "pyproject.toml", "VERSION", "README.md"}
+SCHEMA = "pipeline/petalflow.schema.json"
+PACKED = {
+    *("petalflow", "components", "pipeline", "pipeline.yaml", "petalflow.schema.json"),
+    *("setup.py", "pyproject.toml", "VERSION", "README.md"),
+}
 NEEDED = {"project": "my-project", "region": "europe-west4", "temp_location": "gs://my-bucket/temp"}
 
 
@@ -148,7 +152,12 @@ def test_a_wheel_rebuilt_from_the_installed_package_can_be_installed(tmp_path: P
     option, wheel = done.stdout.split()
     assert (option, done.stderr) == ("--extra_package", "")
     pip("--target", str(tmp_path / "again"), str(tmp_path / wheel))
-    for name in ("components/convert/worker.py", "components/convert/dataset.html.j2", "pipeline/pipeline.yaml"):
+    for name in (
+        "components/convert/worker.py",
+        "components/convert/dataset.html.j2",
+        "pipeline/pipeline.yaml",
+        SCHEMA,
+    ):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "installed" / name).read_bytes()
 
 

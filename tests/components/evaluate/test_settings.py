@@ -39,6 +39,20 @@ def test_thresholds_are_shares(value: float) -> None:
         EvaluateSettings.of({"min_accuracy": value})
 
 
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        *((name, given) for name in ("min_accuracy", "min_recall", "max_accuracy_drop") for given in (80, "80%")),
+        ("min_recall", {"roses": 80}),
+        ("min_slice_accuracy", {"brightness=dark": "80%"}),
+    ],
+)
+def test_a_percentage_is_asked_about(name: str, given: object) -> None:
+    with pytest.raises(UsageError) as error:
+        EvaluateSettings.of({name: given})
+    assert "(did you mean 0.80?)" in str(error.value)
+
+
 @pytest.mark.parametrize("given", [{}, "abc", True, [0.5], {"brightness=dark": 1.1}, {"a": "x"}, {"a": True}, -0.1])
 @pytest.mark.parametrize(
     ("name", "example"),
@@ -47,7 +61,7 @@ def test_thresholds_are_shares(value: float) -> None:
 def test_limits_by_name_are_refused_in_one_sentence(name: str, example: str, given: object) -> None:
     with pytest.raises(UsageError, match=r"give a share from 0 to 1, for all or by name") as error:
         EvaluateSettings.of({name: given})
-    assert str(error.value).endswith(example)
+    assert str(error.value).partition(" (did you mean")[0].endswith(example)
     assert str(error.value).count(";") == 0
 
 
