@@ -1,5 +1,6 @@
 """run.json: what a run was asked to do, how far it has come, and how it ended."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,8 @@ __all__ = ["BY_HAND", "CACHED", "FAILED", "RAN", "RUNNING", "SKIPPED", "WAITING"
 
 BY_HAND = "by hand"
 _FILE = "run.json"
+# How the names of the parameters end that contain the settings of a section.
+_SETTINGS = "_config"
 
 
 @dataclass
@@ -48,7 +51,8 @@ class RunFile:
         resumed: True if an earlier process began this run.
         started_at: ISO 8601, UTC.
         outcome: accepted, refused, failed, nothing new or skipped; None until the run has ended.
-        results: Addresses of verdict, report and release, if they exist; the error of a failed run.
+        results: The accuracy with its interval, the checks that failed, and the addresses of verdict, report and
+            release, as far as the run got; the error of a failed run.
     """
 
     path: Path
@@ -74,7 +78,7 @@ class RunFile:
         run = cls(path, new_run_id(name), parameters, [StepState(step) for step in steps], on, trigger=trigger)
         if path.exists():
             before = _read(path)
-            same = before["parameters"] == dict(parameters) and before.get("on", "local") == on
+            same = as_objects(before["parameters"]) == as_objects(parameters) and before.get("on", "local") == on
             if before["outcome"] is None and same:
                 run.run_id, run.started_at, run.resumed = before["run_id"], before["started_at"], True
                 run.job, run.link = before.get("job", ""), before.get("link", "")
@@ -97,9 +101,21 @@ class RunFile:
 
     def write(self) -> None:
         """Writes the file as a whole."""
-        values = asdict(self)
+        values = {**asdict(self), "parameters": as_objects(self.parameters)}
         del values["path"]
         storage.write_json(str(self.path), values)
+
+
+def as_objects(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of a pipeline with settings as objects; a pipeline takes them as JSON strings.
+
+    Args:
+        parameters: Those of a pipeline or a run file; files of earlier versions contain the strings.
+    """
+    return {
+        name: json.loads(value) if name.endswith(_SETTINGS) and isinstance(value, str) else value
+        for name, value in parameters.items()
+    }
 
 
 def new_run_id(name: str) -> str:

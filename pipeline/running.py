@@ -5,8 +5,9 @@ import fcntl
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -15,7 +16,7 @@ from petalflow import errors, storage
 from petalflow.errors import Interrupted, UsageError
 from petalflow.run import record
 from petalflow.run.steps import STEPS
-from petalflow.verdict import REPORT_FILE, VERDICT_FILE
+from petalflow.verdict import REPORT_FILE, VERDICT_FILE, wilson_interval
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import BY_HAND, CACHED, RAN, RUNNING, SKIPPED, WAITING, RunFile
@@ -157,6 +158,7 @@ def conclude(target: Target, request: Request, run_file: RunFile, failure: Failu
         storage.write_json(str(out / VERDICT_FILE), verdict)
         storage.write_bytes(str(out / REPORT_FILE), record.read_report(request.record_uri, run_file.run_id))
         run_file.results |= {"verdict": str(out / VERDICT_FILE), "report": str(out / REPORT_FILE)}
+        run_file.results["accuracy"] = _accuracy(verdict)
         run_file.results["failed_checks"] = [check for check in verdict["checks"] if check["passed"] is False]
     if run_file.outcome == record.FAILED:
         failure = failure or Failure(
@@ -167,6 +169,13 @@ def conclude(target: Target, request: Request, run_file: RunFile, failure: Failu
     if run_file.outcome == record.ACCEPTED and release:
         run_file.results["release"] = release["uri"]
     run_file.write()
+
+
+def _accuracy(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the accuracy of a candidate on the test images, and its two-sided 95 % interval."""
+    value, images = verdict["candidate"]["accuracy"], verdict["test_images"]
+    lower, upper = wilson_interval(round(value * images), images)
+    return {"value": value, "lower": lower, "upper": upper, "test_images": images}
 
 
 def _read_steps(request: Request, run_file: RunFile) -> None:

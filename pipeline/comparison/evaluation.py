@@ -4,7 +4,6 @@ An evaluation records neither address, so both are searched for nearby and ident
 evaluation made by hand, or among the steps of a run.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from petalflow.errors import PetalflowError, UsageError
 from petalflow.model.files import model_sha256, read_model_info
 from petalflow.settings import flat
 from petalflow.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE
+from pipeline.run_file import as_objects
 
 Labels = frozenset[str]
 
@@ -62,7 +62,7 @@ def find_evaluation(name: str) -> EvaluationAddress:
         raise UsageError(f"no report found in {name}; give the --out folder of petalflow run or of petalflow evaluate")
     # A run's folder holds copies; its verdict names the folder of the evaluation.
     evaluation = storage.absolute(_evaluation(name, storage.read_json(verdict).get("evaluation", name)))
-    settings = json.loads(run["parameters"]["train_config"]) if run else None
+    settings = as_objects(run["parameters"])["train_config"] if run else None
     return EvaluationAddress(name, storage.absolute(report), evaluation, settings)
 
 

@@ -69,10 +69,14 @@ def test_a_run_whose_steps_the_cluster_does_not_list_ends_as_recorded(request_, 
             pass
     record.write(request_.record_uri, run, record.SNAPSHOT, {"nothing_new": nothing_new, "skipped": ""})
     if not nothing_new:
-        record.write(request_.record_uri, run, record.VERDICT, {"accepted": False, "checks": []})
+        verdict = {"accepted": False, "checks": [], "candidate": {"accuracy": 0.75}, "test_images": 40}
+        record.write(request_.record_uri, run, record.VERDICT, verdict)
         record.write_report(request_.record_uri, run, b"<html>report</html>")
     record.end(request_.record_uri, run, state, succeeded=True)
     running.conclude(Kubeflow(KubeflowSettings()), request_, run_file, None)
     assert run_file.outcome == (record.NOTHING_NEW if nothing_new else record.REFUSED)
     assert ("report" in run_file.results) is not nothing_new
+    if not nothing_new:
+        wilson = {"value": 0.75, "lower": pytest.approx(0.598, abs=1e-3), "upper": pytest.approx(0.858, abs=1e-3)}
+        assert run_file.results["accuracy"] == {**wilson, "test_images": 40}
     assert [step.name for step in run_file.steps if step.state == RAN] == steps
