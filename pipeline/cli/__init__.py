@@ -40,6 +40,22 @@ def _options(
 
 
 @app.command()
+def init(
+    source: Annotated[str, typer.Argument(metavar="PHOTOS", help="Folder or URI of the labelled images.")],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model; default: the name of the source's folder.")
+    ] = None,
+    set: commandline.Set = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the petalflow.yaml of this folder.")] = False,
+    debug: commandline.Debug = False,
+) -> None:
+    """Look at photos, propose a network and a threshold, and write petalflow.yaml into this folder."""
+    from pipeline.cli.init import initialize
+
+    initialize(source, name, set or (), replace=force)
+
+
+@app.command()
 def run(
     source: Annotated[
         str | None, typer.Argument(help="Folder or URI of the labelled images; default: that of petalflow.yaml.")

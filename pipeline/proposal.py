@@ -1,0 +1,128 @@
+"""What `petalflow init` proposes for a source: a network, a threshold, and what a run will take."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.train.probe import FirstLook
+from petalflow.model.choice import NetworkChoice
+from petalflow.splits import TEST, TRAIN, VALIDATION
+from petalflow.verdict.power import images_for_min, power_of_min
+from pipeline.survey import Survey
+
+# A model as good as the first look lets expect should pass in nine of ten runs.
+_POWER = 0.9
+_STEP = 0.05
+_HIGHEST = 0.95
+# Seconds of a run that do not depend on the number of images, in starts of TensorFlow: flowers by frozen MobileNetV2
+# took 73 s on two cores whose TensorFlow started in 5 s, 18 s of which depended on the 1,600 photos.
+_STARTS = 11
+_START_S = 5.0
+# Features are computed once for training and validation images; evaluate predicts validation and test images, with
+# two models once there is a release, and export the test images once more.
+_PASSES = {TRAIN: 1, VALIDATION: 3, TEST: 3}
+# What else an image takes: reading, hashing, checking and writing it, and near-duplicates. In seconds.
+_OTHER_S = 0.008
+_TENSORFLOW_GB = 1.5
+_FEATURE_BYTES = 4 * 1280
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is proposed for a source.
+
+    Attributes:
+        network: The network.
+        threshold: The accuracy that a model must reach; None if no threshold suits.
+        power: How likely a model is accepted that is as good as the first look lets expect, 0..1; None without one.
+        needed: Test images with which such a model would be accepted in nine of ten runs, if there are fewer.
+        minutes: How long a run takes on this machine; None if unknown.
+        memory_gb: How much memory it takes, at least.
+    """
+
+    network: NetworkChoice
+    threshold: float | None
+    power: float | None
+    needed: int | None
+    minutes: float | None
+    memory_gb: float
+
+
+def propose(found: Survey, network: NetworkChoice, look: FirstLook | None) -> Proposal:
+    """Returns what suits a source.
+
+    Args:
+        found: What the source holds.
+        network: The network that suits it.
+        look: What a first look at some of its images told; None if there was none.
+    """
+    images = found.sizes.get(TEST, 0)
+    expected = look.accuracy if look else None
+    threshold = _threshold(expected, images, found.largest_share)
+    power = power_of_min(expected, images, threshold) if expected is not None and threshold is not None else None
+    needed = None
+    if expected is not None and (power or 0) < _POWER:
+        aim = (
+            threshold if threshold is not None and threshold < expected else _round_down((1 + found.largest_share) / 2)
+        )
+        needed = images_for_min(expected, aim, _POWER) if aim < expected else None
+    return Proposal(network, threshold, power, needed, _minutes(found, look), _memory_gb(found))
+
+
+def _threshold(expected: float | None, images: int, constant: float) -> float | None:
+    """Returns the highest threshold, in steps of 5 %, that a model of the expected accuracy passes nine times in ten.
+
+    None if that would not be more than always predicting the most common class.
+    """
+    if expected is None:
+        return None
+    steps = [step * _STEP for step in range(round(_HIGHEST / _STEP), 0, -1)]
+    passing = (step for step in steps if step < expected and power_of_min(expected, images, step) >= _POWER)
+    threshold = next(passing, None)
+    return round(threshold, 2) if threshold is not None and threshold > constant else None
+
+
+def _round_down(share: float) -> float:
+    return math.floor(share / _STEP) * _STEP
+
+
+def _minutes(found: Survey, look: FirstLook | None) -> float | None:
+    if look is None or not look.start_s:
+        return None
+    passes = sum(found.sizes.get(split, 0) * times for split, times in _PASSES.items())
+    return (_STARTS * look.start_s + passes * look.image_s + found.images * _OTHER_S * look.start_s / _START_S) / 60
+
+
+def _memory_gb(found: Survey) -> float:
+    return _TENSORFLOW_GB + found.images * _FEATURE_BYTES / 1e9
+
+
+def sentences(found: Survey, look: FirstLook | None, proposal: Proposal) -> Iterator[str]:
+    """Yields what is proposed and why, a line each, for people."""
+    network = proposal.network
+    yield f"network: {network.backbone} at {network.image_size_px} px ({network.why})"
+    if look:
+        yield (
+            f"first look: {look.correct} of {look.images} images right by cross-validation; expect an accuracy of "
+            f"about {look.accuracy:.2f} or better"
+        )
+        yield f"threshold: {promise(found, look, proposal)}"
+    if proposal.minutes is not None:
+        yield f"a run takes about {_duration(proposal.minutes)} here, and {proposal.memory_gb:.1f} GB of memory"
+
+
+def promise(found: Survey, look: FirstLook, proposal: Proposal) -> str:
+    """Returns what a threshold can promise with the test images that there are, as one line."""
+    images, more = found.sizes.get(TEST, 0), f"; {proposal.needed} would do" if proposal.needed else ""
+    if proposal.threshold is None or proposal.power is None:
+        return f"none suits; {images} test images are too few to tell a model of {look.accuracy:.2f} from luck{more}"
+    return (
+        f"min_accuracy {proposal.threshold:g}; with {images} test images, a model of {look.accuracy:.2f} is accepted "
+        f"in {math.floor(100 * proposal.power)} of 100 runs, and one of {proposal.threshold:g} in at most 5"
+    )
+
+
+def _duration(minutes: float) -> str:
+    if minutes >= 90:
+        return f"{minutes / 60:.0f} hours"
+    return f"{round(minutes)} minutes" if minutes >= 1.5 else "a minute"

@@ -1,0 +1,55 @@
+import pytest
+
+from components.train.probe import FirstLook
+from petalflow.model.choice import NetworkChoice
+from petalflow.verdict.power import power_of_min
+from pipeline.proposal import promise, propose, sentences
+from pipeline.survey import Survey
+
+NETWORK = NetworkChoice("MobileNetV2", 224, "photos")
+
+
+def a_survey(test: int, classes: int = 5, train: int = 1000) -> Survey:
+    of_each = {f"class {index}": test // classes for index in range(classes)}
+    sizes = {"train": train, "validation": test, "test": sum(of_each.values())}
+    return Survey("folders", of_each, sizes, of_each, 0, 0, [], [], 0, (200, 300, 400), {}, False)
+
+
+@pytest.mark.parametrize("test", [20, 60, 160, 1000])
+@pytest.mark.parametrize("correct", [120, 200, 260, 300])
+def test_a_threshold_is_one_that_such_a_model_passes(test: int, correct: int) -> None:
+    look, found = FirstLook(300, correct), a_survey(test)
+    made = propose(found, NETWORK, look)
+    if made.threshold is None:
+        highest = [step / 20 for step in range(5, 20) if step / 20 < look.accuracy]  # above 0.2, the constant's
+        assert all(power_of_min(look.accuracy, test, one) < 0.9 for one in highest)
+        assert "too few" in promise(found, look, made)
+    else:
+        assert power_of_min(look.accuracy, test, made.threshold) == made.power >= 0.9
+        higher = made.threshold + 0.05
+        assert higher > 0.96 or higher >= look.accuracy or power_of_min(look.accuracy, test, higher) < 0.9
+        assert f"min_accuracy {made.threshold:g}" in promise(found, look, made)
+
+
+def test_too_few_test_images_are_counted() -> None:
+    made = propose(a_survey(5), NETWORK, FirstLook(100, 70))
+    assert made.threshold is None
+    assert made.needed is not None
+    assert made.needed > 5
+    assert f"{made.needed} would do" in promise(a_survey(5), FirstLook(100, 70), made)
+
+
+def test_without_a_look_nothing_is_promised() -> None:
+    made = propose(a_survey(100), NETWORK, None)
+    assert (made.threshold, made.power, made.needed, made.minutes) == (None, None, None, None)
+    assert list(sentences(a_survey(100), None, made)) == ["network: MobileNetV2 at 224 px (photos)"]
+
+
+def test_a_run_takes_longer_with_more_images_and_on_a_slower_machine() -> None:
+    def minutes(images: int, start_s: float, image_s: float) -> float:
+        made = propose(a_survey(100, train=images), NETWORK, FirstLook(100, 90, image_s, start_s)).minutes
+        assert made is not None
+        return made
+
+    assert minutes(1000, 5, 0.02) < minutes(10_000, 5, 0.02) < minutes(10_000, 5, 0.04) < minutes(10_000, 10, 0.04)
+    assert 1 < minutes(1300, 5, 0.01) < 2  # flowers took 73 s
