@@ -45,7 +45,7 @@ def init(
     name: Annotated[
         str | None, typer.Option(help="Name of the model; default: the name of the source's folder.")
     ] = None,
-    set: commandline.Set = None,
+    set: Set = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the petalflow.yaml of this folder.")] = False,
     debug: commandline.Debug = False,
 ) -> None:
