@@ -73,6 +73,8 @@ setup(
         # Object stores: gs:// and s3://. The container images contain both.
         "gcs": ["gcsfs>=2026.1"],
         "s3": ["s3fs>=2026.1"],
+        # HEIC and HEIF photos, as phones take them.
+        "heic": ["pi-heif>=1.4"],
         # Google Cloud Dataflow as the runner of convert; the other runners need no extra.
         "dataflow": ["apache-beam[gcp]>=2.77,<3", "gcsfs>=2026.1"],
         # The targets that need more packages; local needs none.
@@ -93,6 +95,7 @@ setup(
             "jsonschema",  # checks configs/ against petalflow.schema.json
             "moto[s3]",
             "mypy",
+            "pi-heif>=1.4",
             "playwright>=1.55",  # drives Debian's Chromium
             "pytest",
             "pytest-xdist",

@@ -20,7 +20,7 @@ def was_lossy(image: Image.Image, data: bytes) -> bool:
         data: Its file.
     """
     match image.format:
-        case "JPEG" | "MPO" | "AVIF":
+        case "JPEG" | "MPO" | "AVIF" | "HEIF":
             return True
         case "WEBP":
             return b"VP8L" not in data[12:] or b"VP8 " in data[12:]

@@ -7,6 +7,7 @@ import warnings
 
 from PIL import Image, UnidentifiedImageError
 
+from petalflow.imaging.heif import can_read_heif
 from petalflow.imaging.rules import Rejected, Rules
 from petalflow.imaging.unsupported import recognize
 
@@ -21,6 +22,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _FORMATS = (
     *("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "DIB", "AVIF", "JPEG2000", "PPM", "PSD", "QOI", "TGA", "PCX"),
     *("SGI", "SUN", "PIXAR", "MSP", "IM", "XBM", "XPM"),
+    *(("HEIF",) if can_read_heif() else ()),
 )
 
 # TensorFlow's limits: fewer than 2^29 samples of three channels (jpeg_mem.cc), and libpng's limit on a side.

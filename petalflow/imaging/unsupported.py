@@ -7,6 +7,7 @@ from typing import Final
 
 import google_crc32c
 
+from petalflow.imaging.heif import EXTRA, can_read_heif
 from petalflow.imaging.rules import Rejected
 
 # What is looked at of a file that begins with text.
@@ -99,7 +100,10 @@ _KINDS: Final[tuple[tuple[str, Callable[[bytes], bool], str], ...]] = (
     (
         "heic",
         lambda data: _brand(data) in _HEIC_BRANDS,
-        "a HEIC photo; convert it to JPEG, for example with `heif-convert` or `magick mogrify -format jpg *.heic`",
+        "a damaged HEIC photo; copy the file again"
+        if can_read_heif()
+        else f"a HEIC photo; to read it, install the extra {EXTRA} (`pip install pi-heif`), or "
+        "convert it to JPEG, for example with `heif-convert`",
     ),
     ("not_an_image", lambda data: _brand(data) in (b"avif", b"avis"), "a damaged AVIF image; copy the file again"),
     (
