@@ -95,6 +95,7 @@ def test_classes_of_one_split_are_read_and_named(tmp_path: Path, caplog: pytest.
         (*TRAIN, "train/image", "test/image"),
         ("train/test_tube", "train/flask", "test/test_tube/day1"),
         ("train/test", "train/bus", "train/car", "test/test"),
+        ("train/test", "train/bus", "train/car", "test/test/day1", "test/test/day2"),
         ("train/train", "train/bus", "train/car", "test/train", "test/bus"),
         ("train/0", "train/1", "train/2", "test/2"),
         ("val/cat", "val/dog", "test/cat"),
@@ -103,7 +104,7 @@ def test_classes_of_one_split_are_read_and_named(tmp_path: Path, caplog: pytest.
 def test_classes_named_like_splits_or_contents_are_classes_if_train_has_them(folders: tuple[str, ...]) -> None:
     names = {"train": "train", "val": "validation", "test": "test"}
     pairs = [folder.split("/")[:2] for folder in folders]
-    assert labels(files(*folders)) == Counter({(names[split], label): 2 for split, label in pairs})
+    assert labels(files(*folders)) == Counter((names[split], label) for split, label in pairs for _ in range(2))
 
 
 @pytest.mark.parametrize("inner", ["data", "images", "{}", "{}_images", "x_{}", "Data/{}"])
@@ -112,6 +113,18 @@ def test_folders_around_the_classes_of_each_split_are_looked_into(inner: str) ->
     assert labels(files(*folders)) == Counter(
         {(split, label): 2 for split in ("train", "test") for label in ("cat", "dog")}
     )
+
+
+def test_a_folder_around_the_only_class_of_a_split_is_looked_into() -> None:
+    read = labels(files("train/x_train/cat", "train/x_train/dog", "test/x_test/cat"))
+    assert read == READ_TRAIN + Counter({("test", "cat"): 2})
+
+
+def test_names_that_differ_by_case_are_left_to_the_check_that_names_both(tmp_path: Path) -> None:
+    for name in files(*TRAIN, "test/Cat", "test/Dog"):
+        storage.write_bytes(storage.join(str(tmp_path), name), name.encode())
+    with pytest.raises(UsageError, match="Cat and cat differ only by case"):
+        open_source(str(tmp_path)).list()
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,12 @@ IN_SPLITS = [("cat", "train"), ("dog", "train"), ("cat", "test"), ("dog", "test"
         ),
         (("cat/train", "cat/test", "dog/train"), "{label}/{split}/*", each(*IN_SPLITS[:3])),
         (("cat/train", "cat/test", "dog/train", "cat"), "{label}/{split}/*", each(*IN_SPLITS[:3])),
+        (
+            [f"{split}/data/{label}/{day}" for split in SPLITS for label in ("cat", "dog") for day in ("d1", "d2")],
+            "{split}/*/*/{label}/*",
+            Counter({PathLabel(day, split): 4 for split in SPLITS for day in ("d1", "d2")}),
+        ),
+        (("imgs/train/a", "imgs/bus/b", "labels_old"), "imgs/{label}/*/*", each(("train",), ("bus",))),
         (("imgs/cat", "imgs/dog", "labels_old"), "imgs/{label}/*", each(("cat",), ("dog",))),
         (("animals/cat", "animals/dog", "masks_old"), "animals/{label}/*", each(("cat",), ("dog",))),
         (("images/cat", "images/dog", "labels"), "images/{label}/*", each(("cat",), ("dog",))),
@@ -107,6 +113,15 @@ def test_one_of_several_folds_is_proposed_as_the_source() -> None:
 def test_folders_that_may_be_splits_in_another_language_are_to_be_renamed() -> None:
     names = files("entrenamiento/gato", "entrenamiento/perro", "prueba/gato", "prueba/perro")
     assert "rename the outer ones to train, validation and test if they are splits" in refusal(names)
+
+
+def test_folders_with_one_folder_are_not_proposed_as_classes() -> None:
+    assert "*/{label}/*" not in refusal(files("fold1/cat", "fold2/cat"))
+
+
+def test_versions_of_the_same_folders_are_reported_as_such_whatever_their_names() -> None:
+    message = refusal(files("original/cat", "original/dog", "data_256/cat", "data_256/dog"))
+    assert "its folders data_256, original contain the same folders (cat, dog)" in message
 
 
 def test_a_table_in_an_archive_is_not_proposed_as_the_source_before_it_is_unpacked() -> None:
@@ -149,6 +164,8 @@ def test_a_heap_beside_classes_is_refused(heap: str) -> None:
         ("cat/lab/train", "dog/pug/test", "owl"),
         ("cat/deep", "cat", "dog/deep", "dog"),
         ("part", "whole"),
+        ("cat", "dog", "bottle_labels"),
+        ("cat", "cat/dog", "dog", "owl"),
     ],
 )
 def test_classes_with_such_words_in_their_names_are_classes(classes: tuple[str, ...]) -> None:
