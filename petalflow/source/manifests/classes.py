@@ -42,6 +42,10 @@ def _check_distinct(manifest: str, counts: Counter[str]) -> None:
     for how, groups in (("differ only by case", by_case), ("are the same number", by_number)):
         found = [names for names in groups.values() if len(names) > 1]
         if found:
-            named = " and ".join(f"{name} ({counts[name]:,} rows)" for name in found[0])
+            named = " and ".join(f"{name} ({_rows(counts[name])})" for name in found[0])
             more = f", and {len(found) - 1:,} more classes are written in several ways" if len(found) > 1 else ""
             raise UsageError(f"{manifest}: the classes {named} {how}{more}; write each class in one way")
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"

@@ -9,10 +9,10 @@ from petalflow.source.manifests.classes import check_classes
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["0", "0.0", "0", "1"], "m: the classes 0 (2 rows) and 0.0 (1 rows) are the same number; write each class in"),
-        (["1", "01", "2"], "m: the classes 01 (1 rows) and 1 (1 rows) are the same number; "),
+        (["0", "0.0", "0", "1"], "m: the classes 0 (2 rows) and 0.0 (1 row) are the same number; write each class in"),
+        (["1", "01", "2"], "m: the classes 01 (1 row) and 1 (1 row) are the same number; "),
         (["1", "1.", "+1", "2", "2.0"], "the same number, and 1 more classes are written in several ways; "),
-        (["Cat", "cat", "cat", "dog"], "m: the classes Cat (1 rows) and cat (2 rows) differ only by case; "),
+        (["Cat", "cat", "cat", "dog"], "m: the classes Cat (1 row) and cat (2 rows) differ only by case; "),
     ],
 )
 def test_a_class_in_two_spellings_is_refused_with_the_counts(labels: list[str], message: str) -> None:

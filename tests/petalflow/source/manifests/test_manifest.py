@@ -299,3 +299,15 @@ def test_images_in_another_spelling_are_found_in_a_tree_too(tmp_path: Path) -> N
     listing = list_tree(Folder(str(tmp_path)), "top/m.csv", PLAIN)
     assert [one.address for one in listing.items] == ["top/b.JPG", "top/img/a.JPG"]
     assert (listing.kind, listing.ignored) == ("a manifest read ignoring case", ())
+
+
+def test_images_of_another_split_than_the_row_or_the_table_says_are_missing(tmp_path: Path) -> None:
+    fill(str(tmp_path), *(f"test/{number}.jpg" for number in range(4)))
+    rows = [f"{number},{'xy'[number % 2]}" for number in range(4)]
+    for name, split in (("train.csv", ""), ("m.csv", "train"), ("test.csv", "train")):
+        address = write(str(tmp_path / name), *(f"{row},{split}" for row in rows))
+        with pytest.raises(UsageError, match=r"'test/0\.jpg' is in test, and '0' in train; correct the names"):
+            open_source(address).list()
+    for name, split in (("test.csv", ""), ("m.csv", ""), ("m.csv", "test"), ("train.csv", "test")):
+        address = write(str(tmp_path / name), *(f"{row},{split}" for row in rows))
+        assert len(open_source(address).list().items) == 4
