@@ -109,7 +109,7 @@ def test_a_class_whose_name_begins_like_another_is_not_put_into_it(tmp_path: Pat
         lambda name, number: f"2026-11-0{number}T12:30",
         lambda name, number: f"photo_{number}",
         lambda name, number: f"{('IMG', 'DSC')[name == 'cat' and number % 2]}_{number}",
-        lambda name, number: f"{('sleepy', 'happy', 'big', 'small')[number % 4]}{number}",
+        lambda name, number: "abcdefgh"[number] * 3 + name,
         lambda name, number: f"{number}_{name}side_{number}",
     ],
     ids=["numbers", "views", "hashes", "the class again", "times", "one word", "cameras", "last words", "words later"],
