@@ -17,6 +17,7 @@ from petalflow.errors import Interrupted, UsageError
 from petalflow.run import record
 from petalflow.run.steps import STEPS
 from petalflow.verdict import REPORT_FILE, VERDICT_FILE, wilson_interval
+from pipeline import withdrawn
 from pipeline.display import Display
 from pipeline.request import Request
 from pipeline.run_file import BY_HAND, CACHED, RAN, RUNNING, SKIPPED, WAITING, RunFile
@@ -74,6 +75,8 @@ def run(
         with _terminated_as_interrupted():
             if check:
                 target.check(request, out)
+                if notice := withdrawn.warning(request):
+                    print(f"petalflow: warning: {notice}", file=sys.stderr)
             console = Console(file=sys.stdout)  # the object, since sys.stdout is redirected while kfp.local runs
             with locked(out):
                 run_file = RunFile.begin(out, request.parameters(target.code_version()), STEPS, target.name, trigger)

@@ -1,6 +1,8 @@
 """Rolling back to an earlier release by hand, as a run of its name with the lock and a record."""
 
 import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from petalflow import clock, registry, storage
 from petalflow.errors import PetalflowError, UsageError
@@ -81,3 +83,37 @@ def _publish_and_record(old: Release, registry_uri: str, name: str, run_id: str,
     finally:
         end = {"outcome": outcome, "ended_at": clock.stamp(), "error": error, "steps": {}}
         record.write(record_uri, run_id, record.END, end)
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """What the live release, a rollback, withdrew.
+
+    Attributes:
+        releases: The releases that were withdrawn, the newest first.
+        back_to: The version whose files are live again.
+        why: The reason that was given, or "".
+    """
+
+    releases: Sequence[Release]
+    back_to: int
+    why: str
+
+
+def find_withdrawal(registry_uri: str, name: str, record_uri: str) -> Withdrawal | None:
+    """Returns what the live release withdrew; None if it is not a rollback.
+
+    Args:
+        registry_uri: The registry.
+        name: The name of the releases.
+        record_uri: The folder of the records of its runs.
+
+    Raises:
+        UsageError: If the lineage of a release is missing or incomplete.
+    """
+    live = registry.live(registry_uri, name)
+    if live is None or "rolled_back_from" not in live.lineage:
+        return None
+    recorded = record.read(record_uri, live.run_id, record.RELEASE) or {}
+    withdrawn = registry.withdrawn(registry_uri, name, live)
+    return Withdrawal(withdrawn, live.lineage["rolled_back_from"], recorded.get("why", ""))

@@ -153,11 +153,14 @@ def rollback(
 ) -> None:
     """Restore an earlier release by publishing its files as the next version."""
     from petalflow.run.rollback import roll_back
+    from pipeline.cli.rollback import describe_next
     from pipeline.project import find_project
 
     home = find_project().home(registry, name, state, record)
     made = roll_back(home.registry, home.name, to, state_uri=home.state_uri, record_uri=home.record_uri, why=why)
     print(f"released version {made.version}, a copy of version {to}: {made.uri}")
+    for line in describe_next(home):
+        print(line)
 
 
 @app.command()

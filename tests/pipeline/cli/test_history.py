@@ -81,7 +81,9 @@ def test_a_rollback_shows_in_the_history(registry: Path) -> None:
     now = {"PETALFLOW_NOW": "2026-03-02T03:00:00Z"}
     done = petalflow("rollback", *where, "--to", "1", "--why", "too sure", env=now)
     assert (done.code, done.errors) == (0, "")
-    assert done.output == f"released version 3, a copy of version 1: {registry}/flowers/3\n"
+    first, withdrawn, _ = done.output.splitlines()
+    assert first == f"released version 3, a copy of version 1: {registry}/flowers/3"
+    assert withdrawn == "withdrawn: version 2"
     listed = petalflow("runs", *where, env={"TZ": "Europe/Berlin"})
     assert (listed.code, listed.errors) == (0, "")
     assert [line.split("  ")[0] for line in listed.output.splitlines()] == ["started", "2026-03-02 04:00"]
