@@ -43,12 +43,13 @@ def test_a_number_is_the_image_if_no_other_column_names_images() -> None:
     # The address is where the image is from; a mask and a thumbnail are other files of it.
     for header, more in (
         ("id,label,site", "north"),
-        ("image_id,label,url", "https://example.com/photos/x.jpg"),
-        ("id,label,mask_path", "masks/1.png"),
-        ("id,label,thumbnail", "1.jpg"),
+        ("image_id,label,url", "https://example.com/photos/{}.jpg"),
+        ("id,label,mask_path", "masks/{}.png"),
+        ("id,label,thumbnail", "{}.jpg"),
+        ("id,label,camera_picture", "camera.png"),
         ("imgID,label,licence", "cc-by"),
     ):
-        assert read(header, f"1,cat,{more}", f"2,dog,{more}")[0] == [("1", "cat"), ("2", "dog")]
+        assert read(header, f"1,cat,{more.format(7)}", f"2,dog,{more.format(8)}")[0] == [("1", "cat"), ("2", "dog")]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,10 @@ def test_two_columns_that_may_be_the_image_are_refused_and_each_can_be_chosen(
         assert [image for image, _ in read(header, *lines, image_column=name)[0]] == [
             line.split(",")[at] for line in lines
         ]
+
+
+def test_of_two_columns_called_like_images_the_one_that_holds_them_is_read() -> None:
+    assert read("path,file,label", "a,img/7.jpg,cat", "b,img/8.jpg,dog")[0] == EXPECTED
 
 
 def test_two_columns_of_the_same_images_do_not_contradict_each_other() -> None:

@@ -32,6 +32,7 @@ def test_a_mark_of_the_split_is_not_a_class(name: str) -> None:
 
 def test_a_class_may_be_called_like_a_split_or_begin_with_is() -> None:
     assert labels(read("image,bus,train", "1.jpg,1,0", "2.jpg,0,1")[0]) == ["bus", "train"]
+    assert labels(read("image,disease,healthy", "1.jpg,1,0", "2.jpg,0,1")[0]) == ["disease", "healthy"]
     assert labels(read("image,bus,train,man", "1.jpg,1,1,1", "2.jpg,0,1,1")[0]) == ["bus|man|train", "man|train"]
     assert labels(read("image,is_cat,is_dog", "1.jpg,1,0", "2.jpg,0,1")[0]) == ["is_cat", "is_dog"]
     assert labels(read("image,island,isolated", "1.jpg,1,0", "2.jpg,1,1")[0]) == [
