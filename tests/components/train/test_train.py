@@ -12,6 +12,7 @@ from petalflow.dataset import open_dataset
 from petalflow.errors import PetalflowError, UsageError
 from petalflow.model.files import load_model
 from petalflow.model.scoring import score_model
+from tests.components.conftest import make_dataset, write_colours
 
 QUICK = TrainSettings(backbone="dense", image_size_px=16, max_epochs=8, patience_epochs=3)
 
@@ -147,3 +148,16 @@ def test_a_failed_training_leaves_nothing(tiny_dataset, tmp_path) -> None:
     with pytest.raises(PetalflowError, match="not a complete dataset"):
         train(tmp_path, tmp_path / "model", QUICK)
     assert not (tmp_path / "model").exists()
+
+
+def test_a_validation_split_of_one_class_says_so_instead_of_nothing_was_learned(tmp_path) -> None:
+    source = write_colours(tmp_path / "photos", ("red", "green"))
+    rows = ["image,label,split"]
+    for name in ("red", "green"):
+        splits = ["train"] * 30 + (["validation"] * 10 if name == "red" else []) + ["test"] * 10
+        rows += [f"{name}/{number:03d}.png,{name},{split}" for number, split in enumerate(splits)]
+    (source / "photos.csv").write_text("\n".join(rows) + "\n")
+    dataset = make_dataset(source / "photos.csv", tmp_path / "dataset")
+    info = train(dataset, tmp_path / "model", QUICK.model_copy(update={"max_epochs": 1, "batch_size": 16}))
+    assert info["nothing_learned"] == ""
+    assert any("one class only" in note for note in info["notes"])
