@@ -22,6 +22,7 @@ from pipeline.configuration import Configuration
 from pipeline.project import FILE, name_after
 from pipeline.project_file import project_text
 from pipeline.proposal import Proposal, promise, propose, sentences
+from pipeline.schema_file import head_line
 from pipeline.survey import MOST_OPENED, Survey, sample_pixels, survey
 
 # The most images that the first look takes; at least two of each class.
@@ -68,7 +69,9 @@ def initialize(source: str, name: str | None, assignments: Sequence[str], *, rep
         console.print(line, markup=False)
     values = _values(given, configuration.train, proposal, found)
     comments = _comments(found, first, proposal)
-    path.write_text(project_text(source=_shown(source), name=name, values=values, comments=comments), encoding="utf-8")
+    head = head_line(path.absolute().parent)
+    text = project_text(source=_shown(source), name=name, values=values, comments=comments, head=head)
+    path.write_text(text, encoding="utf-8")
     console.print(f"wrote {path}; read it, then type: petalflow run", markup=False)
 
 

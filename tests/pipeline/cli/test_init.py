@@ -33,6 +33,7 @@ def test_photos_become_a_project_that_the_commands_find(
     assert "network: cnn at 32 px (pretrained backbones need colour)" in printed
     assert "images right by cross-validation" in printed
     assert "wrote petalflow.yaml" in printed
+    assert Path("petalflow.yaml").read_text().startswith("# yaml-language-server: $schema=")
     monkeypatch.chdir("my photos/daisy")
     request = find_project().request(None, None, None)
     here = Path.cwd().parents[1]
