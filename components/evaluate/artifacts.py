@@ -1,4 +1,4 @@
-"""The results of an evaluation as KFP artifacts, which the pages of Kubeflow and Vertex AI show."""
+"""The results of an evaluation for the run's record, and as KFP artifacts, which Kubeflow and Vertex AI show."""
 
 import math
 from collections.abc import Mapping
@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from components.evaluate.predictions import read_labels
+from petalflow import storage
+from petalflow.model.files import HISTORY_FILE, read_model_info
 from petalflow.printable import printable
 
 if TYPE_CHECKING:
@@ -19,6 +21,26 @@ _MOST_CLASSES, _MOST_POINTS = 50, 100
 _LINES = 10
 # Markdown renders HTML, and class names must not become markup.
 _MARKUP = {ord(letter): f"\\{letter}" for letter in "<>|*_`[]\\"}
+
+
+def for_record(model: str | Path, metrics: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what the record keeps of the figures, since the evaluation's own folder may be removed before it.
+
+    Args:
+        model: The folder of the model.
+        metrics: The contents of metrics.json.
+        settings: The settings of evaluate.
+
+    Returns:
+        "proportions", "figures" and "recalls" of the candidate as in metrics.json; "epochs", name -> value in each
+        epoch of the training; "settings" of train and evaluate.
+    """
+    history = Path(model) / HISTORY_FILE
+    return {
+        **{name: metrics["candidate"][name] for name in ("proportions", "figures", "recalls")},
+        "epochs": storage.read_json(str(history)) if history.exists() else {},
+        "settings": {"train": read_model_info(model)["settings"], "evaluate": settings},
+    }
 
 
 def log_metrics(artifact: "dsl.Metrics", metrics: Mapping[str, Any]) -> None:

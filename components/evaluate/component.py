@@ -23,6 +23,7 @@ def evaluate(
     summary: dsl.Output[dsl.Markdown],
 ) -> str:
     """Returns how the candidate is to be served, as JSON, or "" if it is refused."""
+    import json
     from pathlib import Path
 
     from components.evaluate.settings import EvaluateSettings
@@ -44,8 +45,10 @@ def evaluate(
         page = storage.read_bytes(storage.join(evaluation.path, REPORT_FILE))
         record.write_report(record_uri, run, page)
         record.write(record_uri, run, record.VERDICT, {**verdict.to_json(), "evaluation": evaluation.uri})
-        # The same results for the web pages of the target.
         measured = storage.read_json(storage.join(evaluation.path, METRICS_FILE))
+        settings = json.loads(evaluate_config)
+        record.write(record_uri, run, record.METRICS, artifacts.for_record(model.path, measured, settings))
+        # The same results for the web pages of the target.
         artifacts.log_metrics(metrics, measured)
         artifacts.log_classification(classification, measured, Path(evaluation.path) / PREDICTIONS_FILE)
         storage.write_bytes(report.path, page)

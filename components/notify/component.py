@@ -19,6 +19,7 @@ def notify(
 ) -> None:
     """Ends a run: records its outcome, removes what is old, releases the lock, and notifies people."""
     from components.notify.cleanup import clean_up
+    from components.notify.history import rewrite_page
     from components.notify.message import summary
     from components.notify.notify import notify as work
     from components.notify.settings import KeepSettings, NotifySettings
@@ -33,4 +34,5 @@ def notify(
         # While the run still holds the lock; sending messages may take a while and does not need it.
         clean_up(registry, name, state_uri, record_uri, KeepSettings.from_json(keep_config))
         lock.release(state_uri, run)
+        rewrite_page(record_uri, state_uri, run, name)
         work(record_uri, run, name, NotifySettings.from_json(notify_config))

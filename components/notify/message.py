@@ -81,8 +81,8 @@ class Message:
         return [plain(fact) for fact in facts if fact]
 
     def _links(self) -> list[str]:
-        release = f"released version {self.version}: {_link(self.release, _FOLDER)}" if self.release else ""
-        report = f"report: {_link(self.report, _OBJECT)}" if self.report else ""
+        release = f"released version {self.version}: {browser_address(self.release, _FOLDER)}" if self.release else ""
+        report = f"report: {browser_address(self.report)}" if self.report else ""
         return [_printable(link) for link in (release, report) if link]
 
 
@@ -164,5 +164,6 @@ def _count_rest(checks: Sequence[Check]) -> list[str]:
     return [f"and {len(checks)} more checks: {', '.join(f'{count} {mark}' for count, mark in counts if count)}"]
 
 
-def _link(address: str, browser: str) -> str:
+def browser_address(address: str, browser: str = _OBJECT) -> str:
+    """Returns the address at which a browser that is logged in opens a file on Cloud Storage; others unchanged."""
     return browser + quote(address.removeprefix("gs://")) if address.startswith("gs://") else address

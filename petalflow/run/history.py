@@ -1,7 +1,7 @@
 """The runs of a name, read from their records."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from typing import Any
 from petalflow import storage
 from petalflow.run import lock, record
 from petalflow.run.steps import STEPS
+from petalflow.verdict import wilson_interval
 
 # The outcome of a run whose record has no end.
 ACTIVE, WAITING, INTERRUPTED = "running", "waiting", "interrupted"
@@ -18,7 +19,8 @@ UNREADABLE = "unreadable"
 # Records read at a time; on a store each part is a request.
 _THREADS = 16
 _NO_REASON = "requested, though nothing changed"
-_PARTS = (record.BEGIN, record.SNAPSHOT, record.VERDICT, record.RELEASE, record.END)
+_PARTS = (record.BEGIN, record.SNAPSHOT, record.VERDICT, record.RELEASE, record.END, record.MLFLOW)
+_ACCURACY_CHECK = "min_accuracy"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,13 @@ class RunRecord:
         version: The version that was released; None if none was.
         error: Why the run failed, or which part of the record cannot be read; or "".
         accepted_by: Who accepted the candidate despite failed checks, or "".
+        images: The number of images of the source; None if it was not read.
+        interval: Wilson's two-sided 95 % interval of the accuracy; None without test images.
+        test_images: The number of test images; 0 without a verdict.
+        min_accuracy: The accuracy that the verdict required, 0..1; None if it required none.
+        failures: The checks that failed, each as a sentence.
+        rolled_back_from: The version whose files a rollback published again; None if it was no rollback.
+        mlflow: The page of the run in MLflow, or "".
     """
 
     run_id: str
@@ -55,6 +64,18 @@ class RunRecord:
     version: int | None = None
     error: str = ""
     accepted_by: str = ""
+    images: int | None = None
+    interval: tuple[float, float] | None = None
+    test_images: int = 0
+    min_accuracy: float | None = None
+    failures: tuple[str, ...] = ()
+    rolled_back_from: int | None = None
+    mlflow: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """True if the record states how the run ended."""
+        return self.ended_at is not None
 
 
 def history(record_uri: str, state_uri: str, last: int | None = None) -> list[RunRecord]:
@@ -66,18 +87,36 @@ def history(record_uri: str, state_uri: str, last: int | None = None) -> list[Ru
         last: The number of runs to return, the newest; None for all.
     """
     begun = list(start_times(record_uri).items())
-    selected = begun[-last:] if last else begun
-    holder = lock.current_holder(state_uri)
-    active = holder.run_id if holder and holder.is_active() else ""
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(lambda run: _read(record_uri, *run, active_run=active), selected))
+    return _read_all(record_uri, state_uri, begun[-last:] if last else begun)
+
+
+def read_runs(record_uri: str, state_uri: str, run_ids: Iterable[str]) -> list[RunRecord]:
+    """Returns some runs of a name, like `history`; leaves out those that have no record.
+
+    Args:
+        record_uri: The folder of the records.
+        state_uri: The state shared by all runs of the name.
+        run_ids: The runs.
+    """
+    return _read_all(record_uri, state_uri, list(_start_times(record_uri, run_ids).items()))
 
 
 def start_times(record_uri: str) -> dict[str, datetime | None]:
     """Returns the runs that have a record -> when each began, the newest last; None where that cannot be read."""
+    return _start_times(record_uri, storage.list_folders(record_uri))
+
+
+def _start_times(record_uri: str, run_ids: Iterable[str]) -> dict[str, datetime | None]:
     with ThreadPoolExecutor(_THREADS) as pool:
-        found = itertools.chain(*pool.map(partial(_start_time, record_uri), storage.list_folders(record_uri)))
+        found = itertools.chain(*pool.map(partial(_start_time, record_uri), run_ids))
     return dict(sorted(found, key=lambda run: (run[1] is None, run[1] or datetime.min, run[0])))
+
+
+def _read_all(record_uri: str, state_uri: str, begun: Sequence[tuple[str, datetime | None]]) -> list[RunRecord]:
+    holder = lock.current_holder(state_uri) if begun else None
+    active = holder.run_id if holder and holder.is_active() else ""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(lambda run: _read(record_uri, *run, active_run=active), begun))
 
 
 def delete(record_uri: str, run_id: str) -> None:
@@ -117,6 +156,7 @@ def _read(record_uri: str, run_id: str, started_at: datetime | None, *, active_r
 def _run_record(run_id: str, parts: Mapping[str, dict[str, Any]], without_end: str) -> RunRecord:
     begun, verdict, release, end = (parts[part] for part in (record.BEGIN, record.VERDICT, record.RELEASE, record.END))
     failed = [check for check in verdict.get("checks", ()) if check["passed"] is False]
+    required = [check["threshold"] for check in verdict.get("checks", ()) if _is_required_accuracy(check)]
     return RunRecord(
         run_id,
         outcome=end.get("outcome", without_end),
@@ -127,11 +167,31 @@ def _run_record(run_id: str, parts: Mapping[str, dict[str, Any]], without_end: s
         why=_reasons(parts[record.SNAPSHOT], release),
         steps={step: end["steps"][step] for step in STEPS if step in end.get("steps", ())},
         accuracy=verdict["candidate"]["accuracy"] if verdict else None,
-        failed_check=" of ".join(filter(None, (failed[0]["name"], failed[0]["slice"]))) if failed else "",
+        failed_check=_check_name(failed[0]) if failed else "",
         accepted_by=(verdict.get("accepted_anyway") or {}).get("by", ""),
         version=release.get("version"),
         error=end.get("error", ""),
+        images=parts[record.SNAPSHOT].get("images"),
+        interval=_interval(verdict) if verdict else None,
+        test_images=verdict.get("test_images", 0),
+        min_accuracy=required[0] if required else None,
+        failures=tuple(f"{_check_name(check)}: {check['why']}" for check in failed),
+        rolled_back_from=release.get("rolled_back_from"),
+        mlflow=parts[record.MLFLOW].get("url", ""),
     )
+
+
+def _check_name(check: Mapping[str, Any]) -> str:
+    return " of ".join(filter(None, (check["name"], check["slice"])))
+
+
+def _is_required_accuracy(check: Mapping[str, Any]) -> bool:
+    return check["name"] == _ACCURACY_CHECK and not check["slice"]
+
+
+def _interval(verdict: Mapping[str, Any]) -> tuple[float, float] | None:
+    images = verdict.get("test_images")
+    return wilson_interval(round(verdict["candidate"]["accuracy"] * images), images) if images else None
 
 
 def _reasons(snapshot: Mapping[str, Any], release: Mapping[str, Any]) -> tuple[str, ...]:

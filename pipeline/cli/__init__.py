@@ -100,21 +100,28 @@ def runs(
     name: Name = None,
     last: Annotated[int, typer.Option(min=1, help="Number of newest runs to list.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="Print all details as a JSON array; times are in UTC.")] = False,
+    open: Annotated[
+        bool, typer.Option("--open", help="Write the page of all runs anew and open it in the browser.")
+    ] = False,
     state: State = None,
     record: Record = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """List the runs of a model, newest last: start, outcome, reason and steps."""
+    """List the runs of a model, newest last: start, outcome, reason and steps; name the page of all runs."""
     from petalflow.run.history import history
-    from pipeline.cli.history import print_json, print_runs
+    from pipeline.cli.history import open_page, print_json, print_page, print_runs
     from pipeline.project import find_project
 
     home = find_project().home(registry, name, state, record)
+    if open:
+        open_page(home.record_uri, home.state_uri, home.name)
+        return
     found = history(home.record_uri, home.state_uri, last)
     if json:
         print_json(found)
     elif found:
         print_runs(found)
+        print_page(home.record_uri)
     else:
         print(f"no runs of {home.name} recorded in {home.record_uri}")
 
@@ -152,12 +159,14 @@ def rollback(
     debug: commandline.Debug = False,
 ) -> None:
     """Restore an earlier release by publishing its files as the next version."""
+    from components.notify.history import rewrite_page
     from petalflow.run.rollback import roll_back
     from pipeline.cli.rollback import describe_next
     from pipeline.project import find_project
 
     home = find_project().home(registry, name, state, record)
     made = roll_back(home.registry, home.name, to, state_uri=home.state_uri, record_uri=home.record_uri, why=why)
+    rewrite_page(home.record_uri, home.state_uri, made.run_id, home.name)
     print(f"released version {made.version}, a copy of version {to}: {made.uri}")
     for line in describe_next(home):
         print(line)

@@ -1,14 +1,19 @@
 """The history of a model on the terminal: one line per run, newest last, like a log."""
 
 import json
+import tempfile
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from components.notify.message import browser_address
+from petalflow import overview, storage
 from petalflow.printable import printable
 from petalflow.run import record as runs
 from petalflow.run.history import ACTIVE, INTERRUPTED, UNREADABLE, WAITING, RunRecord
@@ -39,6 +44,27 @@ def print_runs(records: Sequence[RunRecord], console: Console | None = None) -> 
         console.print(table if needed <= console.width else _blocks(records))
     for line in printed.get().splitlines():
         print(line.rstrip(), file=console.file)
+
+
+def print_page(record_uri: str) -> None:
+    """Prints where the page of all runs is, or how to get one."""
+    address = overview.page_address(record_uri)
+    print(f"page of all runs: {address if storage.is_file(address) else 'none yet; --open writes and opens it'}")
+
+
+def open_page(record_uri: str, state_uri: str, name: str) -> None:
+    """Writes the page of all runs anew, prints its address and opens it in the browser.
+
+    A browser cannot follow relative links from a store, so the page of one is opened as a copy with full addresses.
+    """
+    entries = overview.update(record_uri, state_uri)
+    address = shown = overview.write_page(record_uri, name, entries)
+    if not storage.is_local(record_uri):
+        shown = str(Path(tempfile.mkdtemp(prefix="petalflow-")) / overview.PAGE_FILE)
+        page = overview.make_page(name, entries, reports=f"{browser_address(record_uri)}/")
+        storage.write_bytes(shown, page.encode())
+    print(f"page of all runs: {address}")
+    webbrowser.open(Path(shown).as_uri())
 
 
 def print_json(records: Sequence[RunRecord]) -> None:

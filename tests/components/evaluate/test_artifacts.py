@@ -31,6 +31,15 @@ def test_finite_metrics_are_logged(which: str, request) -> None:
     assert all(math.isfinite(value) for value in logged.metadata.values())
 
 
+def test_the_record_keeps_the_figures_the_epochs_and_the_settings(tiny_model, tiny_evaluation) -> None:
+    metrics = metrics_of(tiny_evaluation)
+    kept = artifacts.for_record(tiny_model, metrics, {"min_accuracy": 0.5})
+    assert kept["recalls"] == metrics["candidate"]["recalls"]
+    assert len(kept["epochs"]["loss"]) == len(kept["epochs"]["val_loss"]) > 0
+    assert kept["settings"]["train"]["backbone"]
+    assert kept["settings"]["evaluate"] == {"min_accuracy": 0.5}
+
+
 def test_undefined_metrics_are_left_out(tiny_evaluation) -> None:
     metrics = metrics_of(tiny_evaluation)
     metrics["candidate"]["figures"]["roc_auc"] = {"value": None, "low": None, "high": float("nan")}

@@ -60,4 +60,7 @@ def test_the_record_decides_the_outcome_unless_the_backend_reports_a_failure(
     ended = record.read(records, "run-1", record.END)
     assert ended is not None
     assert ended["outcome"] == outcome
-    assert f"flowers: {outcome} (run run-1)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"flowers: {outcome} (run run-1)" in printed
+    assert f"notify: all runs: {records}/history.html" in printed
+    assert outcome in (Path(records) / "history.html").read_text()

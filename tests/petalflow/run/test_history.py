@@ -62,6 +62,7 @@ def test_an_accepted_run_is_read_in_full(place: str, record: Record) -> None:
         steps=STEPS,
         accuracy=0.95,
         version=4,
+        min_accuracy=0.5,
     )
 
 

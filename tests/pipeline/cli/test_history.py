@@ -86,8 +86,11 @@ def test_a_rollback_shows_in_the_history(registry: Path) -> None:
     assert withdrawn == "withdrawn: version 2"
     listed = petalflow("runs", *where, env={"TZ": "Europe/Berlin"})
     assert (listed.code, listed.errors) == (0, "")
-    assert [line.split("  ")[0] for line in listed.output.splitlines()] == ["started", "2026-03-02 04:00"]
-    assert " ".join(listed.output.split()).endswith("accepted version 3 rollback by hand back to version 1: too sure")
+    header, line, page = listed.output.splitlines()
+    assert (header.split("  ")[0], line.split("  ")[0]) == ("started", "2026-03-02 04:00")
+    assert " ".join(line.split()).endswith("accepted version 3 rollback by hand back to version 1: too sure")
+    assert page == f"page of all runs: {registry}/.records/flowers/history.html"
+    assert "back to version 1: too sure" in Path(page.partition(": ")[2]).read_text()
     (run,) = json.loads(petalflow("runs", *where, "--json").output)
     assert run["started_at"] == "2026-03-02T03:00:00+00:00"
 
@@ -102,6 +105,16 @@ def test_a_rollback_shows_in_the_history(registry: Path) -> None:
 def test_an_impossible_rollback_is_one_line(registry: Path, version: str, line: str) -> None:
     done = petalflow("rollback", "--registry", str(registry), "--name", "flowers", "--to", version)
     assert (done.code, done.output, done.errors) == (2, "", f"petalflow: error: {line}\n")
+
+
+def test_the_page_of_all_runs_is_written_and_opened(tmp_path: Path) -> None:
+    records = tmp_path / "models" / ".records" / "flowers"
+    record.begin(str(records), "run-1", source="/photos", trigger="by hand", code_version="c1")
+    where = ["--registry", str(tmp_path / "models"), "--name", "flowers"]
+    assert petalflow("runs", *where).output.endswith("page of all runs: none yet; --open writes and opens it\n")
+    done = petalflow("runs", *where, "--open", env={"BROWSER": "sh -c 'echo opened %s'"})
+    assert done.output == f"page of all runs: {records}/history.html\nopened {(records / 'history.html').as_uri()}\n"
+    assert "interrupted" in (records / "history.html").read_text()
 
 
 def test_an_empty_history_is_one_line_and_not_an_error(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from components.train.settings import TrainSettings
 from components.train.train import train
 from petalflow import registry
 from petalflow.dataset import open_dataset
+from tests.browser import needs_browser, opened
 from tests.components.conftest import COLOURS, make_dataset
-from tests.components.evaluate.pages import curve_of, needs_browser, opened, write_made_up_report
+from tests.components.evaluate.pages import curve_of, write_made_up_report
 
 pytestmark = needs_browser
 
