@@ -104,7 +104,7 @@ def test_too_few_images_stop_before_training(place) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ((*QUICK,), ("no thresholds", "set evaluate.min_accuracy or evaluate.min_recall")),
+        ((*QUICK,), ("no thresholds", "add, for example, --set evaluate.min_accuracy=0.8")),
         ((*ENOUGH, "train.bakbone=cnn"), ("unknown setting train.bakbone", "did you mean backbone?")),
         ((*ENOUGH, "trian.seed=1"), ("unknown section trian", "did you mean train?")),
         ((*ENOUGH, "train.learning_rate=-1"), ("train.learning_rate=-1", "greater than 0")),
@@ -143,6 +143,7 @@ def test_an_unwritable_folder_is_an_error(place, tmp_path, what: str) -> None:
 
 
 def test_missing_options_are_an_error() -> None:
-    ended = petalflow("run", "somewhere")
+    ended = petalflow("run")
     assert ended.code == 2
-    assert "--out" in ended.errors
+    assert "give the folder of photos: petalflow run PHOTOS" in ended.errors
+    assert "--set evaluate.min_accuracy=0.8" in ended.errors

@@ -90,7 +90,7 @@ class ArchivedImages:
     def list(self) -> Listing:
         """Returns the listing of the archive, by names relative to the innermost folder that holds everything."""
         archive = open_archive(self.address)
-        tree = _inner(archive, self.options)
+        tree = self._inner(archive)
         try:
             listing = _list_tree(tree, self.options)
         except UsageError:
@@ -102,7 +102,11 @@ class ArchivedImages:
 
     def reader(self) -> Callable[[Item], bytes]:
         """Returns a reader of the archive's files, which fails if one has changed since it was listed."""
-        return read_as_listed(_inner(open_archive(self.address), self.options))
+        return read_as_listed(self._inner(open_archive(self.address)))
+
+    def _inner(self, archive: Archive) -> _Folder:
+        # The options alone: the settings of convert, which include them, cannot be the key of a cache.
+        return _inner(archive, SourceOptions.among(self.options.to_json()))
 
 
 def open_archive(address: str) -> Archive:

@@ -40,7 +40,9 @@ class PetalflowDots(tfds.core.GeneratorBasedBuilder):
 @pytest.fixture
 def asked(tmp_path: Path) -> Callable[..., Request]:
     def ask(data_dir: str, name: str = NAME) -> Request:
-        configuration = Configuration.of({"evaluate": {"min_accuracy": 0.5}, "convert": {"tfds_data_dir": data_dir}})
+        configuration = Configuration.of(
+            {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.5}, "convert": {"tfds_data_dir": data_dir}}
+        )
         return Request.of(name, str(tmp_path / "models"), "dots", configuration)
 
     return ask

@@ -72,7 +72,9 @@ def test_only_notify_gets_secrets_and_a_network(tmp_path: Path, monkeypatch) -> 
     login = {"smtp_user": "b", "smtp_password": f"file:{tmp_path}/password"}
 
     def asked(**notify: object) -> Request:
-        configuration = Configuration.of({"evaluate": {"min_accuracy": 0.5}, "notify": notify})
+        configuration = Configuration.of(
+            {"train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.5}, "notify": notify}
+        )
         return Request.of(str(tmp_path), str(tmp_path / "models"), "flowers", configuration)
 
     target = Docker(DockerSettings())
