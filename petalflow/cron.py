@@ -69,6 +69,13 @@ class Cron:
             raise UsageError(f"{self.expression!r} is never due: no such day exists; correct it")
         return due
 
+    def next_times(self, time: datetime, count: int) -> list[datetime]:
+        """Returns the first times after `time` at which the schedule is due, ascending."""
+        times: list[datetime] = []
+        for _ in range(count):
+            times.append(self.next_after(times[-1] if times else time))
+        return times
+
     def last_until(self, time: datetime) -> datetime:
         """Returns the last time at or before `time` at which the schedule was due."""
         # Iterating backwards, the library treats ambiguous hours differently; so go back, and forward from there.

@@ -1,5 +1,6 @@
 """The `petalflow schedule` commands: read arguments, call the code that does the work, print schedules."""
 
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,6 +31,7 @@ Where = Annotated[
 ]
 
 _NO_TERMINAL_COLUMNS = 200
+_SHOWN_RUNS = 3
 
 
 @app.command()
@@ -82,7 +84,7 @@ def create(
     target = on or On(project.about.target)
     folder = project.out(out, request.name) if out or target in (On.LOCAL, On.DOCKER) else None
     spec = ScheduleSpec(request, when, folder, settings)
-    for line in describe_created(scheduling.create(target, spec, replace=replace_existing), project.values):
+    for line in describe_created(scheduling.create(target, spec, replace=replace_existing), project.values, config):
         print(line)
 
 
@@ -214,23 +216,37 @@ def _find(name: str | None, on: On | None, config: Path | None, set: list[str] |
     return scheduling.find(name or str(project.about.name), on or project.about.target, project.values)
 
 
-def describe_created(schedule: "Schedule", values: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def describe_created(
+    schedule: "Schedule", values: Mapping[str, Mapping[str, Any]], config: Path | None = None
+) -> Iterator[str]:
     """Yields the lines to print about a schedule that was just created.
 
     Args:
         schedule: The schedule.
         values: The user's settings, by section.
+        config: The file that they come from, or None.
     """
-    when = f"{schedule.cron} {schedule.timezone}"
-    next_run = _local_time(schedule.next_run, schedule)
-    yield f"{schedule.name} is scheduled on {schedule.on}, {when}; next run {next_run}"
+    from petalflow.cron import Cron
+    from pipeline.request import find_home
+
+    when = Cron(schedule.cron, schedule.timezone)
+    runs = ", ".join(_local_time(time, schedule) for time in when.next_times(clock.now(), _SHOWN_RUNS))
+    yield f"{schedule.name} is scheduled on {schedule.on}, {schedule.cron} {schedule.timezone}; next runs {runs}"
     given = values.get("snapshot", {})
     if "if_changed" not in given:
         yield "set by default: snapshot.if_changed=true (no run if the source has not changed)"
     if "timezone" not in given:
         yield f"set by default: snapshot.timezone={schedule.timezone} (for dates in the source)"
+    here = schedule.on in (On.LOCAL, On.DOCKER)
+    target = "" if here else f" --on {schedule.on}"
+    file = f" --config {shlex.quote(str(config.absolute()))}" if config and not here else ""
+    yield f"run it now: petalflow schedule run-now {schedule.name}{target}{file}"
+    where = ["--registry", schedule.registry, "--name", schedule.name]
+    if schedule.record_uri != find_home(schedule.registry, schedule.name).record_uri:
+        where += ["--record", schedule.record_uri]
+    yield f"see its runs: petalflow runs {shlex.join(where)}"
     if schedule.link:
-        yield schedule.link
+        yield f"log: {schedule.link}" if here else schedule.link
 
 
 def describe(schedule: "Schedule") -> Iterator[str]:

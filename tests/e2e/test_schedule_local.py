@@ -52,7 +52,7 @@ def home(crontab, digits, tmp_path) -> Home:
 def test_the_life_of_a_schedule(home) -> None:
     made = home.create()
     assert made.code == 0, made.errors
-    assert made.output.startswith("digits is scheduled on local, 0 3 * * 1 Europe/Berlin; next run 2026-03-02 03:00")
+    assert made.output.startswith("digits is scheduled on local, 0 3 * * 1 Europe/Berlin; next runs 2026-03-02 03:00, ")
     assert len(home.lines()) == 1
 
     early = home.fire(EARLY)

@@ -150,6 +150,11 @@ def test_an_expression_that_is_never_due_or_is_ambiguous_is_rejected(expression:
     assert repr(expression) in str(caught.value)
 
 
+def test_the_next_times_follow_each_other() -> None:
+    mondays = Cron.of("0 3 * * 1", "Europe/Berlin").next_times(datetime(2026, 3, 1, tzinfo=UTC), 3)
+    assert [f"{time:%m-%d %H:%M}" for time in mondays] == ["03-02 03:00", "03-09 03:00", "03-16 03:00"]
+
+
 def test_an_unknown_zone_is_rejected() -> None:
     with pytest.raises(UsageError, match=r"unknown time zone 'Europe/Berln'.*Europe/Berlin"):
         Cron.of("0 3 * * 1", "Europe/Berln")

@@ -1,1 +1,1 @@
-"""This machine: each step a process of this Python; schedules in the crontab."""
+"""This machine: each step a process of this Python; schedules by cron or systemd."""

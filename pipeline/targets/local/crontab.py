@@ -114,20 +114,14 @@ def _escaped(text: str) -> str:
 
 
 def _crontab(argument: str, table: str | None = None, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return subprocess.run(
-            ["crontab", argument],
-            input=None if table is None else table.encode(errors="surrogateescape"),
-            stdin=subprocess.DEVNULL if table is None else None,
-            capture_output=True,
-            env={**os.environ, "LC_ALL": "C", **environment},  # its messages are parsed
-            check=False,
-        )
-    except FileNotFoundError:
-        raise UsageError(
-            "the command crontab is missing: install cron (Debian: apt install cron), or call `petalflow run` from "
-            "another scheduler"
-        ) from None
+    return subprocess.run(
+        ["crontab", argument],
+        input=None if table is None else table.encode(errors="surrogateescape"),
+        stdin=subprocess.DEVNULL if table is None else None,
+        capture_output=True,
+        env={**os.environ, "LC_ALL": "C", **environment},  # its messages are parsed
+        check=False,
+    )
 
 
 def _error_output(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -1,6 +1,6 @@
-"""Schedules of this machine: a file says what to run, and a line in the user's crontab calls us.
+"""Schedules of this machine: a file says what to run, and cron or systemd calls us.
 
-Debian's cron only knows the machine's time zone. So the line calls `petalflow schedule fire NAME` in every minute in
+Debian's cron only knows the machine's time zone. So it calls `petalflow schedule fire NAME` in every minute in
 which the schedule could be due in any zone, and the command checks the time in the schedule's own zone. Runs that were
 due while the machine was off are not made up for.
 """
@@ -9,7 +9,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -27,8 +27,9 @@ from pipeline.request import Request
 from pipeline.schedule import Schedule, ScheduleSpec, schedule_trigger
 from pipeline.settings import ContainerSettings
 from pipeline.target import Target, check_probes
-from pipeline.targets.local import crontab, schedule_files
+from pipeline.targets.local import schedule_files, starters
 from pipeline.targets.local.schedule_files import CONFIG_HOME, ScheduleFile
+from pipeline.targets.local.starters import Call
 
 # The offsets of any two zones differ by a multiple of this.
 _QUARTER_MINUTES = 15
@@ -51,7 +52,7 @@ class LocalSchedules:
     Attributes:
         on: Target of newly created schedules: local or docker.
         find_target: Returns a target by its name, from the settings of all.
-        program: The command that cron calls.
+        program: The command that cron or systemd calls.
     """
 
     on: str
@@ -59,50 +60,50 @@ class LocalSchedules:
     program: Path = field(default_factory=_program)
 
     def check(self, spec: ScheduleSpec) -> None:
-        """Checks that the crontab can be read, and that our line is allowed in it."""
-        crontab.read()
-        self._line(self._schedule_file(spec))
+        """Checks that cron or systemd can start it."""
+        starters.installed()[0].check(self._call(self._schedule_file(spec)))
 
     def create(self, spec: ScheduleSpec) -> Schedule:
-        """Writes the file and the crontab line, replacing those of a schedule with the same name."""
+        """Writes the file and has it started, replacing those of a schedule with the same name."""
         file = self._schedule_file(spec)
         before = file.path.read_bytes() if file.path.exists() else None
         file.log.parent.mkdir(parents=True, exist_ok=True)  # the shell opens the log before it calls us
         file.write()
         try:
-            self._add_to_crontab(file)
+            self._start(file)
         except PetalflowError:
             if before is None:
                 file.remove()
             else:
                 file.path.write_bytes(before)
             raise
-        for warning in _warnings(spec.request.configuration):
+        variables = _variables_needed(spec.request.configuration)
+        for warning in starters.installed()[0].warnings(file, variables):
             print(f"petalflow: warning: {warning}", file=sys.stderr)
         return _schedule(file, entered=True)
 
     def list(self) -> list[Schedule]:
-        """Returns the schedules; one whose line was removed from the crontab counts as paused."""
+        """Returns the schedules; one that nothing starts counts as paused."""
         files = [schedule_files.read(name) for name in schedule_files.names()]
-        table = crontab.read() if files else ""
-        return [_schedule(file, crontab.has_line(table, file.path)) for file in files]
+        started = set().union(*(starter.find(files) for starter in starters.installed())) if files else set()
+        return [_schedule(file, file.name in started) for file in files]
 
     def pause(self, name: str) -> None:
-        """Removes the crontab line."""
+        """Has it no longer started."""
         file = schedule_files.read(name)
         replace(file, paused=True).write()
-        crontab.change(lambda table: crontab.remove_lines(table, file.path))
+        _stop(file)
 
     def resume(self, name: str) -> None:
-        """Adds the crontab line again."""
+        """Has it started again."""
         file = schedule_files.read(name)
-        self._add_to_crontab(file)
+        self._start(file)
         replace(file, paused=False, active_since=clock.stamp()).write()
 
     def delete(self, name: str) -> None:
-        """Removes the crontab line and the file; the files of the runs are kept."""
+        """Has it no longer started, and removes the file; the files of the runs are kept."""
         file = schedule_files.read(name)
-        crontab.change(lambda table: crontab.remove_lines(table, file.path))
+        _stop(file)
         file.remove()
 
     def run_now(self, name: str) -> str:
@@ -135,15 +136,17 @@ class LocalSchedules:
             active_since=clock.stamp(),
         )
 
-    def _line(self, file: ScheduleFile) -> str:
+    def _call(self, file: ScheduleFile) -> Call:
         command = [str(self.program), "schedule", "fire", file.name]
-        if CONFIG_HOME in os.environ:  # cron does not pass it on
+        if CONFIG_HOME in os.environ:  # neither cron nor systemd passes it on
             command = ["env", f"{CONFIG_HOME}={os.environ[CONFIG_HOME]}", *command]
-        return crontab.line(minutes_to_check(file.when()), command, file.log, file.path)
+        return Call(file, command, minutes_to_check(file.when()))
 
-    def _add_to_crontab(self, file: ScheduleFile) -> None:
-        line = self._line(file)
-        crontab.change(lambda table: crontab.add_line(crontab.remove_lines(table, file.path), line))
+    def _start(self, file: ScheduleFile) -> None:
+        preferred, *others = starters.installed()
+        preferred.add(self._call(file))
+        for other in others:  # such as systemd, if cron was installed since
+            other.remove(file)
 
     def _run(self, file: ScheduleFile, trigger: str, *, check: bool) -> str:
         try:
@@ -214,18 +217,15 @@ def _is_next(queue: contextlib.ExitStack, out: Path) -> bool:
     return True
 
 
-def _warnings(configuration: Configuration) -> Iterator[str]:
-    """Yields reasons why a schedule may behave differently from `petalflow run` in this shell."""
-    if not crontab.is_daemon_running():
-        yield "no cron daemon seems to be running, so no run will start"
+def _stop(file: ScheduleFile) -> None:
+    for starter in starters.installed():
+        starter.remove(file)
+
+
+def _variables_needed(configuration: Configuration) -> list[str]:
+    """Returns the environment variables that runs may need, sorted; those for stores only if this shell sets them."""
     secrets = cast(NotifySettings, configuration.sections["notify"]).secret_variables
-    store_variables = [name for name in os.environ if name.startswith(_STORE_PREFIXES)]
-    unknown = [name for name in sorted({*secrets, *store_variables}) if not crontab.sets_variable(crontab.read(), name)]
-    if unknown:
-        yield (
-            f"cron does not pass on this shell's variables; if the runs need {', '.join(unknown)}, add NAME=VALUE "
-            "lines at the top of the crontab (crontab -e)"
-        )
+    return sorted({*secrets, *(name for name in os.environ if name.startswith(_STORE_PREFIXES))})
 
 
 def minutes_to_check(cron: Cron) -> set[int]:

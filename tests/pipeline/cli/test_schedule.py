@@ -11,9 +11,14 @@ from pipeline.cli.schedule import app, describe, describe_created, print_table
 def test_defaults_set_for_the_user_are_printed(spec) -> None:
     created = scheduling.create("local", spec)
     printed = list(describe_created(created, spec.settings))
-    assert printed[0].startswith("flowers is scheduled on local, 0 3 * * 1 Europe/Berlin; next run 20")
+    assert printed[0].startswith("flowers is scheduled on local, 0 3 * * 1 Europe/Berlin; next runs 20")
+    assert printed[0].count(" 03:00") == 3
     assert "snapshot.if_changed=true" in printed[1]
     assert "snapshot.timezone=Europe/Berlin" in printed[2]
+    assert printed[3:5] == [
+        "run it now: petalflow schedule run-now flowers",
+        f"see its runs: petalflow runs --registry {spec.request.registry} --name flowers",
+    ]
     assert "set by default" not in "".join(
         describe_created(created, {"snapshot": {"if_changed": False, "timezone": "UTC"}})
     )

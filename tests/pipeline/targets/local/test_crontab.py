@@ -94,12 +94,6 @@ def test_a_crontab_that_cron_rejects_is_reported_in_one_line(crontab, tmp_path) 
     assert read() == before
 
 
-def test_a_missing_crontab_command_is_reported_with_a_remedy(tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="crontab is missing: install cron"):
-        crontab.read()
-
-
 def test_a_variable_is_found_where_it_is_set() -> None:
     table = "# KEY=1\n OTHER = 2\n0 0 * * * KEY=1 x\n"
     assert crontab.sets_variable(table, "OTHER")

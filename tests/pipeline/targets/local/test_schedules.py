@@ -185,7 +185,7 @@ def test_variables_unknown_to_cron_are_reported(
 def test_without_a_crontab_nothing_is_created(spec, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    with pytest.raises(UsageError, match="crontab is missing"):
+    with pytest.raises(UsageError, match="crontab and systemctl are missing"):
         find_schedules("local", {}).check(spec)
     assert list(tmp_path.iterdir()) == []
 
