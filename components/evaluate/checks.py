@@ -10,6 +10,7 @@ from petalflow.metrics.metrics import LESS_IS_BETTER
 from petalflow.verdict import Check, check_better, check_metric, check_min, check_paired, not_applicable
 
 CONSTANT = "must_beat_constant"
+DROP = "max_accuracy_drop"
 NO_RELEASE = "no release to compare with: nothing is released yet, or no baseline was named"
 
 
@@ -122,7 +123,8 @@ def _check_abstention(evidence: Evidence, settings: EvaluateSettings) -> Iterato
     }
     for name, threshold in thresholds.items():
         if threshold is not None:
-            yield check_min(name, "", correct, predicted, threshold, on_value=settings.on_value)
+            metric = "selective accuracy"
+            yield check_min(name, "", correct, predicted, threshold, on_value=settings.on_value, metric=metric)
 
 
 def _check_slices(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
@@ -152,8 +154,9 @@ def _check_changes(evidence: Evidence, settings: EvaluateSettings) -> Iterator[C
         return
     if changes is None:
         raise ValueError("the evidence has no changes yet: add_bounds computes them")
+    drop = settings.tolerated_drop(changes.accuracy.images)
     least = {
-        "max_accuracy_drop": None if settings.max_accuracy_drop is None else -settings.max_accuracy_drop,
+        DROP: None if drop is None else -drop,
         "min_accuracy_gain": settings.min_accuracy_gain,
     }
     for name, difference in least.items():
@@ -193,6 +196,7 @@ def _check_worsening(changes: Changes, evidence: Evidence, settings: EvaluateSet
 
 def _explain_no_comparison(evidence: Evidence, settings: EvaluateSettings) -> Iterator[Check]:
     thresholds = {name: getattr(settings, name) for name in CHANGE_THRESHOLDS}
+    thresholds[DROP] = settings.tolerated_drop(evidence.predictions.images)
     required = {name: threshold for name, threshold in thresholds.items() if threshold is not None}
     why_not = evidence.broken or NO_RELEASE
     if evidence.baseline:
@@ -206,4 +210,4 @@ def _explain_no_comparison(evidence: Evidence, settings: EvaluateSettings) -> It
         why = f"{NO_RELEASE}; release one first, or set evaluate.accept_without_release=true"
         yield Check("accept_without_release", "", None, None, 0.0, False, why)
     for name, threshold in required.items():
-        yield not_applicable(name, -threshold if name == "max_accuracy_drop" else threshold, why_not)
+        yield not_applicable(name, -threshold if name == DROP else threshold, why_not)

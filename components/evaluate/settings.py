@@ -1,14 +1,16 @@
 """Settings of evaluate."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from petalflow.problems import meant_share, quoting
 from petalflow.settings import StepSettings
+from petalflow.verdict import MIN_MARGIN, accuracy_margin
 
 Share = float | None
+AUTO: Final = "auto"
 _Limit = Annotated[float, Field(ge=0, le=1)]
 # A limit for all classes or slices, or limits by name.
 Shares = _Limit | dict[str, _Limit] | None
@@ -79,11 +81,11 @@ class EvaluateSettings(StepSettings):
         30, ge=1, description="minimum number of images in a slice that is checked; smaller ones are only shown"
     )
 
-    max_accuracy_drop: Share = Field(
-        0.05,
-        ge=0,
-        le=1,
-        description="maximum drop in accuracy compared with the live release, 0 to 1; null: not checked",
+    max_accuracy_drop: _Limit | Literal["auto"] | None = Field(
+        AUTO,
+        description="maximum drop in accuracy compared with the live release, 0 to 1; auto: 0.05, or with fewer than "
+        "300 test images up to 0.2, so that a candidate as good as the release passes in four of five runs; null: not "
+        "checked",
     )
     min_accuracy_gain: Share = Field(
         None, ge=0, le=1, description="minimum gain in accuracy over the live release, 0 to 1"
@@ -129,6 +131,25 @@ class EvaluateSettings(StepSettings):
     def on_value(self) -> bool:
         """True if values decide rather than bounds."""
         return self.judge_by == "value"
+
+    def tolerated_drop(self, images: int) -> float | None:
+        """Returns the maximum drop in accuracy compared with the live release, 0..1; None if it is not checked.
+
+        Args:
+            images: Number of test images on which the two are compared.
+        """
+        if self.max_accuracy_drop != AUTO:
+            return self.max_accuracy_drop
+        return MIN_MARGIN if self.on_value else accuracy_margin(images)
+
+    @field_validator("max_accuracy_drop", mode="before")
+    @classmethod
+    def _check_drop(cls, drop: Any) -> Any:
+        is_share = isinstance(drop, int | float) and not isinstance(drop, bool) and 0 <= drop <= 1
+        if not (is_share or drop in (None, AUTO)):
+            asked = meant_share(drop)
+            raise ValueError(f"give a share from 0 to 1, auto, or null to compare nothing{f' ({asked})' if asked else ''}")
+        return drop
 
     @field_validator("min_recall", "min_precision", "min_slice_accuracy", mode="before")
     @classmethod

@@ -6,21 +6,25 @@ from typing import Any
 
 from scipy import stats
 
-from components.evaluate.checks import CONSTANT, NO_RELEASE
+from components.evaluate.checks import CONSTANT, DROP, NO_RELEASE
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.evidence import Evidence, Pairs
-from components.evaluate.settings import EvaluateSettings
+from components.evaluate.settings import AUTO, EvaluateSettings
 from petalflow.verdict import (
+    ENOUGH_POWER,
+    MIN_MARGIN,
+    USUAL_DISCORDANT,
     Check,
     Verdict,
+    comparison_odds,
     images_for_accuracy_drop,
     images_for_min,
+    percent,
+    points,
     power_of_accuracy_drop,
     power_of_min,
 )
 
-# With less power, a refusal reflects the size of the test split as much as the candidate (Cohen 1988).
-_ENOUGH_POWER = 0.8
 _SIGNIFICANCE = 0.05
 _NAMED = 10  # classes that a note names
 
@@ -70,7 +74,7 @@ def make_notes(evidence: Evidence, checks: Sequence[Check], settings: EvaluateSe
     """
     if not settings.on_value:
         yield from _note_threshold(evidence, settings)
-        yield from _note_comparison(evidence, checks)
+        yield from _note_comparison(evidence, checks, settings)
         yield from _note_constant(evidence, settings)
     yield from _note_never_predicted(evidence)
     baseline = evidence.baseline
@@ -87,29 +91,38 @@ def _note_threshold(evidence: Evidence, settings: EvaluateSettings) -> Iterator[
     if threshold is None or value <= threshold:
         return
     power = power_of_min(value, accuracy.trials, threshold)
-    if power < _ENOUGH_POWER:
+    if power < ENOUGH_POWER:
         yield (
             f"min_accuracy={threshold:g}: with {accuracy.trials} test images, a model with a true accuracy "
-            f"of {value:.1%} passes {power:.0%} of the time{_needed_images(images_for_min(value, threshold))}"
+            f"of {percent(value)} passes {percent(power, 0)} of the time"
+            f"{_needed_images(images_for_min(value, threshold))}"
         )
 
 
-def _note_comparison(evidence: Evidence, checks: Sequence[Check]) -> Iterator[str]:
-    """Yields the odds of a candidate that is truly as accurate as the release."""
-    made = [check for check in checks if check.name == "max_accuracy_drop" and check.passed is not None]
+def _note_comparison(evidence: Evidence, checks: Sequence[Check], settings: EvaluateSettings) -> Iterator[str]:
+    """Yields how many candidates that are as accurate as the release pass, and the loss that is detected."""
+    made = [check for check in checks if check.name == DROP and check.passed is not None]
     if not made or evidence.changes is None:
         return
     margin, pairs = -made[0].threshold, evidence.changes.accuracy
+    if settings.max_accuracy_drop == AUTO and margin > MIN_MARGIN:
+        refused = 1 - power_of_accuracy_drop(pairs.images, MIN_MARGIN, USUAL_DISCORDANT)
+        yield (
+            f"{DROP}={margin:g} (auto): on {pairs.images} test images, a limit of {MIN_MARGIN:g} would refuse "
+            f"{percent(refused, 0)} of the candidates that are as good as the release; in return, this one may accept "
+            f"a loss of up to {points(margin)}"
+        )
     if _mcnemar_p(pairs) < _SIGNIFICANCE:
         return  # they are not equally accurate
     # As if one more image of each kind had been seen: few images without a difference do not exclude one.
     differ = (pairs.better + pairs.worse + 1) / (pairs.images + 2)
-    power = power_of_accuracy_drop(pairs.images, margin, differ)
-    needed = _needed_images(images_for_accuracy_drop(margin, differ)) if power < _ENOUGH_POWER else ""
+    odds = comparison_odds(pairs.images, margin, differ)
+    needed = _needed_images(images_for_accuracy_drop(margin, differ)) if odds.equal_accepted < ENOUGH_POWER else ""
+    detected = f" and one that is {points(odds.detected_loss)} worse 20 %" if odds.detected_loss else ""
     yield (
-        f"max_accuracy_drop={margin:g}: with {pairs.images} test images, a candidate as accurate as the release passes "
-        f"{power:.0%} of the time (assuming that, as here, exactly one of the two is correct on {differ:.1%} of the "
-        f"images){needed}"
+        f"{DROP}={margin:g}: with {pairs.images} test images, a candidate as accurate as the release passes "
+        f"{percent(odds.equal_accepted, 0)} of the time{detected} (assuming that, as here, exactly one of the two is "
+        f"correct on {percent(differ)} of the images){needed}"
     )
 
 
@@ -120,10 +133,10 @@ def _note_constant(evidence: Evidence, settings: EvaluateSettings) -> Iterator[s
         return
     gain, differ = (pairs.better - pairs.worse) / pairs.images, (pairs.better + pairs.worse) / pairs.images
     power = power_of_accuracy_drop(pairs.images, 0.0, differ, gain)
-    if power < _ENOUGH_POWER:
+    if power < ENOUGH_POWER:
         yield (
-            f"{CONSTANT}: with {pairs.images} test images, a model whose accuracy is truly {gain:.1%} higher than that "
-            f"of a constant prediction passes {power:.0%} of the time"
+            f"{CONSTANT}: with {pairs.images} test images, a model whose accuracy is truly {points(gain)} higher than "
+            f"that of a constant prediction passes {percent(power, 0)} of the time"
             f"{_needed_images(images_for_accuracy_drop(0.0, differ, gain))}"
         )
 
@@ -138,7 +151,7 @@ def _note_never_predicted(evidence: Evidence) -> Iterator[str]:
 
 
 def _needed_images(images: int | None) -> str:
-    return f"; {_ENOUGH_POWER:.0%} requires {f'{images:,}' if images else 'more than a million'} images"
+    return f"; {percent(ENOUGH_POWER, 0)} requires {f'{images:,}' if images else 'more than a million'} images"
 
 
 def _baseline_facts(evidence: Evidence) -> Mapping[str, Any]:

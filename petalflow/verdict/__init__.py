@@ -9,6 +9,16 @@ from petalflow.verdict.checks import (
     check_paired,
     not_applicable,
 )
+from petalflow.verdict.comparison import (
+    ENOUGH_POWER,
+    MAX_MARGIN,
+    MIN_MARGIN,
+    USUAL_DISCORDANT,
+    ComparisonOdds,
+    accuracy_margin,
+    comparison_odds,
+    supported_threshold,
+)
 from petalflow.verdict.power import (
     images_for_accuracy_drop,
     images_for_min,
@@ -17,27 +27,38 @@ from petalflow.verdict.power import (
     power_of_min,
 )
 from petalflow.verdict.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict, read_accepted
+from petalflow.verdict.wording import percent, points
 
 __all__ = [
     "CONFIDENCE",
+    "ENOUGH_POWER",
+    "MAX_MARGIN",
     "METRICS_FILE",
+    "MIN_MARGIN",
     "PREDICTIONS_FILE",
     "REPORT_FILE",
+    "USUAL_DISCORDANT",
     "VERDICT_FILE",
     "Check",
+    "ComparisonOdds",
     "Verdict",
+    "accuracy_margin",
     "check_better",
     "check_metric",
     "check_min",
     "check_paired",
     "clopper_pearson_lower",
+    "comparison_odds",
     "images_for_accuracy_drop",
     "images_for_min",
     "not_applicable",
     "odds_of_difference",
+    "percent",
+    "points",
     "power_of_accuracy_drop",
     "power_of_min",
     "read_accepted",
+    "supported_threshold",
     "tango_interval",
     "tango_lower",
     "wilson_interval",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from petalflow.metrics.intervals import CONFIDENCE, clopper_pearson_lower, tango_lower
 from petalflow.verdict.power import odds_of_difference
+from petalflow.verdict.wording import metric_of, percent, points
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Check:
         bound: Its one-sided 95 % bound, which decides unless `judge_by` is "value"; None if it cannot be computed.
         threshold: The limit.
         passed: True or False; None where the check does not apply.
-        why: The reason in words.
+        why: The reason, with exact numbers.
+        sentence: The result in plain words; "" if `why` is all there is to say.
     """
 
     name: str
@@ -28,10 +30,11 @@ class Check:
     threshold: float
     passed: bool | None
     why: str
+    sentence: str = ""
 
     def __str__(self) -> str:
         where = f" of {self.slice}" if self.slice else ""
-        return f"{self.name}{where}: {self.why}"
+        return f"{self.name}{where}: {f'{self.sentence} ({self.why})' if self.sentence else self.why}"
 
 
 def check_min(
@@ -43,14 +46,35 @@ def check_min(
     *,
     on_value: bool = False,
     of_what: str = "images",
+    metric: str = "",
 ) -> Check:
-    """Checks that the lower bound of a proportion, or its value if `on_value`, is at least `threshold`."""
+    """Checks that the lower bound of a proportion, or its value if `on_value`, is at least `threshold`.
+
+    Args:
+        name: Name of the check.
+        slice: The part of the test images it applies to; "" for all.
+        successes: 0..trials.
+        trials: Number of trials.
+        threshold: The limit.
+        on_value: True if the value decides.
+        of_what: What is counted.
+        metric: What the proportion is called; "" derives it from the name.
+    """
     if not trials:  # not even a threshold of 0 passes without images
         return Check(name, slice, None, None, threshold, False, f"cannot be measured without {of_what}")
     value, bound = successes / trials, clopper_pearson_lower(successes, trials)
     passed = (value if on_value else bound) >= threshold
     why = _why(f"measured {value:.4f} on {trials} {of_what}", bound, "lower", threshold, passed, on_value=on_value)
-    return Check(name, slice, value, bound, threshold, passed, why)
+    measured = f"the {metric or metric_of(name)} is {percent(value)} on {trials} {of_what}"
+    if on_value:
+        sentence = f"{measured}; {percent(threshold)} is required"
+    elif passed:
+        sentence = f"{measured}, and with 95 % confidence at least {percent(threshold)}"
+    elif value < threshold:
+        sentence = f"{measured}, below {percent(threshold)}"
+    else:
+        sentence = f"{measured}, but {trials} {of_what} cannot rule out that it is truly below {percent(threshold)}"
+    return Check(name, slice, value, bound, threshold, passed, why, sentence)
 
 
 def check_metric(
@@ -82,7 +106,11 @@ def check_metric(
     passed = held <= threshold if at_most else held >= threshold
     side = "upper" if at_most else "lower"
     why = _why(f"{measured} {value:.4f}", bound, side, threshold, passed, on_value=on_value)
-    return Check(name, slice, value, bound, threshold, passed, why)
+    in_words, beyond = f"the {metric_of(name)} is {value:.3g}", "above" if at_most else "below"
+    sentence = f"{in_words}; at {'most' if at_most else 'least'} {threshold:g} is required"
+    if not on_value and passed != (value <= threshold if at_most else value >= threshold):
+        sentence = f"{in_words}, but these images cannot rule out that it is truly {beyond} {threshold:g}"
+    return Check(name, slice, value, bound, threshold, passed, why, sentence)
 
 
 def check_paired(
@@ -124,8 +152,23 @@ def check_paired(
         odds = odds_of_difference(better, worse, pairs, least)
         passed = odds <= 1 - CONFIDENCE
         if not passed:
-            why += f", but with so few images, one that falls short passes {odds:.1%} of the time, more than 5 %"
-    return Check(name, slice, value, bound, least, passed, why)
+            why += f", but with so few images, one that falls short passes {percent(odds)} of the time, more than 5 %"
+    sentence = _compare(value, pairs, least, passed, metric, on_value=on_value)
+    return Check(name, slice, value, bound, least, passed, why, sentence)
+
+
+def _compare(value: float, pairs: int, least: float, passed: bool, metric: str, *, on_value: bool) -> str:
+    """Returns the result of a comparison with the live release in plain words."""
+    if value:
+        found = f"the {metric} is {points(value)} {'higher' if value > 0 else 'lower'} than that of the release"
+    else:
+        found = f"no difference in {metric} was measured"
+    allowed = f"a gain of at least {points(least)}" if least > 0 else f"a loss of more than {points(least)}"
+    if on_value or value < least:
+        return f"{found} on {pairs} images; {allowed} is {'required' if least > 0 else 'not accepted'}"
+    if passed:
+        return f"{found}, and {pairs} images {'show' if least > 0 else 'rule out'} {allowed}"
+    return f"{found}, but {pairs} images cannot {'show' if least > 0 else 'rule out'} {allowed}"
 
 
 def check_better(name: str, better: int, worse: int, images: int, other: str, *, on_value: bool = False) -> Check:
@@ -150,8 +193,17 @@ def check_better(name: str, better: int, worse: int, images: int, other: str, *,
         odds = odds_of_difference(better, worse, images, 0.0)
         passed = odds <= 1 - CONFIDENCE
         if not passed:
-            why += f", but with so few images, one that is no better passes {odds:.1%} of the time, more than 5 %"
-    return Check(name, "", value, bound, 0.0, passed, why)
+            why += f", but with so few images, one that is no better passes {percent(odds)} of the time, more than 5 %"
+    found = f"as accurate as {other}"
+    if value:
+        found = f"{points(value)} {'more' if value > 0 else 'less'} accurate than {other}"
+    if passed:
+        sentence = f"the candidate is {found}"
+    elif value > 0:
+        sentence = f"the candidate is {found}, but {images} images cannot rule out that this is chance"
+    else:
+        sentence = f"the candidate is {found}"
+    return Check(name, "", value, bound, 0.0, passed, why, sentence)
 
 
 def not_applicable(name: str, threshold: float, why: str) -> Check:

@@ -42,7 +42,7 @@ def judge(
     correct = _nearest_classes(Path(model_folder) / MODEL_FILE, pixels) == labels
     total = int(correct.sum()), len(correct)
     checks = [] if settings.min_accuracy is None else [check_min("min_accuracy", "", *total, settings.min_accuracy)]
-    drop = settings.max_accuracy_drop
+    drop = settings.tolerated_drop(len(correct))
     if drop is not None and release is None:
         checks.append(not_applicable("max_accuracy_drop", -drop, "nothing is released yet"))
     elif drop is not None:

@@ -133,3 +133,17 @@ def test_a_setting_is_read_by_its_former_name_too() -> None:
     settings = EvaluateSettings.of({**ENOUGH, "accept_unknown_ancestor": True})
     assert settings.accept_unknown_warm_start
     assert "accept_unknown_ancestor" not in settings.to_json()
+
+
+def test_an_explicit_drop_wins_over_the_one_that_suits_the_number_of_images() -> None:
+    default = EvaluateSettings(min_accuracy=0.5)
+    assert [default.tolerated_drop(images) for images in (60, 1000)] == [0.12, 0.05]
+    assert default.model_copy(update={"judge_by": "value"}).tolerated_drop(60) == 0.05
+    assert EvaluateSettings(min_accuracy=0.5, max_accuracy_drop=0.03).tolerated_drop(60) == 0.03
+    assert EvaluateSettings(min_accuracy=0.5, max_accuracy_drop=None).tolerated_drop(60) is None
+
+
+@pytest.mark.parametrize("drop", [7, -0.1, True, "some", [0.05]])
+def test_a_drop_is_a_share_or_auto(drop: object) -> None:
+    with pytest.raises(UsageError, match=r"max_accuracy_drop=.*give a share from 0 to 1, auto, or null"):
+        EvaluateSettings.of({"min_accuracy": 0.5, "max_accuracy_drop": drop})

@@ -1,6 +1,8 @@
 import pytest
 
 from petalflow.verdict import (
+    Check,
+    check_better,
     check_metric,
     check_min,
     check_paired,
@@ -27,9 +29,10 @@ def test_more_images_of_the_same_value_can_pass_what_few_cannot() -> None:
     assert check_min("min_accuracy", "", 900, 1000, 0.85).passed is True
 
 
-def test_a_check_explains_its_result() -> None:
+def test_a_check_explains_its_result_in_words_and_in_numbers() -> None:
     assert str(check_min("min_recall", "daisy", 45, 50, 0.85)) == (
-        "min_recall of daisy: measured 0.9000 on 50 images; its lower 95 % bound 0.8012 is below 0.85"
+        "min_recall of daisy: the recall is 90.0 % on 50 images, but 50 images cannot rule out that it is truly below "
+        "85.0 % (measured 0.9000 on 50 images; its lower 95 % bound 0.8012 is below 0.85)"
     )
     assert "reaches 0.5" in check_min("min_recall", "daisy", 45, 50, 0.5).why
 
@@ -73,6 +76,58 @@ def test_a_comparison_explains_its_result() -> None:
         f"{tango_lower(5, 9, 400):+.4f} reaches -0.05"
     )
     assert "is below -0.01" in check_paired("max_accuracy_drop", 5, 9, 400, -0.01).why
+
+
+@pytest.mark.parametrize(
+    ("check", "sentence"),
+    [
+        (check_min("min_accuracy", "", 30, 50, 0.8), "the accuracy is 60.0 % on 50 images, below 80.0 %"),
+        (
+            check_min("min_precision", "", 50, 50, 0.8, of_what="predictions"),
+            "the precision is 100.0 % on 50 predictions, and with 95 % confidence at least 80.0 %",
+        ),
+        (
+            check_min("abstain_below_accuracy", "", 45, 50, 0.85, on_value=True, metric="selective accuracy"),
+            "the selective accuracy is 90.0 % on 50 images; 85.0 % is required",
+        ),
+        (
+            check_paired("max_accuracy_drop", 0, 0, 48, -0.05),
+            "no difference in accuracy was measured, but 48 images cannot rule out a loss of more than 5 points",
+        ),
+        (
+            check_paired("max_accuracy_drop", 5, 9, 400, -0.05),
+            "1 point lower than that of the release, and 400 images rule out a loss of more than 5 points",
+        ),
+        (
+            check_paired("max_recall_drop", 5, 9, 40, -0.05, metric="recall"),
+            "the recall is 10 points lower than that of the release on 40 images; a loss of more than 5 points is not "
+            "accepted",
+        ),
+        (
+            check_paired("min_accuracy_gain", 9, 0, 100, 0.02),
+            "the accuracy is 9 points higher than that of the release, and 100 images show a gain of at least 2 points",
+        ),
+        (
+            check_paired("min_accuracy_gain", 9, 5, 400, 0.005),
+            "1 point higher than that of the release, but 400 images cannot show a gain of at least 0.5 points",
+        ),
+        (check_paired("min_accuracy_gain", 5, 5, 40, 0.02), "a gain of at least 2 points is required"),
+        (check_better("", 30, 10, 50, "always predicting a"), "40 points more accurate than always predicting a"),
+        (check_better("", 3, 2, 50, "always predicting a"), "but 50 images cannot rule out that this is chance"),
+        (check_better("", 2, 2, 50, "always predicting a"), "the candidate is as accurate as always predicting a"),
+        (check_better("", 1, 2, 50, "always predicting a"), "2 points less accurate than always predicting a"),
+        (
+            check_metric("min_macro_f1", "", 0.84, 0.79, 0.8, at_most=False),
+            "the macro F1 is 0.84, but these images cannot rule out that it is truly below 0.8",
+        ),
+        (
+            check_metric("max_log_loss", "", 0.6, 0.79, 0.5, at_most=True),
+            "the log loss is 0.6; at most 0.5 is required",
+        ),
+    ],
+)
+def test_a_result_is_stated_in_plain_words(check: Check, sentence: str) -> None:
+    assert check.sentence.endswith(sentence)
 
 
 def test_the_value_decides_if_configured_and_the_bound_is_still_reported() -> None:

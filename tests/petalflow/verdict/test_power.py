@@ -128,7 +128,7 @@ def test_the_exact_odds_refuse_what_the_bound_alone_would_accept() -> None:
     assert odds_of_difference(0, 0, 52, -0.05) == pytest.approx(0.95**52)
     check = check_paired("max_accuracy_drop", 0, 0, 52, -0.05)
     assert not check.passed
-    assert "6.9% of the time" in check.why
+    assert "6.9 % of the time" in check.why
     assert check_paired("max_accuracy_drop", 0, 0, 60, -0.05).passed
 
 
