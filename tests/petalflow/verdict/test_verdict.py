@@ -66,7 +66,7 @@ def test_verdict_json_holds_all_fields_of_the_contract(tmp_path: Path) -> None:
         ]
     )
     assert [sorted(check) for check in written["checks"]] == [
-        ["bound", "name", "passed", "slice", "threshold", "value", "why"]
+        ["bound", "name", "passed", "sentence", "slice", "threshold", "value", "why"]
     ] * 2
 
 
