@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from components.notify.message import summary
 from petalflow import errors, storage
+from petalflow.dataset import PAGE_FILE
 from petalflow.errors import Interrupted, UsageError
 from petalflow.run import record
 from petalflow.run.steps import STEPS
@@ -162,6 +164,9 @@ def conclude(target: Target, request: Request, run_file: RunFile, failure: Failu
         storage.write_bytes(str(out / REPORT_FILE), record.read_report(request.record_uri, run_file.run_id))
         run_file.results |= {"verdict": str(out / VERDICT_FILE), "report": str(out / REPORT_FILE)}
         run_file.results["accuracy"] = _accuracy(verdict)
+        if page := record.read_dataset_page(request.record_uri, run_file.run_id):
+            storage.write_bytes(str(out / PAGE_FILE), page)
+            run_file.results["dataset"] = str(out / PAGE_FILE)
         run_file.results["failed_checks"] = [check for check in verdict["checks"] if check["passed"] is False]
     if run_file.outcome == record.FAILED:
         failure = failure or Failure(
@@ -209,6 +214,28 @@ def _print_outcome(request: Request, run_file: RunFile) -> None:
         print(f"the reason is recorded in {request.record_uri}, which this machine cannot read")
     else:
         print("\n".join(summary(request.record_uri, run_file.run_id, request.name)))
-    for what in ("release", "report"):
+    for what in ("release", "report", "dataset"):
         if what in run_file.results:
             print(f"{what}: {run_file.results[what]}")
+    for line in _next_lines(run_file):
+        print(line)
+
+
+def _next_lines(run_file: RunFile) -> Iterator[str]:
+    """Yields the commands that people most likely want next."""
+    results = run_file.results
+    commands = [f"petalflow report {_typed(run_file.path.parent)} --open"] if "report" in results else []
+    if "release" in results:
+        model, _, _ = results["release"].rstrip("/").rpartition("/")
+        commands = [f"petalflow predict {_typed(model)} PHOTO.jpg", *commands]
+    if commands:
+        yield "next:"
+        yield from (f"  {command}" for command in commands)
+
+
+def _typed(address: str | Path) -> str:
+    """Returns an address as one types it in the working folder."""
+    text = str(address)
+    if storage.is_local(text) and Path(text).is_relative_to(Path.cwd()):
+        text = str(Path(text).relative_to(Path.cwd()))
+    return shlex.quote(text)

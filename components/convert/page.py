@@ -11,7 +11,7 @@ from components.convert.account import recorded_images
 from components.convert.plan import Plan
 from components.convert.shard import ShardResult
 from petalflow import __version__, storage
-from petalflow.dataset import BINS, Summary
+from petalflow.dataset import BINS, PAGE_FILE, Summary
 from petalflow.document import render
 from petalflow.source import IGNORED, Listing, Reject
 
@@ -126,7 +126,7 @@ def _note(name: str, summary: Summary) -> str:
     return "" if name in ("long_side_px", "aspect") else f"mean {summary.mean(name):.0f} of 255"
 
 
-PAGE = "dataset.html"
+PAGE = PAGE_FILE
 
 # Limits of what the page lists; the files next to it have everything.
 _MAX_CLASSES = 2000

@@ -1,23 +1,28 @@
 """Judge a candidate on the test split: load, score, calibrate, measure, check, decide, report."""
 
+import dataclasses
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from components.evaluate.advice import Known, make_advice, read_history
 from components.evaluate.calibration import calibrate, validation_images
 from components.evaluate.checks import make_checks
-from components.evaluate.evaluation import Evaluation
+from components.evaluate.evaluation import Evaluation, Run
 from components.evaluate.evidence import Evidence, add_bounds
 from components.evaluate.images import EvaluatedImages, WarmStart
+from components.evaluate.mislabelled import Mislabelled, find_mislabelled
+from components.evaluate.neighbours import MOST_IMAGES, has_frozen_backbone, neighbour_scores
 from components.evaluate.predictions import write_predictions
 from components.evaluate.report import write_report
 from components.evaluate.scoring import Baseline, BrokenBaselineError, score_baseline, score_candidate
 from components.evaluate.settings import EvaluateSettings
 from components.evaluate.slices import Slices
-from components.evaluate.verdict import make_verdict
+from components.evaluate.verdict import describe_left_out, make_verdict
 from petalflow import registry, storage
-from petalflow.dataset import Dataset, open_dataset
+from petalflow.dataset import PAGE_FILE, Dataset, open_dataset
 from petalflow.errors import PetalflowError, UsageError, did_you_mean
 from petalflow.metrics.metrics import Metrics, compute_metrics, reliability
 from petalflow.metrics.predictions import Predictions
@@ -35,8 +40,9 @@ def evaluate(
     out: str | Path,
     settings: EvaluateSettings,
     release: registry.Release | None,
+    run: Run = Run(),
 ) -> Verdict:
-    """Judges a model and writes verdict.json, metrics.json, predictions.parquet and report.html.
+    """Judges a model and writes verdict.json, metrics.json, predictions.parquet, report.html and dataset.html.
 
     Args:
         model_folder: The model's folder, as train makes it.
@@ -44,6 +50,7 @@ def evaluate(
         out: Folder to make.
         settings: The thresholds.
         release: The live release, or None if there is none.
+        run: The run that the evaluation belongs to, for the title of the report.
 
     Raises:
         UsageError: If a threshold names an unknown class or slice.
@@ -61,10 +68,16 @@ def evaluate(
     with storage.building(out) as folder:
         found = _score(model, dataset, images, settings, release, warm_start)
         checks = make_checks(found.evidence, settings)
+        is_refused = any(check.passed is False for check in checks)
+        found = dataclasses.replace(found, mislabelled=_look_for_mislabelled(found, thorough=is_refused), run=run)
         verdict = make_verdict(found, checks, model_sha256(model_folder), settings)
+        known = Known(found, checks, settings, found.mislabelled, read_history(model_folder))
+        verdict = dataclasses.replace(verdict, advice=make_advice(known), left_out=list(describe_left_out(dataset)))
         storage.write_json(str(folder / VERDICT_FILE), verdict.to_json())
         storage.write_json(str(folder / METRICS_FILE), _metrics_json(found, settings.top_k))
         write_predictions(folder / PREDICTIONS_FILE, images.entries, found.evidence)
+        if (dataset.root / PAGE_FILE).exists():
+            shutil.copy(dataset.root / PAGE_FILE, folder)  # the report links to it
         write_report(folder / REPORT_FILE, found, verdict, model_folder, settings)
     _log(verdict)
     return verdict
@@ -107,6 +120,21 @@ def _score(
     )
 
 
+def _look_for_mislabelled(found: Evaluation, *, thorough: bool) -> list[Mislabelled]:
+    """Returns the classes whose labels look wrong: of all images if `thorough` and possible, else of the test images.
+
+    If training images take part, they are judged by the images that look most alike, not by the model that learned
+    their labels.
+    """
+    dataset, predictions = found.dataset, found.evidence.predictions
+    if predictions.task is Task.MULTI_LABEL:
+        return []
+    images = sum(dataset.sizes.values())
+    if thorough and images <= MOST_IMAGES and has_frozen_backbone(found.model):
+        return find_mislabelled(*neighbour_scores(found.model, dataset), dataset.classes)
+    return find_mislabelled(predictions.label_indices, predictions.scores, found.images.entries, dataset.classes)
+
+
 def _score_release(
     release: registry.Release | None, dataset: Dataset, images: EvaluatedImages, task: Task, counter: Counter
 ) -> tuple[Baseline | None, str]:
@@ -142,6 +170,8 @@ def _log(verdict: Verdict) -> None:
         log.info("%s: %s", result, check)
     for note in verdict.notes:
         log.info("note: %s", note)
+    for advice in verdict.advice:
+        log.info("advice: %s", advice)
     by = f" by {verdict.accepted_anyway['by']}: {verdict.accepted_anyway['reason']}" if verdict.accepted_anyway else ""
     log.info("%s%s", "accepted" if verdict.accepted else "refused", by)
 

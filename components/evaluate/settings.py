@@ -148,7 +148,9 @@ class EvaluateSettings(StepSettings):
         is_share = isinstance(drop, int | float) and not isinstance(drop, bool) and 0 <= drop <= 1
         if not (is_share or drop in (None, AUTO)):
             asked = meant_share(drop)
-            raise ValueError(f"give a share from 0 to 1, auto, or null to compare nothing{f' ({asked})' if asked else ''}")
+            raise ValueError(
+                f"give a share from 0 to 1, auto, or null to compare nothing{f' ({asked})' if asked else ''}"
+            )
         return drop
 
     @field_validator("min_recall", "min_precision", "min_slice_accuracy", mode="before")

@@ -10,6 +10,7 @@ from components.evaluate.checks import CONSTANT, DROP, NO_RELEASE
 from components.evaluate.evaluation import Evaluation
 from components.evaluate.evidence import Evidence, Pairs
 from components.evaluate.settings import AUTO, EvaluateSettings
+from petalflow.dataset import Dataset
 from petalflow.verdict import (
     ENOUGH_POWER,
     MIN_MARGIN,
@@ -58,6 +59,8 @@ def make_verdict(found: Evaluation, checks: Sequence[Check], model_sha256: str, 
             *make_notes(evidence, checks, settings),
             *evidence.warm_start.notes(found.images.left_out),
             *filter(None, [found.model.info.get("nothing_learned")]),
+            # After a refusal, they are the first piece of advice.
+            *(one.sentence for one in found.mislabelled if all(check.passed is not False for check in checks)),
         ],
     )
     needs_a_person = anyway.by and not verdict.accepted
@@ -82,6 +85,19 @@ def make_notes(evidence: Evidence, checks: Sequence[Check], settings: EvaluateSe
         yield f"release {baseline.version} does not record its training images; some may be among these test images"
     elif baseline and baseline.facts["trained_on"]:
         yield f"{baseline.facts['trained_on']} images were left out of the comparison: the release was trained on them"
+
+
+def describe_left_out(dataset: Dataset) -> Iterator[str]:
+    """Yields a sentence for each reason why files of the source are not in a dataset, with their number."""
+    statistics, examples = dataset.statistics, dataset.statistics.get("reject_examples", {})
+    for reason, count in sorted(statistics["rejects"].items(), key=lambda one: -one[1]):
+        example = examples.get(reason)
+        why = f"{example['sentence']} ({example['address']}{', for one' if count > 1 else ''})" if example else reason
+        yield f"{count:,} left out: {why}"
+    if statistics["duplicates"]:
+        yield f"{statistics['duplicates']:,} left out: copies of other images with the same label"
+    if statistics["left_out"]:
+        yield f"{statistics['left_out']:,} left out by convert.max_images_per_class"
 
 
 def _note_threshold(evidence: Evidence, settings: EvaluateSettings) -> Iterator[str]:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from petalflow import storage
 from petalflow.errors import UsageError
 from petalflow.run import record
-from petalflow.verdict import REPORT_FILE, Check
+from petalflow.verdict import REPORT_FILE, Advice, Check, percent
 
 # The length of a message; nobody reads a longer one.
 _LINES = 10
@@ -38,6 +38,8 @@ class Message:
         version: The version of the release; None if there is none.
         release: The address of the release, or "".
         report: The address of the report, or "".
+        advice: What would most likely help after a refusal, the most helpful first.
+        left_out: The files that are not in the dataset, a line for each reason.
     """
 
     name: str
@@ -52,6 +54,8 @@ class Message:
     version: int | None = None
     release: str = ""
     report: str = ""
+    advice: Sequence[Advice] = ()
+    left_out: Sequence[str] = ()
 
     @property
     def title(self) -> str:
@@ -66,14 +70,21 @@ class Message:
     def lines(self) -> list[str]:
         """Returns the whole message, with addresses as in the record."""
         released = [f"released version {self.version}: {self.release}"] if self.release else []
-        return [*self._facts(), *map(_check_line, self.checks), *released]
+        return [*self._facts(), *map(plain, self.left_out), *map(_check_line, self.checks), *released, *self._advice()]
 
     def text(self) -> str:
         """Returns the message of at most ten lines that is sent, with addresses that a browser opens."""
         facts, links = self._facts(), self._links()
         room = _LINES - len(facts) - len(links)
+        # Failed checks, and a line that counts the others, come before all advice but the first piece.
+        advice = self._advice()[: max(1, room - len(self.failed) - 1)]
+        room -= len(advice)
         shown = self.checks if len(self.checks) <= room else self.checks[: room - 1]
-        return "\n".join([*facts, *map(_check_line, shown), *_count_rest(self.checks[len(shown) :]), *links])
+        rest = _count_rest(self.checks[len(shown) :])
+        return "\n".join([*facts, *map(_check_line, shown), *rest, *advice, *links])
+
+    def _advice(self) -> list[str]:
+        return [plain(f"advice: {advice}") for advice in self.advice]
 
     def _facts(self) -> list[str]:
         why = f"why: {'; '.join(self.why)}" if self.why else ""
@@ -113,6 +124,8 @@ def compose(record_uri: str, run_id: str, name: str) -> Message:
         version=release.get("version"),
         release=release.get("uri", ""),
         report=storage.join(record_uri, run_id, REPORT_FILE) if verdict else "",
+        advice=[Advice(**advice) for advice in verdict.get("advice", ())],
+        left_out=verdict.get("left_out", ()),
     )
 
 
@@ -150,7 +163,8 @@ def _judged_line(verdict: dict[str, Any]) -> str:
     compared = f", compared with version {version}" if version else ""
     anyway = verdict.get("accepted_anyway")
     by = f"; accepted by {anyway['by']} despite failed checks: {anyway['reason']}" if anyway else ""
-    return f"accuracy {verdict['candidate']['accuracy']:.4f} on {verdict['test_images']} test images{compared}{by}"
+    accuracy = percent(verdict["candidate"]["accuracy"])
+    return f"accuracy {accuracy} on {verdict['test_images']} test images{compared}{by}"
 
 
 def _check_line(check: Check) -> str:

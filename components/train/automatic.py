@@ -1,7 +1,7 @@
 """What `auto` means for a dataset: its backbone and image size."""
 
 from components.train.settings import AUTO, TrainSettings, named_backbone
-from petalflow.dataset import Dataset, Summary
+from petalflow.dataset import Dataset, typical_short_side_px
 from petalflow.model.choice import choose_network, choose_size
 from petalflow.splits import TRAIN
 
@@ -29,12 +29,3 @@ def settle_network(settings: TrainSettings, dataset: Dataset) -> tuple[TrainSett
     size_px = given_px or choose_size(backbone, short_side_px)
     chosen = settings.model_copy(update={"backbone": backbone, "image_size_px": size_px})
     return chosen, f"chosen: {backbone} at {size_px} px ({why})"
-
-
-def typical_short_side_px(dataset: Dataset) -> int:
-    """Returns the typical shorter side of a dataset's images: near the median, and exact if all have the same size."""
-    summary = Summary()
-    for part in dataset.statistics["summaries"][TRAIN].values():
-        summary.merge(Summary.from_json(part))
-    lowest, highest = summary.middle("short_side_px")
-    return round(min(max(min(summary.mean("width_px"), summary.mean("height_px")), lowest), highest))

@@ -15,13 +15,22 @@ Nothing here imports TensorFlow; `petalflow.model.reading` reads a dataset with 
 """
 
 from petalflow.dataset.index import Entry, index_path, read_index, write_index, write_ranges
-from petalflow.dataset.metadata import STATISTICS_FILE, Dataset, Shard, open_dataset, write_metadata
+from petalflow.dataset.metadata import (
+    PAGE_FILE,
+    STATISTICS_FILE,
+    Dataset,
+    Shard,
+    open_dataset,
+    typical_short_side_px,
+    write_metadata,
+)
 from petalflow.dataset.record import Record
 from petalflow.dataset.shards import read_record, read_shard, record_offsets, shard_name, write_shard
 from petalflow.dataset.statistics import BINS, ImageStatistics, Summary
 
 __all__ = [
     "BINS",
+    "PAGE_FILE",
     "STATISTICS_FILE",
     "Dataset",
     "Entry",
@@ -36,6 +45,7 @@ __all__ = [
     "read_shard",
     "record_offsets",
     "shard_name",
+    "typical_short_side_px",
     "write_index",
     "write_metadata",
     "write_ranges",

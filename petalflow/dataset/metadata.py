@@ -10,12 +10,14 @@ from petalflow import storage
 from petalflow.dataset.index import Entry, index_path, read_index
 from petalflow.dataset.record import SLICE, Record
 from petalflow.dataset.shards import read_shard, shard_name
+from petalflow.dataset.statistics import Summary
 from petalflow.errors import PetalflowError
-from petalflow.splits import SPLITS
+from petalflow.splits import SPLITS, TRAIN
 
 _FILE_PATTERN = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
 _INFO = "dataset_info.json"
 STATISTICS_FILE = "statistics.json"
+PAGE_FILE = "dataset.html"
 _VERSION = "1.0.0"
 
 
@@ -133,6 +135,15 @@ def open_dataset(root: str | Path) -> Dataset:
         shards=_in_order(statistics["shards"]),
         statistics=statistics,
     )
+
+
+def typical_short_side_px(dataset: Dataset) -> int:
+    """Returns the typical shorter side of a dataset's images: near the median, and exact if all have the same size."""
+    summary = Summary()
+    for part in dataset.statistics["summaries"][TRAIN].values():
+        summary.merge(Summary.from_json(part))
+    lowest, highest = summary.middle("short_side_px")
+    return round(min(max(min(summary.mean("width_px"), summary.mean("height_px")), lowest), highest))
 
 
 def _in_order(by_split: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ The highest version is live. A new version is always the highest; pruning remove
 """
 
 from petalflow.registry.pruning import prune
-from petalflow.registry.publishing import check_name, publish, released_by, roll_back
+from petalflow.registry.publishing import check_name, expected_version, publish, released_by, roll_back
 from petalflow.registry.releases import (
     DATASET_STATISTICS_FILE,
     RELEASE_FILE,
@@ -33,6 +33,7 @@ __all__ = [
     "TRAINING_IMAGES_FILE",
     "Release",
     "check_name",
+    "expected_version",
     "find_release",
     "live",
     "open_release",

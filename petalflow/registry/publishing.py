@@ -141,6 +141,11 @@ def _write_files(address: str, files: Mapping[str, bytes]) -> None:
         storage.write_bytes(storage.join(address, name), contents)
 
 
+def expected_version(registry_uri: str, name: str, run_id: str) -> int:
+    """Returns the version that a run will publish, or has published."""
+    return _find_version(registry_uri, name, run_id) or _next_version(registry_uri, name)
+
+
 def _next_version(registry_uri: str, name: str) -> int:
     return max(numbers(registry_uri, name), default=0) + 1
 

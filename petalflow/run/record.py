@@ -1,6 +1,7 @@
 """The record of a run: what its steps decided, for notify, for the command that follows the run, and for schedules.
 
-    <record_uri>/<run id>/begin.json  snapshot.json  verdict.json  metrics.json  report.html  release.json  end.json
+    <record_uri>/<run id>/begin.json  snapshot.json  verdict.json  metrics.json  report.html  dataset.html
+                          release.json  end.json
                           mlflow.json, where the run is logged to MLflow
 
 The last step of a pipeline learns little about how the others ended: kfp.local and Vertex AI report SUCCEEDED for a
@@ -11,6 +12,7 @@ something writes its decision here.
 from typing import Any
 
 from petalflow import clock, storage
+from petalflow.dataset import PAGE_FILE
 from petalflow.run import execution
 from petalflow.run.steps import RAN
 from petalflow.verdict import REPORT_FILE
@@ -134,6 +136,19 @@ def write_report(record_uri: str, run_id: str, html: bytes) -> None:
 def read_report(record_uri: str, run_id: str) -> bytes:
     """Returns the report of a run that reached a verdict."""
     return storage.read_bytes(storage.join(record_uri, run_id, REPORT_FILE))
+
+
+def write_dataset_page(record_uri: str, run_id: str, html: bytes) -> None:
+    """Writes the page of a run's dataset to its record, next to the report, which links to it."""
+    storage.write_bytes(storage.join(record_uri, run_id, PAGE_FILE), html)
+
+
+def read_dataset_page(record_uri: str, run_id: str) -> bytes | None:
+    """Returns the page of a run's dataset; None if an older version made the run."""
+    try:
+        return storage.read_bytes(storage.join(record_uri, run_id, PAGE_FILE))
+    except FileNotFoundError:
+        return None
 
 
 def _address(record_uri: str, run_id: str, part: str) -> str:

@@ -26,7 +26,15 @@ from petalflow.verdict.power import (
     power_of_accuracy_drop,
     power_of_min,
 )
-from petalflow.verdict.verdict import METRICS_FILE, PREDICTIONS_FILE, REPORT_FILE, VERDICT_FILE, Verdict, read_accepted
+from petalflow.verdict.verdict import (
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    REPORT_FILE,
+    VERDICT_FILE,
+    Advice,
+    Verdict,
+    read_accepted,
+)
 from petalflow.verdict.wording import percent, points
 
 __all__ = [
@@ -39,6 +47,7 @@ __all__ = [
     "REPORT_FILE",
     "USUAL_DISCORDANT",
     "VERDICT_FILE",
+    "Advice",
     "Check",
     "ComparisonOdds",
     "Verdict",

@@ -17,6 +17,22 @@ REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True)
+class Advice:
+    """What would likely help a candidate that was refused.
+
+    Attributes:
+        sentence: What stands in its way.
+        action: What to do: what to add to the command, or the page to open.
+    """
+
+    sentence: str
+    action: str
+
+    def __str__(self) -> str:
+        return f"{self.sentence}: {self.action}"
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The decision of evaluate on a candidate.
 
@@ -31,6 +47,8 @@ class Verdict:
         abstain_threshold: The model abstains where its top score is lower, 0..1.
         notes: Notes for people: how much the test images can show, what was left out.
         accepted_anyway: The person who accepts it despite failed checks ("by") and the "reason"; None if nobody does.
+        advice: What would most likely help if checks failed, the most helpful first; three pieces at most.
+        left_out: The files that are not in the dataset: a sentence with count and example for each reason.
     """
 
     checks: Sequence[Check]
@@ -43,6 +61,8 @@ class Verdict:
     abstain_threshold: float
     notes: Sequence[str] = ()
     accepted_anyway: Mapping[str, str] | None = None
+    advice: Sequence[Advice] = ()
+    left_out: Sequence[str] = ()
 
     @property
     def accepted(self) -> bool:

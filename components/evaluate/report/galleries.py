@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from components.evaluate.mislabelled import label_errors
 from petalflow.metrics.predictions import Predictions
 from petalflow.model.task import Task
 
@@ -24,7 +25,7 @@ class Gallery:
 
     Attributes:
         shown: Indices of the displayed images, the most informative first.
-        count: Number of images of this kind, displayed or not.
+        count: Number of images of this kind, displayed here, in another gallery, or not at all.
     """
 
     shown: Sequence[int]
@@ -86,49 +87,37 @@ def choose(predictions: Predictions, each: int, most: int, first: Sequence[int] 
     """
     found = rankings(predictions)
     worst = np.argsort([-_share_missed(ranked) for ranked in found], kind="stable")
-    wanted = [found[at][kind][:each] for kind in _BY_NEED for at in worst]
+    own = _once(found, worst, each)
+    wanted = [own[at][kind] for kind in _BY_NEED for at in worst]
     if predictions.task is not Task.MULTI_LABEL:
         wanted += [images[:each] for images in _confusions(predictions)]
     chosen = _fitting(wanted, most, first)
 
-    def gallery(images: Indices) -> Gallery:
-        return Gallery([image for image in images[:each].tolist() if image in chosen], len(images))
+    def gallery(at: int, kind: str) -> Gallery:
+        shown = [image for image in own[at][kind].tolist() if image in chosen]
+        return Gallery(shown, len(found[at][kind]))
 
-    return Choice([{kind: gallery(images) for kind, images in kinds.items()} for kinds in found], chosen)
+    return Choice([{kind: gallery(at, kind) for kind in kinds} for at, kinds in enumerate(found)], chosen)
+
+
+def _once(found: Sequence[Mapping[str, Indices]], worst: Indices, each: int) -> list[dict[str, Indices]]:
+    """Returns the first `each` images of every ranking that no ranking before has; useful kinds come first."""
+    seen: set[int] = set()
+    own: list[dict[str, Indices]] = [{} for _ in found]
+    for kind in _BY_NEED:
+        for at in worst.tolist():
+            images = [image for image in found[at][kind].tolist() if image not in seen][:each]
+            own[at][kind] = np.array(images, np.int64)
+            seen.update(images)
+    return own
 
 
 def side_by_side(choice: Choice) -> tuple[int, list[int]]:
     """Returns the class with the most misclassified images, and some of its images: correct ones, then missed ones."""
     worst = int(np.argmax([kinds[MISSED].count for kinds in choice.galleries]))
     kinds = choice.galleries[worst]
-    return worst, [*kinds[SURE].shown[:_EXAMPLES], *kinds[MISSED].shown[:_EXAMPLES]]
-
-
-def label_errors(labels: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Returns the images whose label is likely wrong, the most likely first.
-
-    Confident learning (Northcutt, Jiang and Chuang 2021, doi:10.1613/jair.1.12125): the model is confident in a class
-    if its score is at least the mean score of that class on images labelled with it. An image is listed if the most
-    likely of these classes is not its label, unless the prediction is the label: then a reader would see no
-    contradiction. The order is by the margin between that class's score and the label's.
-
-    Args:
-        labels: The label of each image, [n].
-        scores: Probabilities, [n, classes], of a model that was not trained on these images.
-
-    Returns:
-        Indices of images, at most n.
-    """
-    classes, images = scores.shape[1], np.arange(len(labels))
-    own = scores[images, labels]
-    sizes = np.bincount(labels, minlength=classes)
-    # The model is never confident in a class without images.
-    usual = np.divide(np.bincount(labels, own, classes), sizes, out=np.full(classes, np.inf), where=sizes > 0)
-    confident = np.where(scores >= usual, scores, -1.0)
-    seen = confident.argmax(axis=1)
-    found = np.flatnonzero((confident[images, seen] >= 0) & (seen != labels) & (scores.argmax(axis=1) != labels))
-    margin = scores[found, seen[found]] - own[found]
-    return np.asarray(found[np.argsort(-margin, kind="stable")], np.int64)
+    missed = kinds[MISSED].shown or kinds[LABELS].shown
+    return worst, [*kinds[SURE].shown[:_EXAMPLES], *missed[:_EXAMPLES]]
 
 
 def _label_rankings(predictions: Predictions, at: int) -> dict[str, Indices]:

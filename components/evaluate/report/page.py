@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from components.evaluate.report.galleries import Choice, choose, mistakes, side_
 from components.evaluate.report.pictures import Picture, embedded, read_pictures
 from components.evaluate.settings import EvaluateSettings
 from petalflow import __version__, clock
+from petalflow.dataset import PAGE_FILE
 from petalflow.document import render
 from petalflow.metrics.metrics import reliability
 from petalflow.model.files import CURVES_FILE
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 _MOST_PICTURES = 200
 _MOST_EXPLAINED = 12
 _BEST_SCORES = 3
+_BESIDE = re.compile(rb'<a class="beside"[^>]*>(.*?)</a>')
 
 
 def write_report(
@@ -59,6 +62,9 @@ def write_report(
         cards=dict(_cards(found, pictures)),
         choice=choice,
         explained=explained,
+        mislabelled=found.mislabelled,
+        run=found.run,
+        dataset_page=PAGE_FILE if (found.dataset.root / PAGE_FILE).exists() else "",
         version=__version__,
         evaluated_at=clock.stamp(),
         **attention,
@@ -68,6 +74,11 @@ def write_report(
         **_origin(found, model_folder, settings),
     )
     path.write_text(html, encoding="utf-8")
+
+
+def without_neighbours(page: bytes) -> bytes:
+    """Returns a report without its links to files next to it, for places where it is shown alone."""
+    return _BESIDE.sub(rb"\1", page)
 
 
 def _pictures(

@@ -38,8 +38,8 @@ def test_the_message_of_an_accepted_run(place: str) -> None:
         "flowers: accepted (run run-1)",
         "source: 1600 images in 2 classes, /photos",
         "why: photos: 12 added; code changed",
-        "accuracy 0.9125 on 160 test images, compared with version 3",
-        f"passed: min_accuracy: {GOOD.why}",
+        "accuracy 91.2 % on 160 test images, compared with version 3",
+        f"passed: min_accuracy: {GOOD.sentence} ({GOOD.why})",
         "not applicable: max_accuracy_drop: there is no release",
         "released version 4: /models/flowers/4",
     ]
@@ -48,7 +48,7 @@ def test_the_message_of_an_accepted_run(place: str) -> None:
 def test_who_accepted_a_candidate_that_failed_checks_is_named(place: str) -> None:
     anyway = {"accepted": True, "accepted_anyway": {"by": "Ada", "reason": "wrong labels"}}
     record(place, snapshot=SNAPSHOT, verdict={**verdict(BAD), **anyway}, release=RELEASE)
-    line = "accuracy 0.9125 on 160 test images; accepted by Ada despite failed checks: wrong labels"
+    line = "accuracy 91.2 % on 160 test images; accepted by Ada despite failed checks: wrong labels"
     assert line in summary(place, "run-1", "flowers")
 
 
@@ -57,9 +57,9 @@ def test_failed_checks_come_first(place: str) -> None:
     lines = summary(place, "run-1", "flowers")
     assert lines[0] == "flowers: refused (run run-1)"
     assert lines[3:6] == [
-        "accuracy 0.9125 on 160 test images",
-        f"failed: min_recall of rose: {BAD.why}",
-        f"passed: min_accuracy: {GOOD.why}",
+        "accuracy 91.2 % on 160 test images",
+        f"failed: min_recall of rose: {BAD.sentence} ({BAD.why})",
+        f"passed: min_accuracy: {GOOD.sentence} ({GOOD.why})",
     ]
     assert not any("released" in line for line in lines)
 
@@ -81,7 +81,7 @@ def test_a_failed_run_is_reported_as_failed_however_far_it_got(place: str) -> No
     record(place, snapshot=SNAPSHOT, verdict=verdict(GOOD), error="train: out of memory")
     lines = summary(place, "run-1", "flowers")
     assert lines[:2] == ["flowers: failed (run run-1)", "train: out of memory"]
-    assert f"passed: min_accuracy: {GOOD.why}" in lines
+    assert f"passed: min_accuracy: {GOOD.sentence} ({GOOD.why})" in lines
 
 
 def test_without_an_end_the_outcome_follows_from_what_was_recorded(place: str) -> None:
@@ -97,13 +97,36 @@ def test_the_text_has_ten_lines_with_failed_checks_first_and_links_last(tmp_path
     lines = text(home)
     assert len(lines) == 10
     assert lines[4:] == [
-        f"failed: min_recall of rose: {BAD.why}",
-        f"failed: min_recall of rose: {BAD.why}",
-        f"failed: min_recall of rose: {BAD.why}",
+        f"failed: min_recall of rose: {BAD.sentence} ({BAD.why})",
+        f"failed: min_recall of rose: {BAD.sentence} ({BAD.why})",
+        f"failed: min_recall of rose: {BAD.sentence} ({BAD.why})",
         "and 7 more checks: 6 passed, 1 not applicable",
         "released version 4: /models/flowers/4",
         f"report: {home}/run-1/report.html",
     ]
+
+
+ADVICE = [{"sentence": f"cause {number}", "action": "do this"} for number in (1, 2, 3)]
+
+
+def test_advice_and_left_out_files_are_in_the_summary(place: str) -> None:
+    record(place, snapshot=SNAPSHOT, verdict={**verdict(BAD), "advice": ADVICE, "left_out": ["20 left out: the same"]})
+    lines = summary(place, "run-1", "flowers")
+    assert lines[4] == "20 left out: the same"
+    assert lines[-3:] == [f"advice: cause {number}: do this" for number in (1, 2, 3)]
+
+
+def test_the_text_has_as_much_advice_as_failed_checks_leave_room_for(tmp_path: Path) -> None:
+    home = str(tmp_path)
+    record(home, snapshot=SNAPSHOT, verdict={**verdict(BAD, GOOD, GOOD), "advice": ADVICE})
+    assert [line for line in text(home) if line.startswith("advice: ")] == [
+        f"advice: cause {number}: do this" for number in (1, 2, 3)
+    ]
+    record(home, snapshot=SNAPSHOT, verdict={**verdict(*[BAD] * 9, GOOD), "advice": ADVICE})
+    many = text(home)
+    assert len(many) == 10
+    assert many[-2] == "advice: cause 1: do this"
+    assert "and 7 more checks: 6 failed, 1 passed" in many
 
 
 def test_checks_that_fit_are_all_named(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.train.automatic import settle_network, typical_short_side_px
+from components.train.automatic import settle_network
 from components.train.settings import TrainSettings, check_settings
 from components.train.train import train
-from petalflow.dataset import open_dataset
+from petalflow.dataset import open_dataset, typical_short_side_px
 from petalflow.errors import UsageError
 from petalflow.model.files import load_model
 

@@ -63,6 +63,7 @@ def test_verdict_json_holds_all_fields_of_the_contract(tmp_path: Path) -> None:
         [
             *("accepted", "checks", "candidate", "baseline", "fingerprint", "class_names"),
             *("test_images", "temperature", "abstain_threshold", "notes", "accepted_anyway"),
+            *("advice", "left_out"),
         ]
     )
     assert [sorted(check) for check in written["checks"]] == [

@@ -7,7 +7,6 @@ from components.evaluate.report.galleries import (
     TAKEN,
     UNSURE,
     choose,
-    label_errors,
     mistakes,
     rankings,
 )
@@ -50,10 +49,20 @@ def test_galleries_show_the_first_images_of_each_ranking() -> None:
     predictions = made_up()
     choice = choose(predictions, each=3, most=1000)
     for ranked, of_class in zip(rankings(predictions), choice.galleries, strict=True):
+        assert of_class[LABELS].shown == ranked[LABELS][:3].tolist()
         for kind, images in ranked.items():
-            assert of_class[kind].shown == images[:3].tolist()
+            ranks = [images.tolist().index(image) for image in of_class[kind].shown]
+            assert ranks == sorted(ranks)
             assert of_class[kind].count == len(images)
             assert set(of_class[kind].shown) <= set(choice.images)
+
+
+def test_an_image_is_in_one_gallery_only_and_the_next_one_takes_its_place() -> None:
+    predictions = made_up(images=1000)
+    galleries = [gallery for kinds in choose(predictions, each=6, most=1000).galleries for gallery in kinds.values()]
+    shown = [image for gallery in galleries for image in gallery.shown]
+    assert len(shown) == len(set(shown))
+    assert all(len(gallery.shown) == 6 for gallery in galleries)
 
 
 def test_every_confusion_of_two_classes_has_images() -> None:
@@ -81,53 +90,3 @@ def test_the_number_of_images_is_limited_and_every_class_has_some() -> None:
 def test_no_images_are_shown_if_none_are_requested() -> None:
     for predictions in (made_up(), made_up_labels()):
         assert not choose(predictions, each=0, most=100).images
-
-
-def test_an_image_is_suspect_if_the_model_is_confident_in_another_class() -> None:
-    labels = np.array([0, 0, 0, 1, 1, 1])
-    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.3, 0.7], [0.2, 0.8], [0.45, 0.55]], np.float32)
-    # Class 0 is usually seen with (0.9 + 0.8 + 0.1) / 3 = 0.6, class 1 with (0.7 + 0.8 + 0.55) / 3 = 0.683.
-    assert label_errors(labels, scores).tolist() == [2]
-
-
-def test_each_class_has_its_own_confidence_threshold() -> None:
-    # Class 2 never gets more than 0.5: one threshold for all would not suspect the last image.
-    labels = np.array([0, 0, 0, 1, 1, 2, 2, 0])
-    scores = np.array(
-        [[1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 1, 0], [0.3, 0.3, 0.4], [0.3, 0.3, 0.4], [0.42, 0.13, 0.45]],
-        np.float32,
-    )
-    assert label_errors(labels, scores).tolist() == [7]
-
-
-def test_a_correctly_classified_image_is_not_suspect() -> None:
-    labels = np.array([0, 0, 1, 1])
-    scores = np.array([[0.99, 0.01], [0.51, 0.49], [0.6, 0.4], [0.55, 0.45]], np.float32)
-    # The second image has more of class 1, 0.49, than the images of class 1 have on average.
-    assert label_errors(labels, scores).tolist() == []
-    assert label_errors(labels, scores - np.float32([[0, 0], [0.02, -0.02], [0, 0], [0, 0]])).tolist() == [1]
-
-
-def test_label_errors_are_ordered_by_margin() -> None:
-    labels = np.array([0] * 8 + [1] * 8)
-    scores = np.tile(np.float32([0.95, 0.05]), (16, 1))
-    scores[8:] = [0.05, 0.95]
-    scores[2], scores[12], scores[5] = [0.04, 0.96], [0.99, 0.01], [0.001, 0.999]
-    assert label_errors(labels, scores).tolist() == [5, 12, 2]
-
-
-def test_swapped_labels_are_found() -> None:
-    predictions = made_up(images=2000, skill=5, seed=3)
-    labels = predictions.label_indices.copy()
-    exchanged = np.arange(0, 2000, 40)
-    labels[exchanged] = (labels[exchanged] + 1) % 4
-    found = label_errors(labels, predictions.scores)
-    assert np.isin(exchanged, found).mean() > 0.8
-    assert np.isin(found, exchanged).mean() > 0.7
-    assert np.isin(found[:20], exchanged).all()
-
-
-def test_a_class_without_images_causes_no_suspects() -> None:
-    scores = np.array([[0.5, 0.1, 0.4], [0.4, 0.2, 0.4], [0.1, 0.1, 0.8]], np.float32)
-    assert label_errors(np.array([0, 1, 0]), scores).tolist() == [1]
-    assert label_errors(np.zeros(0, int), np.zeros((0, 3), np.float32)).tolist() == []
