@@ -23,8 +23,10 @@ from scipy import stats
 
 from petalflow.metrics.intervals import tango_statistic
 from petalflow.verdict import (
+    MIN_MARGIN,
     Check,
     Verdict,
+    accuracy_margin,
     check_min,
     check_paired,
     images_for_accuracy_drop,
@@ -41,6 +43,7 @@ _MARGINS = (0.05, 0.02, 0.01)
 _DISCORDANT = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)  # shares of images that only one of the two models classifies correctly
 _USUAL_DISCORDANT = 0.1
 _GAINS = (0.0, 0.01, 0.02, 0.05)
+_SMALL_SIZES = (14, 20, 29, 45, 61, 100, 162, 300)
 _EVERY_SIZE = range(50, 401)  # includes the smallest sizes at which a comparison can be passed
 _MAX_FALSE_ACCEPTANCE = 0.05
 
@@ -59,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "seed": options.seed,
         "not good enough": not_good_enough(rng, options.tests, options.images),
         "good enough": good_enough(rng, options.tests, options.images),
+        "default margin": [default_margin(rng, options.tests, images) for images in _SMALL_SIZES],
         "peaks": [peak(margin, _EVERY_SIZE) for margin in _MARGINS],
     }
     print_tables(results)
@@ -125,6 +129,21 @@ def judge_drop(
     return {**line, "images for 80 %": images_for_accuracy_drop(margin, discordant, difference)}
 
 
+def default_margin(rng: np.random.Generator, tests: int, images: int) -> Line:
+    """Returns how often the margin that suits this number of images accepts equal and worse candidates.
+
+    For comparison, also how often the margin for many images accepts equal ones.
+    """
+    margin = accuracy_margin(images)
+    cases = {"equal at 0.05": (MIN_MARGIN, 0.0), "equal": (margin, 0.0), "half as much worse": (margin, -margin / 2)}
+    cases["worse by the margin"] = (margin, -margin)
+    rates = {
+        name: judge_drop(rng, tests, [images], limit, max(_USUAL_DISCORDANT, -difference), difference)["sizes"][images]
+        for name, (limit, difference) in cases.items()
+    }
+    return {"images": images, "margin": margin, **rates}
+
+
 def _first_accepted(counts: Sequence[Any], check: Callable[[Any], Check]) -> int:
     """Returns the index of the first of these counts, the worst first, that the verdict accepts; their number if none.
 
@@ -188,6 +207,13 @@ def print_tables(results: dict[str, Any]) -> None:
     print(f"Percent of {results['tests']} test sets on which a model is accepted, by their number of images")
     title = "not good enough: accepted ± standard error (by the value measured)"
     _print_table(title, bad, lambda rates: "{accepted:.1f} ± {standard error:.1f} ({by value:.0f})".format(**rates))
+    print("the default margin by the number of test images, percent accepted ± standard error:")
+    for line in results["default margin"]:
+        names = ("equal at 0.05", "equal", "half as much worse", "worse by the margin")
+        rates = ", ".join(
+            f"{name} {100 * line[name]['accepted']:.1f} ± {100 * line[name]['standard error']:.1f}" for name in names
+        )
+        print(f"  {line['images']} images, margin {line['margin']:g}: {rates}")
     cases = [(rates, line["what"], images) for line in bad for images, rates in line["sizes"].items()]
     for which in ("accepted", "computed"):
         rates, what, images = max(cases, key=lambda case: case[0][which])

@@ -217,12 +217,16 @@ def _print_outcome(request: Request, run_file: RunFile) -> None:
     for what in ("release", "report", "dataset"):
         if what in run_file.results:
             print(f"{what}: {run_file.results[what]}")
-    for line in _next_lines(run_file):
+    for line in next_lines(run_file):
         print(line)
 
 
-def _next_lines(run_file: RunFile) -> Iterator[str]:
-    """Yields the commands that people most likely want next."""
+def next_lines(run_file: RunFile) -> Iterator[str]:
+    """Yields the commands that people most likely want next, as they are typed in the working folder.
+
+    Args:
+        run_file: The file of a run that has ended.
+    """
     results = run_file.results
     commands = [f"petalflow report {_typed(run_file.path.parent)} --open"] if "report" in results else []
     if "release" in results:

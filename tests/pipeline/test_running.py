@@ -72,11 +72,25 @@ def test_a_run_whose_steps_the_cluster_does_not_list_ends_as_recorded(request_, 
         verdict = {"accepted": False, "checks": [], "candidate": {"accuracy": 0.75}, "test_images": 40}
         record.write(request_.record_uri, run, record.VERDICT, verdict)
         record.write_report(request_.record_uri, run, b"<html>report</html>")
+        record.write_dataset_page(request_.record_uri, run, b"<html>dataset</html>")
     record.end(request_.record_uri, run, state, succeeded=True)
     running.conclude(Kubeflow(KubeflowSettings()), request_, run_file, None)
     assert run_file.outcome == (record.NOTHING_NEW if nothing_new else record.REFUSED)
     assert ("report" in run_file.results) is not nothing_new
+    assert (tmp_path / "dataset.html").exists() is not nothing_new
     if not nothing_new:
         wilson = {"value": 0.75, "lower": pytest.approx(0.598, abs=1e-3), "upper": pytest.approx(0.858, abs=1e-3)}
         assert run_file.results["accuracy"] == {**wilson, "test_images": 40}
     assert [step.name for step in run_file.steps if step.state == RAN] == steps
+
+
+def test_the_next_commands_are_those_that_can_be_typed(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_file = RunFile.begin(tmp_path / "runs" / "my flowers", {"name": "flowers"}, STEPS)
+    assert list(running.next_lines(run_file)) == []
+    run_file.results["report"] = "any"
+    assert list(running.next_lines(run_file)) == ["next:", "  petalflow report 'runs/my flowers' --open"]
+    run_file.results["release"] = str(tmp_path / "models" / "flowers" / "4")
+    assert list(running.next_lines(run_file))[1] == "  petalflow predict models/flowers PHOTO.jpg"
+    run_file.results["release"] = "gs://bucket/models/flowers/4"
+    assert list(running.next_lines(run_file))[1] == "  petalflow predict gs://bucket/models/flowers PHOTO.jpg"

@@ -59,7 +59,7 @@ def test_slack_gets_text_only_and_no_untrusted_markup(message, settings, logged)
     lines = json.loads(request.body)["text"].splitlines()
     assert lines[0] == "flowers: refused (run run-1)"
     assert lines[1] == "source: 2 images, R&amp;D &lt;https://evil.example|photos&gt;"
-    assert lines[4].startswith("failed: min_recall of &lt;b&gt;rose&lt;/b&gt;: measured 0.7500 on 80 images")
+    assert lines[4].startswith("failed: min_recall of &lt;b&gt;rose&lt;/b&gt;: the recall is 75.0 % on 80 images")
     assert lines[-1] == "report: https://storage.cloud.google.com/b/run-1/report.html"
     assert where == f"the webhook at {server.url.removeprefix('http://')}"
 
