@@ -155,9 +155,13 @@ def test_a_line_break_is_rejected(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("minutes", [{0, 15}, set(range(60))])
-def test_systemd_understands_the_timer(minutes: set[int]) -> None:
+def test_systemd_understands_the_units(minutes: set[int], tmp_path) -> None:
     if not shutil.which("systemd-analyze"):
         pytest.skip("needs systemd-analyze")
-    (when,) = [line for line in systemd.timer("x", minutes).splitlines() if line.startswith("OnCalendar=")]
-    command = ["systemd-analyze", "calendar", when.removeprefix("OnCalendar=")]
-    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    service, timer = tmp_path / "petalflow-x.service", tmp_path / "petalflow-x.timer"
+    service.write_text(systemd.service("x", ["env", "A=1", sys.executable, "100%"], tmp_path / "100% out"))
+    timer.write_text(systemd.timer("x", minutes))
+    command = ["systemd-analyze", "verify", "--user", str(timer), str(service)]
+    environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
