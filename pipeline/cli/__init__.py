@@ -194,19 +194,29 @@ def report(
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="Folder of a run or an evaluation (its --out).")],
-    b: Annotated[
-        str, typer.Argument(metavar="B", help="The run or evaluation to compare with A; differences are B minus A.")
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="A B [C ...]",
+            help="Folders of runs or evaluations (their --out), at least two; the others are compared with A.",
+        ),
     ],
     out: Annotated[Path, typer.Option(help="HTML page to write.")] = Path("comparison.html"),
     dataset: Annotated[Path | None, typer.Option(help="Dataset to take the pictures from, if it has moved.")] = None,
     debug: commandline.Debug = False,
 ) -> None:
-    """Compare two runs: metrics, settings, and the images that they classify differently."""
-    from pipeline.cli.comparison import compare_evaluations
+    """Compare runs: metrics, settings, and, for two runs, the images that they classify differently."""
+    from petalflow.errors import UsageError
+    from pipeline.cli.comparison import compare_evaluations, compare_several
     from pipeline.comparison.evaluation import find_evaluation
 
-    compare_evaluations(find_evaluation(a), find_evaluation(b), out, dataset)
+    if len(runs) < 2:
+        raise UsageError("compare needs at least two runs; give their --out folders")
+    first, second, *more = map(find_evaluation, runs)
+    if more:
+        compare_several([first, second, *more], out)
+    else:
+        compare_evaluations(first, second, out, dataset)
 
 
 @app.command("compile")

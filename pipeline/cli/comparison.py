@@ -1,6 +1,6 @@
 """Comparing two evaluations: an HTML page, and a summary on the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from rich.text import Text
 from petalflow.dataset import open_dataset
 from petalflow.errors import UsageError
 from petalflow.printable import printable
-from pipeline.comparison import Comparison, compare, read_evaluation, write_page
+from pipeline.comparison import Comparison, Paired, compare, read_evaluation, write_page
 from pipeline.comparison.evaluation import EvaluationAddress
+from pipeline.comparison.several import MOST_RUNS, differing_settings, evaluated, letters, write_several
 
 # Without a terminal, nothing is wrapped or cut.
 _UNLIMITED = 100_000
@@ -43,14 +44,62 @@ def compare_evaluations(a: EvaluationAddress, b: EvaluationAddress, out: Path, d
     print(f"page: {out}")
 
 
+def compare_several(addresses: Sequence[EvaluationAddress], out: Path) -> None:
+    """Writes the page that compares more than two evaluations with the first, and prints a summary.
+
+    Args:
+        addresses: The evaluations.
+        out: The page to write.
+
+    Raises:
+        UsageError: If there are too many, the page exists already, or an evaluation does not exist.
+    """
+    if len(addresses) > MOST_RUNS:
+        raise UsageError(f"{len(addresses)} runs are too many to compare; give at most {MOST_RUNS}")
+    if out.exists():
+        raise UsageError(f"{out} already exists; remove it or choose another --out")
+    first, *others = (read_evaluation(one.evaluation, one.name, one.train_settings) for one in addresses)
+    comparisons = [compare(first, other) for other in others]
+    write_several(str(out), comparisons)
+    _print(_table_of_several(comparisons), ())
+    print(f"page: {out}")
+
+
+def _table_of_several(comparisons: Sequence[Comparison]) -> Table:
+    all = evaluated(comparisons)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("", *letters(len(all))):
+        table.add_column(column, overflow="fold")
+    table.add_row("name", *(Text(printable(one.name)) for one in all))
+    table.add_row("verdict", *("accepted" if one.verdict["accepted"] else "refused" for one in all))
+    for kind, name in _METRICS:
+        table.add_row(name, *(_metric(one.metrics[kind].get(name)) for one in all))
+    table.add_row("accuracy minus A's", "", *(_difference(comparison.all) for comparison in comparisons))
+    table.add_row("McNemar's exact p", "", *(f"{comparison.all.p:.2g}" for comparison in comparisons))
+    for name, values in differing_settings(all).items():
+        table.add_row(name, *(Text(printable(value)) for value in values))
+    return table
+
+
+def _difference(paired: Paired) -> str:
+    if paired.difference is None:
+        return "no common images"
+    low, high = paired.interval
+    return f"{paired.difference:+.4f} ({low:+.4f} to {high:+.4f})"
+
+
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
     """Prints the main metrics with 95 % intervals, the settings that differ, and how many predictions changed."""
+    _print(_table(comparison), _sentences(comparison), console)
+
+
+def _print(table: Table, sentences: Sequence[str], console: Console | None = None) -> None:
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=_UNLIMITED)
     with console.capture() as printed:
-        console.print(_table(comparison))
-        for line in _sentences(comparison):
+        console.print(table)
+        for line in sentences:
             console.print(Text(line))
     for line in printed.get().splitlines():
         print(line.rstrip(), file=console.file)

@@ -51,11 +51,15 @@ class Paired:
     @property
     def conclusion(self) -> str:
         """The conclusion in words."""
+        return self.conclude("B")
+
+    def conclude(self, other: str) -> str:
+        """Returns the conclusion in words, where the model compared with A is called `other`."""
         if not self.images:
             return "the two models have no test images in common, so they cannot be compared"
         if self.p >= SIGNIFICANCE:
             return "the difference is not statistically significant"
-        return f"{'B' if self.better > self.worse else 'A'} is better"
+        return f"{other if self.better > self.worse else 'A'} is better"
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class Comparison:
         if first is None or second is None:
             return None
         differ = (name for name in {**first, **second} if first.get(name, _ABSENT) != second.get(name, _ABSENT))
-        return {name: (_text(first.get(name)), _text(second.get(name))) for name in sorted(differ)}
+        return {name: (setting_text(first.get(name)), setting_text(second.get(name))) for name in sorted(differ)}
 
 
 def compare(first: Evaluated, second: Evaluated) -> Comparison:
@@ -159,5 +163,6 @@ def _surest(pairs: Iterable[Change]) -> list[Change]:
     return sorted(pairs, key=lambda pair: (-(pair.second.score or 0), pair.first.filename))
 
 
-def _text(value: Any) -> str:
+def setting_text(value: Any) -> str:
+    """Returns a setting as written on the command line; "–" if it is not set."""
     return "–" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
