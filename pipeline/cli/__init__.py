@@ -90,6 +90,8 @@ def run(
     project = find_project(config, set)
     request = project.request(source, registry, name, state, record)
     target = find_target(on or project.about.target, request.configuration.targets)
+    if project.file and not config:  # it may be far above, and belong to another model
+        print(f"settings of {project.file}")
     outcome = running.run(target, request, project.out(out, request.name), detach=detach)
     raise typer.Exit(running.EXIT_CODES[outcome])
 

@@ -72,3 +72,12 @@ def test_an_error_is_one_line_and_debug_shows_more() -> None:
     assert plain.stderr.count("\n") == 1
     assert "nowhere does not exist" in plain.stderr
     assert "Traceback" in debug.stderr
+
+
+def test_a_run_names_the_file_that_its_settings_are_from(tmp_path: Path) -> None:
+    (tmp_path / "petalflow.yaml").write_text("project: {source: nowhere, name: n}\nevaluate: {min_accuracy: 0.5}\n")
+    (tmp_path / "below").mkdir()
+    done = petalflow("run", cwd=tmp_path / "below")
+    assert done.stdout == f"settings of {tmp_path}/petalflow.yaml\n"
+    assert f"source {tmp_path}/nowhere does not exist" in done.stderr
+    assert done.returncode == 2
