@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from components.train.probe import FirstLook
 from petalflow.model.choice import NetworkChoice
 from petalflow.splits import TEST, TRAIN, VALIDATION
+from petalflow.verdict.comparison import comparison_odds
 from petalflow.verdict.power import images_for_min, power_of_min
+from petalflow.verdict.wording import points
 from pipeline.survey import Survey
 
 # A model as good as the first look lets expect should pass in nine of ten runs.
@@ -107,6 +109,8 @@ def sentences(found: Survey, look: FirstLook | None, proposal: Proposal) -> Iter
             f"about {look.accuracy:.2f} or better"
         )
         yield f"threshold: {promise(found, look, proposal)}"
+    if tested := found.sizes.get(TEST, 0):
+        yield f"later runs: {comparison_promise(tested)}"
     if proposal.minutes is not None:
         yield f"a run takes about {_duration(proposal.minutes)} here, and {proposal.memory_gb:.1f} GB of memory"
 
@@ -119,6 +123,21 @@ def promise(found: Survey, look: FirstLook, proposal: Proposal) -> str:
     return (
         f"min_accuracy {proposal.threshold:g}; with {images} test images, a model of {look.accuracy:.2f} is accepted "
         f"in {math.floor(100 * proposal.power)} of 100 runs, and one of {proposal.threshold:g} in at most 5"
+    )
+
+
+def comparison_promise(images: int, margin: float | None = None) -> str:
+    """Returns what the comparison with the live release can promise with so many test images, as one line.
+
+    Args:
+        images: Number of test images, 1 or more.
+        margin: The tolerated drop in accuracy, 0..1; None for the one that suits them.
+    """
+    odds = comparison_odds(images, margin)
+    worse = f", one that is {points(odds.detected_loss)} worse in at most 20" if odds.detected_loss else ""
+    return (
+        f"with {images} test images, a loss of up to {points(odds.margin)} of accuracy is tolerated; a candidate as "
+        f"good as the live release is accepted in {math.floor(100 * odds.equal_accepted)} of 100 runs{worse}"
     )
 
 

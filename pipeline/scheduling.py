@@ -4,12 +4,16 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from petalflow import registry
+from components.evaluate.settings import EvaluateSettings
+from petalflow import registry, storage
 from petalflow.errors import UsageError
+from petalflow.verdict import VERDICT_FILE
 from pipeline.compile import check_compiles
 from pipeline.configuration import read_target_settings
+from pipeline.proposal import comparison_promise
+from pipeline.request import Request
 from pipeline.running import check_out
 from pipeline.schedule import Schedule, Schedules, ScheduleSpec
 from pipeline.target import Target
@@ -53,6 +57,20 @@ def create(on: str, spec: ScheduleSpec, *, replace: bool = False) -> Schedule:
     check_compiles(target.build(request.source))
     registry.live(request.registry, request.name)  # its lineage must be readable, to detect what is new
     return schedules.create(spec)
+
+
+def promise(request: Request) -> str:
+    """Returns what the comparison of each run with the live release can promise, as one line; "" if that is unknown.
+
+    It depends on the number of test images, which the verdict on the live release tells.
+    """
+    drop = cast(EvaluateSettings, request.configuration.sections[EvaluateSettings.section]).max_accuracy_drop
+    live = registry.live(request.registry, request.name)
+    address = storage.join(live.uri, VERDICT_FILE) if live else ""
+    if drop is None or not address or not storage.is_file(address):
+        return ""
+    images = storage.read_json(address).get("test_images", 0)
+    return f"each run: {comparison_promise(images, None if isinstance(drop, str) else drop)}" if images else ""
 
 
 def find(name: str, on: str, values: Values) -> tuple[Schedules, Schedule]:

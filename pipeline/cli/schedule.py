@@ -84,8 +84,10 @@ def create(
     target = on or On(project.about.target)
     folder = project.out(out, request.name) if out or target in (On.LOCAL, On.DOCKER) else None
     spec = ScheduleSpec(request, when, folder, settings)
-    for line in describe_created(scheduling.create(target, spec, replace=replace_existing), project.values, config):
-        print(line)
+    created = scheduling.create(target, spec, replace=replace_existing)
+    for line in (*describe_created(created, project.values, config), scheduling.promise(request)):
+        if line:
+            print(line)
 
 
 @app.command("list")

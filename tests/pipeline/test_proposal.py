@@ -1,9 +1,11 @@
+import re
+
 import pytest
 
 from components.train.probe import FirstLook
 from petalflow.model.choice import NetworkChoice
 from petalflow.verdict.power import power_of_min
-from pipeline.proposal import promise, propose, sentences
+from pipeline.proposal import comparison_promise, promise, propose, sentences
 from pipeline.survey import Survey
 
 NETWORK = NetworkChoice("MobileNetV2", 224, "photos")
@@ -31,6 +33,18 @@ def test_a_threshold_is_one_that_such_a_model_passes(test: int, correct: int) ->
         assert f"min_accuracy {made.threshold:g}" in promise(found, look, made)
 
 
+@pytest.mark.parametrize(
+    ("images", "margin", "words"),
+    [
+        (162, None, "a loss of up to 7 points .* in 84 of 100 runs, one that is 5 points worse in at most 20"),
+        (1000, None, "a loss of up to 5 points .* in 99 of 100 runs"),
+        (162, 0.02, "a loss of up to 2 points .* in [1-3]. of 100 runs"),
+    ],
+)
+def test_the_comparison_with_a_release_is_told_beforehand(images: int, margin: float | None, words: str) -> None:
+    assert re.search(words, comparison_promise(images, margin))
+
+
 def test_too_few_test_images_are_counted() -> None:
     made = propose(a_survey(5), NETWORK, FirstLook(100, 70))
     assert made.threshold is None
@@ -42,7 +56,10 @@ def test_too_few_test_images_are_counted() -> None:
 def test_without_a_look_nothing_is_promised() -> None:
     made = propose(a_survey(100), NETWORK, None)
     assert (made.threshold, made.power, made.needed, made.minutes) == (None, None, None, None)
-    assert list(sentences(a_survey(100), None, made)) == ["network: MobileNetV2 at 224 px (photos)"]
+    assert list(sentences(a_survey(100), None, made)) == [
+        "network: MobileNetV2 at 224 px (photos)",
+        f"later runs: {comparison_promise(100)}",
+    ]
 
 
 def test_a_run_takes_longer_with_more_images_and_on_a_slower_machine() -> None:

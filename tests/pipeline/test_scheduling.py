@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,3 +95,27 @@ def test_for_an_unknown_name_the_nearest_is_suggested(spec) -> None:
         scheduling.find("flower", "local", {})
     with pytest.raises(UsageError, match=r"no schedule on this machine is named flower: did you mean flowers\?"):
         schedule_files.read("flower")
+
+
+@pytest.mark.parametrize(
+    ("drop", "test_images", "told"),
+    [
+        ("auto", 162, "a loss of up to 7 points"),
+        (0.02, 162, "a loss of up to 2 points"),
+        (None, 162, ""),
+        ("auto", 0, ""),
+    ],
+)
+def test_what_each_run_can_promise_is_told(spec, drop: object, test_images: int, told: str) -> None:
+    evaluate = spec.request.configuration.sections["evaluate"].model_copy(update={"max_accuracy_drop": drop})
+    sections = {**spec.request.configuration.sections, "evaluate": evaluate}
+    request = replace(spec.request, configuration=replace(spec.request.configuration, sections=sections))
+    assert scheduling.promise(request) == ""  # nothing is released yet
+    version = Path(request.registry) / "flowers" / "1"
+    version.mkdir(parents=True)
+    (version / "saved_model.pb").touch()
+    lineage = dict.fromkeys(("run_id", "class_names", "fingerprint", "settings", "code_version"), "x")
+    (version / "release.json").write_text(json.dumps(lineage))
+    (version / "verdict.json").write_text(json.dumps({"test_images": test_images}))
+    assert told in scheduling.promise(request)
+    assert bool(scheduling.promise(request)) == bool(told)
