@@ -161,8 +161,8 @@ def _note_never_predicted(evidence: Evidence) -> Iterator[str]:
     if never := evidence.never_predicted:
         more = f" and {len(never) - _NAMED} more" if len(never) > _NAMED else ""
         yield (
-            f"{len(never)} of {len(evidence.classes)} classes are never predicted on the test images: "
-            f"{', '.join(never[:_NAMED])}{more}"
+            f"never predicted on the test images: {', '.join(never[:_NAMED])}{more} "
+            f"({len(never)} of {len(evidence.classes)} classes)"
         )
 
 

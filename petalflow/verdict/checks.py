@@ -69,7 +69,7 @@ def check_min(
     if on_value:
         sentence = f"{measured}; {percent(threshold)} is required"
     elif passed:
-        sentence = f"{measured}, and with 95 % confidence at least {percent(threshold)}"
+        sentence = f"{measured}, with 95 % confidence at least {percent(bound)}; {percent(threshold)} is required"
     elif value < threshold:
         sentence = f"{measured}, below {percent(threshold)}"
     else:

@@ -37,7 +37,7 @@ def test_classes_that_are_never_predicted_are_named() -> None:
     scores = sample.scores.copy()
     scores[:, [1, 3]] = 0
     *_, note = notes(Predictions.of(sample.labels, scores, sample.task))
-    assert note == "2 of 4 classes are never predicted on the test images: b, d"
+    assert note == "never predicted on the test images: b, d (2 of 4 classes)"
 
 
 def test_the_odds_against_a_constant_prediction_are_noted_if_they_are_low() -> None:

@@ -84,7 +84,7 @@ def test_a_comparison_explains_its_result() -> None:
         (check_min("min_accuracy", "", 30, 50, 0.8), "the accuracy is 60.0 % on 50 images, below 80.0 %"),
         (
             check_min("min_precision", "", 50, 50, 0.8, of_what="predictions"),
-            "the precision is 100.0 % on 50 predictions, and with 95 % confidence at least 80.0 %",
+            "the precision is 100.0 % on 50 predictions, with 95 % confidence at least 94.2 %; 80.0 % is required",
         ),
         (
             check_min("abstain_below_accuracy", "", 45, 50, 0.85, on_value=True, metric="selective accuracy"),
