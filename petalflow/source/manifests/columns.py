@@ -1,9 +1,11 @@
 """Which column of a table holds what, by the names that people give to columns, and by what the columns hold."""
 
+import difflib
 import posixpath
 import re
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from petalflow.errors import UsageError, did_you_mean
 from petalflow.source.folder_names import split_of
@@ -38,6 +40,8 @@ _COMPANION = re.compile(r"(?i)mask|seg|annot|thumb|preview|xml|json")
 _STORED = re.compile(r"\s*(?:file|gs|gcs|s3)://.+", re.DOTALL)
 _BEGINS_WITH_IS = re.compile("[Ii]s(?![a-z])")
 _SHARE = 0.9
+_DISTINCT = 0.5  # a class has two images or more, on average
+_MAX_NAMES = 12  # in a message
 SAMPLE = 1000  # rows by whose values columns are told apart
 
 # The name of a column -> some of its values, for all columns of the same rows.
@@ -78,8 +82,34 @@ def find_columns(
             note(f"the column {name} is read as {role}")
     for name in labels:
         if LABEL in found and name not in found.values():
-            note(f"the column {name} is not read as {LABEL}; set {LABEL_COLUMN}={name} to read it instead")
+            note(f"the column {name} is not read as {LABEL}; set {_set(LABEL, name)} to read it instead")
+    if image := found.get(IMAGE):
+        for name in _holding_images(names, values):
+            if name not in found.values() and not _are_same(values(name), values(image)):
+                note(f"the column {name} names images, too, which are not read; set {_set(IMAGE, name)} to read them")
     return found
+
+
+def find_only_other(
+    names: Sequence[str], found: dict[str, str], note: Callable[[str], None], values: Values
+) -> dict[str, str]:
+    """Returns the columns with the label, if there are only two and the other one is the image.
+
+    Args:
+        names: The names of all columns.
+        found: The columns by what they hold.
+        note: Called with a sentence about the column.
+        values: Some of their values. Those of a label repeat; texts and boxes hardly do.
+    """
+    others = [name for name in names if name not in found.values()]
+    if len(names) != 2 or LABEL in found or IMAGE not in found or len(others) != 1:
+        return found
+    (name,) = others
+    filled = list(filter(str.strip, values(name)))
+    if len(set(filled)) > _DISTINCT * len(filled) or _are_images(filled) or _COMPANION.search(name):
+        return found
+    note(f"the column {name} is read as {LABEL}, since it is the only one beside the image")
+    return {**found, LABEL: name}
 
 
 def _find_label(names: Sequence[str]) -> str | None:
@@ -88,9 +118,8 @@ def _find_label(names: Sequence[str]) -> str | None:
     several = [*([found] if found else []), *numbered]
     if numbered and len(several) > 1:
         raise UsageError(
-            f"the columns {' and '.join(several)} may hold several labels of an image; set "
-            f"{LABEL_COLUMN}={several[0]} to read only this one, or write all of them into one column {LABEL} as "
-            "daisy|rose"
+            f"the columns {_listed(several)} may hold several labels of an image; set {_set(LABEL, several[0])} to "
+            f"read only this one, or write all of them into one column {LABEL} as daisy|rose"
         )
     return found
 
@@ -101,9 +130,7 @@ def _find_image(names: Sequence[str], values: Values) -> str | None:
     A column that is called a number (id) holds images only if no other column does: it may number the rows.
     """
     others = {name for role in (LABEL, SPLIT, GROUP) for name in names if to_plain(name) in sum(_CALLED[role], ())}
-    holding = [
-        name for name in names if name not in others and not _COMPANION.search(name) and _are_images(values(name))
-    ]
+    holding = [name for name in _holding_images(names, values) if name not in others]
     called = _called(IMAGE, names)
     if len(called) > 1:
         called = [name for name in called if name in holding] or called
@@ -115,6 +142,11 @@ def _find_image(names: Sequence[str], values: Values) -> str | None:
         return name
     different = [other for other in holding if other != name and not _are_same(values(name), values(other))]
     return _only(IMAGE, [name, *different])
+
+
+def _holding_images(names: Sequence[str], values: Values) -> list[str]:
+    """Returns the columns with names of images, masks and thumbnails aside."""
+    return [name for name in names if not _COMPANION.search(name) and _are_images(values(name))]
 
 
 def _called(role: str, names: Sequence[str]) -> list[str]:
@@ -130,9 +162,9 @@ def _only(role: str, names: Sequence[str]) -> str | None:
     if len(names) < 2:
         return names[0] if names else None
     remedy = f"rename the right one to {role}"
-    if setting := _SETTINGS.get(role):
-        remedy = "set " + " or ".join(f"{setting}={name}" for name in names)
-    raise UsageError(f"the columns {' and '.join(names)} may each be the {role}; {remedy}")
+    if role in _SETTINGS:
+        remedy = "set " + " or ".join(_set(role, name) for name in names)
+    raise UsageError(f"the columns {_listed(names)} may each be the {role}; {remedy}")
 
 
 def _are_images(values: Sequence[str]) -> bool:
@@ -171,12 +203,39 @@ def marks_split(name: str) -> bool:
     return _BEGINS_WITH_IS.match(name) is not None and split_of(name) is not None
 
 
-def missing_column(role: str, names: Iterable[str], options: SourceOptions) -> UsageError:
-    """Returns the error for a table without a column that it must have."""
-    known = list(filter(None, names))
-    if chosen := _chosen(options).get(role):
-        return UsageError(f"the table has no column {_SETTINGS[role]}={chosen}: {did_you_mean(chosen, known)}")
-    return UsageError(f"the column {role} is missing: {did_you_mean(role, known)} ({_FORM}; or set {_SETTINGS[role]})")
+def missing_columns(found: Mapping[str, str], names: Iterable[str], options: SourceOptions) -> UsageError:
+    """Returns the error for a table without an image or a label.
+
+    Args:
+        found: The columns by what they hold.
+        names: The names of all columns.
+        options: May name columns.
+    """
+    known, chosen = list(filter(None, names)), _chosen(options)
+    missing = [role for role in (IMAGE, LABEL) if role not in found]
+    for role in missing:
+        if name := chosen.get(role):
+            return UsageError(f"the table has no column {_SETTINGS[role]}={name}: {did_you_mean(name, known)}")
+    rest = [name for name in known if name not in found.values()]
+    some = ", ".join(map(shlex.quote, rest[:_MAX_NAMES])) + (", ..." if len(rest) > _MAX_NAMES else "")
+    if len(missing) > 1:
+        return UsageError(
+            f"the columns {IMAGE} and {LABEL} are missing: the first line must name them, or set {IMAGE_COLUMN} and "
+            f"{LABEL_COLUMN} to two of {some}"
+        )
+    (role,) = missing
+    near = did_you_mean(role, rest) if difflib.get_close_matches(role, map(str.casefold, rest)) else ""
+    remedy = f"set {_SETTINGS[role]} to one of {some}" if rest else f"add it, or set {_SETTINGS[role]}"
+    return UsageError(f"the column {role} is missing: " + (f"{near} Otherwise, {remedy}" if near else remedy))
+
+
+def _set(role: str, name: str) -> str:
+    """Returns how to choose a column, as it can be typed."""
+    return f"{_SETTINGS[role]}={shlex.quote(name)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _chosen(options: SourceOptions) -> dict[str, str]:

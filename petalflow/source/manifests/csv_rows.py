@@ -16,7 +16,8 @@ from petalflow.source.manifests.columns import (
     check_distinct,
     check_name,
     find_columns,
-    missing_column,
+    find_only_other,
+    missing_columns,
     no_columns,
 )
 from petalflow.source.manifests.dialects import (
@@ -44,7 +45,7 @@ class _Layout(NamedTuple):
         roles: The positions of image, label, split and group.
         others: The names and positions of all other columns, sorted.
         numbers: The positions of columns that only number the rows.
-        unnamed: The position of a last column without a name, which must be empty.
+        unnamed: The positions of the last columns, if they have no names; they must be empty.
     """
 
     width: int
@@ -88,7 +89,7 @@ def read_csv(data: bytes, manifest: str, maker: RowMaker, note: Note, options: S
     if layout.roles[1] < layout.width:
         yield from _labelled(fields, layout, manifest, maker)
     else:
-        no_label = missing_column(LABEL, header, options)
+        no_label = missing_columns({IMAGE: header[layout.roles[0]]}, header, options)
         yield from read_one_hot(list(fields), layout.roles, layout.others, manifest, maker, note, no_label)
 
 
@@ -134,18 +135,20 @@ def _lay_out(names: Sequence[str], note: Note, values: Values, options: SourceOp
         raise no_columns()
     width = len(names)
     numbers = [at for at, name in enumerate(names) if (not name and at == 0) or _ROW_NUMBERS.fullmatch(name)]
-    unnamed = [width - 1] if width > 1 and not names[-1] else []
+    unnamed = [at for at in range(1, width) if not any(names[at:])]
     named = {at: name for at, name in enumerate(names) if at not in (*numbers, *unnamed)}
     for name in named.values():
         check_name(name)
     check_distinct(named.values())
     columns = find_columns(list(named.values()), note, values, options)
+    if not options.label_column:
+        columns = find_only_other(list(named.values()), columns, note, values)
     if IMAGE not in columns:
         if not names[0]:
             raise UsageError("the first column has no name, and none is called image; name the one with the images")
-        raise missing_column(IMAGE, names, options)
+        raise missing_columns(columns, names, options)
     if LABEL not in columns and options.label_column:
-        raise missing_column(LABEL, names, options)
+        raise missing_columns(columns, names, options)
     at = {name: at for at, name in named.items()}
     image, label, split, group = (at[columns[role]] if role in columns else width for role in ROLES)
     others = sorted((name, at) for at, name in named.items() if name not in columns.values())

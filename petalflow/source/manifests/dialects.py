@@ -116,5 +116,9 @@ def not_utf8(data: bytes, manifest: str, first_line: int = 1) -> UsageError:
         data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + first_line
-        return error_at(manifest, line, f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8")
+        return error_at(
+            manifest,
+            line,
+            f"the byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8 (in Excel: CSV UTF-8)",
+        )
     return UsageError(f"{manifest} is not UTF-8; save it as UTF-8")

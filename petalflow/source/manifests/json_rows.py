@@ -17,7 +17,7 @@ from petalflow.source.manifests.columns import (
     check_distinct,
     check_name,
     find_columns,
-    missing_column,
+    missing_columns,
 )
 from petalflow.source.manifests.dialects import not_utf8
 from petalflow.source.manifests.labels import check_labels
@@ -69,7 +69,8 @@ def read_jsonl(
         except UsageError as error:
             raise error_at(manifest, line, error) from None
     if keys and not is_labelled:
-        raise UsageError(f"{manifest}: {missing_column(LABEL, keys, options)}")
+        found = next(iter(known.values()))
+        raise UsageError(f"{manifest}: {missing_columns(found, keys, options)}")
 
 
 def _read_lines(data: bytes, manifest: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -107,7 +108,7 @@ def _decode(decoder: json.JSONDecoder, raw: bytes) -> dict[str, Any]:
 
 def _make_row(values: dict[str, Any], columns: dict[str, str], maker: RowMaker, options: SourceOptions) -> Row:
     if IMAGE not in columns:
-        raise missing_column(IMAGE, values, options)
+        raise missing_columns(columns, values, options)
     image, split, group = (_text(role, values.get(columns.get(role, role))) for role in (IMAGE, SPLIT, GROUP))
     label = values.get(columns.get(LABEL, LABEL))
     labels = check_labels([_text(LABEL, one) for one in label]) if isinstance(label, list) else _text(LABEL, label)

@@ -22,6 +22,7 @@ from petalflow.source.listing import Item, Listing, Reject
 from petalflow.source.manifests.boxes import merge_boxes
 from petalflow.source.manifests.classes import check_classes
 from petalflow.source.manifests.copies import check_one_row_per_image, merge_rows
+from petalflow.source.manifests.doubtful_labels import warn_of_labels
 from petalflow.source.manifests.named_files import MISSING, NOT_A_FILE, Content, FilesBeside, FilesInTree, NamedFiles
 from petalflow.source.manifests.paths import resolver_beside, resolver_in_tree
 from petalflow.source.manifests.readings import search
@@ -133,6 +134,7 @@ def list_rows(
     for sentence in notes:
         log.info("%s: %s", manifest, sentence)
     check_classes(manifest, (row.labels for row in rows))
+    warn_of_labels(rows, manifest)
     rows = read_splits(merge_boxes(rows, manifest, multi_label=options.multi_label), manifest)
     _log_unassigned(rows, manifest)
     if options.multi_label:

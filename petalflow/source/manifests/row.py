@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from petalflow.errors import UsageError
+from petalflow.source.folder_names import split_of
 from petalflow.source.manifests.labels import parse_labels
 from petalflow.splits import SPLIT_NAMES
 
@@ -74,9 +75,12 @@ class RowMaker:
 
 def _split(text: str) -> str:
     name = text.strip().lower()
-    if name and name not in SPLITS:
+    if not name:
+        return ""
+    split = SPLITS.get(name, split_of(text))
+    if split is None:
         raise UsageError(f"{text!r} is not a split; write train, validation or test, or leave it empty")
-    return SPLITS[name] if name else ""
+    return split
 
 
 def error_at(manifest: str, line: int, what: object) -> UsageError:

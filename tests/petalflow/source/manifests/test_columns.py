@@ -111,8 +111,8 @@ def test_columns_of_further_labels_are_not_lost_silently(header: str) -> None:
 
 
 def test_a_column_that_is_chosen_must_exist() -> None:
-    with pytest.raises(UsageError, match=r"the column label is missing: .*convert\.label_column"):
-        read("image,breed", "a.jpg,pug", "b.jpg,boxer")
+    with pytest.raises(UsageError, match=r"the column label is missing: set convert\.label_column to one of breed, s"):
+        read("image,breed,site", "a.jpg,pug,x", "b.jpg,boxer,x")
     with pytest.raises(UsageError, match=r"no column convert\.label_column=bred: did you mean breed\?"):
         read("image,breed", "a.jpg,pug", "b.jpg,boxer", label_column="bred")
     with pytest.raises(UsageError, match=r"convert\.image_column=id_cod: did you mean id_code\?"):
@@ -121,6 +121,63 @@ def test_a_column_that_is_chosen_must_exist() -> None:
         ("7", "pug"),
         ("8", "boxer"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("image", "label"), [("id", "breed"), ("image", "y"), ("img", "diagnosis"), ("Image", "Id"), ("id", "has_x")]
+)
+def test_the_only_column_beside_the_image_is_the_label(image: str, label: str) -> None:
+    lines = [f"{at}.png,{'ab'[at % 2]}" for at in range(4)]
+    rows, notes = read(f"{image},{label}", *lines)
+    assert rows == [tuple(line.split(",")) for line in lines]
+    assert f"the column {label} is read as label, since it is the only one beside the image" in notes
+
+
+def test_a_text_a_mask_or_one_of_three_columns_is_no_label() -> None:
+    for header, cells in (
+        ("image,text", ["a cat", "a dog", "two cats", "two dogs"]),
+        ("image,mask", ["x"] * 4),
+        ("image,other", ["x.png", "x.png", "y.png", "y.png"]),
+        ("image,split", ["train", "train", "test", "test"]),
+        ("image,breed,site", ["pug,x", "pug,x", "boxer,x", "boxer,x"]),
+    ):
+        with pytest.raises(UsageError, match="the column label is missing"):
+            read(header, *(f"{at}.png,{cell}" for at, cell in enumerate(cells)))
+
+
+def test_both_missing_columns_are_named_at_once_and_can_be_typed() -> None:
+    with pytest.raises(UsageError) as caught:
+        read("isic_id,benign or malignant,sex", "ISIC_1,benign,f", "ISIC_2,malignant,m")
+    assert str(caught.value) == (
+        "m.csv, line 1: the columns image and label are missing: the first line must name them, or set "
+        "convert.image_column and convert.label_column to two of isic_id, 'benign or malignant', sex"
+    )
+    with pytest.raises(UsageError, match=r"set convert\.label_column to one of 'Original\[Width', 'Height\]'"):
+        read("image,Original[Width,Height]", "a.jpg,8,8", "b.jpg,8,8")
+
+
+def test_a_second_column_of_images_is_named_and_can_be_chosen() -> None:
+    lines = ("a/7.jpg,b/1.jpg,cat", "a/8.jpg,b/2.jpg,dog")
+    _, notes = read("image,image2,label", *lines)
+    assert notes == [
+        "the column image2 names images, too, which are not read; set convert.image_column=image2 to read them"
+    ]
+    assert read("image,image2,label", *lines, image_column="image2")[0] == [("b/1.jpg", "cat"), ("b/2.jpg", "dog")]
+    assert read("image,mask,copy,label", "a.jpg,m/a.png,a.jpg,x", "b.jpg,m/b.png,b.jpg,y")[1] == []
+
+
+def test_last_columns_without_names_are_dropped_if_they_are_empty() -> None:
+    assert read("image,label,,", "a.jpg,cat,,", "b.jpg,dog,,")[0] == [("a.jpg", "cat"), ("b.jpg", "dog")]
+    for line in ("b.jpg,dog,x,", "b.jpg,dog,,x"):
+        with pytest.raises(UsageError, match="'x' is in a column without a name"):
+            read("image,label,,", "a.jpg,cat,,", line)
+    with pytest.raises(UsageError, match="not a valid column name"):
+        read("image,label,,site", "a.jpg,cat,,x", "b.jpg,dog,,y")
+
+
+def test_splits_are_called_as_those_of_folders() -> None:
+    rows = list(read_rows(b"image,label,split\na,x,dev\nb,y,Holdout\n", "m.csv", lambda named: named))
+    assert [row.split for row in rows] == ["validation", "test"]
 
 
 names = st.sampled_from(["image", "id", "img", "file", "name", "label", "class", "target", "site", "url", "mask"])

@@ -163,7 +163,7 @@ def test_a_manifest_may_lie_among_its_images_in_a_tree(tmp_path: Path) -> None:
         ([], "has no rows"),
         (["a.jpg,x"], "fewer than two classes"),
         (["a.jpg,", "b.jpg,"], "no row has a label"),
-        (["a.jpg,x", "b.jpg,y,dev"], "line 3: 'dev' is not a split"),
+        (["a.jpg,x", "b.jpg,y,vaild"], "line 3: 'vaild' is not a split"),
     ],
 )
 def test_malformed_rows_are_reported_before_any_image_is_read(tmp_path: Path, rows: list[str], message: str) -> None:

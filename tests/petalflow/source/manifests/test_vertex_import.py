@@ -85,7 +85,7 @@ def test_a_use_that_is_left_out_below_a_header_is_no_image() -> None:
         ({"classificationAnnotations": {"displayName": "daisy"}}, "an annotation must look like"),
         ({"classificationAnnotations": [{"displayName": ["daisy"]}]}, "label is"),
         ({"dataItemResourceLabels": ["test"]}, "must be a JSON object"),
-        ({"dataItemResourceLabels": {ML_USE: "dev"}}, "'dev' is not a split"),
+        ({"dataItemResourceLabels": {ML_USE: "vaild"}}, "'vaild' is not a split"),
         ({"dataItemResourceLabels": {"label": "x"}}, "the name 'label'"),
     ],
 )
