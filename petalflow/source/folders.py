@@ -31,8 +31,8 @@ CLASS_FOLDERS = "class folders"
 
 log = logging.getLogger(__name__)
 
-# A class has suspiciously few files if it has no more than this, and the usual class has this many times as many.
-_FEW, _MANY_TIMES = 3, 20
+# A class has suspiciously few images if it has no more than one of these, and the usual class so many times as many.
+_FEW = ((2, 4), (3, 20))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ClassFolders:
 
 
 def list_class_folders(tree: Tree, layout: str) -> Listing:
-    """Returns the listing; every file in a class folder is an item, whatever its name.
+    """Returns the listing; every file in a class folder is an item, unless its ending says that it is not an image.
 
     Args:
         tree: The folder.
@@ -101,6 +101,7 @@ def read_class_folders(tree: Tree, files: Sequence[File], layout: str) -> Callab
         )
     _warn_of_strays(labels.values())
     _warn_of_left_out([name for name in shown if name not in read and may_be_image(name)])
+    _log_other_files([name for name in shown if "/" in name and not may_be_image(name)])
     _warn_of_other_splits({*read.values()})
     return found.read_label
 
@@ -110,13 +111,11 @@ def _warn_of_strays(labels: Iterable[str]) -> None:
     counts = Counter(labels)
     usual = median(counts.values() or [0])
     for name, count in sorted(counts.items()):
-        if count <= _FEW and _MANY_TIMES * count <= usual:
+        if any(count <= few and times * count <= usual for few, times in _FEW):
             log.warning(
-                "class %s has only %d files, where most have about %d; move its folder out of the source if it is not "
-                "a class",
-                name,
-                count,
-                usual,
+                "class %s has only %s, where most have about %d; move its folder out of the source if it is not a "
+                "class",
+                *(name, _count(count, "image"), usual),
             )
 
 
@@ -125,11 +124,24 @@ def _warn_of_left_out(names: Sequence[str]) -> None:
     folders = Counter(name.rpartition("/")[0] or "the source itself" for name in names)
     if names:
         log.warning(
-            "left out %d images that are not in class folders (%s), like %s",
-            len(names),
+            "left out %s not in class folders (%s), like %s",
+            _count(len(names), "image"),
             some([f"{count:,} in {folder}" for folder, count in folders.most_common()]),
             names[0],
         )
+
+
+def _log_other_files(names: Sequence[str]) -> None:
+    if names:
+        endings = Counter(name.rpartition(".")[2].lower() for name in names)
+        log.info(
+            "ignored %s in folders, like %s: not images by their endings (%s)",
+            *(_count(len(names), "file"), names[0], some([ending for ending, _ in endings.most_common()])),
+        )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _warn_of_other_splits(found: Collection[PathLabel]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from petalflow.errors import UsageError
 from petalflow.source.folder_names import alike, split_of
 from petalflow.source.options import CLASSES, LABEL_PATTERN, LAYOUT, SPLITS, PathLabel
-from petalflow.source.outline import Top, find_table, only_folder, read_outline
+from petalflow.source.outline import Top, find_table, may_be_image, only_folder, read_outline
 from petalflow.source.split_folders import (
     SplitFolder,
     find_other_classes,
@@ -34,7 +34,9 @@ class Layout:
     splits: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def read_label(self, name: str) -> PathLabel | None:
-        """Returns the class of a file, by its name below the source; None if it is not in a class folder."""
+        """Returns the class of an image, by its name below the source; None if it has none, or is not an image."""
+        if not may_be_image(name):
+            return None
         top, slash, _ = name.partition("/")
         if not self.splits:
             return PathLabel(top) if slash else None
@@ -161,7 +163,7 @@ def _too_few(
 ) -> UsageError:
     remedy = "put the images of each class in a folder of its own"
     if classes:
-        found = f"only {classes[0]} contains files"
+        found = f"only {classes[0]} contains images"
         if not layout.splits and (deeper := only_folder(names)):
             remedy = f"did you mean {address}/{deeper}?"
         elif pattern := _pattern_below(names, tops, classes[0], layout, level):

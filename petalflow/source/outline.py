@@ -18,7 +18,17 @@ _OTHER_ENDINGS = frozenset(
         *("py", "ipynb", "js", "css", "sh", "ini", "cfg"),
         *("mat", "npy", "npz", "pkl", "pickle", "h5", "hdf5", "parquet", "arrow", "tfrecord"),
         *("zip", "tar", "gz", "tgz", "7z", "rar", "bz2", "xz", "zst"),
-        *("mp4", "avi", "mov", "mkv", "webm", "mp3", "wav"),
+        *("mp4", "avi", "mov", "mkv", "webm", "m4v", "3gp", "mpg", "wmv", "mp3", "wav"),
+        *("aae", "xmp", "pp3", "lnk", "url"),
+        *("pt", "pth", "onnx", "tflite", "pb", "ckpt", "tfevents", "lrcat", "lrprev"),
+    }
+)
+# Endings of images, also of some that are not read.
+_IMAGE_ENDINGS = frozenset(
+    {
+        *("jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff", "avif", "ico"),
+        *("heic", "heif", "jp2", "j2k", "jxl", "pbm", "pgm", "ppm", "pnm", "tga", "pcx", "psd", "svg", "eps", "dcm"),
+        *("dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "raw"),
     }
 )
 _OTHER_NAMES = frozenset(("readme", "license", "licence", "copying", "notice", "changelog", "_success"))
@@ -34,6 +44,7 @@ class Top:
         name: Its name.
         loose: The number of files directly in it that may be images.
         others: The number of other files directly in it.
+        likely: The number of files at any depth that have the ending of an image, or none.
         folders: The folders directly in it, and the number of files at any depth in each that may be images.
         example: The first file that may be an image, by its name below the source; else the first file.
         deeper: The first file in its folders that may be an image; "" if none is.
@@ -42,6 +53,7 @@ class Top:
     name: str
     loose: int = 0
     others: int = 0
+    likely: int = 0
     folders: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     example: str = ""
     deeper: str = ""
@@ -65,6 +77,7 @@ class Top:
         """Adds what another folder of this name holds."""
         self.loose += other.loose
         self.others += other.others
+        self.likely += other.likely
         for name, images in other.folders.items():
             self.folders[name] += images
         if not self.example or (other.images and not may_be_image(self.example)):
@@ -78,6 +91,11 @@ def may_be_image(name: str) -> bool:
     stem, _, ending = file.rpartition(".")
     # Shards may be numbered behind their ending: train.tfrecord-00000-of-00001
     return ending.partition("-")[0] not in _OTHER_ENDINGS if stem else file not in _OTHER_NAMES
+
+
+def _is_likely_image(name: str) -> bool:
+    stem, _, ending = name.rpartition("/")[2].rpartition(".")
+    return not stem or ending.lower() in _IMAGE_ENDINGS
 
 
 def find_table(names: Iterable[str]) -> str | None:
@@ -108,6 +126,7 @@ def read_outline(names: Sequence[str], below: str = "") -> dict[str, Top]:
 def _add(top: Top, name: str, rest: str) -> None:
     folder, slash, _ = rest.partition("/")
     is_image = may_be_image(rest)
+    top.likely += is_image and _is_likely_image(rest)
     if slash:
         top.folders[folder] += is_image
         if is_image and not top.deeper:

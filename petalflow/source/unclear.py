@@ -19,6 +19,8 @@ from petalflow.source.outline import Top
 from petalflow.splits import SPLIT_NAMES
 
 _MOST_NAMED = 3
+# Endings of files with the boxes in an image.
+_LABEL_FILES = ("txt", "xml", "json")
 
 
 class Level(NamedTuple):
@@ -47,6 +49,11 @@ class Level(NamedTuple):
         return f"move it out of the source, or set {LAYOUT}={self.layout} if it is a class, too"
 
     @property
+    def if_none(self) -> str:
+        """What to do about a folder without images."""
+        return f"move it out of the source, or set {LAYOUT}={self.layout} to ignore it"
+
+    @property
     def if_each(self) -> str:
         """The setting by which all are classes."""
         return f"{LAYOUT}={self.layout} if each of them is a class"
@@ -71,9 +78,9 @@ def find_unclear(folders: Mapping[str, Top], level: Level) -> str:
     """
     return (
         _find_parts(folders, alike(folders), level)
-        or _find_other_files(folders, level)
         or _find_copies(folders, level)
         or _find_wrapper(folders, level)
+        or _find_other_files(folders, level)
         or _find_heaps(folders, level)
         or _find_splits(folders, level)
         or _find_deep_folders(folders, level)
@@ -83,6 +90,11 @@ def find_unclear(folders: Mapping[str, Top], level: Level) -> str:
 def _find_parts(folders: Mapping[str, Top], parts: Sequence[str], level: Level) -> str:
     if len(parts) < 2:
         return ""
+    if boxes := _find_label_files([folders[part] for part in parts]):
+        return (
+            f"its images have label files, like {boxes}, as object detection uses them; they are not read: give a "
+            f"table of the images and their classes, or set {LABEL_PATTERN} if file names contain the class"
+        )
     deep = [folders[part] for part in parts if folders[part].is_deep]
     images = [top for top in deep if is_images(top.name) and _has_classes(top, level)]
     if images:
@@ -95,10 +107,18 @@ def _find_parts(folders: Mapping[str, Top], parts: Sequence[str], level: Level) 
     return f"its folders {some(parts)} look like parts of a data set, not classes; {other}, or {level.if_each}"
 
 
+def _find_label_files(parts: Sequence[Top]) -> str:
+    """Returns an example of the files beside images that describe each of them; "" if there are none."""
+    others = [part.example for part in parts if is_contents(part.name) and not part.images]
+    found = [name for name in others if name.rpartition(".")[2].lower() in _LABEL_FILES]
+    return found[0] if found and any(part.images and is_images(part.name) for part in parts) else ""
+
+
 def _find_other_files(folders: Mapping[str, Top], level: Level) -> str:
     for name, folder in folders.items():
-        if not folder.images and any(other.images for other in folders.values()):
-            return f"its folder {name} contains no images, but files like {folder.example}; {level.if_one}"
+        if not folder.likely and any(other.likely for other in folders.values()):
+            remedy = level.if_one if folder.images else level.if_none
+            return f"its folder {name} contains no images, but files like {folder.example}; {remedy}"
     return ""
 
 
@@ -117,9 +137,10 @@ def _find_wrapper(folders: Mapping[str, Top], level: Level) -> str:
         is_around = says_nothing(name) or (all(map(names_heap, others)) and not names_heap(name))
         are_flat = not any(folders[other].filled for other in others)
         if others and is_around and are_flat and _has_classes(folder, level) and not folder.loose:
+            each = f", or {level.if_each}" if any(folders[other].images for other in others) else ""
             return (
                 f"its folder {name} contains folders ({some(folder.filled)}), but {some(others)} beside it none; "
-                f"{_if_classes_in(folder, level)}, or {level.if_each}"
+                f"{_if_classes_in(folder, level)}{each}"
             )
     return ""
 

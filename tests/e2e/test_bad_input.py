@@ -61,7 +61,7 @@ def test_a_single_class_is_an_error(place) -> None:
     draw_one.parent.mkdir(parents=True)
     (place.source / "dogs").mkdir()
     draw(draw_one)
-    expect(place, ENOUGH, 2, "fewer than two classes", "only cats contains files")
+    expect(place, ENOUGH, 2, "fewer than two classes", "only cats contains images")
 
 
 def test_an_output_folder_inside_the_source_is_an_error(place) -> None:

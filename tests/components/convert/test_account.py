@@ -23,10 +23,10 @@ def source(tmp_path: Path, make_flowers: Callable[..., Path]) -> Path:
     """Two classes with files that are not images, one of them twice and one large."""
     source = make_flowers(tmp_path / "source", ("a", "b"), each=1)
     for name, data in (
-        ("a/1.txt", b"one"),
-        ("a/2.txt", b"two"),
-        ("b/1.txt", b"one"),
-        ("b/big.txt", bytes(1 << 20 | 1)),
+        ("a/1.png", b"one"),
+        ("a/2.png", b"two"),
+        ("b/1.png", b"one"),
+        ("b/big.png", bytes(1 << 20 | 1)),
     ):
         (source / name).write_bytes(data)
     return source
@@ -35,7 +35,7 @@ def source(tmp_path: Path, make_flowers: Callable[..., Path]) -> Path:
 def write(source: Path, root: Path, **settings: int) -> dict[str, str]:
     listing = open_source(str(source)).list()
     rejects = [
-        Reject(item.address, item.label, "not_an_image", "no") for item in listing.items if ".txt" in item.address
+        Reject(item.address, item.label, "not_an_image", "no") for item in listing.items if ".png" in item.address
     ]
     rejects.append(Reject("c/gone.jpg", "c", "missing", "there is no such file"))
     return write_rejects(root, str(source), ConvertSettings(max_image_mib=1, **settings), rejects, listing)
@@ -44,21 +44,21 @@ def write(source: Path, root: Path, **settings: int) -> dict[str, str]:
 def test_rejected_files_are_copied_once_under_their_hashes_unless_too_large(source: Path, tmp_path: Path) -> None:
     files = write(source, tmp_path / "out")
     one, two = (hashlib.sha256(data).hexdigest() for data in (b"one", b"two"))
-    assert files == {"a/1.txt": one, "a/2.txt": two, "b/1.txt": one}
+    assert files == {"a/1.png": one, "a/2.png": two, "b/1.png": one}
     assert {path.name: path.read_bytes() for path in (tmp_path / "out" / "rejects").iterdir()} == {
         one: b"one",
         two: b"two",
     }
     lines = (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()
     addresses = [json.loads(line)["address"] for line in lines]
-    assert addresses == ["a/1.txt", "a/2.txt", "b/1.txt", "b/big.txt", "c/gone.jpg"]
+    assert addresses == ["a/1.png", "a/2.png", "b/1.png", "b/big.png", "c/gone.jpg"]
 
 
 def test_a_file_that_changed_since_it_was_listed_is_an_error(source: Path, tmp_path: Path) -> None:
     listing = open_source(str(source)).list()
-    (source / "a" / "1.txt").write_bytes(b"new")
-    rejects = [Reject("a/1.txt", "a", "not_an_image", "no")]
-    with pytest.raises(PetalflowError, match=r"a/1\.txt changed while the source was read"):
+    (source / "a" / "1.png").write_bytes(b"new")
+    rejects = [Reject("a/1.png", "a", "not_an_image", "no")]
+    with pytest.raises(PetalflowError, match=r"a/1\.png changed while the source was read"):
         write_rejects(tmp_path / "out", str(source), ConvertSettings(), rejects, listing)
 
 

@@ -21,9 +21,10 @@ def item(name: str, label: str, split: str | None = None) -> Item:
 
 
 def test_each_file_is_an_item_of_its_class_whatever_its_depth_or_name(place: str) -> None:
-    fill(place, "daisy/a.jpg", "daisy/deep/er/b", "rose/c.XYZ")
+    fill(place, "daisy/a.jpg", "daisy/deep/er/b", "rose/c.XYZ", "rose/d")
     listing = open_source(place).list()
-    assert listing.items == (item("daisy/a.jpg", "daisy"), item("daisy/deep/er/b", "daisy"), item("rose/c.XYZ", "rose"))
+    names = ["daisy/a.jpg", "daisy/deep/er/b", "rose/c.XYZ", "rose/d"]
+    assert listing.items == tuple(item(name, name.split("/")[0]) for name in names)
     assert (listing.kind, listing.classes, listing.ignored) == ("class folders", ("daisy", "rose"), ())
 
 
@@ -163,8 +164,28 @@ def test_a_stray_folder_is_told_with_its_count(tmp_path: Path, caplog: pytest.Lo
     listing = open_source(fill(str(tmp_path), *names, "new/a.jpg", "new/b.jpg")).list()
     assert listing.classes == ("daisy", "new", "rose")
     assert [record.getMessage() for record in caplog.records if "only" in record.getMessage()] == [
-        "class new has only 2 files, where most have about 60; move its folder out of the source if it is not a class"
+        "class new has only 2 images, where most have about 60; move its folder out of the source if it is not a class"
     ]
+
+
+@pytest.mark.parametrize(("few", "usual"), [(2, 12), (1, 4), (3, 60)])
+def test_a_class_of_few_images_beside_much_larger_ones_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, few: int, usual: int
+) -> None:
+    names = [f"{name}/{number}.jpg" for name in ("cat", "dog") for number in range(usual)]
+    open_source(fill(str(tmp_path), *names, *(f"output/{number}.png" for number in range(few)))).list()
+    assert f"class output has only {few} image" in caplog.text
+
+
+@pytest.mark.parametrize("sidecar", ["1.jpg.json", "1.json", "1.xmp", "1.AAE", "1.txt", "1.xml", "info.ini", "1.MOV"])
+def test_a_file_beside_images_that_is_none_by_its_ending_is_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, sidecar: str
+) -> None:
+    caplog.set_level("INFO")
+    listing = open_source(fill(str(tmp_path), "cat/1.jpg", f"cat/{sidecar}", "dog/1.heic", "dog/2.jpg")).list()
+    assert [item.address for item in listing.items] == ["cat/1.jpg", "dog/1.heic", "dog/2.jpg"]
+    assert listing.ignored == (f"cat/{sidecar}",)
+    assert f"ignored 1 file in folders, like cat/{sidecar}: not images by their endings" in caplog.text
 
 
 def test_small_classes_among_small_ones_are_no_strays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

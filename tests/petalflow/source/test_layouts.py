@@ -112,11 +112,6 @@ def test_what_can_be_read_in_two_ways_is_refused_with_both(folders: dict[str, in
     ("folders", "others", "said"),
     [
         (
-            {"train__images": 3, "valid__images": 2},
-            ["train/labels/0.txt"],
-            ("images, labels", "like train/images/0.jpg"),
-        ),
-        (
             {"train__cat": 3, "train__dog": 2, "test__cat": 1},
             ["train/xml/0.xml"],
             ("its folder xml contains no images",),
@@ -172,7 +167,27 @@ def test_clear_classes_are_classes(folders: dict[str, int]) -> None:
 def test_a_folder_without_images_is_no_class() -> None:
     names = [*tree(cat=3, dog=3), "notes/a.xml", "notes/b.txt", "sub.csv"]
     assert "its folder notes contains no images, but files like notes/a.xml" in refusal(names)
-    assert labels(names, "classes")[None, "notes"] == 2
+    assert labels(names, "classes") == {(None, "cat"): 3, (None, "dog"): 3}
+
+
+@pytest.mark.parametrize("file", ["logs/events.out.tfevents.17", "Previews.lrdata/1/a.lrprev", "build/x.so"])
+def test_a_folder_without_an_ending_of_an_image_is_no_class(file: str) -> None:
+    top = file.split("/")[0]
+    assert f"its folder {top} contains no images, but files like {file}; move it out" in refusal([*tree(cat=3), file])
+    assert labels(["cat/1", "dog/2.XYZ", "dog/3"]) == {(None, "cat"): 1, (None, "dog"): 2}
+
+
+def test_label_files_of_object_detection_are_named() -> None:
+    for ending in ("txt", "xml", "json"):
+        message = refusal(["train/images/0.jpg", f"train/labels/0.{ending}", "valid/images/1.jpg"])
+        assert f"label files, like train/labels/0.{ending}, as object detection uses them" in message
+        assert "layout=splits" not in message
+
+
+def test_folders_without_images_beside_the_folder_around_the_classes() -> None:
+    names = [*tree(images__pie=2, images__soup=2), "meta/classes.txt"]
+    assert "set convert.label_pattern=images/{label}/* if the folders in images are the classes" in refusal(names)
+    assert "layout" not in refusal(names)
 
 
 @pytest.mark.parametrize("around", ["flowers", "a/b/c", "asl_alphabet_train/asl_alphabet_train"])

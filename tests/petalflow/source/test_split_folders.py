@@ -73,7 +73,7 @@ def test_what_is_left_out_is_counted_with_an_example(tmp_path: Path, caplog: pyt
         listing = open_source(str(tmp_path)).list()
     assert {(item.split, item.label) for item in listing.items} == {*READ_TRAIN}
     assert [record.getMessage() for record in caplog.records] == [
-        "left out 4 images that are not in class folders (3 in test/unknown, 1 in train), like test/unknown/0.jpg"
+        "left out 4 images not in class folders (3 in test/unknown, 1 in train), like test/unknown/0.jpg"
     ]
 
 

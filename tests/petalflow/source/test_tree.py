@@ -97,7 +97,7 @@ def test_class_folders_that_differ_by_case_are_a_usage_error(tmp_path: Path) -> 
 
 def test_the_error_suggests_class_folders_one_level_further_down(tmp_path: Path) -> None:
     source = fill(str(tmp_path), "flowers/daisy/a.jpg", "flowers/rose/b.jpg", "LICENSE")
-    with pytest.raises(UsageError, match=rf"only flowers contains files\); did you mean {source}/flowers\?"):
+    with pytest.raises(UsageError, match=rf"only flowers contains images\); did you mean {source}/flowers\?"):
         open_source(source).check()
 
 
