@@ -75,6 +75,8 @@ setup(
         "s3": ["s3fs>=2026.1"],
         # HEIC and HEIF photos, as phones take them.
         "heic": ["pi-heif>=1.4"],
+        # Lets notify log runs to a tracking server (notify.mlflow).
+        "mlflow": ["mlflow-skinny>=3.1,<4"],
         # Google Cloud Dataflow as the runner of convert; the other runners need no extra.
         "dataflow": ["apache-beam[gcp]>=2.77,<3", "gcsfs>=2026.1"],
         # The targets that need more packages; local needs none.
@@ -93,6 +95,7 @@ setup(
             "hypothesis",
             "import-linter",
             "jsonschema",  # checks configs/ against petalflow.schema.json
+            "mlflow-skinny>=3.1,<4",
             "moto[s3]",
             "mypy",
             "pi-heif>=1.4",

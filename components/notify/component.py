@@ -21,6 +21,7 @@ def notify(
     from components.notify.cleanup import clean_up
     from components.notify.history import rewrite_page
     from components.notify.message import summary
+    from components.notify.mlflow_run import log_to_mlflow
     from components.notify.notify import notify as work
     from components.notify.settings import KeepSettings, NotifySettings
     from petalflow.run import lock, record
@@ -34,5 +35,7 @@ def notify(
         # While the run still holds the lock; sending messages may take a while and does not need it.
         clean_up(registry, name, state_uri, record_uri, KeepSettings.from_json(keep_config))
         lock.release(state_uri, run)
+        settings = NotifySettings.from_json(notify_config)
+        log_to_mlflow(record_uri, run, name, settings)  # first, since the page links to it
         rewrite_page(record_uri, state_uri, run, name)
-        work(record_uri, run, name, NotifySettings.from_json(notify_config))
+        work(record_uri, run, name, settings)

@@ -1,4 +1,4 @@
-"""Settings of notify: whom to notify, and what to keep."""
+"""Settings of notify: whom to notify, where to log runs, and what to keep."""
 
 import re
 from collections.abc import Mapping
@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from components.notify import secret
+from petalflow.errors import UsageError
 from petalflow.settings import StepSettings
 
 # The outcomes of petalflow.run.record, each in one word.
@@ -14,6 +15,9 @@ Outcome = Literal["accepted", "refused", "failed", "nothing_new", "skipped"]
 _PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # What browsers accept as an e-mail address (HTML, section 4.10.5.1.5).
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+# A server of MLflow, a database, or a folder on this machine.
+_SERVER = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+_LOCAL_STORE = re.compile(r"(sqlite:///|file://)/.+")
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -62,6 +66,17 @@ class NotifySettings(StepSettings):
     )
     smtp_user: str | None = Field(None, min_length=1, description="user name for the mail server; null: no login")
     smtp_password: str | None = Field(None, description="where the password is stored: env:NAME or file:ADDRESS")
+    mlflow: str | None = Field(
+        None,
+        description="MLflow tracking server, like https://mlflow.example.com, to log every judged run to; or "
+        "sqlite:////FILE; null: none",
+    )
+    mlflow_user: str | None = Field(
+        None, min_length=1, description="user name for the tracking server; null: mlflow_password is a token"
+    )
+    mlflow_password: str | None = Field(
+        None, description="where the password or token for the tracking server is stored: env:NAME or file:ADDRESS"
+    )
     attempts: int = Field(4, ge=1, le=10, description="number of attempts to reach a server that is unavailable")
     first_wait_s: float = Field(
         1, ge=0, le=60, description="seconds before the second attempt; doubled for each further attempt"
@@ -74,9 +89,26 @@ class NotifySettings(StepSettings):
         return bool(self.webhook or self.email_to)
 
     @property
+    def uses_network(self) -> bool:
+        """True if a server is contacted."""
+        return self.used or self.mlflow is not None
+
+    @property
     def port(self) -> int:
         """The port of the mail server."""
         return self.smtp_port or _PORTS[self.smtp_security]
+
+    def check_reachable(self) -> None:
+        """Checks that steps in containers or on other machines can reach the tracking server.
+
+        Raises:
+            UsageError: If they cannot.
+        """
+        if self.mlflow is not None and not _SERVER.fullmatch(self.mlflow):
+            raise UsageError(
+                f"notify.mlflow={self.mlflow!r} is on this machine, where the steps cannot reach it; use a tracking "
+                "server (https://...)"
+            )
 
     @property
     def secret_variables(self) -> list[str]:
@@ -89,15 +121,17 @@ class NotifySettings(StepSettings):
         return [address for address in map(secret.file, self._references()) if address]
 
     def _references(self) -> list[str]:
-        return [reference for reference in (self.webhook, self.smtp_password) if reference]
+        return [reference for reference in (self.webhook, self.smtp_password, self.mlflow_password) if reference]
 
     # Validates the whole before its fields, since the error of a field quotes the field's value.
     @model_validator(mode="before")
     @classmethod
     def _refuse_secrets(cls, values: Any) -> Any:
-        for setting in ("webhook", "smtp_password"):
+        for setting in ("webhook", "smtp_password", "mlflow_password"):
             if values.get(setting) is not None:
                 secret.check_reference(setting, values[setting])
+        if "@" in str(values.get("mlflow")):
+            raise ValueError("mlflow must not contain a user name or password; set mlflow_user and mlflow_password")
         return values
 
     @field_validator("email_to", "email_from")
@@ -114,6 +148,21 @@ class NotifySettings(StepSettings):
         if host is not None and not _HOST.fullmatch(host):
             raise ValueError("it must be a host name like smtp.example.com; set the port in notify.smtp_port")
         return host
+
+    @field_validator("mlflow")
+    @classmethod
+    def _check_tracking(cls, address: str | None) -> str | None:
+        if address is not None and not _SERVER.fullmatch(address) and not _LOCAL_STORE.fullmatch(address):
+            raise ValueError("it must be like https://mlflow.example.com, or like sqlite:////home/anna/mlflow.db")
+        return address
+
+    @model_validator(mode="after")
+    def _check_login(self) -> Self:
+        if self.mlflow_user and not self.mlflow_password:
+            raise ValueError("mlflow_user needs mlflow_password; set it too")
+        if self.mlflow_password and (self.mlflow is None or not _SERVER.fullmatch(self.mlflow)):
+            raise ValueError("mlflow_password needs mlflow, the address of the tracking server; set it too")
+        return self
 
     @model_validator(mode="after")
     def _check_mail(self) -> Self:

@@ -12,13 +12,17 @@ from petalflow.dataset import Dataset, open_dataset
 from petalflow.errors import PetalflowError
 from petalflow.model.exported import Exported
 from petalflow.model.serving import Serving
-from petalflow.registry import DATASET_STATISTICS_FILE, TRAINING_IMAGES_FILE, Release, write_training_hashes
+from petalflow.registry import (
+    DATASET_STATISTICS_FILE,
+    MODEL_CARD_FILE,
+    TRAINING_IMAGES_FILE,
+    Release,
+    write_training_hashes,
+)
 from petalflow.run import lock
 from petalflow.verdict import METRICS_FILE, VERDICT_FILE, read_accepted
 
 log = logging.getLogger(__name__)
-
-_MODEL_CARD_FILE = "model_card.md"
 
 
 def release(
@@ -80,7 +84,7 @@ def release(
     }
     files = {
         VERDICT_FILE: (Path(evaluation) / VERDICT_FILE).read_bytes(),
-        _MODEL_CARD_FILE: card.encode(),
+        MODEL_CARD_FILE: card.encode(),
         **_training_images(dataset, export.warm_started_from),
         # The next dataset is compared with these statistics, when this dataset may no longer exist.
         DATASET_STATISTICS_FILE: json.dumps(dict(dataset.statistics), sort_keys=True, ensure_ascii=False).encode(),

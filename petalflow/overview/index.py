@@ -28,7 +28,7 @@ _START = datetime.min.replace(tzinfo=UTC)
 def update(record_uri: str, state_uri: str, changed: str = "") -> list[Entry]:
     """Adds the runs that are new to the index, and returns the entries of all, the newest last.
 
-    It costs a listing of the records, a request for the index and one to write it, and about eight for each run that is
+    It costs a listing of the records, a request for the index and one to write it, and about nine for each run that is
     not in it.
 
     Args:

@@ -14,6 +14,7 @@ from petalflow.registry.pruning import prune
 from petalflow.registry.publishing import check_name, expected_version, publish, released_by, roll_back
 from petalflow.registry.releases import (
     DATASET_STATISTICS_FILE,
+    MODEL_CARD_FILE,
     RELEASE_FILE,
     TRAINING_IMAGES_FILE,
     Release,
@@ -29,6 +30,7 @@ from petalflow.registry.releases import (
 
 __all__ = [
     "DATASET_STATISTICS_FILE",
+    "MODEL_CARD_FILE",
     "RELEASE_FILE",
     "TRAINING_IMAGES_FILE",
     "Release",

@@ -12,6 +12,7 @@ from petalflow.errors import PetalflowError, UsageError
 log = logging.getLogger(__name__)
 
 RELEASE_FILE = "release.json"
+MODEL_CARD_FILE = "model_card.md"
 # The statistics of the dataset that a release was trained on, which outlive the dataset.
 DATASET_STATISTICS_FILE = "dataset_statistics.json"
 # The images that a release was trained on, which later candidates must not be compared with it on.

@@ -19,7 +19,7 @@ UNREADABLE = "unreadable"
 # Records read at a time; on a store each part is a request.
 _THREADS = 16
 _NO_REASON = "requested, though nothing changed"
-_PARTS = (record.BEGIN, record.SNAPSHOT, record.VERDICT, record.RELEASE, record.END)
+_PARTS = (record.BEGIN, record.SNAPSHOT, record.VERDICT, record.RELEASE, record.END, record.MLFLOW)
 _ACCURACY_CHECK = "min_accuracy"
 
 
@@ -48,6 +48,7 @@ class RunRecord:
         min_accuracy: The accuracy that the verdict required, 0..1; None if it required none.
         failures: The checks that failed, each as a sentence.
         rolled_back_from: The version whose files a rollback published again; None if it was no rollback.
+        mlflow: The page of the run in MLflow, or "".
     """
 
     run_id: str
@@ -69,6 +70,7 @@ class RunRecord:
     min_accuracy: float | None = None
     failures: tuple[str, ...] = ()
     rolled_back_from: int | None = None
+    mlflow: str = ""
 
     @property
     def ended(self) -> bool:
@@ -175,6 +177,7 @@ def _run_record(run_id: str, parts: Mapping[str, dict[str, Any]], without_end: s
         min_accuracy=required[0] if required else None,
         failures=tuple(f"{_check_name(check)}: {check['why']}" for check in failed),
         rolled_back_from=release.get("rolled_back_from"),
+        mlflow=parts[record.MLFLOW].get("url", ""),
     )
 
 

@@ -2,6 +2,7 @@
 
     <record_uri>/<run id>/begin.json  snapshot.json  verdict.json  metrics.json  report.html  dataset.html
                           release.json  end.json
+                          mlflow.json, where the run is logged to MLflow
 
 The last step of a pipeline learns little about how the others ended: kfp.local and Vertex AI report SUCCEEDED for a
 refused run too, and Kubeflow reports RUNNING for every run whose conditions left out steps. So each step that decides
@@ -17,8 +18,8 @@ from petalflow.run.steps import RAN
 from petalflow.verdict import REPORT_FILE
 
 BEGIN, SNAPSHOT, VERDICT, RELEASE, END = "begin", "snapshot", "verdict", "release", "end"
-# What evaluate measured, and with which settings.
-METRICS = "metrics"
+# What evaluate measured, and with which settings; where the run is found in MLflow.
+METRICS, MLFLOW = "metrics", "mlflow"
 ACCEPTED, REFUSED, FAILED, NOTHING_NEW = "accepted", "refused", "failed", "nothing new"
 # The run did not read its source: another run of the name was active, or the source was missing.
 SKIPPED = "skipped"
@@ -42,7 +43,7 @@ def begin(
         code_version: The version of the steps' code.
         has_released: True if an earlier attempt published a release; then its decisions are kept.
     """
-    for part in () if has_released else (VERDICT, METRICS, RELEASE, END):
+    for part in () if has_released else (VERDICT, METRICS, RELEASE, END, MLFLOW):
         storage.remove(_address(record_uri, run_id, part))
     before = read(record_uri, run_id, BEGIN) or {"started_at": clock.stamp(), "attempts": 0}
     facts = {"source": source, "trigger": trigger, "code_version": code_version}

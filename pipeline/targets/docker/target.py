@@ -75,6 +75,7 @@ class Docker:
         if ":" in str(out):
             raise UsageError(f"--out {out} contains a ':', so Docker cannot mount it; choose another folder")
         check_visible_to_steps(request)
+        request.configuration.notify.check_reachable()
         check_settings(request.configuration.train)
 
     def build(self, source: str = "") -> Build:
@@ -140,7 +141,7 @@ class Docker:
             return self.settings.network
         read = (*source_location(request).values(), weights_file(request.configuration.train) or "")
         local = all(storage.is_local(address) for address in (*read, *written_addresses(request).values()))
-        goes_out = downloads_weights(request.configuration.train) or request.configuration.notify.used
+        goes_out = downloads_weights(request.configuration.train) or request.configuration.notify.uses_network
         return "none" if local and not goes_out else "bridge"
 
 

@@ -55,6 +55,7 @@ class Kubeflow:
         check_compiles(self.build(request.source))
         self._check_visible_to_steps(request)
         self._check_secrets(request.configuration.notify)
+        request.configuration.notify.check_reachable()
         check_probes(self.probes())
         train = request.configuration.train
         if self._is_volume_visible() or not any(storage.is_local(address) for address in _addresses(request).values()):

@@ -59,6 +59,7 @@ class Vertex:
         _check_in_cloud(request)
         _check_weights(request.configuration.train)
         _check_secrets(request.configuration.notify)
+        request.configuration.notify.check_reachable()
         check_probes(self.probes())
         check_addresses(request, out)
         storage.check_writable(pipeline_root(self.settings, request))

@@ -5,6 +5,7 @@ import pytest
 from kfp import dsl
 
 from components.notify.component import notify
+from components.notify.settings import NotifySettings
 from petalflow.run import record
 
 SNAPSHOT: dict[str, Any] = {"images": 2, "classes": {"a": 1, "b": 1}, "source": "/photos", "why": [], "skipped": ""}
@@ -64,3 +65,24 @@ def test_the_record_decides_the_outcome_unless_the_backend_reports_a_failure(
     assert f"flowers: {outcome} (run run-1)" in printed
     assert f"notify: all runs: {records}/history.html" in printed
     assert outcome in (Path(records) / "history.html").read_text()
+
+
+def test_a_run_is_logged_to_mlflow_before_the_page_of_all_runs_is_written(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    records = str(tmp_path / "records")
+    record.begin(records, "run-1", source="/photos", trigger="by hand", code_version="c1")
+    record.write(records, "run-1", record.SNAPSHOT, {**SNAPSHOT, "nothing_new": False})
+    record.write(records, "run-1", record.VERDICT, {**VERDICT, "accepted": False})
+    notify.python_func(
+        registry=f"{tmp_path}/models",
+        name="flowers",
+        state_uri=f"{tmp_path}/state",
+        record_uri=records,
+        run_id="run-1",
+        job_id="",
+        notify_config=NotifySettings.of({"mlflow": f"file://{tmp_path}/mlruns"}).to_json(),
+        keep_config="{}",
+        status=dsl.PipelineTaskFinalStatus("SUCCEEDED", "run", "exit-handler-1", None, None),
+    )
+    printed = capsys.readouterr().out
+    assert 0 < printed.index("notify: logged to MLflow: run ") < printed.index("notify: all runs: ")

@@ -29,7 +29,7 @@ def test_the_port_follows_from_the_encryption(security: str, port: int) -> None:
 
 
 @pytest.mark.parametrize("given", [SECRET, f"file:{SECRET}", "env:", "s3cr3t", "file:s3cr3t", 5337, "env:S3 s3cr3t"])
-@pytest.mark.parametrize("setting", ["webhook", "smtp_password"])
+@pytest.mark.parametrize("setting", ["webhook", "smtp_password", "mlflow_password"])
 def test_a_secret_as_a_setting_is_refused_and_not_quoted(setting: str, given: object) -> None:
     with pytest.raises(UsageError, match=f"notify: {setting} is a secret.* set {setting}=env:NAME") as refused:
         NotifySettings.of({setting: given})
@@ -48,6 +48,14 @@ def test_a_secret_as_a_setting_is_refused_and_not_quoted(setting: str, given: ob
         ({**MAIL, "email_to": ["anna@example.com", "bob"]}, "'bob' is not an e-mail address like anna@example.com"),
         ({**MAIL, "email_from": "a@b\r\nBcc: eve@example.com"}, "is not an e-mail address"),
         ({**MAIL, "smtp_host": "smtp.example.com:587"}, "set the port in notify.smtp_port"),
+        (
+            {"mlflow": "https://anna:s3cr3t@mlflow.example.com"},
+            "notify: mlflow must not contain a user name or password",
+        ),
+        ({"mlflow": "mlflow.example.com"}, "'mlflow.example.com': it must be like https://mlflow.example.com, or like"),
+        ({"mlflow": "sqlite:///mlflow.db"}, "or like sqlite:////home/anna/mlflow.db"),
+        ({"mlflow": "https://mlflow.example.com", "mlflow_user": "anna"}, "mlflow_user needs mlflow_password"),
+        ({"mlflow_password": "env:TRACKING"}, "mlflow_password needs mlflow"),
         ({"outcomes": ["nothing new"]}, "notify.outcomes.0='nothing new': input should be 'accepted', 'refused'"),
         ({"webhok": SECRET}, "unknown setting notify.webhok: did you mean webhook or webhook_body?"),
     ],
@@ -58,3 +66,11 @@ def test_invalid_settings_are_reported_in_one_line(values: dict, error: str) -> 
     assert error in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "s3cr3t" not in str(refused.value)
+
+
+def test_a_tracking_store_on_this_machine_is_out_of_reach_for_steps_elsewhere() -> None:
+    server = NotifySettings.of({"mlflow": "http://mlflow:5000", "mlflow_password": "env:TRACKING"})
+    server.check_reachable()
+    assert (server.used, server.uses_network, server.secret_variables) == (False, True, ["TRACKING"])
+    with pytest.raises(UsageError, match=r"notify\.mlflow='sqlite:////srv/mlflow\.db' is on this machine, where"):
+        NotifySettings.of({"mlflow": "sqlite:////srv/mlflow.db"}).check_reachable()

@@ -60,13 +60,25 @@ def test_a_page_opened_elsewhere_has_full_addresses(tmp_path) -> None:
     assert f'href="https://store/records/{run}/report.html"' in page
 
 
+def test_a_run_that_was_logged_to_mlflow_links_to_it(tmp_path) -> None:
+    run = write_run(tmp_path, 1)
+    record.write(str(tmp_path), run, record.MLFLOW, {"mlflow_run_id": "abc", "url": "https://m.example/#/runs/abc"})
+    other = write_run(tmp_path, 2)
+    record.write(str(tmp_path), other, record.MLFLOW, {"mlflow_run_id": "def", "url": ""})
+    html = written(tmp_path)
+    assert html.count('<a href="https://m.example/#/runs/abc">MLflow</a>') == 1
+    assert html.count("MLflow") == 1
+
+
 @needs_browser
 def test_texts_of_records_are_never_markup(tmp_path) -> None:
     write_run(tmp_path, 1, recalls={HOSTILE: (30, 32)}, why=(HOSTILE,))
-    write_run(tmp_path, 2, record.REFUSED, recalls={HOSTILE: (9, 32)}, why=(HOSTILE * 99,))
+    run = write_run(tmp_path, 2, record.REFUSED, recalls={HOSTILE: (9, 32)}, why=(HOSTILE * 99,))
     write_run(tmp_path, 3, record.FAILED, error=HOSTILE)
+    record.write(str(tmp_path), run, record.MLFLOW, {"url": "javascript:alert(1)"})
     html = written(tmp_path, HOSTILE)
     assert "\u202e" not in html
+    assert "javascript:" not in html
     with opened(tmp_path / "history.html") as page:
         assert page.locator("script, img").count() == 0
         assert "<script>alert(1)</script>" in page.inner_text("h1")

@@ -87,6 +87,8 @@ def test_only_notify_gets_secrets_and_a_network(tmp_path: Path, monkeypatch) -> 
     ]
     seen = [{mount["Source"]: mount["ReadOnly"] for mount in mounts(request)} for request in (posts, mails)]
     assert [files.get(f"{tmp_path}/password") for files in seen] == [None, True]
+    tracks = asked(**{"mlflow": "https://mlflow.example.com", "mlflow_password": "env:HOOK"})
+    assert (target.network(tracks), forwarded_environment(tracks)["HOOK"][:5]) == ("bridge", "https")
 
 
 @pytest.mark.parametrize(

@@ -554,6 +554,17 @@ def test_the_code_version_follows_the_images(target) -> None:
     )
 
 
+def test_a_tracking_store_on_this_machine_is_rejected(asked, target, make_flowers, tmp_path) -> None:
+    make_flowers(tmp_path / "volume" / "photos")
+    notify = {
+        "notify": {"mlflow": "sqlite:////srv/m.db"},
+        "train": {"backbone": "cnn"},
+        "evaluate": {"min_accuracy": 0.8},
+    }
+    with pytest.raises(UsageError, match=r"/m\.db' is on this machine, where the steps cannot reach it"):
+        target().check(replace(asked, configuration=Configuration.of(notify)), tmp_path)
+
+
 def test_a_secret_that_steps_do_not_receive_is_rejected(asked, target, make_flowers, tmp_path) -> None:
     make_flowers(tmp_path / "volume" / "photos")
     notify = {"notify": {"webhook": "env:HOOK"}, "train": {"backbone": "cnn"}, "evaluate": {"min_accuracy": 0.8}}

@@ -512,6 +512,12 @@ def test_a_weights_file_must_be_visible_to_vertex(target, asked, tmp_path) -> No
         target().check(dataclasses.replace(asked, configuration=configuration), tmp_path)
 
 
+def test_a_tracking_store_on_this_machine_is_rejected(asked, target, tmp_path) -> None:
+    configuration = Configuration.of({"notify": {"mlflow": "sqlite:////srv/m.db"}, "evaluate": {"min_accuracy": 0.8}})
+    with pytest.raises(UsageError, match=r"/m\.db' is on this machine, where the steps cannot reach it"):
+        target().check(dataclasses.replace(asked, configuration=configuration), tmp_path)
+
+
 @pytest.mark.parametrize("found", ["env:HOOK", "file:/run/secrets/hook"])
 def test_a_secret_that_vertex_cannot_see_is_rejected(found, asked, target, tmp_path) -> None:
     notify = {"notify": {"webhook": found}, "evaluate": {"min_accuracy": 0.8}}
