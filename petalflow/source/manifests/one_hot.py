@@ -9,15 +9,24 @@ Columns of 0 and 1 may as well say something else about an image (smoker, is_tra
 other column can hold the classes.
 """
 
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from petalflow.errors import UsageError
 from petalflow.source.folder_names import split_of
-from petalflow.source.manifests.columns import LABEL, LABEL_COLUMN, marks_split, may_hold_labels
+from petalflow.source.manifests.columns import LABEL, LABEL_COLUMN, marks_split, may_hold_labels, to_plain
 from petalflow.source.manifests.labels import check_labels
 from petalflow.source.manifests.row import Row, RowMaker, error_at
 
+# What is known about a person or a photo, beside its class. One of many such columns may be a class all the same.
+_ATTRIBUTES = frozenset(
+    {
+        *("male", "female", "sex", "gender", "age", "old", "young", "smoker", "pregnant", "diabetic", "biopsied"),
+        *("blurry", "blurred", "cropped", "flipped", "mirrored", "rotated", "occluded", "truncated", "grayscale"),
+    }
+)
+_FEW = 3
 _FLAGS = {"0": False, "0.0": False, "false": False, "1": True, "1.0": True, "true": True}
 
 # A record: the number of the line at which it begins, and its fields.
@@ -85,14 +94,24 @@ def _check_all_are_classes(records: Sequence[Record], flags: Sequence[_Column], 
     """Raises UsageError if one of the columns may be the label, or a split, rather than one of the classes."""
     if _have_one_each(records, flags):
         return
+    attributes = _few_attributes(flags)
+    if attributes and not any(may_hold_labels(one.name) for one in flags):
+        others = [one for one in flags if one not in attributes] or attributes
+        choice = " or ".join(f"{LABEL_COLUMN}={shlex.quote(one.name)}" for one in others)
+        raise error_at(
+            manifest,
+            1,
+            f"the columns {_listed(flags)} hold only 0 and 1; set {choice} if this column holds the classes 0 and 1, "
+            f"or rename {_listed(attributes)} if each of these columns is a class",
+        )
     for one in flags:
         rest = [other for other in flags if other != one]
         if may_hold_labels(one.name):
             raise error_at(
                 manifest,
                 1,
-                f"the columns {_listed(flags)} hold only 0 and 1; set {LABEL_COLUMN}={one.name} if this column holds "
-                f"the classes 0 and 1, or rename it if each of these columns is a class",
+                f"the columns {_listed(flags)} hold only 0 and 1; set {LABEL_COLUMN}={shlex.quote(one.name)} if this "
+                "column holds the classes 0 and 1, or rename it if each of these columns is a class",
             )
         if split_of(one.name) and len(rest) > 1 and _have_one_each(records, rest):
             raise error_at(
@@ -105,11 +124,22 @@ def _check_all_are_classes(records: Sequence[Record], flags: Sequence[_Column], 
 
 def _other_values(unclear: Sequence[_Column], value: str, flags: Sequence[_Column]) -> str:
     name = unclear[0].name
-    one_of = f"{LABEL_COLUMN}={name} if this column holds" if len(unclear) == 1 else f"{LABEL_COLUMN} to the one with"
+    one_of = (
+        f"{LABEL_COLUMN}={shlex.quote(name)} if this column holds"
+        if len(unclear) == 1
+        else f"{LABEL_COLUMN} to the one with"
+    )
+    remove = f", or remove {_listed(unclear)} if the others are one for each class"
     return (
         f"{name} is {value!r}, while other columns ({_listed(flags)}) hold only 0 and 1, as one for each class does; "
-        f"set {one_of} the classes, or remove {_listed(unclear)} if the others are one for each class"
+        f"set {one_of} the classes{'' if _few_attributes(flags) else remove}"
     )
+
+
+def _few_attributes(flags: Sequence[_Column]) -> list[_Column]:
+    """Returns which of a few columns are known to be no classes."""
+    found = [one for one in flags if to_plain(one.name).removeprefix("is") in _ATTRIBUTES]
+    return found if len(flags) <= _FEW else []
 
 
 def _listed(columns: Sequence[_Column]) -> str:

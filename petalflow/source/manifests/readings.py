@@ -5,6 +5,7 @@ in the manifest             the file              read
 img\a b.jpg                 img/a b.jpg           with / for \
 17                          train/17.png          with .png added, below the folder train
 /home/ann/set/img/a.JPG     img/a.jpg             ignoring case, without the first 3 folders
+7.jpg                       00007.jpg             with leading zeros, which spreadsheets drop
 ```
 
 A reading holds for all names that are not found as they are written. It is taken only if it finds every one of them,
@@ -18,6 +19,7 @@ like their photos. So a reading is not taken either if it leads to
 """
 
 import posixpath
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -25,6 +27,8 @@ from typing import NamedTuple
 from petalflow.source.manifests.doubts import find_doubt
 from petalflow.source.manifests.spellings import IMAGE_ENDING, changed_spellings, to_key
 
+_NUMBER = re.compile(r"(\A|/)0*(\d+(?:\.[a-z]+)?)\Z")  # a name that is a number
+_ZEROS, _ZEROS_ADDED = "zeros", "zeros and an ending"
 _MOST = 0.8  # of all names: nearly all
 _SOME = 0.2
 _SAMPLE = 10  # names by which folders are proposed
@@ -106,7 +110,7 @@ def search(
 def _hint(best: Reading, count: int) -> str:
     name, file = next(iter(best.files.items()))
     found = f"{len(best.files)} of these {count} would be found {_described(best).how}, like {file!r} for {name!r}"
-    return f"{found}{best.doubt and f', but {best.doubt}'}; correct the names"
+    return f"{found}{best.doubt and f', but {best.doubt}'}; correct these names in the table"
 
 
 def _contradicts(other: Reading, whole: Reading) -> bool:
@@ -144,8 +148,23 @@ def _ways(keys: Sequence[str], files: Sequence[str], taken: Collection[str]) -> 
         ("", by_key, None),
         ("added", by_stem, None),
         ("other", by_stem, _stem_of_image),
+        (_ZEROS, _without_zeros(by_key), _strip_zeros),
+        (_ZEROS_ADDED, _without_zeros(by_stem), _strip_zeros),
     ):
         yield from _ways_by_folder(how, keys, dict(index), form)
+
+
+def _without_zeros(index: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Returns an index by numbers without leading zeros; empty if no file's number has any."""
+    found = defaultdict[str, list[str]](list)
+    for key, files in index.items():
+        if _NUMBER.search(key):
+            found[_strip_zeros(key)] += files
+    return found if any(_strip_zeros(key) != key for key in index) else {}
+
+
+def _strip_zeros(key: str) -> str:
+    return _NUMBER.sub(r"\1\2", key)
 
 
 def _stem_of_image(key: str) -> str:
@@ -205,12 +224,14 @@ def _described(reading: Reading) -> Reading:
     """Returns a reading with all in words that it changes: spelling, endings and folders."""
     pairs = reading.files.items()
     how = changed_spellings(reading.files)
-    if reading.how:
+    if reading.how in (_ZEROS, _ZEROS_ADDED):
+        how.append("with leading zeros")
+    if reading.how and reading.how != _ZEROS:
         of_files = sorted({posixpath.splitext(file)[1] for file in reading.files.values()})
-        how.append(f"with {' or '.join(of_files)} {'added' if reading.how == 'added' else 'as the ending'}")
+        how.append(f"with {' or '.join(of_files)} {'as the ending' if reading.how == 'other' else 'added'}")
     folders = sorted({_describe_folder(name, file) for name, file in pairs} - {""})
     how += folders if len(folders) < 2 else ["from whatever folder has a file of that name"]
-    return Reading(", ".join(how) or "in another spelling", reading.files)
+    return Reading(", ".join(how) or "without redundant parts of paths", reading.files)
 
 
 def _describe_folder(name: str, file: str) -> str:

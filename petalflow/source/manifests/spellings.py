@@ -33,6 +33,7 @@ def _is_case_changed(name: str, file: str) -> bool:
 
 
 _SPELLINGS: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
+    (f"from the path behind {_LABEL_STUDIO}", lambda name, file: _LABEL_STUDIO in name and _LABEL_STUDIO not in file),
     ("with / for \\", lambda name, file: "\\" in name or "\\" in file),
     (
         "with %20 and the like decoded",

@@ -51,6 +51,8 @@ def test_a_column_called_like_a_split_beside_one_class_for_each_image_is_refused
     [
         ("image,sex,diagnosis", ["1.jpg,1,0", "2.jpg,1,1"], "diagnosis"),
         ("image,diagnosis,smoker,biopsied", ["1.jpg,cat,0,1", "2.jpg,dog,1,1"], "diagnosis"),
+        ("image,cancer,male", ["1.jpg,1,0", "2.jpg,1,1"], "cancer"),
+        ("image,cancer,is_male,blurry", ["1.jpg,1,0,0", "2.jpg,1,1,0"], "cancer"),
         ("image,cat,dog,age", ["1.jpg,0,1,70", "2.jpg,1,0,8"], "age"),
     ],
 )
@@ -65,6 +67,14 @@ def test_a_column_that_may_be_the_label_is_named_and_can_be_chosen(header: str, 
         kept = [at for at, name in enumerate(header.split(",")) if name not in remove[1].split(", ")]
         without = [",".join(line.split(",")[at] for at in kept) for line in (header, *lines)]
         assert all(row.labels for row in read(*without)[0])
+
+
+def test_attributes_are_classes_if_each_image_has_one_or_there_are_many() -> None:
+    assert labels(read("image,female,male", "1.jpg,1,0", "2.jpg,0,1")[0]) == ["female", "male"]
+    rows, _ = read("image,Smiling,Male,Young,Hat", "1.jpg,1,1,0,0", "2.jpg,0,0,1,1")
+    assert labels(rows) == ["Male|Smiling", "Hat|Young"]
+    with pytest.raises(UsageError, match=r"set convert\.label_column=biopsied or convert\.label_column=smoker if"):
+        read("image,smoker,biopsied", "1.jpg,1,1", "2.jpg,0,0")
 
 
 def test_all_columns_that_are_read_as_classes_are_named() -> None:

@@ -27,6 +27,11 @@ from petalflow.source.manifests.readings import search
         ("C:\\set\\img\\A.jpeg", "img/a.png", "with / for \\, ignoring case, with .png as the ending, "),
         ("gs://bucket/img/a.jpg", "img/a.jpg", "without the first 2 folders"),
         ("x/a.jpg", "y/z/a.jpg", "in the folder y/z"),
+        ("7.jpg", "00007.jpg", "with leading zeros"),
+        ("7", "train/00007.png", "with leading zeros, with .png added, below the folder train"),
+        ("0", "0000.jpg", "with leading zeros, with .jpg added"),
+        ("/data/local-files/?d=img/a.jpg", "img/a.jpg", "from the path behind ?d="),
+        ("./a.jpg", "a.jpg", "without redundant parts of paths"),
     ],
 )
 def test_a_name_is_found_and_it_is_said_how(name: str, file: str, how: str) -> None:
@@ -47,7 +52,7 @@ def test_a_file_in_another_folder_is_not_meant_if_other_names_are_right() -> Non
     assert found.reading is None
     assert found.hint == (
         "1 of these 1 would be found below the folder bad, like 'bad/a.jpg' for 'a.jpg', but the others are found as "
-        "they are written; correct the names"
+        "they are written; correct these names in the table"
     )
     spelled = search(["a.JPG"], ["b.jpg"], ["a.jpg", "b.jpg", "bad/a.JPG"])
     assert spelled.reading is not None
@@ -79,7 +84,7 @@ def test_files_are_found_in_whatever_folder_if_their_names_occur_once() -> None:
 
 def test_without_a_reading_for_all_the_best_is_named() -> None:
     assert search(["a", "b", "c"], [], ["a.png", "b.png", "c.txt"]).hint == (
-        "2 of these 3 would be found with .png added, like 'a.png' for 'a'; correct the names"
+        "2 of these 3 would be found with .png added, like 'a.png' for 'a'; correct these names in the table"
     )
     assert search(["a"], [], ["b.png"]) == (None, "")
 
@@ -148,6 +153,28 @@ def test_half_of_the_images_with_another_ending_are_found() -> None:
     assert found.reading.how == "with .png as the ending"
     # Those of the others are masks, as far as one can tell.
     assert search(numbered("{}.jpg", *range(4, 8)), jpg, jpg + numbered("{}.png")).reading is None
+
+
+def test_another_ending_is_not_meant_if_few_images_are_missing() -> None:
+    jpg = numbered("{}.jpg", *range(9))
+    found = search(["9.jpg"], jpg, [*jpg, "9.png"])
+    assert found.reading is None
+    assert found.hint.startswith("1 of these 1 would be found with .png as the ending, like '9.png' for '9.jpg', but ")
+
+
+def test_numbers_with_leading_zeros_are_found_if_each_is_one_file() -> None:
+    files = numbered("train/{:03d}.jpg", *range(12))
+    found = search(numbered("{}", *range(12)), [], [*files, "train/readme.txt"])
+    assert found.reading is not None
+    assert found.reading.files == dict(zip(numbered("{}", *range(12)), files, strict=True))
+    assert found.reading.how == "with leading zeros, with .jpg added, below the folder train"
+    assert search(["7"], [], ["007.jpg", "00007.jpg"]).reading is None
+    assert search(["7"], [], ["70.jpg", "a7.jpg", "07a.jpg"]).reading is None
+    # Those that are there as they are written have no zeros to lose.
+    assert (
+        search(["7.jpg"], numbered("{}.jpg", 8, 9, 10, 11, 12), numbered("{}.jpg", 8, 9, 10, 11, 12, "007")).reading
+        is None
+    )
 
 
 def test_masks_of_some_images_do_not_hide_the_images() -> None:
