@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from components.evaluate.report import without_neighbours
 from tests import preloaded
 from tests.e2e.command import QUICK, Ended, Place
 
@@ -50,7 +51,8 @@ def test_the_output_names_release_and_report(first, place) -> None:
 def test_the_record_holds_what_was_decided(first_file, place) -> None:
     record = place.registry / ".records" / "digits" / first_file["run_id"]
     parts = {path.stem: json.loads(path.read_text()) for path in record.glob("*.json")}
-    assert set(parts) == {"begin", "snapshot", "verdict", "release", "end"}
+    assert set(parts) == {"begin", "snapshot", "verdict", "metrics", "release", "end"}
+    assert set(parts["metrics"]["recalls"]) == set("0123456789")
     assert (record / "report.html").read_bytes() == (place.out / "report.html").read_bytes()
     assert parts["snapshot"]["images"] == 1797
     assert parts["verdict"]["accepted"] is True
@@ -66,7 +68,10 @@ def test_artifacts_hold_what_the_pages_of_a_cluster_show(first, first_file, plac
     assert [one["displayName"] for one in shown["classification"]["confusionMatrix"]["annotationSpecs"]] == list(
         "0123456789"
     )
-    assert (step / "report").read_bytes() == (place.out / "report.html").read_bytes()
+    page = (place.out / "report.html").read_bytes()
+    assert b'href="dataset.html"' in page
+    assert (place.out / "dataset.html").exists()
+    assert (step / "report").read_bytes() == without_neighbours(page)  # a cluster shows it alone
     assert (step / "summary").read_text().startswith("# Accepted\n")
 
 
