@@ -12,7 +12,7 @@ Without these words, the names of splits and parts are the same, and the names o
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from petalflow.splits import SPLIT_NAMES, TEST, VALIDATION
 
@@ -32,10 +32,25 @@ _VAGUE = frozenset(("unknown", "all", "classes", "raw", "files"))
 # Words for heaps of files that belong to several classes or to none. A mask, a photo or a label may be a class.
 _HEAPS = frozenset(
     {
-        *("images", "imgs", "masks", "labels", "annotations", "trimaps", "groundtruth", "bboxes"),
+        *("images", "imgs", "masks", "labels", "annotations", "trimaps", "groundtruth", "bboxes", "segmentations"),
         *("unlabeled", "unlabelled", "unsorted", "thumbnails", "thumbs"),
     }
 )
+# What file managers make of the name of a copy, and people of that of an old version: cat - Copy, Copy of cat, cat_old.
+_COPY_BEFORE = re.compile(r"(?i)\A(?:copy of|kopie von|copie de|copia de|copia di) ")
+_COPY_BEHIND = re.compile(r"(?i)(?:[ _-]+(?:copy|kopie|copie|copia|old|backup|bak)(?:[ _-]?\(?\d+\)?)?| ?\(\d+\))\Z")
+_NEW = re.compile(r"(?i)\A(?:new folder|untitled folder|neuer ordner|nouveau dossier|nueva carpeta)\b")
+_VERSIONS = frozenset(
+    {
+        *("original", "originals", "augmented", "augmentation", "raw", "processed", "preprocessed", "resized"),
+        *("cropped", "grayscale", "greyscale", "normalized", "compressed"),
+    }
+)
+# Words of names that say what files are, but not what they show; as a whole.
+_NO_CLASSES = {
+    "dates": re.compile(r"(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])(?:\1[0-3]\d)?(?:\D.*)?\Z"),
+    "patients": re.compile(r"(?i)(?:patient|subject|participant)s?[ _-]*\d+\Z"),
+}
 # Words, also those of camelCase, and numbers.
 _WORD = re.compile(r"\d+|[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+")
 
@@ -80,7 +95,32 @@ def says_nothing(name: str, outer: str = "") -> bool:
 def is_heap(name: str) -> bool:
     """Returns True if a folder's name says that its files are not of one class: unlabeled, thumbnails, masks."""
     words = {*_words(name)}
-    return bool(words & _HEAPS) and words <= _HEAPS | _FILLERS
+    return bool(_NEW.match(name)) or (bool(words & _HEAPS) and words <= _HEAPS | _FILLERS)
+
+
+def copied(name: str) -> str:
+    """Returns the name of which a folder's name says that it is a copy; "" if it says no such thing.
+
+    >>> copied("cat - Copy (2)"), copied("Copy of cat"), copied("cat_old"), copied("cat (1)"), copied("cat 2")
+    ('cat', 'cat', 'cat', 'cat', '')
+    """
+    bare = _COPY_BEHIND.sub("", _COPY_BEFORE.sub("", name))
+    while (shorter := _COPY_BEHIND.sub("", bare)) != bare:
+        bare = shorter
+    return bare.strip() if bare != name else ""
+
+
+def instead_of_classes(names: Collection[str]) -> str:
+    """Returns what all names say instead of classes: "dates", "patients" or "versions of images"; "" if they do not.
+
+    >>> instead_of_classes(["2024-01-01", "2024-02-01"]), instead_of_classes(["original", "augmented"])
+    ('dates', 'versions of images')
+    """
+    for what, pattern in _NO_CLASSES.items():
+        if all(map(pattern.match, names)):
+            return what
+    words = [{*_words(name)} - _FILLERS - _IMAGES for name in names]
+    return "versions of images" if all(word and word <= _VERSIONS for word in words) else ""
 
 
 def names_heap(name: str) -> bool:

@@ -16,14 +16,16 @@ from statistics import median
 
 from petalflow import storage
 from petalflow.errors import UsageError
+from petalflow.source.folder_names import instead_of_classes
+from petalflow.source.inner_folders import check_inner_folders
 from petalflow.source.layouts import read_layout
 from petalflow.source.listing import Item, Listing
 from petalflow.source.masks import find_masks
-from petalflow.source.options import CLASSES, LAYOUT, PathLabel
+from petalflow.source.options import AUTO, CLASSES, LAYOUT, SPLITS, PathLabel
 from petalflow.source.outline import may_be_image, sketch
 from petalflow.source.tree import Folder, Tree, is_hidden, list_labelled, read_as_listed
 from petalflow.source.unclear import some
-from petalflow.splits import SPLITS
+from petalflow.splits import SPLITS as SPLIT_ORDER
 from petalflow.storage import File
 
 # What a listing calls them.
@@ -99,6 +101,17 @@ def read_class_folders(tree: Tree, files: Sequence[File], layout: str) -> Callab
             f"source {tree.address}: {masks}; move the masks out of the source, or set {LAYOUT}={CLASSES} if they are "
             "images of their class, too"
         )
+    if layout == AUTO and (problem := check_inner_folders(read)):
+        chosen = SPLITS if any(one.split for one in read.values()) else CLASSES
+        raise UsageError(
+            f"source {tree.address}: {problem}; move them out of the source, or set {LAYOUT}={chosen} to read them, too"
+        )
+    if what := instead_of_classes({*labels.values()}):
+        log.warning(
+            "the classes are named like %s (%s); put the images of each class in a folder of its own if "
+            "these are not the classes",
+            *(what, some(sorted({*labels.values()}))),
+        )
     _warn_of_strays(labels.values())
     _warn_of_left_out([name for name in shown if name not in read and may_be_image(name)])
     _log_other_files([name for name in shown if "/" in name and not may_be_image(name)])
@@ -151,6 +164,6 @@ def _warn_of_other_splits(found: Collection[PathLabel]) -> None:
         splits[one.label].append(one.split or "")
     if len({one.split for one in found}) < 2:
         return
-    for split in SPLITS:
+    for split in SPLIT_ORDER:
         if only := sorted(label for label, held in splits.items() if held == [split]):
             log.warning("%d of %d classes are only in the split %s: %s", len(only), len(splits), split, some(only))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from petalflow.source.folder_names import (
     alike,
+    copied,
     has_word_of,
     is_contents,
     is_heap,
@@ -16,7 +17,7 @@ from petalflow.source.folder_names import (
 )
 from petalflow.source.options import LABEL_PATTERN, LAYOUT
 from petalflow.source.outline import Top
-from petalflow.splits import SPLIT_NAMES
+from petalflow.splits import SPLIT_NAMES, SPLITS
 
 _MOST_NAMED = 3
 # Endings of files with the boxes in an image.
@@ -79,6 +80,7 @@ def find_unclear(folders: Mapping[str, Top], level: Level) -> str:
     return (
         _find_parts(folders, alike(folders), level)
         or _find_copies(folders, level)
+        or _find_named_copies(folders, level)
         or _find_wrapper(folders, level)
         or _find_other_files(folders, level)
         or _find_heaps(folders, level)
@@ -99,7 +101,7 @@ def _find_parts(folders: Mapping[str, Top], parts: Sequence[str], level: Level) 
     images = [top for top in deep if is_images(top.name) and _has_classes(top, level)]
     if images:
         other = _if_classes_in(images[0], level)
-    elif any(map(is_contents, parts)) or len(deep) < len(parts):
+    elif len(deep) < len(parts) or (any(map(is_contents, parts)) and not _around_classes(deep)):
         like = example_of(folders, parts)
         other = f"set {LABEL_PATTERN} if file names like {like} contain the class{level.by_table}"
     else:
@@ -130,16 +132,26 @@ def _find_copies(folders: Mapping[str, Top], level: Level) -> str:
     return ""
 
 
+def _find_named_copies(folders: Mapping[str, Top], level: Level) -> str:
+    by_name = {name.casefold(): name for name in folders}
+    for name in folders:
+        if original := by_name.get(copied(name).casefold()):
+            return f"the name of its folder {name} says that it is a copy of {original}; {level.if_one}"
+    return ""
+
+
 def _find_wrapper(folders: Mapping[str, Top], level: Level) -> str:
     """Finds a folder around the classes by its name, or by the names of those beside it: imgs/cat, labels_old/1.png."""
     for name, folder in folders.items():
         others = sorted({*folders} - {name})
         is_around = says_nothing(name) or (all(map(names_heap, others)) and not names_heap(name))
-        are_flat = not any(folders[other].filled for other in others)
-        if others and is_around and are_flat and _has_classes(folder, level) and not folder.loose:
+        are_flat = all(is_heap(other) or not folders[other].filled for other in others)
+        has_classes = _has_classes(folder, level) or _is_around_images(folder)
+        if others and is_around and are_flat and has_classes and not folder.loose:
             each = f", or {level.if_each}" if any(folders[other].images for other in others) else ""
             return (
-                f"its folder {name} contains folders ({some(folder.filled)}), but {some(others)} beside it none; "
+                f"its folder {name} contains folders ({some(folder.filled)}) and looks like one around the classes, "
+                f"beside {some(others)}; "
                 f"{_if_classes_in(folder, level)}{each}"
             )
     return ""
@@ -169,13 +181,14 @@ def _find_splits(folders: Mapping[str, Top], level: Level) -> str:
 def _find_deep_folders(folders: Mapping[str, Top], level: Level) -> str:
     deep = [folder for folder in folders.values() if len(folder.filled) > 1]
     same = _same_folders(folders)
-    if same:
+    if same and (len(same) > 1 or any(map(str.isdecimal, same[0]))):
         what = f"its folders {some(sorted(folders))} contain the same folders ({some(same)})"
     elif deep and not any(folder.loose for folder in folders.values()):
         what = f"all images in {some(sorted(folders))} are in folders below them, like {deep[0].example}"
     else:
         return ""
-    return f"{what}; {_if_below([*folders.values()], level, are_same=bool(same))}, or {level.if_each}"
+    below = _if_below([*folders.values()], level, are_same=bool(same))
+    return f"{what}; {below}{level.by_table}, or {LAYOUT}={level.layout} if the outer folders are the classes"
 
 
 def _same_folders(folders: Mapping[str, Top]) -> list[str]:
@@ -183,7 +196,7 @@ def _same_folders(folders: Mapping[str, Top]) -> list[str]:
     counts = Counter(name for folder in folders.values() for name in folder.filled)
     same = sorted(name for name, count in counts.items() if count > 1)
     is_deep = all(folder.is_deep for folder in folders.values())
-    return same if is_deep and len(same) > 1 and 2 * sum(counts[name] for name in same) >= counts.total() else []
+    return same if is_deep and same and 2 * sum(counts[name] for name in same) >= counts.total() else []
 
 
 def _if_below(folders: Sequence[Top], level: Level, *, are_same: bool = False) -> str:
@@ -195,16 +208,26 @@ def _if_below(folders: Sequence[Top], level: Level, *, are_same: bool = False) -
             one = "" if level.above else f"{level.give} one of them as the source, like {folders[0].name}, or "
             return f"{one}set {level.by_pattern(like, '*', '{split}', '{label}')} to read all of them"
         return f"set {level.by_pattern(like, '{label}', '{split}')} if the folders in them are splits"
+    if around := _around_classes(folders):
+        pattern = level.by_pattern(like, "*", _escape(around), "{label}")
+        return f"set {pattern} if the folders in {around} are the classes"
     if images := _images_in_each(folders):
         return f"set {level.by_pattern(like, '{label}', _escape(images))} if the images of each class are in {images}"
-    found = []
+    found = [f"{level.by_pattern(like, '{label}', '{group}')} if the inner folders are groups, like patients"]
     if len(names) > 1:
-        rename = " (rename the outer ones to train, validation and test if they are splits)" if are_same else ""
-        found.append(f"{level.by_pattern(like, '*', '{label}')} if the folders in them are the classes{rename}")
-    if not level.above:
-        grouped = level.by_pattern(like, "{label}", "{group}")
-        found.append(f"{grouped} if the images in each inner folder belong together, like those of a patient")
-    return "set " + ", ".join(found) if found else "move the images up"
+        found.insert(
+            len(found) - are_same, f"{level.by_pattern(like, '*', '{label}')} if the inner folders are the classes"
+        )
+    few = are_same and len(folders) <= len(SPLITS)
+    rename = "rename the outer ones to train, validation and test if they are splits, or " if few else ""
+    return f"{rename}set {', '.join(found)}"
+
+
+def _around_classes(folders: Sequence[Top]) -> str:
+    """Returns the only folder in each of several folders, if its name says nothing and it holds more; else ""."""
+    found = {name for folder in folders for name in folder.filled}
+    is_around = len(found) == 1 and all(map(says_nothing, found))
+    return min(found) if is_around and all(folder.deeper.count("/") > 2 for folder in folders) else ""
 
 
 def _images_in_each(folders: Sequence[Top]) -> str:
@@ -216,10 +239,19 @@ def _images_in_each(folders: Sequence[Top]) -> str:
 
 def _if_classes_in(folder: Top, level: Level) -> str:
     """Returns the setting by which the folders in one folder are the classes, or those in its splits."""
+    if _is_around_images(folder):
+        inner = _escape(folder.filled[0])
+        pattern = level.by_pattern(folder.deeper, _escape(folder.name), inner, "{label}")
+        return f"set {pattern} if the folders in {folder.name}/{inner} are the classes"
     are_splits = all(name.lower() in SPLIT_NAMES for name in folder.filled)
     where = ("{split}", "{label}") if are_splits else ("{label}",)
     pattern = level.by_pattern(folder.deeper, _escape(folder.name), *where)
     return f"set {pattern} if the folders in {'its splits' if are_splits else folder.name} are the classes"
+
+
+def _is_around_images(folder: Top) -> bool:
+    """Returns True if a folder holds nothing but a folder of images with folders in it."""
+    return len(folder.filled) == 1 and is_images(folder.filled[0]) and bool(_around_classes([folder]))
 
 
 def _has_classes(folder: Top, level: Level) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from petalflow import storage
 from petalflow.errors import UsageError
-from petalflow.source import Item, Source, open_source
+from petalflow.source import Item, Source, SourceOptions, open_source
 
 
 def fill(address: str, *names: str) -> str:
@@ -186,6 +186,54 @@ def test_a_file_beside_images_that_is_none_by_its_ending_is_ignored(
     assert [item.address for item in listing.items] == ["cat/1.jpg", "dog/1.heic", "dog/2.jpg"]
     assert listing.ignored == (f"cat/{sidecar}",)
     assert f"ignored 1 file in folders, like cat/{sidecar}: not images by their endings" in caplog.text
+
+
+def test_thumbnails_in_class_folders_are_refused(tmp_path: Path) -> None:
+    for above, layout in (("", "classes"), ("train/", "splits")):
+        source = fill(
+            str(tmp_path / layout), *(f"{above}{name}" for name in ("cat/1.jpg", "cat/thumbs/1.png", "dog/2.jpg"))
+        )
+        with pytest.raises(
+            UsageError, match=f"files in {above}cat/thumbs are named like those in {above}cat, .*={layout}"
+        ):
+            open_source(source).list()
+        assert len(open_source(source, SourceOptions.of({"layout": layout})).list().items) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["cat/1.jpg", "cat/2.jpg", "cat/small/1.jpg", "dog/3.jpg"],
+            "files in cat/small are named like those in the folder",
+        ),
+        (["cat/1.jpg", "cat/dog/2.jpg", "dog/3.jpg"], "the folder cat/dog is named like another class"),
+        (["2024-01-01/1.jpg", "2024-02-01/2.jpg"], "the classes are named like dates"),
+        (["train/patient00000/1.jpg", "train/patient00001/2.jpg"], "named like patients (patient00000, patient00001)"),
+        (["original/1.jpg", "augmented_images/1.jpg"], "named like versions of images (augmented_images, original)"),
+    ],
+)
+def test_what_may_not_be_a_class_is_read_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, names: list[str], said: str
+) -> None:
+    assert len(open_source(fill(str(tmp_path), *names)).list().items) == len(names)
+    assert said in caplog.text
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["cat/1.jpg", "cat/more/2.jpg", "dog/1.jpg", "dog/deep/cat2/3.jpg"],
+        ["2019/1.jpg", "20240101 party/2.jpg", "cat/1.jpg"],
+        ["raw/1.jpg", "cooked/2.jpg"],
+        ["cat/day1/1.jpg", "cat/day2/1.jpg", "dog/1.jpg", "dog/2.jpg"],
+    ],
+)
+def test_plain_classes_are_read_without_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, names: list[str]
+) -> None:
+    assert len(open_source(fill(str(tmp_path), *names)).list().items) == len(names)
+    assert caplog.text == ""
 
 
 def test_small_classes_among_small_ones_are_no_strays(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

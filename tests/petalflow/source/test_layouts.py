@@ -119,7 +119,7 @@ def test_what_can_be_read_in_two_ways_is_refused_with_both(folders: dict[str, in
         (
             {"train__a__cat": 3, "train__a__dog": 2, "train__b__oak": 1},
             [],
-            ("set convert.label_pattern={split}/*/{label}/*",),
+            ("convert.label_pattern={split}/*/{label}/*",),
         ),
         ({"train__fold_1": 3, "train__fold_2": 2}, [], ("fold_1, fold_2",)),
         (

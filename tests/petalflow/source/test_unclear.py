@@ -93,6 +93,17 @@ IN_SPLITS = [("cat", "train"), ("dog", "train"), ("cat", "test"), ("dog", "test"
             "{split}/*/{label}/*",
             each(*IN_SPLITS),
         ),
+        (
+            ["train/patient00000/study1", "train/patient00001/study1"],
+            "{split}/{label}/{group}/*",
+            each(("patient00000", "train", "study1"), ("patient00001", "train", "study1")),
+        ),
+        (["photos-001/photos/cat", "photos-002/photos/dog"], "*/photos/{label}/*", each(("cat",), ("dog",))),
+        (
+            ["CUB_200_2011/images/1.Auk", "CUB_200_2011/images/2.Jay", "segmentations/1.Auk", "segmentations/2.Jay"],
+            "CUB_200_2011/images/{label}/*",
+            each(("1.Auk",), ("2.Jay",)),
+        ),
         (("tr/cat", "tr/dog", "te/cat"), "*/{label}/*", Counter({PathLabel("cat"): 4, PathLabel("dog"): 2})),
     ],
 )
@@ -142,7 +153,41 @@ def test_a_class_unpacked_twice_with_the_others_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "heap", ["unlabeled", "Unlabelled_images", "thumbnails", "thumbs", "unsorted", "masks", "images", "annotations"]
+    "copy",
+    [
+        *("cat - Copy", "cat - Copy (2)", "Cat copy", "cat copy 2", "cat - Kopie", "cat (1)", "cat_old", "Copy of cat"),
+        *("cat_backup", "cat - Copy - Copy"),
+    ],
+)
+def test_a_copy_by_its_name_is_refused(copy: str) -> None:
+    for above in ("", "train/"):
+        names = files(above + "cat", above + copy, above + "dog")
+        message = refusal(names)
+        assert f"the name of its folder {copy} says that it is a copy of cat; move it out" in message
+        chosen = "splits" if above else "classes"
+        assert {found.label for found in follow(names, message)[chosen]} == {"cat", "dog", copy}
+
+
+@pytest.mark.parametrize("other", ["cat 2", "old cat", "gold", "copycat", "dog (1)", "xerox copy"])
+def test_a_name_that_only_resembles_that_of_a_copy_is_a_class(other: str) -> None:
+    assert read_layout("photos", files("cat", "owl", other), "auto").classes(files("cat", "owl", other))
+
+
+@pytest.mark.parametrize(
+    "heap",
+    [
+        "New folder",
+        "New folder (2)",
+        "Neuer Ordner",
+        "unlabeled",
+        "Unlabelled_images",
+        "thumbnails",
+        "thumbs",
+        "unsorted",
+        "masks",
+        "images",
+        "annotations",
+    ],
 )
 def test_a_heap_beside_classes_is_refused(heap: str) -> None:
     names = files("cat", "dog", heap)
