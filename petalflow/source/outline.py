@@ -46,6 +46,7 @@ class Top:
         others: The number of other files directly in it.
         likely: The number of files at any depth that have the ending of an image, or none.
         folders: The folders directly in it, and the number of files at any depth in each that may be images.
+        below: The names of the folders in its folders that hold files that may be images.
         example: The first file that may be an image, by its name below the source; else the first file.
         deeper: The first file in its folders that may be an image; "" if none is.
     """
@@ -55,6 +56,7 @@ class Top:
     others: int = 0
     likely: int = 0
     folders: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    below: set[str] = field(default_factory=set)
     example: str = ""
     deeper: str = ""
 
@@ -78,6 +80,7 @@ class Top:
         self.loose += other.loose
         self.others += other.others
         self.likely += other.likely
+        self.below |= other.below
         for name, images in other.folders.items():
             self.folders[name] += images
         if not self.example or (other.images and not may_be_image(self.example)):
@@ -124,11 +127,13 @@ def read_outline(names: Sequence[str], below: str = "") -> dict[str, Top]:
 
 
 def _add(top: Top, name: str, rest: str) -> None:
-    folder, slash, _ = rest.partition("/")
+    folder, slash, inside = rest.partition("/")
     is_image = may_be_image(rest)
     top.likely += is_image and _is_likely_image(rest)
     if slash:
         top.folders[folder] += is_image
+        if is_image and "/" in inside:
+            top.below.add(inside.partition("/")[0])
         if is_image and not top.deeper:
             top.deeper = name
     elif is_image:

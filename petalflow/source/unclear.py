@@ -224,10 +224,10 @@ def _if_below(folders: Sequence[Top], level: Level, *, are_same: bool = False) -
 
 
 def _around_classes(folders: Sequence[Top]) -> str:
-    """Returns the only folder in each of several folders, if its name says nothing and it holds more; else ""."""
+    """Returns the only folder in each of several folders, if its name says nothing and it holds folders; else ""."""
     found = {name for folder in folders for name in folder.filled}
-    is_around = len(found) == 1 and all(map(says_nothing, found))
-    return min(found) if is_around and all(folder.deeper.count("/") > 2 for folder in folders) else ""
+    below = {name for folder in folders for name in folder.below}
+    return min(found) if len(found) == 1 and len(below) > 1 and all(map(says_nothing, found)) else ""
 
 
 def _images_in_each(folders: Sequence[Top]) -> str:
