@@ -9,7 +9,7 @@ from petalflow.source import manifests
 from petalflow.source.folders import ClassFolders
 from petalflow.source.listing import Item, Listing
 from petalflow.source.options import AUTO, SourceOptions
-from petalflow.source.tables import choose_table, list_images, read_tables, table_names
+from petalflow.source.tables import find_table, list_images, read_tables, table_names
 from petalflow.source.tree import Folder, read_as_listed
 
 
@@ -29,14 +29,18 @@ class ImageFolder:
         """Raises UsageError if there are not two classes; of a store, a table is looked at when it is listed."""
         try:
             ClassFolders(self.address, self.options.layout).check()
-        except UsageError as error:
-            tops = [file.name for file in storage.list_files(self.address, deep=False)]
-            if self.options.layout != AUTO or not table_names(tops):
+        except UsageError:
+            if self.options.layout != AUTO:
                 raise
             if storage.is_local(self.address):
                 tree = Folder(self.address)
-                tables = read_tables(tree, [file.name for file in tree.files()], self.options)
-                self._table(choose_table(self.address, tables, error, self._how_to_give)).check()
+                files = tree.files()
+                tables = read_tables(tree, [file.name for file in files], self.options)
+                table = find_table(tree, files, tables, self.options, self._how_to_give)
+                if isinstance(table, str):
+                    self._table(table).check()
+            elif not table_names(file.name for file in storage.list_files(self.address, deep=False)):
+                raise
 
     def list(self) -> Listing:
         """Returns the listing of the folder."""

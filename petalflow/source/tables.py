@@ -21,15 +21,26 @@ from petalflow.errors import UsageError
 from petalflow.source import manifests
 from petalflow.source.folders import CLASS_FOLDERS, read_class_folders
 from petalflow.source.listing import Listing
-from petalflow.source.options import AUTO, CLASSES, LAYOUT, SPLITS, PathLabel, SourceOptions
+from petalflow.source.manifests.columns import IMAGE_COLUMN, LABEL_COLUMN
+from petalflow.source.manifests.rows import begins_like_rows
+from petalflow.source.options import AUTO, CLASSES, LABEL_PATTERN, LAYOUT, SPLITS, PathLabel, SourceOptions
 from petalflow.source.outline import may_be_image
 from petalflow.source.tree import Tree, is_hidden, list_labelled
 from petalflow.source.unclear import some
+from petalflow.storage import File
 
 log = logging.getLogger(__name__)
 
 # What somebody else is to fill in, or a model has: it is not read as labels unless it is given as the source.
 _ANSWERS = re.compile(r"(?i)submission|submit|predict|(?:^|[_\W])preds?(?:[_\W]|$)")
+# Files that may hold labels in a form that is not read.
+_LABELS = re.compile(
+    r"(?i)(?:(?:image|train|training)?[_-]?(?:labels?|annotations?|classes|metadata|data|list)|train|training|val|test)"
+    r"\.(?:txt|json|xlsx?|ods)"
+)
+_HEAD_BYTES = 4096
+# Where an error about folders goes on with what to do about them, if no table is there to be mended.
+_REMEDY = re.compile(f"; (?:put the images|set {re.escape(LABEL_PATTERN)} )")
 # A table is one of a source's images if this share of its rows names some of them.
 _SHARE = 0.5
 
@@ -67,13 +78,60 @@ def list_images(
     """
     files = tree.files()
     tables = read_tables(tree, [file.name for file in files], options) if options.layout == AUTO else []
-    try:
-        read_label = read_class_folders(tree, files, options.layout)
-    except UsageError as error:
-        return list_table(choose_table(tree.address, tables, error, how_to_give))
+    chosen = find_table(tree, files, tables, options, how_to_give)
+    if isinstance(chosen, str):
+        return list_table(chosen)
+    read_label = chosen
+    _warn_of_columns(tree.address, options)
     for table in tables:
         _compare(tree.address, table, read_label, how_to_give(table.name))
     return list_labelled(tree, files, CLASS_FOLDERS, read_label)
+
+
+def find_table(
+    tree: Tree,
+    files: Sequence[File],
+    tables: Sequence[Table],
+    options: SourceOptions,
+    how_to_give: Callable[[str], str],
+) -> str | Callable[[str], PathLabel | None]:
+    """Returns the name of the table that labels the images, or, of class folders, the function to their classes.
+
+    Args:
+        tree: The folder or archive.
+        files: All its files.
+        tables: The tables at its top, which are no images of a class.
+        options: How to read it.
+        how_to_give: Returns what to do to have a table read, by its name.
+
+    Raises:
+        UsageError: If neither gives two classes, or it is not clear which.
+    """
+    named = {table.name for table in tables}
+    try:
+        return read_class_folders(tree, [file for file in files if file.name not in named], options.layout)
+    except UsageError as error:
+        if not tables and (other := _find_other_table(tree, files, how_to_give)):
+            error = UsageError(f"{_REMEDY.split(str(error))[0]}; {other}")
+        return choose_table(tree.address, tables, error, how_to_give)
+
+
+def _find_other_table(tree: Tree, files: Iterable[File], how_to_give: Callable[[str], str]) -> str:
+    """Returns what to do about a file at the top that may hold the labels in another form; "" if there is none."""
+    for name in (file.name for file in files):
+        if not _LABELS.fullmatch(name):
+            continue
+        if name.lower().endswith(".txt") and begins_like_rows(tree.read(name)[:_HEAD_BYTES]):
+            return f"{how_to_give(name)}, since it looks like a table of labels"
+        return f"if {name} holds the labels, write them to labels.csv beside it, with the columns image,label"
+    return ""
+
+
+def _warn_of_columns(address: str, options: SourceOptions) -> None:
+    """Warns of columns that are set though no table is read."""
+    for setting, name in ((IMAGE_COLUMN, options.image_column), (LABEL_COLUMN, options.label_column)):
+        if name is not None:
+            log.warning("source %s: %s=%s has no effect, since the classes are its folders", address, setting, name)
 
 
 def table_names(names: Iterable[str]) -> list[str]:
@@ -103,18 +161,26 @@ def _read(tree: Tree, name: str, files: "_Files", options: SourceOptions) -> Tab
         return Table(name, {}, why_not=str(error).removeprefix(name).lstrip(",: "))
     labelled = [row for row in rows if row.labels]
     labels = {file: row.labels for row in labelled if (file := files.find(row.address))}
-    why_not = ""
+    why_not, enough = "", _SHARE * len({row.address for row in labelled})
+    if len(labels) < enough:
+        found, hint = manifests.find_files(labelled, files.names, name)
+        labels = {found[row.address]: row.labels for row in labelled if row.address in found}
+        if len(labels) < enough:
+            why_not = f"its rows name no files of the source, like {labelled[0].address}{hint and f'; {hint}'}"
     if not labelled:
         why_not = "its rows have no labels"
-    elif len(labels) < _SHARE * len({row.address for row in labelled}):
-        why_not = f"its rows name no files of the source, like {labelled[0].address}"
     return Table(name, labels, any(row.split or row.group for row in rows), why_not)
 
 
 class _Files:
-    """Files by the names that a table may give them: the whole path, or what is unique at its end."""
+    """Files by the names that a table may give them: the whole path, or what is unique at its end.
+
+    Attributes:
+        names: The names of all that are not hidden.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
+        self.names = [name for name in names if not is_hidden(name)]
         self._files = {name for name in names if may_be_image(name) and not is_hidden(name)}
         self._by_end: dict[str, str] = {}
         for name in sorted(self._files):
@@ -159,8 +225,9 @@ def choose_table(address: str, tables: Sequence[Table], error: UsageError, how_t
         log.info("source %s: the labels are read from its table %s", address, good[0])
         return good[0]
     if tables:
-        others = "; ".join(f"{table.name}: {table.why_not}" for table in tables[:2])
-        raise UsageError(f"{error}; its tables do not help ({others})")
+        table = min(tables, key=lambda table: bool(_ANSWERS.search(table.name)))
+        reason = str(error) if _ANSWERS.search(table.name) else _REMEDY.split(str(error))[0]
+        raise UsageError(f"{reason}; its table {table.name} is not used: {table.why_not}")
     raise error
 
 

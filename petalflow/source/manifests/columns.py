@@ -18,7 +18,7 @@ _SETTINGS = {IMAGE: IMAGE_COLUMN, LABEL: LABEL_COLUMN}
 _FORM = "the first line must name the columns: image,label[,split][,group][,more]"
 
 # In small letters, without blanks and underscores. A name of an earlier tuple goes before one of a later tuple.
-_NUMBERS = ("imageid", "imgid", "id")  # of an image, or of a row
+_NUMBERS = ("imageid", "imgid", "idcode", "id")  # of an image, or of a row
 _CALLED = {
     IMAGE: (
         ("image",),

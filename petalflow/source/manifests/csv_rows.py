@@ -9,7 +9,9 @@ from petalflow.errors import UsageError
 from petalflow.source.manifests import vertex_import
 from petalflow.source.manifests.columns import (
     IMAGE,
+    IMAGE_COLUMN,
     LABEL,
+    LABEL_COLUMN,
     ROLES,
     SAMPLE,
     Values,
@@ -73,6 +75,9 @@ def read_csv(data: bytes, manifest: str, maker: RowMaker, note: Note, options: S
     records = read_records(data, manifest, dialect)
     if vertex_import.is_record(header):
         note("there is no header; each line is read as [split,]image,label, as in Vertex AI's import files")
+        for setting, name in ((IMAGE_COLUMN, options.image_column), (LABEL_COLUMN, options.label_column)):
+            if name is not None:
+                note(f"{setting}={name} has no effect, since the columns have no names")
         for line, values in records:
             try:
                 yield maker.make(*vertex_import.from_record(values), "", ())

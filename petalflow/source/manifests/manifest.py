@@ -200,6 +200,25 @@ def _find_missing(
     return "", hint, {}
 
 
+def find_files(rows: Iterable[Row], files: Sequence[str], manifest: str) -> tuple[dict[str, str], str]:
+    """Returns the files that rows name, as they would be read with the manifest as the source.
+
+    Args:
+        rows: The rows.
+        files: All files that may be meant.
+        manifest: The name of the manifest.
+
+    Returns:
+        Address -> file; and what to say of those that are not found, or "".
+    """
+    there = set(files)
+    splits = {row.address: row.split for row in rows}
+    found = {address: address for address in splits if address in there}
+    missing = [address for address in splits if address not in there]
+    reading, hint = search(missing, found, files, _splits_of(missing, manifest, {k: v for k, v in splits.items() if v}))
+    return found | (reading.files if reading else {}), hint
+
+
 def _splits_of(names: Iterable[str], manifest: str, splits: Mapping[str, str]) -> dict[str, str]:
     """Returns the split of each name, by its row or else by the name of the manifest: train.csv."""
     named = split_of(posixpath.splitext(posixpath.basename(manifest))[0])

@@ -96,7 +96,7 @@ def test_predictions_are_not_labels(tmp_path: Path, name: str) -> None:
     for address in put(str(tmp_path), FOLDERS, {name: table(dict.fromkeys(FOLDERS, "cat"))}):
         assert read(address) == of_folders()
     for address in put(storage.join(str(tmp_path), "flat"), FLAT, {name: table(labelled(FLAT))}):
-        assert f"{name}: by its name, its labels are predictions" in refusal(address)
+        assert f"its table {name} is not used: by its name, its labels are predictions" in refusal(address)
 
 
 @pytest.mark.parametrize("names", [{"cat": "cat", "dog": "dog"}, {"cat": "0", "dog": "1"}])
@@ -168,14 +168,62 @@ def test_several_tables_are_all_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (table({"7.png": "cat", "8.png": "dog"}), "labels.csv: its rows name no files of the source, like 7.png"),
-        ("image,label\n0.jpg,a\n1.jpg,b,c\n", "(labels.csv: line 3: 3 fields for 2 columns"),
-        ("image,split\n0.jpg,train\n", "(labels.csv: line 1: the column label is missing"),
+        (
+            table({"7.png": "cat", "8.png": "dog"}),
+            "labels.csv is not used: its rows name no files of the source, like 7.png",
+        ),
+        ("image,label\n0.jpg,a\n1.jpg,b,c\n", "its table labels.csv is not used: line 3: 3 fields for 2 columns"),
+        ("image,split\n0.jpg,train\n", "its table labels.csv is not used: line 1: the column label is missing"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, text: str, why: str) -> None:
     for address in put(str(tmp_path), FLAT, {"labels.csv": text}):
         assert why in refusal(address)
+
+
+def test_a_table_of_numbers_is_read_as_if_it_were_the_source(tmp_path: Path) -> None:
+    names = [f"{split}/{number}.png" for split in ("train", "test") for number in range(1, 5)]
+    rows = labelled(names[:4])
+    text = table({name[6:-4]: label for name, label in rows.items()}, "id,label")
+    for address in put(str(tmp_path), names, {"trainLabels.csv": text, "sampleSubmission.csv": "id,label\n1,cat\n"}):
+        assert read(address) == rows
+
+
+def test_a_table_that_is_dismissed_is_not_advised(tmp_path: Path) -> None:
+    names = [f"{split}/{number}.jpg" for split in ("train", "test") for number in range(4)]
+    for address in put(str(tmp_path), names, {"train.csv": "image,x,z\n0.jpg,1,2\n1.jpg,3,4\n"}):
+        assert "the source if it is a table" not in refusal(address)
+        assert "its table train.csv is not used: line 1: the column label is missing: set" in refusal(address)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "advice"),
+    [
+        ("labels.json", '{"0.jpg": "cat"}', "if labels.json holds the labels, write them to labels.csv beside it"),
+        ("train.txt", "0.jpg 1\n1.jpg 0\n", "if train.txt holds the labels, write them to labels.csv beside it"),
+        ("labels.txt", table(labelled(FLAT)), "labels.txt as the source, since it looks like a table of labels"),
+    ],
+)
+def test_labels_in_another_form_are_named_with_what_to_do(tmp_path: Path, name: str, text: str, advice: str) -> None:
+    folder, archive = put(str(tmp_path), FLAT, {name: text})
+    assert advice in refusal(folder)
+    assert advice in refusal(archive)
+    with pytest.raises(UsageError, match=advice):
+        open_source(folder).check()
+    if "as the source" in advice:
+        assert read(storage.join(folder, name)) == labelled(FLAT)
+    for address in put(storage.join(str(tmp_path), "b"), FLAT, {"notes.txt": text}):
+        assert "beside it" not in refusal(address)
+
+
+def test_columns_without_effect_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder, _ = put(str(tmp_path), FOLDERS, {})
+    read(folder, SourceOptions.of({"label_column": "breed"}))
+    assert "convert.label_column=breed has no effect, since the classes are its folders" in caplog.text
+    caplog.set_level(logging.INFO)
+    plain, _ = put(storage.join(str(tmp_path), "b"), FLAT, {"m.csv": "0.jpg,cat\n1.jpg,dog\n"})
+    read(storage.join(plain, "m.csv"), SourceOptions.of({"image_column": "x"}))
+    assert "convert.image_column=x has no effect, since the columns have no names" in caplog.text
 
 
 places = st.sampled_from(["", "images/", "train/"])

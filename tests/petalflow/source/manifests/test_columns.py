@@ -124,7 +124,7 @@ def test_a_column_that_is_chosen_must_exist() -> None:
 
 
 @pytest.mark.parametrize(
-    ("image", "label"), [("id", "breed"), ("image", "y"), ("img", "diagnosis"), ("Image", "Id"), ("id", "has_x")]
+    ("image", "label"), [("id", "breed"), ("image", "y"), ("id_code", "diagnosis"), ("Image", "Id"), ("id", "has_x")]
 )
 def test_the_only_column_beside_the_image_is_the_label(image: str, label: str) -> None:
     lines = [f"{at}.png,{'ab'[at % 2]}" for at in range(4)]

@@ -306,7 +306,7 @@ def test_images_of_another_split_than_the_row_or_the_table_says_are_missing(tmp_
     rows = [f"{number},{'xy'[number % 2]}" for number in range(4)]
     for name, split in (("train.csv", ""), ("m.csv", "train"), ("test.csv", "train")):
         address = write(str(tmp_path / name), *(f"{row},{split}" for row in rows))
-        with pytest.raises(UsageError, match=r"'test/0\.jpg' is in test, and '0' in train; correct the names"):
+        with pytest.raises(UsageError, match=r"'test/0\.jpg' is in test, and '0' in train; correct these names"):
             open_source(address).list()
     for name, split in (("test.csv", ""), ("m.csv", ""), ("m.csv", "test"), ("train.csv", "test")):
         address = write(str(tmp_path / name), *(f"{row},{split}" for row in rows))
