@@ -3,7 +3,7 @@
 import gc
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -80,6 +80,7 @@ def convert(
         copies, plan = tuple(reject_broken(plan, broken)), without_broken(plan, broken)
         rejects = collect_rejects(listing, plan, results, copies)
         statistics = compute_statistics(listing, plan, results, rejects) | {"preparation": preparation(settings)}
+        _warn_of_lost_classes(statistics["counts"], listing.classes)
         if not statistics["records"]:
             raise PetalflowError(f"source {address} has no readable image{_describe_first(rejects)}")
         files = write_rejects(root, address, settings, rejects, listing)
@@ -103,6 +104,14 @@ def convert(
         log.info("%s of %s records reused from %s", f"{reused:,}", f"{statistics['records']:,}", job.previous)
     log.info("%s", summary_line(statistics))
     return statistics
+
+
+def _warn_of_lost_classes(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> None:
+    lost = [name for name in classes if not any(of_split.get(name) for of_split in counts.values())]
+    if lost:
+        log.warning(
+            "no image of %s is left, as all were rejected or are conflicts; rejects.jsonl says why", ", ".join(lost[:3])
+        )
 
 
 def _describe_first(rejects: Sequence[Reject]) -> str:

@@ -29,7 +29,7 @@ _TABLES = ("metadata.csv", "metadata.jsonl", "_classes.csv")
 
 
 def has_split_tables(address: str) -> bool:
-    """Returns True if a folder has only folders of splits, each with images and a table directly in it."""
+    """Returns True if a folder has only folders of splits, each with a table directly in it and at most one folder."""
     return bool(_find_tables(address))
 
 
@@ -131,7 +131,8 @@ def _find_tables_among(names: Iterable[str]) -> dict[str, str]:
         if slash:
             folders[folder].add(rest)
     tables = {name for name in _TABLES if any(name in inside for inside in folders.values())}
-    is_flat = not any("/" in name for inside in folders.values() for name in inside)
+    # One folder holds the images; several may be classes.
+    is_flat = all(len({name.partition("/")[0] for name in inside if "/" in name}) < 2 for inside in folders.values())
     if len(tables) != 1 or not is_flat or not all(name.lower() in SPLIT_NAMES for name in folders):
         return {}
     return dict.fromkeys(folders, *tables) if all(tables <= inside for inside in folders.values()) else {}
@@ -147,8 +148,8 @@ def _find_tables(address: str) -> dict[str, str]:
 
 
 def _only_table(folder: str) -> str:
-    """Returns the name of the table in a folder without further folders, or "" if there is none, or more than one."""
-    if any(not is_hidden(name) for name in storage.list_folders(folder)):
+    """Returns the name of the table in a folder with one folder at most, or "" if there is none, or more than one."""
+    if sum(not is_hidden(name) for name in storage.list_folders(folder)) > 1:
         return ""
     found = [name for name in _TABLES if storage.is_file(storage.join(folder, name))]
     return found[0] if len(found) == 1 else ""

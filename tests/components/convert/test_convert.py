@@ -342,6 +342,17 @@ def test_every_messy_file_is_a_record_or_a_reject(shared_data: Path, tmp_path: P
     assert (statistics["rejects"], statistics["ignored"]["not_an_image"]["count"]) == ({"unreadable": 3}, 1)
 
 
+def test_a_class_without_a_record_is_told(
+    tmp_path: Path, make_flowers: Callable[..., Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    source = make_flowers(tmp_path / "source", ("a", "b"), each=2)
+    (source / "cat").mkdir()
+    (source / "cat" / "1.png").write_bytes(b"not an image")
+    statistics = convert(str(source), tmp_path / "out", ConvertSettings())
+    assert {counts["cat"] for counts in statistics["counts"].values()} == {0}
+    assert "no image of cat is left" in caplog.text
+
+
 def test_the_digest_depends_on_the_records(tiny_dataset, tiny_dataset_otherwise, tmp_path) -> None:
     convert(str(tiny_dataset.parent / "source"), tmp_path / "again", ConvertSettings())
     one, same, other = (open_dataset(root) for root in (tiny_dataset, tmp_path / "again", tiny_dataset_otherwise))

@@ -50,6 +50,19 @@ def test_an_archive_of_split_folders_with_tables_is_read_as_the_folder(tmp_path:
     assert archive.list().kind == "tables in split folders in an archive"
 
 
+def test_images_in_a_folder_below_the_tables_are_read(tmp_path: Path) -> None:
+    files = {f"{split}/images/{number}.png": f"{split} {number}" for split in ("train", "test") for number in (0, 1)}
+    for split in ("train", "test"):
+        rows = [{"file_name": f"images/{number}.png", "label": number} for number in (0, 1)]
+        files[f"{split}/metadata.jsonl"] = "\n".join(map(json.dumps, rows))
+    with zipfile.ZipFile(tmp_path / "it.zip", "w") as packed:
+        for name, text in files.items():
+            packed.writestr(name, text)
+    for address in (write(str(tmp_path / "it"), files), str(tmp_path / "it.zip")):
+        found = [(one.address, one.label, one.split) for one in open_source(address).list().items]
+        assert found == [(f"{s}/images/{n}.png", str(n), s) for s in ("test", "train") for n in (0, 1)]
+
+
 def test_roboflow_gives_several_labels_in_each_split(place: str) -> None:
     write(place, {"README.txt": "", "train/a.jpg": "1", "train/b.jpg": "2", "valid/c.jpg": "3", "test/d.jpg": "4"})
     write(
