@@ -35,7 +35,7 @@ class Home:
 
     def records(self) -> list[dict]:
         """Returns the records of the runs so far, the oldest first."""
-        runs = sorted((self.registry / ".records" / "digits").glob("*"))
+        runs = sorted((self.registry / ".records" / "digits").glob("*/"))
         return [{file.stem: json.loads(file.read_text()) for file in run.glob("*.json")} for run in runs]
 
     def lines(self) -> list[str]:

@@ -215,7 +215,9 @@ def _check_history(year: Year, seen: list[RunRecord]) -> None:
         ran = [step for step, state in record.steps.items() if state == "ran"]
         assert (ran == ["snapshot"]) == (record.outcome == "nothing new")
     printed = year.command("runs", "--registry", str(year.registry), "--name", NAME)
-    assert [line.split("  ")[0] for line in printed.output.splitlines()[1:]] == [
+    *lines, page = printed.output.splitlines()
+    assert page == f"page of all runs: {year.registry}/.records/{NAME}/history.html"
+    assert [line.split("  ")[0] for line in lines[1:]] == [
         f"{record.started_at.astimezone():%Y-%m-%d %H:%M}" for record in shown
     ]
 
@@ -224,7 +226,7 @@ def _check_disk(year: Year, sizes: list[int]) -> None:
     assert year.versions() == [5, 6, 7]
     state, work = year.registry / ".state" / NAME, year.out / "steps"
     kept = {
-        "records": len(list((year.registry / ".records" / NAME).iterdir())),
+        "records": len(list((year.registry / ".records" / NAME).glob("*/"))),
         "trainings": len(list((state / "train").iterdir())) if (state / "train").exists() else 0,
         "listings": len(list((state / "listings").iterdir())),
         "work": len([run for run in work.iterdir() if (run / "convert").exists()]),
