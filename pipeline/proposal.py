@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from components.train.probe import FirstLook
+from components.validate.settings import ValidateSettings
 from petalflow.model.choice import NetworkChoice
 from petalflow.splits import TEST, TRAIN, VALIDATION
 from petalflow.verdict.comparison import comparison_odds
@@ -16,6 +17,8 @@ from pipeline.survey import Survey
 _POWER = 0.9
 _STEP = 0.05
 _HIGHEST = 0.95
+# The shares of a source for training and testing, if it does not assign splits itself.
+_TRAINED, _TESTED = 0.8, 0.1
 # Seconds of a run that do not depend on the number of images, in starts of TensorFlow: flowers by frozen MobileNetV2
 # took 73 s on two cores whose TensorFlow started in 5 s, 18 s of which depended on the 1,600 photos.
 _STARTS = 11
@@ -99,6 +102,25 @@ def _memory_gb(found: Survey) -> float:
     return _TENSORFLOW_GB + found.images * _FEATURE_BYTES / 1e9
 
 
+def find_shortage(found: Survey, limits: ValidateSettings) -> str:
+    """Returns what a run would fail for, because a class has too few images; "" if there are enough.
+
+    Args:
+        found: What the source holds.
+        limits: The settings of validate.
+    """
+    name = min(found.classes, key=lambda label: (found.test[label], found.classes[label]))
+    images, tested = found.classes[name], found.test[name]
+    least = max(limits.min_train_images or 0, 1)
+    if images - 2 * max(tested, 1) >= least and tested >= (limits.min_test_images or 0):
+        return ""
+    needed = math.ceil(max(least / _TRAINED, (limits.min_test_images or 1) / _TESTED))
+    return (
+        f"too few images: {name} has {images:,}, {tested} of them for testing; a run needs {least} of each class for "
+        f"training and {limits.min_test_images or 0} for testing, so add images until each class has about {needed}"
+    )
+
+
 def sentences(found: Survey, look: FirstLook | None, proposal: Proposal) -> Iterator[str]:
     """Yields what is proposed and why, a line each, for people."""
     network = proposal.network
@@ -106,9 +128,9 @@ def sentences(found: Survey, look: FirstLook | None, proposal: Proposal) -> Iter
     if look:
         yield (
             f"first look: {look.correct} of {look.images} images right by cross-validation; expect an accuracy of "
-            f"about {look.accuracy:.2f} or better"
+            f"about {look.accuracy:.2f}"
         )
-        yield f"threshold: {promise(found, look, proposal)}"
+        yield f"{'threshold: ' if proposal.threshold else ''}{promise(found, look, proposal)}"
     if tested := found.sizes.get(TEST, 0):
         yield f"later runs: {comparison_promise(tested)}"
     if proposal.minutes is not None:
@@ -119,7 +141,8 @@ def promise(found: Survey, look: FirstLook, proposal: Proposal) -> str:
     """Returns what a threshold can promise with the test images that there are, as one line."""
     images, more = found.sizes.get(TEST, 0), f"; {proposal.needed} would do" if proposal.needed else ""
     if proposal.threshold is None or proposal.power is None:
-        return f"none suits; {images} test images are too few to tell a model of {look.accuracy:.2f} from luck{more}"
+        few = f"{images} test images are too few to tell a model of {look.accuracy:.2f} from luck"
+        return f"no threshold suits; {few}{more}"
     return (
         f"min_accuracy {proposal.threshold:g}; with {images} test images, a model of {look.accuracy:.2f} is accepted "
         f"in {math.floor(100 * proposal.power)} of 100 runs, and one of {proposal.threshold:g} in at most 5"

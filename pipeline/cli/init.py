@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from components.train.probe import PIXELS_PX, FirstLook, look
 from components.train.settings import AUTO, FROM_SCRATCH, IMAGENET, TrainSettings, named_backbone
+from components.validate.settings import ValidateSettings
 from petalflow import commandline, storage
 from petalflow.errors import UsageError
 from petalflow.model.choice import NetworkChoice, choose_network, choose_size
@@ -21,7 +23,7 @@ from petalflow.splits import TEST
 from pipeline.configuration import Configuration
 from pipeline.project import FILE, name_after
 from pipeline.project_file import project_text
-from pipeline.proposal import Proposal, promise, propose, sentences
+from pipeline.proposal import Proposal, find_shortage, promise, propose, sentences
 from pipeline.schema_file import head_line
 from pipeline.survey import MOST_OPENED, Survey, sample_pixels, survey
 
@@ -72,7 +74,9 @@ def initialize(source: str, name: str | None, assignments: Sequence[str], *, rep
     head = head_line(path.absolute().parent)
     text = project_text(source=_shown(source), name=name, values=values, comments=comments, head=head)
     path.write_text(text, encoding="utf-8")
-    console.print(f"wrote {path}; read it, then type: petalflow run", markup=False)
+    shortage = find_shortage(found, cast(ValidateSettings, configuration.sections[ValidateSettings.section]))
+    then = f"before you type petalflow run: {shortage}" if shortage else "read it, then type: petalflow run"
+    console.print(f"wrote {path}; {then}", markup=False)
 
 
 def _network(train: TrainSettings, found: Survey) -> NetworkChoice:
@@ -92,7 +96,10 @@ def _first_look(
     settings = train.model_copy(update={"backbone": network.backbone, "image_size_px": network.image_size_px})
     pretrained = network.backbone not in FROM_SCRATCH and train.weights != "none"
     if pretrained and train.weights == IMAGENET and (why := why_unavailable(network.backbone, network.image_size_px)):
-        return None, f"weights: {why}; download the file elsewhere, then: petalflow init ... --set train.weights=FILE"
+        return (
+            None,
+            f"weights: {why}; download the file elsewhere, and write its path into {FILE}: train: weights: PATH",
+        )
     if listing.multi_label:
         return None, ""
     size_px = network.image_size_px if pretrained else PIXELS_PX
@@ -168,7 +175,8 @@ def _comments(found: Survey, first: FirstLook | None, proposal: Proposal) -> dic
     reason = [] if proposal.network.why == _AS_SET else [f"Chosen: {proposal.network.why}."]
     threshold = ["What a model must reach to be released, by its lower 95 % bound. Set it to what you need."]
     if first:
-        threshold.append(f"Proposed: {promise(found, first, proposal)}.")
+        said = promise(found, first, proposal)
+        threshold.append(f"Proposed: {said}." if proposal.threshold else f"A guess: {said}.")
     elif not found.multi_label:
         threshold.append(f"A guess, since there was no first look; there are {found.sizes.get(TEST, 0)} test images.")
     return {"train": reason, "evaluate": threshold}

@@ -1,11 +1,13 @@
+import dataclasses
 import re
 
 import pytest
 
 from components.train.probe import FirstLook
+from components.validate.settings import ValidateSettings
 from petalflow.model.choice import NetworkChoice
 from petalflow.verdict.power import power_of_min
-from pipeline.proposal import comparison_promise, promise, propose, sentences
+from pipeline.proposal import comparison_promise, find_shortage, promise, propose, sentences
 from pipeline.survey import Survey
 
 NETWORK = NetworkChoice("MobileNetV2", 224, "photos")
@@ -70,3 +72,16 @@ def test_a_run_takes_longer_with_more_images_and_on_a_slower_machine() -> None:
 
     assert minutes(1000, 5, 0.02) < minutes(10_000, 5, 0.02) < minutes(10_000, 5, 0.04) < minutes(10_000, 10, 0.04)
     assert 1 < minutes(1300, 5, 0.01) < 2  # flowers took 73 s
+
+
+@pytest.mark.parametrize(
+    ("images", "tested", "missing"),
+    [(100, 10, False), (13, 1, False), (12, 0, True), (8, 1, True), (3, 0, True)],
+)
+def test_too_few_images_of_a_class_are_told_before_a_run(images: int, tested: int, missing: bool) -> None:
+    counts, test = {"many": 500, "few": images}, {"many": 50, "few": tested}
+    found = dataclasses.replace(a_survey(100), classes=counts, test=test)
+    told = find_shortage(found, ValidateSettings.of({}))
+    assert bool(told) == missing
+    assert told.startswith(f"too few images: few has {images}, {tested} of them for testing") == missing
+    assert find_shortage(found, ValidateSettings.of({"min_train_images": 1, "min_test_images": None})) == ""

@@ -52,7 +52,8 @@ def test_missing_weights_are_named_and_the_file_is_written_all_the_same(
     initialize("photos", "tulips", [], replace=False)
     printed = capsys.readouterr().out
     assert "weights: the ImageNet weights of MobileNetV2 are not in" in printed
-    assert "--set train.weights=FILE" in printed
+    assert "write its path into petalflow.yaml: train: weights: PATH" in printed
+    assert "before you type petalflow run: too few images: daisy has 8" in printed
     written = yaml.safe_load(Path("petalflow.yaml").read_text())
     assert written["project"]["name"] == "tulips"
     assert written["train"] == {"backbone": "MobileNetV2", "image_size_px": 224}
