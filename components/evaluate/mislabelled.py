@@ -25,8 +25,8 @@ _LEAST_ACCURACY = 0.6
 # One class is blamed alone if its share is this many times that of the other.
 _ONE_WAY = 2
 _MOST_PAIRS, _MOST_FILES = 3, 20
-# The last number in a name counts the images of a series; what is before it names the series.
-_COUNTER = re.compile(r"\d+\D*$")
+# What may name a series: the part of a name up to a separator, or up to where digits begin or end.
+_PREFIX_END = re.compile(r"(?<=[_\W])(?=[^_\W])|(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,10 @@ def _describe(
     more, less = sorted(pair, key=lambda at: -len(of_each[at]) / sizes[at])
     first = f"{len(of_each[more])} of {sizes[more]} {classes[more]}"
     chosen = of_each[more]
-    if len(of_each[more]) / sizes[more] >= _ONE_WAY * len(of_each[less]) / sizes[less]:
+    inside = [image for image in range(len(labels)) if labels[image] in pair]
+    together = _find_batch(chosen, inside, entries)
+    # What came together is a batch, even if the model, misled by it, also mistakes the other class.
+    if together or len(of_each[more]) / sizes[more] >= _ONE_WAY * len(of_each[less]) / sizes[less]:
         sentence = f"{first} look mislabelled: they look like {classes[less]}"
     else:
         chosen = list(suspects)
@@ -144,7 +147,7 @@ def _describe(
             f"{first} look like {classes[less]}, and {len(of_each[less])} of {sizes[less]} {classes[less]} like "
             f"{classes[more]}: their labels seem to be mixed up, or the images do not tell them apart"
         )
-    together = _find_batch(chosen, [image for image in range(len(labels)) if labels[image] in pair], entries)
+        together = _find_batch(chosen, inside, entries)
     files = tuple(entries[image].filename for image in chosen[:_MOST_FILES])
     return Mislabelled(f"{sentence}{together}", [classes[more], classes[less]], len(chosen), files)
 
@@ -164,7 +167,7 @@ def _find_batch(suspects: Sequence[int], images: Sequence[int], entries: Sequenc
         outside, others = len(wrong) - inside, len(images) - len(members)
         table = [[inside, len(members) - inside], [outside, others - outside]]
         chance = float(stats.fisher_exact(table, alternative="greater").pvalue) * len(batches)
-        if chance < odds:
+        if chance <= odds:  # of the beginnings of a name that are as telling, the longest
             best, odds = f"; {inside} of them are among the {len(members)} {batch}", chance
     return best
 
@@ -174,9 +177,8 @@ def _batches(entry: Entry) -> Iterator[str]:
     path = PurePosixPath(entry.filename)
     if str(path.parent) != ".":
         yield f"in {path.parent}/"
-    series = _COUNTER.sub("", path.stem)
-    if series and series != path.stem:
-        yield f"named {series}*"
+    for end in _PREFIX_END.finditer(path.stem):
+        yield f"named {path.stem[: end.start()]}*"
     if entry.group:
         yield f"of group {entry.group}"
     for name, value in entry.slices:

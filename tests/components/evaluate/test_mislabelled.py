@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -41,6 +43,24 @@ def test_a_bad_batch_is_named_with_its_class_and_its_upload() -> None:
     assert found.classes == ["rose", "tulip"]
     assert found.count == 7
     assert sorted(found.files) == [f"rose/upload7_{at}.jpg" for at in range(21, 28)]
+
+
+def test_a_batch_is_named_though_the_model_is_misled_by_it() -> None:
+    # The names of a batch have only their beginning in common, and a third of the tulips look like roses.
+    truth = np.repeat(np.arange(3), 60)
+    labels = truth.copy()
+    labels[120:150] = 1  # of the tulips, 30 are among the roses
+    bad = labels != truth
+    seen = truth.copy()
+    seen[np.arange(150, 180)[::3]] = 1
+    named = entries(labels)
+    for at in np.flatnonzero(bad):
+        named[at] = dataclasses.replace(named[at], filename=f"rose/upload_{at * 7919 % 997}_{at:x}f_n.jpg")
+    (found,) = find_mislabelled(labels, judged(seen, classes=3), named, CLASSES[:3])
+    assert found.sentence.startswith(
+        "30 of 90 rose look mislabelled: they look like tulip; 30 of them are among the 30 "
+    )
+    assert found.sentence.endswith(" named upload_*")
 
 
 def test_a_batch_that_did_not_come_together_is_named_by_its_class_alone() -> None:

@@ -314,9 +314,9 @@ def test_a_page_with_the_most_images_is_under_five_megabytes(hostile, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    ("skill", "message"), [(0, "the model is more likely to be wrong than the labels"), (6, "disagrees with no labels")]
+    ("skill", "message"), [(0, "do not tell whether the model is wrong or the labels"), (6, "disagrees with no labels")]
 )
-def test_a_model_that_disagrees_with_many_labels_is_suspected_itself(hostile, tmp_path, skill, message) -> None:
+def test_many_doubted_labels_of_several_classes_are_not_said_to_be_wrong(hostile, tmp_path, skill, message) -> None:
     dataset, model, settings = hostile.parent / "dataset", hostile.parent / "model", EvaluateSettings(min_accuracy=0.1)
     write_made_up_report(tmp_path / "report.html", dataset, model, settings, skill)
     assert message in (tmp_path / "report.html").read_text()
