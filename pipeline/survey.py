@@ -103,8 +103,8 @@ def survey(listing: Listing, read: Reader, settings: ConvertSettings, opened: Ca
 
 def sample_pixels(
     items: Sequence[Item], read: Reader, each: int, size_px: int, loaded: Callable[[], None]
-) -> Iterator[tuple[Image.Image, str]]:
-    """Yields images of every class with their class, upright, in RGB, resized to a square; broken ones are left out.
+) -> Iterator[tuple[Image.Image, Item]]:
+    """Yields images of every class, upright, in RGB, resized to a square; broken ones are left out.
 
     Args:
         items: The images to choose from, of one class each.
@@ -132,7 +132,7 @@ def sample_pixels(
     with ThreadPoolExecutor(_THREADS) as pool:
         for item, image in zip(chosen, pool.map(load, chosen), strict=True):
             if image is not None:
-                yield image, item.label
+                yield image, item
 
 
 def spread(items: Sequence[Item], most: int) -> Sequence[Item]:

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import PurePosixPath
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
-
-from petalflow.dataset import Entry
 
 # A pair of classes is named if chance explains its contradictions less often than this, over all pairs together.
 _SIGNIFICANCE = 0.01
@@ -27,6 +26,22 @@ _ONE_WAY = 2
 _MOST_PAIRS, _MOST_FILES = 3, 20
 # What may name a series: the part of a name up to a separator, or up to where digits begin or end.
 _PREFIX_END = re.compile(r"(?<=[_\W])(?=[^_\W])|(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
+
+
+class Described(Protocol):
+    """What tells what an image came with: an index entry, say."""
+
+    @property
+    def filename(self) -> str:
+        """Its address in the source."""
+
+    @property
+    def group(self) -> str:
+        """Its group, or ""."""
+
+    @property
+    def slices(self) -> Sequence[tuple[str, str]]:
+        """Its other attributes, name and value."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +89,7 @@ def label_errors(labels: NDArray[np.int64], scores: NDArray[np.float32]) -> NDAr
 
 
 def find_mislabelled(
-    labels: NDArray[np.int64], scores: NDArray[np.float32], entries: Sequence[Entry], classes: Sequence[str]
+    labels: NDArray[np.int64], scores: NDArray[np.float32], entries: Sequence[Described], classes: Sequence[str]
 ) -> list[Mislabelled]:
     """Returns the classes whose labels look wrong, the most striking first.
 
@@ -84,7 +99,7 @@ def find_mislabelled(
     Args:
         labels: The label of each image, [n].
         scores: Probabilities, [n, classes], of a model that was not trained on these images.
-        entries: The index entries of the images, [n].
+        entries: What is known of the images, [n], such as their index entries.
         classes: Names of the classes.
     """
     suspects, predicted = label_errors(labels, scores), scores.argmax(axis=1)
@@ -129,7 +144,7 @@ def _describe(
     suspects: Sequence[int],
     labels: NDArray[np.int64],
     classes: Sequence[str],
-    entries: Sequence[Entry],
+    entries: Sequence[Described],
 ) -> Mislabelled:
     sizes = {at: int((labels == at).sum()) for at in pair}
     of_each = {at: [image for image in suspects if labels[image] == at] for at in pair}
@@ -152,7 +167,7 @@ def _describe(
     return Mislabelled(f"{sentence}{together}", [classes[more], classes[less]], len(chosen), files)
 
 
-def _find_batch(suspects: Sequence[int], images: Sequence[int], entries: Sequence[Entry]) -> str:
+def _find_batch(suspects: Sequence[int], images: Sequence[int], entries: Sequence[Described]) -> str:
     """Returns what most of the suspects and few other images have in common, or ""."""
     wrong = set(suspects)
     batches: dict[str, list[int]] = defaultdict(list)
@@ -172,7 +187,7 @@ def _find_batch(suspects: Sequence[int], images: Sequence[int], entries: Sequenc
     return best
 
 
-def _batches(entry: Entry) -> Iterator[str]:
+def _batches(entry: Described) -> Iterator[str]:
     """Yields what an image may have come with: its folder, the series that its name counts, its other attributes."""
     path = PurePosixPath(entry.filename)
     if str(path.parent) != ".":

@@ -25,12 +25,14 @@ class FirstLook:
         correct: How many of them a classifier got right that had not been trained on them.
         image_s: Seconds that the network takes for an image; 0 if only pixels were looked at.
         start_s: Seconds that TensorFlow takes to start; 0 if it was not needed.
+        scores: Probabilities by a classifier that was not trained on the image, [images, classes]; None if unknown.
     """
 
     images: int
     correct: int
     image_s: float = 0.0
     start_s: float = 0.0
+    scores: NDArray[np.float32] | None = None
 
     @property
     def accuracy(self) -> float:
@@ -54,7 +56,8 @@ def look(images: NDArray[np.uint8], labels: NDArray[np.int64], settings: TrainSe
         features, start_s, image_s = images.reshape(len(images), -1) / 255, 0.0, 0.0
     else:
         features, start_s, image_s = _features(images, settings, start)
-    return FirstLook(len(images), _correct(features, labels), image_s, start_s)
+    scores = _cross_validated(features, labels)
+    return FirstLook(len(images), int((scores.argmax(axis=1) == labels).sum()), image_s, start_s, scores)
 
 
 def _features(
@@ -75,7 +78,8 @@ def _features(
     return features, started - start, (time.monotonic() - started) / len(images)
 
 
-def _correct(features: NDArray[np.float64], labels: NDArray[np.int64]) -> int:
+def _cross_validated(features: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Returns the probabilities of the classes, [n, classes], each by a classifier trained on other images."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
@@ -84,4 +88,5 @@ def _correct(features: NDArray[np.float64], labels: NDArray[np.int64]) -> int:
     folds = min(_FOLDS, int(np.bincount(labels).min()))
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=_C, max_iter=300))
     splits = StratifiedKFold(folds, shuffle=True, random_state=0)
-    return int((cross_val_predict(classifier, features, labels, cv=splits) == labels).sum())
+    scores = cross_val_predict(classifier, features, labels, cv=splits, method="predict_proba")
+    return np.asarray(scores, np.float32)

@@ -4,12 +4,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from components.evaluate.mislabelled import find_mislabelled
 from components.train.probe import PIXELS_PX, FirstLook, look
 from components.train.settings import AUTO, FROM_SCRATCH, IMAGENET, TrainSettings, named_backbone
 from components.validate.settings import ValidateSettings
@@ -18,7 +20,7 @@ from petalflow.errors import UsageError
 from petalflow.model.choice import NetworkChoice, choose_network, choose_size
 from petalflow.model.published import why_unavailable
 from petalflow.registry import check_name
-from petalflow.source import Listing, Reader, open_source
+from petalflow.source import Item, Listing, Reader, open_source
 from petalflow.splits import TEST
 from pipeline.configuration import Configuration
 from pipeline.project import FILE, name_after
@@ -29,7 +31,7 @@ from pipeline.survey import MOST_OPENED, Survey, sample_pixels, survey
 
 # The most images that the first look takes; at least two of each class.
 _LOOKED_AT = 300
-_LISTED_CLASSES = 12
+_LISTED_CLASSES, _NAMED_FILES = 12, 3
 # Where no threshold is known to suit, one that says something: above this share of the way from always predicting the
 # most common class to perfect.
 _MODEST = 0.5
@@ -92,7 +94,7 @@ def _network(train: TrainSettings, found: Survey) -> NetworkChoice:
 def _first_look(
     console: Console, train: TrainSettings, network: NetworkChoice, listing: Listing, read: Reader
 ) -> tuple[FirstLook | None, str]:
-    """Returns a first look, and what stands in the way of the run or of the look, or ""."""
+    """Returns a first look, and what to see to before a run, or "": missing weights, labels that look wrong."""
     settings = train.model_copy(update={"backbone": network.backbone, "image_size_px": network.image_size_px})
     pretrained = network.backbone not in FROM_SCRATCH and train.weights != "none"
     if pretrained and train.weights == IMAGENET and (why := why_unavailable(network.backbone, network.image_size_px)):
@@ -107,13 +109,33 @@ def _first_look(
     total = min(len(listing.items), each * len(listing.classes))
     with _bar(console, "reading images for a first look", total) as count:
         loaded = list(sample_pixels(listing.items, read, each, size_px, count))
-    counts = {label: sum(one == label for _, one in loaded) for label in listing.classes}
-    if min(counts.values()) < 2:
+    labels = np.array([listing.classes.index(item.label) for _, item in loaded], np.int64)
+    if np.bincount(labels, minlength=len(listing.classes)).min() < 2:
         return None, ""
     pixels = np.stack([np.asarray(image, np.uint8) for image, _ in loaded])
-    labels = np.array([listing.classes.index(label) for _, label in loaded], np.int64)
     with _status(console, "a first look"):
-        return look(pixels, labels, settings if pretrained else settings.model_copy(update={"backbone": "cnn"})), ""
+        first = look(pixels, labels, settings if pretrained else settings.model_copy(update={"backbone": "cnn"}))
+    return first, _doubt_labels(first, labels, [item for _, item in loaded], listing.classes)
+
+
+class _Known(NamedTuple):
+    """What is known of an image before it is converted."""
+
+    filename: str
+    group: str
+    slices: Sequence[tuple[str, str]]
+
+
+def _doubt_labels(first: FirstLook, labels: NDArray[np.int64], items: Sequence[Item], classes: Sequence[str]) -> str:
+    """Returns which classes look mislabelled, as one line, or ""."""
+    if first.scores is None:
+        return ""
+    known = [_Known(item.address, item.group or "", item.slices) for item in items]
+    found = find_mislabelled(labels, first.scores, known, classes)
+    if not found:
+        return ""
+    sentences = "; ".join(one.sentence for one in found)
+    return f"labels: of the images looked at, {sentences} ({', '.join(found[0].files[:_NAMED_FILES])}, ...)"
 
 
 def _seen(name: str, found: Survey) -> Iterator[str]:

@@ -45,13 +45,13 @@ def test_a_sample_has_every_class_and_no_broken_file(make_flowers, tmp_path: Pat
     source, counted = open_source(str(folder)), list[None]()
     found = list(sample_pixels(source.list().items, source.reader(), 9, 16, lambda: counted.append(None)))
     assert len(counted) == 27
-    assert {label: sum(one == label for _, one in found) for label in ("daisy", "rose", "tulip")} == {
+    assert {label: sum(item.label == label for _, item in found) for label in ("daisy", "rose", "tulip")} == {
         "daisy": 9,
         "rose": 8,
         "tulip": 9,
     }
     assert {(image.mode, image.size) for image, _ in found} == {("RGB", (16, 16))}
-    blue = next(image for image, label in found if label == "tulip").getpixel((1, 8))
+    blue = next(image for image, item in found if item.label == "tulip").getpixel((1, 8))
     assert blue[2] > 200 > 100 > blue[0]
 
 

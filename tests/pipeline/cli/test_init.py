@@ -1,3 +1,4 @@
+import re
 import socket
 from pathlib import Path
 
@@ -96,3 +97,19 @@ def test_several_labels_get_a_threshold_of_their_own(make_flowers, tmp_path: Pat
     written = yaml.safe_load(Path("petalflow.yaml").read_text())
     assert written["evaluate"] == {"min_macro_f1": 0.5}
     assert written["project"] == {"source": "labels.csv", "name": "labels", "registry": "models", "out": "runs/labels"}
+
+
+def test_a_bad_batch_of_labels_is_named_before_any_run(make_flowers, capsys: pytest.CaptureFixture[str]) -> None:
+    make_flowers(Path("photos"), each=60)
+    for number in range(20):
+        Path(f"photos/tulip/{number:03d}.jpg").rename(f"photos/rose/upload_{number:03d}.jpg")
+    initialize("photos", None, ["train.backbone=cnn"], replace=False)
+    (line,) = (one for one in capsys.readouterr().out.splitlines() if one.startswith("labels: "))
+    assert re.search(r"\d+ of 80 rose look mislabelled: they look like tulip; \d+ of them are among the 20 named", line)
+    assert "(rose/upload_" in line
+
+
+def test_nothing_is_said_of_labels_that_look_right(make_flowers, capsys: pytest.CaptureFixture[str]) -> None:
+    make_flowers(Path("photos"), each=60)
+    initialize("photos", None, ["train.backbone=cnn"], replace=False)
+    assert "labels:" not in capsys.readouterr().out
