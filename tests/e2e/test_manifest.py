@@ -95,8 +95,8 @@ def test_json_lines_and_an_archive_give_the_same_bytes(manifest: Path, tmp_path:
 
 
 def test_a_wrong_manifest_is_wrong_usage_and_leaves_no_files(tmp_path: Path) -> None:
-    (tmp_path / "m.csv").write_text("image,label,split\na.jpg,daisy,train\nb.jpg,rose,dev\n")
+    (tmp_path / "m.csv").write_text("image,label,split\na.jpg,daisy,train\nb.jpg,rose,later\n")
     done = petalflow("convert", str(tmp_path / "m.csv"), "--out", str(tmp_path / "out"))
     assert done.code == 2
-    assert f"{tmp_path}/m.csv, line 3: 'dev' is not a split" in done.errors
+    assert f"{tmp_path}/m.csv, line 3: 'later' is not a split" in done.errors
     assert not (tmp_path / "out").exists()
