@@ -5,7 +5,6 @@ import itertools
 import json
 import logging
 import math
-import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from components.notify.message import plain
 from components.notify.settings import NotifySettings
 from petalflow import storage
 from petalflow.dataset import PAGE_FILE
+from petalflow.environment import variables_set
 from petalflow.errors import PetalflowError
 from petalflow.registry import MODEL_CARD_FILE
 from petalflow.run import record
@@ -222,16 +222,8 @@ def _environment(settings: NotifySettings) -> Iterator[None]:
             variables |= {"MLFLOW_TRACKING_USERNAME": settings.mlflow_user, "MLFLOW_TRACKING_PASSWORD": password}
         else:
             variables["MLFLOW_TRACKING_TOKEN"] = password
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
+    with variables_set(variables):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _parameters(snapshot: Mapping[str, Any], verdict: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, str]:

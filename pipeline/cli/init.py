@@ -58,7 +58,7 @@ def initialize(source: str, name: str | None, assignments: Sequence[str], *, rep
     check_name("--name", name)
     given = commandline.read_settings(None, None, assignments)
     configuration = Configuration.of({**given, "evaluate": {**_PLACEHOLDER["evaluate"], **given.get("evaluate", {})}})
-    opened = open_source(storage.absolute(source) if "://" not in source else source, configuration.convert)
+    opened = open_source(source, configuration.convert).absolute()
     console = Console(highlight=False, soft_wrap=True)
     with _status(console, f"listing {source}"):
         listing, read = opened.list(), opened.reader()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from petalflow.environment import variables_set
 from petalflow.errors import UsageError
 from petalflow.run.lock import RUN_ID, RUNNER_PID
 from pipeline.build import Build
@@ -78,13 +79,5 @@ def step_environment(run_id: str) -> Iterator[None]:
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
+    with variables_set(values):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

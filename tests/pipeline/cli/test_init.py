@@ -113,3 +113,9 @@ def test_nothing_is_said_of_labels_that_look_right(make_flowers, capsys: pytest.
     make_flowers(Path("photos"), each=60)
     initialize("photos", None, ["train.backbone=cnn"], replace=False)
     assert "labels:" not in capsys.readouterr().out
+
+
+def test_a_dataset_of_tfds_is_named_not_taken_for_a_path() -> None:
+    with pytest.raises(UsageError, match=r"tfds:no_such_dataset") as error:
+        initialize("tfds:no_such_dataset", None, [], replace=False)
+    assert "does not exist; give a folder" not in str(error.value)
